@@ -1,0 +1,156 @@
+//! The command line: exactly what was typed, and what `--help` says about it.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::codes::{CodeArg, Selection};
+use crate::downloader::Strategy;
+
+/// Races sequential, threaded and async downloads of flags, and measures them.
+///
+/// Without a sub-command it is `bench`: the race, on an embedded server.
+#[derive(Debug, Clone, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// `bench` is what it does without a sub-command.
+    #[command(flatten)]
+    pub bench: BenchArgs,
+}
+
+/// What the program can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Download flags and save them: the book's flags2 program.
+    Get(GetArgs),
+    /// Race the strategies against each other.
+    Bench(BenchArgs),
+}
+
+/// Options of `get`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct GetArgs {
+    /// What to download.
+    #[command(flatten)]
+    pub shared: SharedArgs,
+
+    /// How downloads share time.
+    #[arg(long, value_enum, default_value = "async")]
+    pub strategy: Strategy,
+
+    /// The folder for the images; it is made if it does not exist.
+    #[arg(long, value_name = "DIR", default_value = "downloads")]
+    pub out: PathBuf,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct BenchArgs {
+    /// What to download.
+    #[command(flatten)]
+    pub shared: SharedArgs,
+
+    /// A strategy in the race; repeat it for more. The first is what the others are compared with.
+    /// [default: sequential, threaded and async]
+    #[arg(long = "strategy", value_enum, value_name = "STRATEGY")]
+    pub strategies: Vec<Strategy>,
+
+    /// How often each strategy is measured.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "5", value_parser = at_least_one)]
+    pub rounds: NonZeroUsize,
+
+    /// How often each strategy runs before it is measured.
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value = "1"
+    )]
+    pub warmup: usize,
+}
+
+/// Options of every sub-command that downloads: the book's letters, and ours.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct SharedArgs {
+    /// Country codes or first letters (B: BA to BZ). [default: the 20 most populous countries]
+    #[arg(value_name = "CC")]
+    pub codes: Vec<CodeArg>,
+
+    /// All available flags (AD to ZW).
+    #[arg(short, long, conflicts_with = "every")]
+    pub all: bool,
+
+    /// Every possible code (AA to ZZ).
+    #[arg(short, long)]
+    pub every: bool,
+
+    /// Only the first N of the codes.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one)]
+    pub limit: Option<NonZeroUsize>,
+
+    /// At most N downloads at one time.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one)]
+    pub max_req: NonZeroUsize,
+
+    /// LOCAL, DELAY, ERROR, REMOTE or a URL. [default: an embedded server]
+    #[arg(short, long, value_name = "LABEL|URL")]
+    pub server: Option<String>,
+
+    /// The profile of the embedded server; `flag-server profiles` lists them. [default: local for get, bench for bench]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["scenario", "server"])]
+    pub profile: Option<String>,
+
+    /// The scenario file of the embedded server.
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    pub scenario: Option<PathBuf>,
+
+    /// The seed of the embedded server, instead of its scenario's own.
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        conflicts_with = "server"
+    )]
+    pub seed: Option<u64>,
+
+    /// The time limit of one download.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
+    pub timeout: Duration,
+
+    /// Tell more: a line per flag (get) or per round (bench).
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl SharedArgs {
+    /// Which codes are meant.
+    pub fn selection(&self) -> Selection {
+        if self.every {
+            Selection::Every
+        } else if self.all {
+            Selection::All
+        } else {
+            Selection::Named(self.codes.clone())
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "give a whole number from 1 up".to_owned())
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    let remedy = "give a time with its unit, like 500ms or 10s";
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(remedy.to_owned()),
+    }
+}

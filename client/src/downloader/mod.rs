@@ -1,0 +1,71 @@
+//! How downloads share time: the same story told once per strategy, side by side.
+//!
+//! Each strategy takes the codes of a [`Job`] in their order, never has more downloads under way than the
+//! job allows, and gives back one [`Sample`] for each download that it began.
+
+mod asynchronous;
+mod sequential;
+mod threaded;
+
+pub use asynchronous::Asynchronous;
+pub use sequential::Sequential;
+pub use threaded::Threaded;
+
+use std::num::NonZeroUsize;
+
+use crate::fetch::SetupError;
+use crate::job::Job;
+use crate::sample::Sample;
+
+/// Something that downloads many flags: what the book's `main` takes as its argument.
+pub trait Downloader {
+    /// Downloads the codes of the job, in their order, until they are done or the job is
+    /// [stopped](Job::stop). Samples come in the order in which the downloads ended.
+    fn download_many(&self, job: &Job) -> Vec<Sample>;
+}
+
+/// The strategies that come with the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Strategy {
+    /// One blocking request after the other.
+    Sequential,
+    /// A pool of OS threads that take codes from a queue, with blocking requests.
+    Threaded,
+    /// Tasks on one tokio runtime, let through by a semaphore.
+    Async,
+}
+
+impl Strategy {
+    /// All of them, in the order of the race.
+    pub const ALL: [Self; 3] = [Self::Sequential, Self::Threaded, Self::Async];
+
+    /// What the command line and the reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::Threaded => "threaded",
+            Self::Async => "async",
+        }
+    }
+
+    /// How many downloads this strategy has under way at most.
+    pub fn workers(self, job: &Job) -> NonZeroUsize {
+        match self {
+            Self::Sequential => NonZeroUsize::MIN,
+            Self::Threaded | Self::Async => job.workers(),
+        }
+    }
+
+    /// A downloader with an HTTP client of its own and no connection yet. What it takes to set up is not
+    /// part of what a round measures; the connections are.
+    ///
+    /// # Errors
+    /// When the HTTP client or the runtime cannot be set up.
+    pub fn prepare(self, job: &Job) -> Result<Box<dyn Downloader>, SetupError> {
+        Ok(match self {
+            Self::Sequential => Box::new(Sequential::new(job)?),
+            Self::Threaded => Box::new(Threaded::new(job)?),
+            Self::Async => Box::new(Asynchronous::new(job)?),
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! One blocking request after the other.
+
+use std::time::Instant;
+
+use super::Downloader;
+use crate::fetch::{BlockingHttp, Download, SetupError};
+use crate::job::Job;
+use crate::sample::Sample;
+
+/// Downloads one flag after the other, on the calling thread.
+#[derive(Debug)]
+pub struct Sequential {
+    http: BlockingHttp,
+}
+
+impl Sequential {
+    /// Sets up an HTTP client.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn new(job: &Job) -> Result<Self, SetupError> {
+        Ok(Self {
+            http: BlockingHttp::new(job)?,
+        })
+    }
+}
+
+impl Downloader for Sequential {
+    fn download_many(&self, job: &Job) -> Vec<Sample> {
+        let round = Instant::now();
+        let codes = job.codes.iter().take_while(|_| !job.stop.is_requested());
+        codes
+            .map(|&code| {
+                let download = Download::begin(round, code, 0);
+                let exchange = self.http.get(job, &job.image_url(code));
+                download.finish(job, &exchange)
+            })
+            .collect()
+    }
+}

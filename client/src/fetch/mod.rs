@@ -1,0 +1,184 @@
+//! What one download means, whatever the HTTP library: a GET, a body, and when things happened.
+//!
+//! The rooms below know one library each. They decide nothing about concurrency.
+
+mod reqwest;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flags_data::CountryCode;
+use thiserror::Error;
+
+pub(crate) use self::reqwest::{AsyncHttp, BlockingHttp};
+use crate::job::{Job, Rejected};
+use crate::sample::{Outcome, Sample};
+
+/// No HTTP client could be set up.
+#[derive(Debug, Error)]
+#[error("cannot set up the HTTP client ({0})")]
+pub struct SetupError(pub(crate) String);
+
+/// One GET, as far as it got.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// The head of the response, if it arrived.
+    pub(crate) head: Option<Head>,
+    /// The complete body, or why there is none.
+    pub(crate) body: Result<Bytes, Failure>,
+    /// When the last byte arrived, or the failure was known.
+    pub(crate) done: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) at: Instant,
+    pub(crate) status: u16,
+    /// `server-timing`: what the server planned and held.
+    pub(crate) plan: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) outcome: Outcome,
+    pub(crate) error: String,
+}
+
+/// One download in the making: who does it, what it is, and when it began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Download {
+    round: Instant,
+    code: CountryCode,
+    worker: usize,
+    sent: Instant,
+}
+
+impl Download {
+    /// Begins now. `round` is when the codes were there to be taken.
+    pub(crate) fn begin(round: Instant, code: CountryCode, worker: usize) -> Self {
+        Self {
+            round,
+            code,
+            worker,
+            sent: Instant::now(),
+        }
+    }
+
+    /// The sample of a download that a thread made.
+    pub(crate) fn finish(self, job: &Job, exchange: &Exchange) -> Sample {
+        let accepted = self
+            .image(exchange)
+            .map(|image| job.images.accept(self.code, image));
+        self.sample(job, exchange, accepted)
+    }
+
+    /// The sample of a download that a task made.
+    pub(crate) async fn finish_async(self, job: &Job, exchange: &Exchange) -> Sample {
+        let accepted = match self.image(exchange) {
+            Some(image) => Some(job.images.accept_async(self.code, image.clone()).await),
+            None => None,
+        };
+        self.sample(job, exchange, accepted)
+    }
+
+    /// The image, if that is what came.
+    fn image<'e>(&self, exchange: &'e Exchange) -> Option<&'e Bytes> {
+        let is_ok = exchange
+            .head
+            .as_ref()
+            .is_some_and(|head| head.status == 200);
+        exchange.body.as_ref().ok().filter(|_| is_ok)
+    }
+
+    fn sample(
+        self,
+        job: &Job,
+        exchange: &Exchange,
+        accepted: Option<Result<(), Rejected>>,
+    ) -> Sample {
+        let since_start = |moment: Instant| moment.saturating_duration_since(self.round);
+        let head = exchange.head.as_ref();
+        let status = head.map(|head| head.status);
+        let (outcome, error) = match (&exchange.body, accepted) {
+            (Err(failure), _) => (failure.outcome, Some(failure.error.clone())),
+            (Ok(_), Some(Ok(()))) => (Outcome::Downloaded, None),
+            (Ok(_), Some(Err(rejected))) => (rejected.outcome, Some(rejected.error)),
+            (Ok(_), None) if status == Some(404) => (Outcome::NotFound, None),
+            (Ok(_), None) => (Outcome::HttpError, status.map(http_error)),
+        };
+        let sample = Sample {
+            code: self.code,
+            attempt: 1,
+            worker: self.worker,
+            outcome,
+            error,
+            status,
+            bytes: exchange.body.as_ref().map_or(0, Bytes::len),
+            queued: Duration::ZERO,
+            sent: since_start(self.sent),
+            headers: head.map(|head| since_start(head.at)),
+            done: since_start(exchange.done),
+            plan: head.and_then(|head| head.plan),
+            wait: head.and_then(|head| head.wait),
+        };
+        job.watcher.saw(&sample);
+        sample
+    }
+}
+
+/// In the words of the book: `HTTP error 418 - I'm a teapot`.
+fn http_error(status: u16) -> String {
+    let reason = ::reqwest::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason());
+    format!("HTTP error {status} - {}", reason.unwrap_or("unknown"))
+}
+
+/// The duration of one metric of a `server-timing` header, which gives milliseconds.
+fn server_timing(header: &str, metric: &str) -> Option<Duration> {
+    header.split(',').find_map(|entry| {
+        let mut parts = entry.split(';').map(str::trim);
+        if parts.next() != Some(metric) {
+            return None;
+        }
+        let millis: f64 = parts
+            .find_map(|part| part.strip_prefix("dur="))?
+            .parse()
+            .ok()?;
+        Duration::try_from_secs_f64(millis / 1e3).ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_timing_header_is_read_to_the_microsecond() {
+        let header = "plan;dur=812.331, wait;dur=812.402";
+        assert_eq!(
+            server_timing(header, "plan"),
+            Some(Duration::from_micros(812_331))
+        );
+        assert_eq!(
+            server_timing(header, "wait"),
+            Some(Duration::from_micros(812_402))
+        );
+    }
+
+    #[test]
+    fn a_server_timing_header_of_another_kind_says_nothing() {
+        for header in [
+            "",
+            "cache;desc=hit",
+            "plan",
+            "plan;dur=x",
+            "plan;dur=-1",
+            "plan;dur=NaN",
+            "planned;dur=1",
+        ] {
+            assert_eq!(server_timing(header, "plan"), None, "{header}");
+        }
+    }
+}

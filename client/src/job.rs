@@ -1,0 +1,204 @@
+//! What is to be downloaded, from where, and under which limits: the same for every downloader.
+//!
+//! It knows nothing of threads, tasks or HTTP libraries.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flag_server::write_atomically;
+use flags_data::{Catalogue, CountryCode};
+
+use crate::sample::{Outcome, Sample};
+
+/// A list of flags to download, and how.
+#[derive(Clone)]
+pub struct Job {
+    /// The codes, in the order in which they are handed to the workers.
+    pub codes: Vec<CountryCode>,
+    /// The folder of the flags, without a slash at the end: `http://localhost:8000/flags`.
+    pub base_url: String,
+    /// The most downloads at one time.
+    pub max_workers: NonZeroUsize,
+    /// The time limit of one download, from the connection to the last byte.
+    pub timeout: Duration,
+    /// What becomes of each image.
+    pub images: Images,
+    /// Is told of each download as it ends.
+    pub watcher: Watcher,
+    /// Ends the round early: no new download is begun.
+    pub stop: Stop,
+}
+
+impl Job {
+    /// The workers that can be busy at all: never more than there are codes, and at least one.
+    pub fn workers(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.codes.len())
+            .map_or(NonZeroUsize::MIN, |codes| codes.min(self.max_workers))
+    }
+
+    /// Where the image of this code is.
+    pub fn image_url(&self, code: CountryCode) -> String {
+        format!("{}/{cc}/{cc}.gif", self.base_url, cc = code.to_lowercase())
+    }
+
+    /// Whether the images come over TLS.
+    pub fn is_https(&self) -> bool {
+        self.base_url.starts_with("https:")
+    }
+}
+
+/// What becomes of each image that arrives.
+#[derive(Debug, Clone)]
+pub enum Images {
+    /// It is compared with the catalogue, and forgotten.
+    Verify(Catalogue),
+    /// It is written to `BR.gif` in this folder.
+    Save(PathBuf),
+}
+
+/// Why an image was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// [`Outcome::WrongBody`] or [`Outcome::NotSaved`].
+    pub outcome: Outcome,
+    /// The reason in words.
+    pub error: String,
+}
+
+impl Images {
+    /// Does with the image what is to be done with it. Blocks while a file is written.
+    ///
+    /// # Errors
+    /// When the image is not that of the catalogue, or cannot be written.
+    pub fn accept(&self, code: CountryCode, image: &[u8]) -> Result<(), Rejected> {
+        match self {
+            Self::Verify(catalogue) => verify(catalogue, code, image),
+            Self::Save(folder) => {
+                let path = folder.join(format!("{code}.gif"));
+                write_atomically(&path, image).map_err(|error| Rejected {
+                    outcome: Outcome::NotSaved,
+                    error: format!("cannot write {}: {error}", path.display()),
+                })
+            }
+        }
+    }
+
+    /// The same for tasks: the event loop is not blocked.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub async fn accept_async(&self, code: CountryCode, image: Bytes) -> Result<(), Rejected> {
+        match self {
+            Self::Verify(_) => self.accept(code, &image),
+            Self::Save(_) => {
+                let images = self.clone();
+                let saving = tokio::task::spawn_blocking(move || images.accept(code, &image));
+                saving
+                    .await
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            }
+        }
+    }
+}
+
+fn verify(catalogue: &Catalogue, code: CountryCode, image: &[u8]) -> Result<(), Rejected> {
+    let expected = catalogue.get(code).map(|flag| flag.image.digest);
+    let found = flags_data::Digest::of(image);
+    if expected == Some(found) {
+        return Ok(());
+    }
+    let expected = expected.map_or("no flag at all".to_owned(), |digest| {
+        format!("SHA-256 {digest}")
+    });
+    let error = format!(
+        "wrong image: {} bytes with SHA-256 {found} instead of {expected}",
+        image.len()
+    );
+    Err(Rejected {
+        outcome: Outcome::WrongBody,
+        error,
+    })
+}
+
+/// A function that is told of each download as it ends, on the worker's own thread.
+#[derive(Clone)]
+pub struct Watcher(Arc<dyn Fn(&Sample) + Send + Sync>);
+
+impl Watcher {
+    /// Calls `watch` for each download.
+    pub fn new(watch: impl Fn(&Sample) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(watch))
+    }
+
+    /// Tells it of one.
+    pub fn saw(&self, sample: &Sample) {
+        (self.0)(sample);
+    }
+}
+
+impl Default for Watcher {
+    /// Nobody watches.
+    fn default() -> Self {
+        Self::new(|_| {})
+    }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watcher")
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("codes", &self.codes.len())
+            .field("base_url", &self.base_url)
+            .field("max_workers", &self.max_workers)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request to end early, which all who hold a clone of it see.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks to end early.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody did.
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_catalogues_own_image_is_accepted() {
+        let catalogue = Catalogue::embedded();
+        let (br, xx) = ("BR".parse().unwrap(), "XX".parse().unwrap());
+        let image = catalogue.get(br).unwrap().image.bytes.clone();
+        let images = Images::Verify(catalogue);
+        assert_eq!(images.accept(br, &image), Ok(()));
+        let mut flipped = image.to_vec();
+        *flipped.last_mut().unwrap() ^= 1;
+        for (code, wrong) in [(br, &flipped[..]), (br, b""), (xx, &image[..])] {
+            assert_eq!(
+                images.accept(code, wrong).unwrap_err().outcome,
+                Outcome::WrongBody
+            );
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Races sequential, threaded and async downloads of flags, and measures them.
+//!
+//! # The journey of one race
+//!
+//! ```text
+//!  args ──▶ codes ──┐
+//!                   ├──▶ Job ──▶ Downloader ──▶ Samples ──▶ stats ──▶ report
+//!  args ──▶ target ─┘     │      sequential       one per     pure     text
+//!           (embedded     │      threaded         download    numbers
+//!            server and   │      async
+//!            its plan)    │        │
+//!                         └──▶   fetch: what one download means, per HTTP library
+//! ```
+//!
+//! # Layout
+//!
+//! * [`args`] is what was typed; [`codes`] and [`target`] are what it means.
+//! * [`job`] is what every downloader gets, [`sample`] what it gives back.
+//! * [`downloader`] holds the strategies, twins that can be read side by side; `fetch` the HTTP libraries.
+//! * [`round`] and [`race`] measure, [`stats`] computes, [`report`] words. Only `main` prints.
+//!
+//! # Your own downloader
+//!
+//! Whatever implements [`Downloader`](downloader::Downloader) can do a [`Job`](job::Job):
+//!
+//! ```
+//! use flag_client::downloader::{Downloader, Sequential};
+//! use flag_client::job::Job;
+//! use flag_client::sample::Sample;
+//!
+//! /// Begins at the end of the alphabet.
+//! struct Backwards(Sequential);
+//!
+//! impl Downloader for Backwards {
+//!     fn download_many(&self, job: &Job) -> Vec<Sample> {
+//!         let codes = job.codes.iter().rev().copied().collect();
+//!         self.0.download_many(&Job { codes, ..job.clone() })
+//!     }
+//! }
+//! ```
+
+pub mod args;
+pub mod codes;
+pub mod downloader;
+mod fetch;
+pub mod job;
+pub mod race;
+pub mod report;
+pub mod round;
+pub mod sample;
+pub mod stats;
+pub mod target;
+
+pub use fetch::SetupError;

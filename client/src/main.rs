@@ -1,0 +1,180 @@
+//! `flag-client`: parse, run, print, exit code.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place that talks to the terminal"
+)]
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use flag_client::args::{Args, BenchArgs, Command, GetArgs, SharedArgs};
+use flag_client::codes::select;
+use flag_client::downloader::Strategy;
+use flag_client::job::{Images, Job, Stop, Watcher};
+use flag_client::race::Race;
+use flag_client::report::{book, progress, table};
+use flag_client::round::run_round;
+use flag_client::target::{Target, TargetError};
+use flag_server::config::ScenarioSource;
+use flags_data::Catalogue;
+
+/// Some download went wrong.
+const FAILED: u8 = 1;
+/// Bad usage or configuration.
+const USAGE: u8 = 2;
+/// Ended by Ctrl-C, as a shell would say it: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match &args.command {
+        Some(Command::Get(args)) => get(args),
+        Some(Command::Bench(args)) => bench(args),
+        None => bench(&args.bench),
+    };
+    result.map(ExitCode::from).unwrap_or_else(|error| {
+        let is_usage = error
+            .downcast_ref::<TargetError>()
+            .is_some_and(TargetError::is_usage);
+        eprintln!("error: {error:#}");
+        ExitCode::from(if is_usage { USAGE } else { FAILED })
+    })
+}
+
+fn get(args: &GetArgs) -> anyhow::Result<u8> {
+    let target = target(&args.shared, "local")?;
+    make_writable(&args.out)?;
+    let mut job = job(&args.shared, &target, Images::Save(args.out.clone()))?;
+    let bar = progress::bar(job.codes.len(), !args.shared.verbose);
+    job.watcher = if args.shared.verbose {
+        let urls = job.clone();
+        Watcher::new(move |sample| say(&(book::line(sample, &urls.image_url(sample.code)) + "\n")))
+    } else {
+        let bar = bar.clone();
+        Watcher::new(move |_| bar.inc(1))
+    };
+
+    let connections = args.strategy.workers(&job).get();
+    say(&book::opening(
+        &target.label,
+        &job.base_url,
+        &job.codes,
+        connections,
+    ));
+    let round = run_round(args.strategy, &job)?;
+    bar.finish_and_clear();
+    say(&book::closing(&round.samples, round.elapsed));
+
+    let failed = round.samples.iter().any(|sample| sample.outcome.is_error());
+    Ok(exit_code(&job.stop, failed))
+}
+
+fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
+    let strategies = match &args.strategies[..] {
+        [] => Strategy::ALL.to_vec(),
+        named => named.to_vec(),
+    };
+    let race = Race {
+        strategies,
+        rounds: args.rounds,
+        warmup: args.warmup,
+    };
+    let target = target(&args.shared, "bench")?;
+    let mut job = job(&args.shared, &target, Images::Verify(Catalogue::embedded()))?;
+    let bar = progress::bar(race.heats() * job.codes.len(), !args.shared.verbose);
+    let watched = bar.clone();
+    job.watcher = Watcher::new(move |_| watched.inc(1));
+
+    say(&table::opening(&race, &job, &target));
+    let result = race.run(&job, |index, strategy, round| {
+        if args.shared.verbose {
+            eprintln!(
+                "round {}: {} took {:.3?}",
+                index + 1,
+                strategy.name(),
+                round.elapsed
+            );
+        }
+    })?;
+    bar.finish_and_clear();
+    let delays = result.planned_delays(&job, &target);
+    say(&table::closing(&result, delays.as_deref()));
+
+    Ok(exit_code(&job.stop, result.unplanned_errors(&target) > 0))
+}
+
+fn exit_code(stop: &Stop, failed: bool) -> u8 {
+    match (stop.is_requested(), failed) {
+        (true, _) => INTERRUPTED,
+        (false, true) => FAILED,
+        (false, false) => 0,
+    }
+}
+
+fn target(args: &SharedArgs, default_profile: &str) -> Result<Target, TargetError> {
+    match (&args.server, &args.scenario) {
+        (Some(server), _) => Target::named(server),
+        (None, Some(file)) => Target::embedded(&ScenarioSource::File(file), args.seed),
+        (None, None) => {
+            let profile = args.profile.as_deref().unwrap_or(default_profile);
+            Target::embedded(&ScenarioSource::Profile(profile), args.seed)
+        }
+    }
+}
+
+fn job(args: &SharedArgs, target: &Target, images: Images) -> anyhow::Result<Job> {
+    let stop = Stop::default();
+    stop_on_ctrl_c(stop.clone())?;
+    let limit = args.limit.map_or(usize::MAX, std::num::NonZeroUsize::get);
+    Ok(Job {
+        codes: select(&args.selection(), limit),
+        base_url: target.base_url.clone(),
+        max_workers: args.max_req,
+        timeout: args.timeout,
+        images,
+        watcher: Watcher::default(),
+        stop,
+    })
+}
+
+/// The first Ctrl-C ends the work in good order, the second at once.
+fn stop_on_ctrl_c(stop: Stop) -> anyhow::Result<()> {
+    ctrlc::set_handler(move || {
+        if stop.is_requested() {
+            #[allow(
+                clippy::exit,
+                reason = "the main thread may be waiting for a server that never answers"
+            )]
+            std::process::exit(INTERRUPTED.into());
+        }
+        stop.request();
+    })
+    .context("cannot listen for Ctrl-C")
+}
+
+/// A folder that cannot be written to is better known before the downloads than after them.
+fn make_writable(folder: &Path) -> anyhow::Result<()> {
+    let remedy = || {
+        format!(
+            "--out {}: cannot be written to; name another folder",
+            folder.display()
+        )
+    };
+    std::fs::create_dir_all(folder).with_context(remedy)?;
+    let probe: PathBuf = folder.join(".flag-client");
+    std::fs::write(&probe, b"").with_context(remedy)?;
+    std::fs::remove_file(&probe).with_context(remedy)
+}
+
+/// Prints. Whoever reads may have read enough: that is no error, and no reason to panic.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .ok();
+}

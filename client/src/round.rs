@@ -1,0 +1,31 @@
+//! One round: one strategy does the whole job once, and a clock runs beside it.
+
+use std::time::{Duration, Instant};
+
+use crate::downloader::Strategy;
+use crate::fetch::SetupError;
+use crate::job::Job;
+use crate::sample::Sample;
+
+/// What came of a round.
+#[derive(Debug)]
+pub struct Round {
+    /// One per download that was begun.
+    pub samples: Vec<Sample>,
+    /// From the first request to the end of the last.
+    pub elapsed: Duration,
+}
+
+/// Runs one strategy once, with fresh connections.
+///
+/// # Errors
+/// When the strategy cannot be set up.
+pub fn run_round(strategy: Strategy, job: &Job) -> Result<Round, SetupError> {
+    let downloader = strategy.prepare(job)?;
+    let start = Instant::now();
+    let samples = downloader.download_many(job);
+    Ok(Round {
+        samples,
+        elapsed: start.elapsed(),
+    })
+}

@@ -1,0 +1,73 @@
+//! What happened to one download, with its times. It is a record: it measures, judges and prints nothing.
+
+use std::time::Duration;
+
+use flags_data::CountryCode;
+use serde::Serialize;
+
+/// One download. All times count from the start of its round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// What was downloaded.
+    pub code: CountryCode,
+    /// 1 for the first attempt at this code.
+    pub attempt: u32,
+    /// Which of the workers did it, from 0: the lane in a picture of the round.
+    pub worker: usize,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// In words, why it did not end well.
+    pub error: Option<String>,
+    /// The status of the response, where there was one.
+    pub status: Option<u16>,
+    /// The bytes of the body that arrived and were complete.
+    pub bytes: usize,
+    /// When the code was there to be taken.
+    pub queued: Duration,
+    /// When a worker began to send the request; a new connection is part of what follows.
+    pub sent: Duration,
+    /// When the head of the response had arrived, if it did.
+    pub headers: Option<Duration>,
+    /// When all was over: the body complete, or the failure known.
+    pub done: Duration,
+    /// The delay that the server says it decided on.
+    pub plan: Option<Duration>,
+    /// The delay that the server says it held.
+    pub wait: Option<Duration>,
+}
+
+/// How a download ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The flag arrived, complete.
+    Downloaded,
+    /// 404: there is no such flag, and no error either.
+    NotFound,
+    /// Another status than 200 and 404.
+    HttpError,
+    /// It took longer than the time limit.
+    Timeout,
+    /// No connection could be made.
+    NoConnection,
+    /// The connection broke, or carried something else than HTTP.
+    BrokenConnection,
+    /// The body is not the flag of the catalogue.
+    WrongBody,
+    /// The flag arrived and could not be saved.
+    NotSaved,
+}
+
+impl Outcome {
+    /// Whether it counts as an error: everything but a flag and a 404.
+    pub fn is_error(self) -> bool {
+        !matches!(self, Self::Downloaded | Self::NotFound)
+    }
+}
+
+impl Sample {
+    /// From sending the request to the end of the response.
+    pub fn latency(&self) -> Duration {
+        self.done.saturating_sub(self.sent)
+    }
+}

@@ -1,0 +1,170 @@
+//! The server that the downloads come from: one that is named, or one of our own, embedded.
+
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use flag_server::config::{ConfigProblem, ScenarioSource, named_scenario};
+use flag_server::scenario::{Plan, Planner, RequestKey};
+use flag_server::{BlockingFlagServer, Config, StartError};
+use flags_data::CountryCode;
+use reqwest::Url;
+use thiserror::Error;
+
+/// The labels of the book's second edition.
+const LABELS: [(&str, &str); 4] = [
+    ("DELAY", "http://localhost:8001/flags"),
+    ("ERROR", "http://localhost:8002/flags"),
+    ("LOCAL", "http://localhost:8000/flags"),
+    ("REMOTE", "https://www.fluentpython.com/data/flags"),
+];
+
+/// How long a named server may take to accept a connection before it counts as dead.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A server to download from.
+#[derive(Debug)]
+pub struct Target {
+    /// `LOCAL`, `DELAY`, `ERROR`, `REMOTE`, `EMBEDDED` or `CUSTOM`.
+    pub label: String,
+    /// The folder of the flags, without a slash at the end.
+    pub base_url: String,
+    /// Our own server, if this is it. It lives as long as the target.
+    pub embedded: Option<Embedded>,
+}
+
+/// Our own server, on its own threads, and what is known of it in advance.
+#[derive(Debug)]
+pub struct Embedded {
+    /// The name of its profile, or of its scenario file.
+    pub scenario: String,
+    planner: Planner,
+    _server: BlockingFlagServer,
+}
+
+/// Why there is nothing to download from.
+#[derive(Debug, Error)]
+pub enum TargetError {
+    /// Neither a label nor a URL.
+    #[error(
+        "--server {0}: give one of DELAY, ERROR, LOCAL, REMOTE, or a URL like http://localhost:8000/flags"
+    )]
+    NotAServer(String),
+    /// The scenario of the embedded server is wrong.
+    #[error(transparent)]
+    Scenario(#[from] ConfigProblem),
+    /// The embedded server does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The named server does not answer.
+    #[error(
+        "no server answers at {url} ({reason}); start one with `flag-server`, or leave out --server for an embedded one"
+    )]
+    Dead {
+        /// Where it should be.
+        url: String,
+        /// What the system said.
+        reason: io::Error,
+    },
+}
+
+impl TargetError {
+    /// Whether the command line is to blame.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::NotAServer(_) | Self::Scenario(_))
+    }
+}
+
+impl Target {
+    /// The server with this label (in either case) or URL.
+    ///
+    /// # Errors
+    /// When it is neither, or nobody accepts connections there.
+    pub fn named(server: &str) -> Result<Self, TargetError> {
+        let not_a_server = || TargetError::NotAServer(server.to_owned());
+        let label = server.to_uppercase();
+        let (label, url) = match LABELS.iter().find(|(name, _)| *name == label) {
+            Some((label, url)) => (*label, *url),
+            None => ("CUSTOM", server),
+        };
+        let mut url: Url = url.parse().map_err(|_| not_a_server())?;
+        if !matches!(url.scheme(), "http" | "https")
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
+            return Err(not_a_server());
+        }
+        if url.path() == "/" {
+            url.set_path("/flags"); // as `flag-server` prints its addresses
+        }
+        let base_url = url.as_str().trim_end_matches('/').to_owned();
+        let dead = |reason| TargetError::Dead {
+            url: base_url.clone(),
+            reason,
+        };
+        someone_accepts(&url).map_err(dead)?;
+        Ok(Self {
+            label: label.to_owned(),
+            base_url,
+            embedded: None,
+        })
+    }
+
+    /// Starts a server of our own on a free port.
+    ///
+    /// # Errors
+    /// When there is no such scenario, or the server does not start.
+    pub fn embedded(source: &ScenarioSource<'_>, seed: Option<u64>) -> Result<Self, TargetError> {
+        let (name, mut scenario) = named_scenario(source)?;
+        if let Some(seed) = seed {
+            scenario = scenario.with_seed(seed);
+        }
+        let planner = Planner::new(&scenario);
+        let server = BlockingFlagServer::start(&Config::embedded(&name, scenario))?;
+        Ok(Self {
+            label: "EMBEDDED".to_owned(),
+            base_url: server.endpoints()[0].flags_url(),
+            embedded: Some(Embedded {
+                scenario: name,
+                planner,
+                _server: server,
+            }),
+        })
+    }
+}
+
+impl Embedded {
+    /// The seed of its scenario.
+    pub fn seed(&self) -> u64 {
+        self.planner.seed()
+    }
+
+    /// What will happen to the first attempt at this image.
+    pub fn plan(&self, code: CountryCode) -> Plan {
+        let path = format!("/flags/{cc}/{cc}.gif", cc = code.to_lowercase());
+        self.planner.plan(&RequestKey {
+            run: "",
+            method: "GET",
+            path: &path,
+            attempt: 1,
+        })
+    }
+}
+
+/// Makes a connection and closes it again: hundreds of downloads that cannot succeed help nobody.
+fn someone_accepts(url: &Url) -> io::Result<()> {
+    let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    let host = url
+        .host_str()
+        .ok_or_else(no_address)?
+        .trim_matches(['[', ']']);
+    let port = url.port_or_known_default().ok_or_else(no_address)?;
+    let mut result = Err(no_address());
+    for address in (host, port).to_socket_addrs()? {
+        result = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map(drop);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}

@@ -1,0 +1,388 @@
+//! The program as a user starts it: its words, its files, its exit codes.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn flag_client(args: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flag-client"))
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Standard output with the port of the embedded server and all times replaced.
+fn words(output: &Output) -> String {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let lines =
+        text.lines().map(
+            |line| match (line.split_once("127.0.0.1:"), line.split_once("time: ")) {
+                (Some((before, after)), _) => {
+                    format!(
+                        "{before}127.0.0.1:PORT{}",
+                        after.trim_start_matches(|c: char| c.is_ascii_digit())
+                    )
+                }
+                (_, Some((before, _))) => format!("{before}time: TIME"),
+                _ => line.to_owned(),
+            },
+        );
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn get_downloads_the_twenty_most_populous_countries() {
+    let folder = scratch();
+    let output = flag_client(&["get"], folder.path());
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    insta::assert_snapshot!(words(&output), @r"
+    EMBEDDED site: http://127.0.0.1:PORT/flags
+    Searching for 20 flags: from BD to VN
+    20 concurrent connections will be used.
+    --------------------
+     20 flags downloaded.
+    Elapsed time: TIME
+    ");
+    assert_eq!(
+        folder.path().join("downloads").read_dir().unwrap().count(),
+        20
+    );
+    let brazil = std::fs::read(folder.path().join("downloads/BR.gif")).unwrap();
+    assert_eq!(
+        brazil,
+        flags_data::Catalogue::embedded()
+            .get("BR".parse().unwrap())
+            .unwrap()
+            .image
+            .bytes
+    );
+}
+
+#[test]
+fn get_takes_the_options_of_the_book() {
+    let folder = scratch();
+    let output = flag_client(
+        &[
+            "get",
+            "-v",
+            "--strategy",
+            "sequential",
+            "b",
+            "jp",
+            "-l",
+            "3",
+            "--max_req",
+            "7",
+        ],
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(0));
+    insta::assert_snapshot!(words(&output), @r"
+    EMBEDDED site: http://127.0.0.1:PORT/flags
+    Searching for 3 flags: BA, BB, BC
+    1 connection will be used.
+    BA OK
+    BB OK
+    BC not found: http://127.0.0.1:PORT/flags/bc/bc.gif
+    --------------------
+      2 flags downloaded.
+      1 not found.
+    Elapsed time: TIME
+    ");
+}
+
+#[test]
+fn get_ends_with_exit_code_1_when_a_download_is_an_error() {
+    let folder = scratch();
+    let scenario = folder.path().join("tea.toml");
+    std::fs::write(&scenario, "rule = [{ fault = \"status\", status = 418 }]").unwrap();
+    let output = flag_client(
+        &["get", "-v", "--scenario", "tea.toml", "BR"],
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(words(&output), @r"
+    EMBEDDED site: http://127.0.0.1:PORT/flags
+    Searching for 1 flag: BR
+    1 connection will be used.
+    BR error: HTTP error 418 - I'm a teapot
+    --------------------
+      0 flags downloaded.
+      1 error.
+    Elapsed time: TIME
+    ");
+}
+
+#[test]
+fn get_accounts_for_all_676_codes() {
+    let folder = scratch();
+    let scenario = folder.path().join("error.toml");
+    std::fs::write(
+        &scenario,
+        "rule = [{ name = \"teapot\", fault = \"status\", status = 418, probability = 0.25 }]",
+    )
+    .unwrap();
+    let output = flag_client(
+        &["get", "--scenario", "error.toml", "-e", "-m", "200"],
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let text = words(&output);
+    let count = |word: &str| -> usize {
+        let line = text.lines().find(|line| line.ends_with(word)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let (downloaded, not_found, errors) = (
+        count("flags downloaded."),
+        count("not found."),
+        count("errors."),
+    );
+    assert_eq!(downloaded + not_found + errors, 676, "{text}");
+    assert_eq!(
+        folder.path().join("downloads").read_dir().unwrap().count(),
+        downloaded
+    );
+}
+
+#[test]
+fn bench_prints_one_table_and_a_verdict() {
+    let folder = scratch();
+    let output = flag_client(
+        &["BR", "JP", "--profile", "local", "-r", "2", "-w", "0"],
+        folder.path(),
+    );
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = words(&output);
+    assert!(text.starts_with("2 flags (BR, JP), at most 30 at a time\nserver: embedded, scenario local, seed 20150223\n2 rounds after 0 to warm up"), "{text}");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    for (strategy, workers) in [("sequential", "1"), ("threaded", "2"), ("async", "2")] {
+        let row = rows
+            .iter()
+            .find(|row| row.first() == Some(&strategy))
+            .unwrap();
+        assert_eq!((row[1], *row.last().unwrap()), (workers, "0"), "{text}");
+    }
+    assert!(text.contains("times as fast as sequential"), "{text}");
+    assert!(
+        !folder.path().join("downloads").exists(),
+        "bench keeps no images"
+    );
+}
+
+#[test]
+fn bench_counts_planned_errors_and_does_not_fail_for_them() {
+    let folder = scratch();
+    let scenario = folder.path().join("tea.toml");
+    std::fs::write(&scenario, "rule = [{ fault = \"status\", status = 418 }]").unwrap();
+    let output = flag_client(
+        &[
+            "bench",
+            "--scenario",
+            "tea.toml",
+            "BR",
+            "JP",
+            "-r",
+            "3",
+            "--strategy",
+            "async",
+        ],
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let text = words(&output);
+    assert!(
+        text.contains("async: 6 × HTTP error 418 - I'm a teapot (such as BR)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn mistakes_are_clear_lines_and_exit_code_2() {
+    let folder = scratch();
+    let bad = folder.path().join("bad.toml");
+    std::fs::write(&bad, "sede = 1").unwrap();
+    for (args, expected) in [
+        (
+            &["get", "-s", "nowhere"] as &[&str],
+            "--server nowhere: give one of DELAY, ERROR, LOCAL, REMOTE, or a URL",
+        ),
+        (
+            &["get", "-s", "ftp://localhost/flags"],
+            "--server ftp://localhost/flags: give one of",
+        ),
+        (&["get", "-s", ""], "--server : give one of"),
+        (
+            &["get", "-m", "0"],
+            "invalid value '0' for '--max-req <N>': give a whole number from 1 up",
+        ),
+        (
+            &["get", "-l", "0"],
+            "invalid value '0' for '--limit <N>': give a whole number from 1 up",
+        ),
+        (
+            &["get", "-m", "-1"],
+            "invalid value '-1' for '--max-req <N>': give a whole number from 1 up",
+        ),
+        (
+            &["get", "B1"],
+            "invalid value 'B1' for '[CC]...': each CC must be A to Z or AA to ZZ",
+        ),
+        (&["get", ""], "each CC must be A to Z or AA to ZZ"),
+        (
+            &["gte"],
+            "each CC must be A to Z or AA to ZZ (or a sub-command: see --help)",
+        ),
+        (&["get", "-a", "-e"], "cannot be used with"),
+        (
+            &["get", "--strategy", "parallel"],
+            "[possible values: sequential, threaded, async]",
+        ),
+        (
+            &["get", "--timeout", "5"],
+            "give a time with its unit, like 500ms or 10s",
+        ),
+        (
+            &["get", "--timeout", "0s"],
+            "give a time with its unit, like 500ms or 10s",
+        ),
+        (
+            &["--profile", "teapot"],
+            "--profile teapot: there is no such profile; take one of local, delay,",
+        ),
+        (
+            &["--scenario", "none.toml"],
+            "--scenario none.toml: cannot be read",
+        ),
+        (&["--scenario", "bad.toml"], "line 1: sede: is no key here"),
+        (
+            &["-r", "0"],
+            "invalid value '0' for '--rounds <N>': give a whole number from 1 up",
+        ),
+        (&["--seed", "-1"], "invalid value '-1' for '--seed <N>'"),
+        (
+            &["-s", "LOCAL", "--profile", "bench"],
+            "cannot be used with",
+        ),
+    ] {
+        let output = flag_client(args, folder.path());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
+        assert!(message.contains(expected), "{args:?}: {message}");
+        assert!(
+            message.starts_with("error: ") && !message.contains("panicked"),
+            "{args:?}: {message}"
+        );
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{args:?}");
+    }
+}
+
+#[test]
+fn a_dead_port_is_a_message_that_says_how_to_start_the_server() {
+    let folder = scratch();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("http://127.0.0.1:{port}");
+    for command in ["get", "bench"] {
+        let output = flag_client(&[command, "-s", &url], folder.path());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(
+            message.starts_with(&format!("error: no server answers at {url}/flags (")),
+            "{message}"
+        );
+        assert!(
+            message.ends_with(
+                "; start one with `flag-server`, or leave out --server for an embedded one\n"
+            ),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_known_before_the_downloads() {
+    let folder = scratch();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let output = flag_client(&["get", "--out", "file/below"], folder.path());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(
+        message.starts_with("error: --out file/below: cannot be written to; name another folder: "),
+        "{message}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_reports_what_was_measured_and_ends_with_exit_code_130() {
+    use std::io::{BufRead, BufReader, Read};
+
+    let folder = scratch();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flag-client"))
+        .args([
+            "bench",
+            "-v",
+            "-r",
+            "1000",
+            "-w",
+            "0",
+            "--strategy",
+            "async",
+            "BR",
+            "JP",
+        ])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut rounds = BufReader::new(child.stderr.take().unwrap()).lines();
+    let second = rounds.nth(1).unwrap().unwrap();
+    assert!(second.starts_with("round 2: async took "), "{second}");
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-s", "INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    for line in rounds {
+        line.unwrap(); // until it closes its end
+    }
+    let mut text = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(
+        text.contains("interrupted: this is what was measured until then"),
+        "{text}"
+    );
+    assert!(
+        text.lines()
+            .any(|line| line.trim_start().starts_with("async  ")),
+        "{text}"
+    );
+}

@@ -1,0 +1,470 @@
+//! Every strategy against real sockets: the same job, the same outcomes, the same limits.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use flag_client::downloader::Strategy;
+use flag_client::job::{Images, Job, Stop, Watcher};
+use flag_client::sample::{Outcome, Sample};
+use flag_server::config::ScenarioSource;
+use flags_data::{Catalogue, CountryCode};
+
+/// A server that answers each request as a function says, with a thread per connection.
+struct Handmade {
+    base_url: String,
+    /// The request lines, and the values of `flag-attempt`, in order of arrival.
+    received: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Handmade {
+    /// `answer` gets the path of the request and writes what it likes; when it returns false the
+    /// connection is closed.
+    fn start(answer: impl Fn(&str, &mut TcpStream) -> bool + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base_url = format!("http://{}/flags", listener.local_addr().unwrap());
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let (log, answer) = (Arc::clone(&received), Arc::new(answer));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, log, answer) =
+                    (stream.unwrap(), Arc::clone(&log), Arc::clone(&answer));
+                thread::spawn(move || {
+                    let mut reader = BufReader::new(stream.try_clone().unwrap());
+                    while let Some((line, attempt)) = read_head(&mut reader) {
+                        let path = line.split(' ').nth(1).unwrap().to_owned();
+                        log.lock().unwrap().push((line, attempt));
+                        if !answer(&path, &mut stream) {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        Self { base_url, received }
+    }
+
+    fn requests(&self) -> Vec<(String, String)> {
+        self.received.lock().unwrap().clone()
+    }
+}
+
+/// The request line and the value of `flag-attempt`; `None` when the client is gone.
+fn read_head(reader: &mut impl BufRead) -> Option<(String, String)> {
+    let mut lines = reader.lines().map_while(Result::ok);
+    let first = lines.next()?;
+    let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let attempt = headers
+        .iter()
+        .find_map(|line| line.strip_prefix("flag-attempt: "))
+        .unwrap_or("none");
+    Some((first, attempt.to_owned()))
+}
+
+fn respond(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) -> bool {
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).is_ok()
+}
+
+/// The flag that a path names, or 404.
+fn respond_with_flag(path: &str, stream: &mut TcpStream) -> bool {
+    let code = path
+        .split('/')
+        .nth(2)
+        .and_then(|folder| folder.parse().ok());
+    match code.and_then(|code| Catalogue::embedded().get(code).cloned()) {
+        Some(flag) => respond(stream, "200 OK", "", &flag.image.bytes),
+        None => respond(stream, "404 Not Found", "", b"no such flag\n"),
+    }
+}
+
+fn job(base_url: &str, codes: &str, max_workers: usize) -> Job {
+    Job {
+        codes: codes
+            .split_whitespace()
+            .map(|code| code.parse().unwrap())
+            .collect(),
+        base_url: base_url.to_owned(),
+        max_workers: NonZeroUsize::new(max_workers).unwrap(),
+        timeout: Duration::from_secs(60),
+        images: Images::Verify(Catalogue::embedded()),
+        watcher: Watcher::default(),
+        stop: Stop::default(),
+    }
+}
+
+fn run(strategy: Strategy, job: &Job) -> Vec<Sample> {
+    strategy.prepare(job).unwrap().download_many(job)
+}
+
+const TEN: &str = "BD BR CD CN DE EG ET FR ID IN";
+
+#[test]
+fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
+    for strategy in Strategy::ALL {
+        let server = Handmade::start(respond_with_flag);
+        let job = job(&server.base_url, TEN, 4);
+        let samples = run(strategy, &job);
+        let mut asked = server.requests();
+        asked.sort();
+        let expected: Vec<_> = job
+            .codes
+            .iter()
+            .map(|code| {
+                let cc = code.to_lowercase();
+                (format!("GET /flags/{cc}/{cc}.gif HTTP/1.1"), "1".to_owned())
+            })
+            .collect();
+        assert_eq!(asked, expected, "{strategy:?}");
+        let mut codes: Vec<CountryCode> = samples.iter().map(|sample| sample.code).collect();
+        codes.sort();
+        assert_eq!(codes, job.codes, "{strategy:?}");
+        for sample in samples {
+            let bytes = Catalogue::embedded()
+                .get(sample.code)
+                .unwrap()
+                .image
+                .bytes
+                .len();
+            assert_eq!(
+                (sample.outcome, sample.status, sample.bytes),
+                (Outcome::Downloaded, Some(200), bytes)
+            );
+            let headers = sample.headers.unwrap();
+            assert!(
+                sample.queued <= sample.sent && sample.sent <= headers && headers <= sample.done
+            );
+        }
+    }
+}
+
+#[test]
+fn codes_are_taken_in_their_order() {
+    for strategy in Strategy::ALL {
+        let server = Handmade::start(respond_with_flag);
+        let job = job(&server.base_url, TEN, 1);
+        let codes: Vec<CountryCode> = run(strategy, &job)
+            .iter()
+            .map(|sample| sample.code)
+            .collect();
+        assert_eq!(codes, job.codes, "{strategy:?}");
+    }
+}
+
+/// No clock is asked: the server answers nobody until as many requests are under way as there are
+/// workers, so a strategy with fewer would wait for ever, and it counts them, so one with more is caught.
+#[test]
+fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
+    const WORKERS: usize = 5;
+    for (strategy, workers) in [
+        (Strategy::Sequential, 1),
+        (Strategy::Threaded, WORKERS),
+        (Strategy::Async, WORKERS),
+    ] {
+        let (under_way, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        let (seen, barrier) = (Arc::clone(&most), Barrier::new(workers));
+        let server = Handmade::start(move |path, stream| {
+            seen.fetch_max(
+                under_way.fetch_add(1, Ordering::SeqCst) + 1,
+                Ordering::SeqCst,
+            );
+            barrier.wait();
+            under_way.fetch_sub(1, Ordering::SeqCst);
+            respond_with_flag(path, stream)
+        });
+        let samples = run(strategy, &job(&server.base_url, TEN, WORKERS));
+        assert_eq!(samples.len(), 10, "{strategy:?}");
+        assert_eq!(most.load(Ordering::SeqCst), workers, "{strategy:?}");
+
+        // A worker is a lane: what happens in one does not overlap.
+        let mut lanes: BTreeMap<usize, Vec<&Sample>> = BTreeMap::new();
+        for sample in &samples {
+            lanes.entry(sample.worker).or_default().push(sample);
+        }
+        assert!(lanes.keys().all(|lane| *lane < workers), "{strategy:?}");
+        for lane in lanes.values_mut() {
+            lane.sort_by_key(|sample| sample.sent);
+            assert!(
+                lane.windows(2).all(|pair| pair[0].done <= pair[1].sent),
+                "{strategy:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_becomes_the_same_outcome_in_every_strategy() {
+    let brazil = Catalogue::embedded()
+        .get("BR".parse().unwrap())
+        .unwrap()
+        .image
+        .bytes
+        .clone();
+    let (half, full) = (brazil[..brazil.len() / 2].to_vec(), brazil.len());
+    let server = Handmade::start(move |path, stream| match path.split('/').nth(2).unwrap() {
+        "xx" => respond(stream, "404 Not Found", "", b""),
+        "te" => respond(stream, "418 I'm a teapot", "", b"short and stout"),
+        "em" => respond(stream, "204 No Content", "", b""),
+        "ja" => respond(stream, "200 OK", "", &brazil),
+        "fi" => false,
+        "ga" => {
+            let _ = stream.write_all(b"\x00\xffnothing like HTTP\r\n\r\n");
+            false
+        }
+        "tr" => {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {full}\r\n\r\n");
+            stream
+                .write_all(&[head.as_bytes(), &half].concat())
+                .unwrap();
+            stream.shutdown(Shutdown::Both).unwrap();
+            false
+        }
+        // Silent before the head, and in the middle of the body, until the client gives up.
+        "st" => true,
+        "sb" => {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {full}\r\n\r\n");
+            stream.write_all(&[head.as_bytes(), &half].concat()).is_ok()
+        }
+        _ => respond_with_flag(path, stream),
+    });
+    let expected = [
+        ("BR", Outcome::Downloaded, Some(200)),
+        ("EM", Outcome::HttpError, Some(204)),
+        ("FI", Outcome::BrokenConnection, None),
+        ("GA", Outcome::BrokenConnection, None),
+        ("JA", Outcome::WrongBody, Some(200)),
+        ("SB", Outcome::Timeout, Some(200)),
+        ("ST", Outcome::Timeout, None),
+        ("TE", Outcome::HttpError, Some(418)),
+        ("TR", Outcome::BrokenConnection, Some(200)),
+        ("XX", Outcome::NotFound, Some(404)),
+    ];
+    let codes: Vec<&str> = expected.iter().map(|(code, ..)| *code).collect();
+    for strategy in Strategy::ALL {
+        let job = Job {
+            timeout: Duration::from_millis(500),
+            ..job(&server.base_url, &codes.join(" "), 3)
+        };
+        let mut samples = run(strategy, &job);
+        samples.sort_by_key(|sample| sample.code);
+        let found: Vec<_> = samples
+            .iter()
+            .map(|sample| (sample.code.as_str(), sample.outcome, sample.status))
+            .collect();
+        assert_eq!(found, expected, "{strategy:?}");
+        for sample in &samples {
+            assert_eq!(
+                sample.error.is_some(),
+                sample.outcome.is_error(),
+                "{sample:?}"
+            );
+        }
+        let teapot = samples
+            .iter()
+            .find(|sample| sample.outcome == Outcome::HttpError && sample.status == Some(418));
+        assert_eq!(
+            teapot.unwrap().error.as_deref(),
+            Some("HTTP error 418 - I'm a teapot")
+        );
+    }
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_no_connection() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    for strategy in Strategy::ALL {
+        let samples = run(
+            strategy,
+            &job(&format!("http://127.0.0.1:{port}/flags"), TEN, 3),
+        );
+        assert_eq!(samples.len(), 10);
+        assert!(
+            samples
+                .iter()
+                .all(|sample| sample.outcome == Outcome::NoConnection),
+            "{samples:?}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_leaves_every_code_accounted_for() {
+    for strategy in Strategy::ALL {
+        let answered = AtomicUsize::new(0);
+        let server = Handmade::start(move |path, stream| {
+            answered.fetch_add(1, Ordering::SeqCst) < 4 && respond_with_flag(path, stream)
+        });
+        let samples = run(strategy, &job(&server.base_url, TEN, 3));
+        let downloaded = samples
+            .iter()
+            .filter(|sample| sample.outcome == Outcome::Downloaded)
+            .count();
+        let broken = samples
+            .iter()
+            .filter(|sample| sample.outcome == Outcome::BrokenConnection)
+            .count();
+        assert_eq!((downloaded, broken), (4, 6), "{strategy:?}: {samples:?}");
+    }
+}
+
+#[test]
+fn a_stopped_job_begins_no_new_download_and_keeps_what_it_has() {
+    const WORKERS: usize = 3;
+    for strategy in Strategy::ALL {
+        let server = Handmade::start(respond_with_flag);
+        let mut job = job(&server.base_url, TEN, WORKERS);
+        let (stop, seen) = (job.stop.clone(), AtomicUsize::new(0));
+        job.watcher = Watcher::new(move |_| {
+            if seen.fetch_add(1, Ordering::SeqCst) + 1 == 2 {
+                stop.request();
+            }
+        });
+        let samples = run(strategy, &job);
+        assert!(
+            (2..=1 + WORKERS).contains(&samples.len()),
+            "{strategy:?}: {}",
+            samples.len()
+        );
+        assert!(
+            samples
+                .iter()
+                .all(|sample| sample.outcome == Outcome::Downloaded)
+        );
+    }
+}
+
+#[test]
+fn an_empty_job_is_done_at_once() {
+    for strategy in Strategy::ALL {
+        assert_eq!(run(strategy, &job("http://127.0.0.1:1/flags", "", 30)), []);
+    }
+}
+
+#[test]
+fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
+    for strategy in Strategy::ALL {
+        let server = Handmade::start(respond_with_flag);
+        let folder = tempfile::tempdir().unwrap();
+        let saved = Job {
+            images: Images::Save(folder.path().to_owned()),
+            ..job(&server.base_url, "BR JP XX", 3)
+        };
+        run(strategy, &saved);
+        let mut names: Vec<_> = folder
+            .path()
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["BR.gif", "JP.gif"], "{strategy:?}");
+        for code in ["BR", "JP"] {
+            let image = std::fs::read(folder.path().join(format!("{code}.gif"))).unwrap();
+            assert_eq!(
+                image,
+                Catalogue::embedded()
+                    .get(code.parse().unwrap())
+                    .unwrap()
+                    .image
+                    .bytes
+            );
+        }
+
+        let gone = Job {
+            images: Images::Save(folder.path().join("gone")),
+            ..saved
+        };
+        let outcomes = run(strategy, &gone)
+            .into_iter()
+            .map(|sample| (sample.code.to_string(), sample.outcome));
+        let expected = [
+            ("BR", Outcome::NotSaved),
+            ("JP", Outcome::NotSaved),
+            ("XX", Outcome::NotFound),
+        ];
+        assert_eq!(
+            outcomes.collect::<BTreeMap<_, _>>(),
+            expected
+                .map(|(code, outcome)| (code.to_owned(), outcome))
+                .into()
+        );
+    }
+}
+
+/// What each flag met: (status, delay planned by the server).
+type Fates = BTreeMap<CountryCode, (Option<u16>, Option<Duration>)>;
+
+fn fates(strategy: Strategy, workers: usize, seed: u64) -> Fates {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chaos.toml");
+    let text = r#"
+        rule = [
+            { name = "teapot", fault = "status", probability = 0.25, status = 418 },
+            { name = "delay", fault = "latency", distribution = { uniform = { lower = "1ms", upper = "5ms" } } },
+        ]"#;
+    std::fs::write(&file, text).unwrap();
+    let target =
+        flag_client::target::Target::embedded(&ScenarioSource::File(&file), Some(seed)).unwrap();
+    let codes: Vec<String> = Catalogue::embedded()
+        .codes()
+        .map(|code| code.to_string())
+        .collect();
+    let job = job(&target.base_url, &codes.join(" "), workers);
+    let samples = run(strategy, &job);
+
+    // The embedded server knew all of it before the first request.
+    let embedded = target.embedded.unwrap();
+    for sample in &samples {
+        let plan = embedded.plan(sample.code);
+        let micros = |duration: Duration| duration.as_micros(); // as precise as the header
+        assert_eq!(
+            sample.plan.map(micros),
+            Some(micros(plan.delay)),
+            "{}",
+            sample.code
+        );
+        assert_eq!(
+            sample.status,
+            Some(if plan.ending.is_some() { 418 } else { 200 }),
+            "{}",
+            sample.code
+        );
+    }
+    samples
+        .into_iter()
+        .map(|sample| (sample.code, (sample.status, sample.plan)))
+        .collect()
+}
+
+#[test]
+fn the_same_seed_gives_every_flag_the_same_fate_in_every_strategy_at_any_concurrency() {
+    let expected = fates(Strategy::Sequential, 1, 7);
+    assert_eq!(expected.len(), 194);
+    let teapots = expected
+        .values()
+        .filter(|(status, _)| *status == Some(418))
+        .count();
+    assert!((30..70).contains(&teapots), "about a quarter: {teapots}");
+    for strategy in [Strategy::Threaded, Strategy::Async] {
+        for workers in [1, 30, 194] {
+            assert_eq!(
+                fates(strategy, workers, 7),
+                expected,
+                "{strategy:?} with {workers}"
+            );
+        }
+    }
+    assert_ne!(fates(Strategy::Async, 194, 8), expected, "another seed");
+}

@@ -1,0 +1,149 @@
+//! The command line: exactly what was typed, and what `--help` says about it. What it means is for
+//! [`config`](crate::config) to say.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// A local HTTP server of flags with reproducible latency and faults.
+///
+/// Without arguments it opens the three servers of Fluent Python, second edition, on 127.0.0.1:
+/// LOCAL on 8000 (no faults), DELAY on 8001 (0.5 to 5 s late) and ERROR on 8002 (the same delay,
+/// and a quarter of the responses are 418 I'm a teapot).
+#[derive(Debug, Clone, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// What the program can do besides serving.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// List the embedded profiles, or print one as a scenario file to start from.
+    Profiles {
+        /// The profile to print.
+        name: Option<String>,
+    },
+    /// Ask a server whether it is healthy: exit 0 if it is, 1 if not. For images without a shell.
+    Healthcheck {
+        /// The server to ask.
+        #[arg(
+            default_value = "http://127.0.0.1:8000/healthz",
+            env = "FLAG_SERVER_HEALTHCHECK_URL"
+        )]
+        url: String,
+    },
+}
+
+/// How to serve.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ServeArgs {
+    /// Open the servers of this edition of the book.
+    ///
+    /// 1: LOCAL on 8001, DELAY on 8002 (0.5 s late) and ERROR on 8003 (25 % errors, 50 % half a second late).
+    #[arg(
+        long,
+        value_name = "1|2",
+        default_value = "2",
+        env = "FLAG_SERVER_EDITION"
+    )]
+    #[arg(conflicts_with_all = ["profile", "scenario"])]
+    pub edition: Edition,
+
+    /// Open one server with this embedded profile; `flag-server profiles` lists them.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "FLAG_SERVER_PROFILE",
+        conflicts_with = "scenario"
+    )]
+    pub profile: Option<String>,
+
+    /// Open one server with the scenario of this TOML file.
+    #[arg(long, value_name = "FILE", env = "FLAG_SERVER_SCENARIO")]
+    pub scenario: Option<PathBuf>,
+
+    /// The port of the first server; more servers take the ports after it. 0: any free ports.
+    ///
+    /// Default: 8000 (8001 for the first edition).
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLAG_SERVER_PORT",
+        allow_negative_numbers = true
+    )]
+    pub port: Option<u16>,
+
+    /// The address to listen on. Inside a container: 0.0.0.0
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1",
+        env = "FLAG_SERVER_BIND"
+    )]
+    pub bind: IpAddr,
+
+    /// Use this seed instead of the scenario's own: another fate for every request.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLAG_SERVER_SEED",
+        allow_negative_numbers = true
+    )]
+    pub seed: Option<u64>,
+
+    /// Serve the flags of this folder (br/br.gif, br/metadata.json, …) instead of the embedded ones.
+    #[arg(long, value_name = "DIR", env = "FLAG_SERVER_FLAGS")]
+    pub flags: Option<PathBuf>,
+
+    /// Write the real addresses to this file, as JSON, once every server accepts connections.
+    #[arg(long, value_name = "PATH", env = "FLAG_SERVER_READY_FILE")]
+    pub ready_file: Option<PathBuf>,
+
+    /// How long requests in flight may take to finish after SIGTERM or Ctrl-C.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "8s",
+        env = "FLAG_SERVER_GRACE"
+    )]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub grace: Duration,
+
+    /// How to write the log, on standard error.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "FLAG_SERVER_LOG"
+    )]
+    pub log: LogFormat,
+}
+
+/// An edition of the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Edition {
+    /// 2015: LOCAL 8001, DELAY 8002, ERROR 8003.
+    #[value(name = "1")]
+    First,
+    /// 2022: LOCAL 8000, DELAY 8001, ERROR 8002.
+    #[value(name = "2")]
+    Second,
+}
+
+/// How to write the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}

@@ -1,0 +1,157 @@
+//! Answering for one file: the conditions and ranges of RFC 9110, on bytes that are already in memory.
+//!
+//! It knows nothing of flags, faults or routes.
+
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED,
+    RANGE,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use flags_data::Asset;
+use headers::{
+    ETag, HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince,
+};
+
+/// A file that can be served: its bytes and the headers that never change.
+#[derive(Debug, Clone)]
+pub(crate) struct ServedFile {
+    bytes: bytes::Bytes,
+    etag: ETag,
+    last_modified: SystemTime,
+    /// `content-type`, `etag`, `last-modified`, `cache-control`, `accept-ranges`.
+    headers: HeaderMap,
+}
+
+/// An hour, and no longer: a benchmark that talks to a cache measures the cache.
+const CACHE_FOR_AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+
+impl ServedFile {
+    pub(crate) fn new(
+        asset: &Asset,
+        content_type: &'static str,
+        last_modified: SystemTime,
+    ) -> Self {
+        let etag: ETag = format!("\"{}\"", asset.digest)
+            .parse()
+            .expect("a digest in quotes is an entity tag");
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.typed_insert(etag.clone());
+        headers.typed_insert(headers::LastModified::from(last_modified));
+        headers.insert(CACHE_CONTROL, CACHE_FOR_AN_HOUR);
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        Self {
+            bytes: asset.bytes.clone(),
+            etag,
+            last_modified,
+            headers,
+        }
+    }
+
+    /// The answer to a GET or HEAD with these request headers, in the order of RFC 9110, section 13.2.2.
+    pub(crate) fn answer(&self, method: &Method, request: &HeaderMap) -> Response {
+        if self.precondition_fails(request) {
+            return self.respond(StatusCode::PRECONDITION_FAILED, None);
+        }
+        if self.client_has_it(request) {
+            return self.respond(StatusCode::NOT_MODIFIED, None);
+        }
+        // A range of anything but a GET has no meaning (RFC 9110, section 14.2).
+        match request.get(RANGE) {
+            Some(range) if *method == Method::GET && self.range_still_applies(request) => {
+                self.part(range)
+            }
+            _ => self.whole(),
+        }
+    }
+
+    fn precondition_fails(&self, request: &HeaderMap) -> bool {
+        if let Some(if_match) = request.typed_get::<IfMatch>() {
+            return !if_match.precondition_passes(&self.etag);
+        }
+        let unmodified_since = request.typed_get::<IfUnmodifiedSince>();
+        unmodified_since.is_some_and(|since| !since.precondition_passes(self.last_modified))
+    }
+
+    fn client_has_it(&self, request: &HeaderMap) -> bool {
+        if let Some(if_none_match) = request.typed_get::<IfNoneMatch>() {
+            return !if_none_match.precondition_passes(&self.etag);
+        }
+        let modified_since = request.typed_get::<IfModifiedSince>();
+        modified_since.is_some_and(|since| !since.is_modified(self.last_modified))
+    }
+
+    fn range_still_applies(&self, request: &HeaderMap) -> bool {
+        let if_range = request.typed_get::<IfRange>();
+        let last_modified = headers::LastModified::from(self.last_modified);
+        if_range
+            .is_none_or(|condition| !condition.is_modified(Some(&self.etag), Some(&last_modified)))
+    }
+
+    fn whole(&self) -> Response {
+        self.respond(StatusCode::OK, Some(self.bytes.clone()))
+    }
+
+    /// One range gets its bytes. Several, or a header that makes no sense, get the whole file, as
+    /// RFC 9110 allows: nobody fetches a flag in pieces of pieces.
+    fn part(&self, range: &HeaderValue) -> Response {
+        let len = self.bytes.len() as u64;
+        let parsed = range
+            .to_str()
+            .ok()
+            .and_then(|text| http_range_header::parse_range_header(text).ok());
+        let Some(ranges) = parsed else {
+            return self.whole();
+        };
+        match ranges.validate(len).as_deref() {
+            Ok([one]) => {
+                let bytes = self
+                    .bytes
+                    .slice(*one.start() as usize..=*one.end() as usize);
+                let mut response = self.respond(StatusCode::PARTIAL_CONTENT, Some(bytes));
+                let place = format!("bytes {}-{}/{len}", one.start(), one.end());
+                insert_content_range(&mut response, &place);
+                response
+            }
+            Ok(_) => self.whole(),
+            Err(_) => {
+                let mut response = self.respond(StatusCode::RANGE_NOT_SATISFIABLE, None);
+                insert_content_range(&mut response, &format!("bytes */{len}"));
+                response
+            }
+        }
+    }
+
+    /// A response with the file's own headers. Without a body it has no `content-type` either.
+    fn respond(&self, status: StatusCode, body: Option<bytes::Bytes>) -> Response {
+        let mut response = match body {
+            Some(bytes) => {
+                let length = HeaderValue::from(bytes.len());
+                let mut response = Response::new(Body::from(bytes));
+                response.headers_mut().extend(self.headers.clone());
+                response.headers_mut().insert(CONTENT_LENGTH, length);
+                response
+            }
+            None => {
+                let mut response = ().into_response();
+                for name in [ETAG, LAST_MODIFIED, CACHE_CONTROL, ACCEPT_RANGES] {
+                    response
+                        .headers_mut()
+                        .insert(&name, self.headers[&name].clone());
+                }
+                response
+            }
+        };
+        *response.status_mut() = status;
+        response
+    }
+}
+
+fn insert_content_range(response: &mut Response, place: &str) {
+    let value = HeaderValue::from_str(place).expect("numbers are visible ASCII");
+    response.headers_mut().insert(CONTENT_RANGE, value);
+}

@@ -1,0 +1,64 @@
+//! Files that appear whole or not at all.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use tempfile::{Builder, NamedTempFile};
+
+/// Writes `bytes` to `path` through a temporary file in the same folder and a rename. Whoever reads
+/// `path` meets the old file or the new one, never half of either.
+///
+/// # Errors
+/// When the folder of `path` does not exist or cannot be written to, or the disk is full.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = temporary_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// With the permissions that an ordinary new file has; a temporary one is its owner's secret by default.
+fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    #[cfg(unix)]
+    let ordinary = std::os::unix::fs::PermissionsExt::from_mode(0o666); // less the umask
+    #[cfg(unix)]
+    builder.permissions(ordinary);
+    builder.prefix(".").suffix(".part").tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for content in ["first", "second, and longer"] {
+            write_atomically(&path, content.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_file_has_ordinary_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        let (atomic, ordinary) = (folder.path().join("atomic"), folder.path().join("ordinary"));
+        write_atomically(&atomic, b"").unwrap();
+        std::fs::write(&ordinary, b"").unwrap();
+        assert_eq!(mode(&atomic), mode(&ordinary));
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_an_error() {
+        assert!(write_atomically(Path::new("/no/such/folder/file"), b"").is_err());
+    }
+}

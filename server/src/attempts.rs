@@ -1,0 +1,83 @@
+//! Counting the attempts of clients that do not count themselves, in bounded memory.
+//!
+//! The counter of a (run, method, path) goes up with each request that carries no `flag-attempt`. It
+//! is the one input of a decision that depends on what came before, which matters only where a client
+//! fetches one path several times at once without numbering its attempts.
+
+use std::num::NonZeroUsize;
+use std::sync::Mutex;
+
+use lru::LruCache;
+
+/// The most runs that are remembered. The least recently used one is forgotten, and starts again at
+/// attempt 1.
+pub const MAX_RUNS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+/// The most (method, path) pairs that are remembered of one run: enough for the image and the metadata of
+/// every code from `AA` to `ZZ`, under `GET` and `HEAD`. Beyond it the least recently used is forgotten.
+pub const MAX_PATHS_PER_RUN: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+type Paths = LruCache<(Box<str>, Box<str>), u32>;
+
+/// The attempt counters of one listener.
+#[derive(Debug)]
+pub(crate) struct Attempts(Mutex<LruCache<Box<str>, Paths>>);
+
+impl Attempts {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(LruCache::new(MAX_RUNS)))
+    }
+
+    /// The number of the next attempt of this run at this path: 1, 2, …
+    pub(crate) fn next(&self, run: &str, method: &str, path: &str) -> u32 {
+        // A panic cannot leave a counter half counted, so a poisoned lock is as good as a sound one.
+        let mut runs = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let paths = runs.get_or_insert_mut(run.into(), || LruCache::new(MAX_PATHS_PER_RUN));
+        let count = paths.get_or_insert_mut((method.into(), path.into()), || 0);
+        *count = count.saturating_add(1);
+        *count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_run_method_and_path_counts_for_itself() {
+        let attempts = Attempts::new();
+        assert_eq!(attempts.next("", "GET", "/flags/br/br.gif"), 1);
+        assert_eq!(attempts.next("", "GET", "/flags/br/br.gif"), 2);
+        assert_eq!(attempts.next("", "GET", "/flags/jp/jp.gif"), 1);
+        assert_eq!(attempts.next("", "HEAD", "/flags/br/br.gif"), 1);
+        assert_eq!(attempts.next("suite-7", "GET", "/flags/br/br.gif"), 1);
+        assert_eq!(attempts.next("", "GET", "/flags/br/br.gif"), 3);
+    }
+
+    #[test]
+    fn the_least_recently_used_run_is_forgotten_and_starts_again() {
+        let attempts = Attempts::new();
+        attempts.next("old", "GET", "/p");
+        attempts.next("kept", "GET", "/p");
+        for run in 0..MAX_RUNS.get() - 2 {
+            attempts.next(&run.to_string(), "GET", "/p");
+        }
+        assert_eq!(attempts.next("kept", "GET", "/p"), 2);
+        attempts.next("one too many", "GET", "/p");
+        assert_eq!(attempts.next("kept", "GET", "/p"), 3);
+        assert_eq!(attempts.next("old", "GET", "/p"), 1);
+    }
+
+    #[test]
+    fn a_run_of_endless_paths_stays_bounded() {
+        let attempts = Attempts::new();
+        for path in 0..=MAX_PATHS_PER_RUN.get() {
+            attempts.next("", "GET", &path.to_string());
+        }
+        let runs = attempts.0.lock().unwrap();
+        assert_eq!(runs.peek("").unwrap().len(), MAX_PATHS_PER_RUN.get());
+    }
+}

@@ -1,0 +1,53 @@
+//! The same server for callers without a runtime: it brings its own, on its own threads.
+
+use std::io;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{Config, Endpoint, FlagServer, StartError};
+
+/// A [`FlagServer`] with a runtime of its own. It stops when it is dropped.
+///
+/// ```
+/// use flag_server::scenario::Scenario;
+/// use flag_server::{BlockingFlagServer, Config};
+///
+/// let scenario = Scenario::from_toml("")?; // no faults
+/// let server = BlockingFlagServer::start(&Config::embedded("local", scenario))?;
+/// let url = format!("{}/br/br.gif", server.endpoints()[0].flags_url());
+/// assert!(url.starts_with("http://127.0.0.1:"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct BlockingFlagServer {
+    // Dropped in this order: the server, then the runtime that runs it.
+    server: FlagServer,
+    _runtime: Runtime,
+}
+
+impl BlockingFlagServer {
+    /// Opens all listeners, or none.
+    ///
+    /// # Errors
+    /// As [`FlagServer::start`], and when the system gives no threads.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let runtime = runtime().map_err(StartError::Runtime)?;
+        let server = runtime.block_on(FlagServer::start(config))?;
+        Ok(Self {
+            server,
+            _runtime: runtime,
+        })
+    }
+
+    /// The real addresses, in the order of the configuration.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        self.server.endpoints()
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .thread_name("flag-server")
+        .enable_all()
+        .build()
+}

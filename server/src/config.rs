@@ -1,0 +1,253 @@
+//! From what was typed to what it means: every value checked, every problem reported at once.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use flags_data::{Catalogue, LoadError};
+use thiserror::Error;
+
+use crate::args::{Edition, ServeArgs};
+use crate::scenario::profiles::{PROFILES, Profile};
+use crate::scenario::{Scenario, ScenarioError};
+
+/// All that a [`FlagServer`](crate::FlagServer) needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// At least one.
+    pub listeners: Vec<Listener>,
+    /// The flags that are served.
+    pub catalogue: Catalogue,
+    /// How long requests in flight may take to finish once the server is told to stop.
+    pub grace: Duration,
+}
+
+/// One address and what its clients meet there.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Names it in messages, logs and the ready file.
+    pub name: String,
+    /// Port 0 stands for any free port.
+    pub address: SocketAddr,
+    /// What it does to its clients.
+    pub scenario: Scenario,
+}
+
+/// Everything that is wrong with the configuration; never empty.
+#[derive(Debug, Error)]
+pub struct ConfigError {
+    /// The problems; each names the flag, file or key, and the remedy.
+    pub problems: Vec<ConfigProblem>,
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Debug, Error)]
+pub enum ConfigProblem {
+    /// No profile has this name.
+    #[error("--profile {0}: there is no such profile; take one of {names}", names = profile_names())]
+    UnknownProfile(String),
+    /// The scenario file cannot be read.
+    #[error("--scenario {path}: cannot be read ({reason}); name a TOML file that exists")]
+    UnreadableScenario {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The scenario file does not describe a scenario.
+    #[error("--scenario {path}: is no scenario; correct these lines:\n{reason}")]
+    InvalidScenario {
+        /// The file.
+        path: String,
+        /// Every problem in it.
+        reason: ScenarioError,
+    },
+    /// The last of the listeners would get a port that does not exist.
+    #[error("--port {first}: the {count} listeners take ports {first} and up; choose a port below {limit}",
+        limit = 65_537 - u32::try_from(*count).unwrap_or(u32::MAX))]
+    PortsExhausted {
+        /// The port of the first.
+        first: u16,
+        /// How many there are.
+        count: usize,
+    },
+    /// The folder of flags cannot be served.
+    #[error("--flags: {0}")]
+    Flags(LoadError),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("\n"))
+    }
+}
+
+impl Config {
+    /// How long requests in flight may finish, unless told otherwise: below the 10 seconds after which a
+    /// container engine kills what it stops.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(8);
+
+    /// One listener on a free port of 127.0.0.1, serving the embedded flags.
+    pub fn embedded(name: &str, scenario: Scenario) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            listeners: vec![Listener {
+                name: name.to_owned(),
+                address,
+                scenario,
+            }],
+            catalogue: Catalogue::embedded(),
+            grace: Self::DEFAULT_GRACE,
+        }
+    }
+
+    /// What the arguments mean.
+    ///
+    /// # Errors
+    /// With every problem of the arguments and of the files that they name.
+    pub fn from_args(args: &ServeArgs) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+
+        let listeners = listeners(args).unwrap_or_else(|found| {
+            problems.extend(found);
+            Vec::new()
+        });
+        let catalogue = match &args.flags {
+            Some(dir) => Catalogue::load(dir),
+            None => Ok(Catalogue::embedded()),
+        };
+        let catalogue = catalogue.map_err(|error| problems.push(ConfigProblem::Flags(error)));
+
+        match catalogue {
+            Ok(catalogue) if problems.is_empty() => Ok(Self {
+                listeners,
+                catalogue,
+                grace: args.grace,
+            }),
+            _ => Err(ConfigError { problems }),
+        }
+    }
+}
+
+/// The scenario that a client or a server names by profile or by file.
+///
+/// # Errors
+/// When there is no such profile, or the file is missing or wrong.
+pub fn named_scenario(source: &ScenarioSource<'_>) -> Result<(String, Scenario), ConfigProblem> {
+    match source {
+        ScenarioSource::Profile(name) => {
+            let profile = Profile::find(name)
+                .ok_or_else(|| ConfigProblem::UnknownProfile((*name).to_owned()))?;
+            let scenario = profile
+                .scenario()
+                .expect("a test reads every embedded profile");
+            Ok(((*name).to_owned(), scenario))
+        }
+        ScenarioSource::File(path) => {
+            let shown = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|reason| {
+                ConfigProblem::UnreadableScenario {
+                    path: shown.clone(),
+                    reason,
+                }
+            })?;
+            let scenario =
+                Scenario::from_toml(&text).map_err(|reason| ConfigProblem::InvalidScenario {
+                    path: shown.clone(),
+                    reason,
+                })?;
+            let stem = path
+                .file_stem()
+                .map_or(shown, |stem| stem.to_string_lossy().into_owned());
+            Ok((stem, scenario))
+        }
+    }
+}
+
+/// Where a scenario comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum ScenarioSource<'a> {
+    /// An embedded profile.
+    Profile(&'a str),
+    /// A TOML file.
+    File(&'a Path),
+}
+
+fn listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProblem>> {
+    /// The names of the book's servers, and the profiles behind them.
+    const FIRST_EDITION: [(&str, &str); 3] = [
+        ("local", "local"),
+        ("delay", "delay-1e"),
+        ("error", "error-1e"),
+    ];
+    const SECOND_EDITION: [(&str, &str); 3] =
+        [("local", "local"), ("delay", "delay"), ("error", "error")];
+
+    let one = args.profile.as_deref().map(ScenarioSource::Profile);
+    let one = one.or(args.scenario.as_deref().map(ScenarioSource::File));
+    let (named, default_port) = match (one, args.edition) {
+        (Some(source), _) => (vec![named_scenario(&source)], 8000),
+        (None, Edition::First) => (book(FIRST_EDITION), 8001),
+        (None, Edition::Second) => (book(SECOND_EDITION), 8000),
+    };
+
+    let first = args.port.unwrap_or(default_port);
+    let count = named.len();
+    let mut problems = Vec::new();
+    let mut listeners = Vec::new();
+    for (offset, named) in (0..).zip(named) {
+        let port = if first == 0 {
+            Some(0)
+        } else {
+            first.checked_add(offset)
+        };
+        match (named, port) {
+            (Ok((name, scenario)), Some(port)) => {
+                let scenario = args
+                    .seed
+                    .map_or(scenario.clone(), |seed| scenario.with_seed(seed));
+                listeners.push(Listener {
+                    name,
+                    address: SocketAddr::new(args.bind, port),
+                    scenario,
+                });
+            }
+            (Err(problem), _) => problems.push(problem),
+            (Ok(_), None) => {}
+        }
+    }
+    if listeners.len() < count && problems.is_empty() {
+        problems.push(ConfigProblem::PortsExhausted { first, count });
+    }
+    if problems.is_empty() {
+        Ok(listeners)
+    } else {
+        Err(problems)
+    }
+}
+
+/// The servers of the book, each under its own name.
+fn book(servers: [(&str, &str); 3]) -> Vec<Result<(String, Scenario), ConfigProblem>> {
+    let scenario = |(name, profile): (&str, &str)| {
+        named_scenario(&ScenarioSource::Profile(profile))
+            .map(|(_, scenario)| (name.to_owned(), scenario))
+    };
+    servers.map(scenario).into()
+}
+
+fn profile_names() -> String {
+    let names: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
+    names.join(", ")
+}
+
+/// The address that a client on this machine uses for a listener bound to `address`.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

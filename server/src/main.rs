@@ -1,0 +1,166 @@
+//! `flag-server`: parse, trace, run, exit code.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place that talks to the terminal"
+)]
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use flag_server::args::{Args, Command, LogFormat, ServeArgs};
+use flag_server::scenario::profiles::{PROFILES, Profile};
+use flag_server::{Config, FlagServer, health, write_ready_file};
+use tracing::{info, warn};
+
+/// Bad usage or configuration.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match &args.command {
+        Some(Command::Profiles { name: None }) => list_profiles(),
+        Some(Command::Profiles { name: Some(name) }) => print_profile(name),
+        Some(Command::Healthcheck { url }) => match health::check(url) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(unhealthy @ health::Unhealthy::BadUrl(_)) => fail(USAGE, &unhealthy),
+            Err(unhealthy) => fail(1, &unhealthy),
+        },
+        None => match Config::from_args(&args.serve) {
+            Ok(config) => match serve(&args.serve, &config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(1, &format_args!("{error:#}")),
+            },
+            Err(error) => fail(USAGE, &error),
+        },
+    }
+}
+
+fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(code)
+}
+
+#[tokio::main]
+async fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
+    trace_to_stderr(args.log);
+    let signal = StopSignal::listen().context("cannot listen for signals")?;
+
+    let server = FlagServer::start(config).await?;
+    for (endpoint, listener) in server.endpoints().iter().zip(&config.listeners) {
+        info!(
+            name = endpoint.name,
+            url = endpoint.url,
+            seed = listener.scenario.seed(),
+            "listening"
+        );
+    }
+    announce(&server)?;
+    if let Some(path) = &args.ready_file {
+        write_ready_file(path, server.endpoints()).with_context(|| {
+            format!(
+                "--ready-file {}: cannot be written; name a file in a folder that exists",
+                path.display()
+            )
+        })?;
+    }
+
+    let mut signal = signal;
+    signal.received().await;
+    info!(grace = ?config.grace, "stopping: requests in flight may finish");
+    tokio::select! {
+        cut_off = server.shutdown() => match cut_off {
+            0 => info!("stopped: every request was answered"),
+            _ => warn!(connections = cut_off, "stopped: the grace period is over, the rest were cut off"),
+        },
+        () = signal.received() => warn!("stopped at once, as the second signal asks"),
+    }
+    Ok(())
+}
+
+/// One line for each listener on standard output, its name and its URL: easy to cut for a program.
+/// Whoever started the server may have closed its end; that is no reason to stop.
+fn announce(server: &FlagServer) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for endpoint in server.endpoints() {
+        match writeln!(out, "{} {}", endpoint.name, endpoint.url) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn list_profiles() -> ExitCode {
+    for profile in PROFILES {
+        println!("{:<9} {}", profile.name, profile.summary());
+    }
+    ExitCode::SUCCESS
+}
+
+fn print_profile(name: &str) -> ExitCode {
+    match Profile::find(name) {
+        Some(profile) => {
+            print!("{}", profile.toml);
+            ExitCode::SUCCESS
+        }
+        None => fail(
+            USAGE,
+            &format_args!("there is no profile {name:?}; `flag-server profiles` lists them"),
+        ),
+    }
+}
+
+fn trace_to_stderr(format: LogFormat) {
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_target(false);
+    match format {
+        LogFormat::Text => subscriber
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}
+
+/// SIGTERM and Ctrl-C, heard from the moment it is made.
+struct StopSignal {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignal {
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl StopSignal {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn received(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await; // no signal will come
+        }
+    }
+}

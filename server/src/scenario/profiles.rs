@@ -1,0 +1,76 @@
+//! The scenarios that come with the server: TOML files in the users' own format, embedded.
+
+use super::{Scenario, ScenarioError};
+
+/// An embedded scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Profile {
+    /// What `--profile` calls it.
+    pub name: &'static str,
+    /// Its file, as a user would write it. The first line is a comment that says what it is for.
+    pub toml: &'static str,
+}
+
+macro_rules! profile {
+    ($name:literal) => {
+        Profile {
+            name: $name,
+            toml: include_str!(concat!("profiles/", $name, ".toml")),
+        }
+    };
+}
+
+/// All of them, in the order in which they are listed.
+pub const PROFILES: &[Profile] = &[
+    profile!("local"),
+    profile!("delay"),
+    profile!("error"),
+    profile!("delay-1e"),
+    profile!("error-1e"),
+    profile!("bench"),
+];
+
+impl Profile {
+    /// The profile of this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        PROFILES.iter().find(|profile| profile.name == name)
+    }
+
+    /// What the profile is for: the comment in its first line.
+    pub fn summary(&self) -> &'static str {
+        self.toml
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches(['#', ' '])
+    }
+
+    /// The profile as a scenario.
+    ///
+    /// # Errors
+    /// Never for a profile of [`PROFILES`]: a test reads each of them.
+    pub fn scenario(&self) -> Result<Scenario, ScenarioError> {
+        Scenario::from_toml(self.toml)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_is_a_valid_scenario_and_says_what_it_is_for() {
+        for profile in PROFILES {
+            profile
+                .scenario()
+                .unwrap_or_else(|error| panic!("{}: {error}", profile.name));
+            assert!(profile.toml.starts_with("# "), "{}", profile.name);
+            assert!(
+                profile.summary().ends_with('.'),
+                "{}: {}",
+                profile.name,
+                profile.summary()
+            );
+        }
+    }
+}

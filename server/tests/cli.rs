@@ -1,0 +1,418 @@
+//! The program as a user starts it: addresses, files, signals, and what it says about mistakes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+fn flag_server(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flag-server"));
+    command.args(args).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FLAG_SERVER_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn output(args: &[&str]) -> Output {
+    flag_server(args).output().unwrap()
+}
+
+/// What it prints when it refuses to start, and its exit code.
+fn refusal(args: &[&str]) -> (Option<i32>, String) {
+    let output = output(args);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "",
+        "nothing on standard output"
+    );
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+/// A running server; killed when dropped, unless it was waited for.
+struct Running {
+    child: Child,
+    /// (name, URL) of each listener, as printed.
+    announced: Vec<(String, String)>,
+    stderr: ChildStderr,
+}
+
+impl Running {
+    fn start(mut command: Command, listeners: usize) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let announced = lines.take(listeners).map(|line| {
+            let line = line.unwrap();
+            let (name, url) = line.split_once(' ').unwrap();
+            (name.to_owned(), url.to_owned())
+        });
+        let announced: Vec<_> = announced.collect();
+        assert_eq!(announced.len(), listeners, "the server ended early");
+        let stderr = child.stderr.take().unwrap();
+        Self {
+            child,
+            announced,
+            stderr,
+        }
+    }
+
+    fn authority(&self, index: usize) -> &str {
+        self.announced[index].1.strip_prefix("http://").unwrap()
+    }
+
+    /// The status code of one request.
+    fn get(&self, index: usize, path: &str) -> u16 {
+        let reply = exchange(TcpStream::connect(self.authority(index)).unwrap(), path);
+        reply[9..12].parse().unwrap()
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// The exit code and the log.
+    #[cfg(unix)]
+    fn wait(mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        self.stderr.read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code(), log)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn exchange(mut stream: TcpStream, path: &str) -> String {
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut raw = Vec::new();
+    stream.read_to_end(&mut raw).unwrap();
+    String::from_utf8_lossy(&raw).into_owned()
+}
+
+#[test]
+fn the_books_three_servers_open_on_free_ports_and_say_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = folder.path().join("ready.json");
+    let server = Running::start(
+        flag_server(&["--port", "0", "--ready-file", ready.to_str().unwrap()]),
+        3,
+    );
+    let names: Vec<&str> = server.announced.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["local", "delay", "error"]);
+    assert_eq!(server.get(0, "/flags/br/br.gif"), 200);
+    assert_eq!(server.get(2, "/healthz"), 200);
+
+    let json: serde_json::Value = serde_json::from_slice(&wait_for_file(&ready)).unwrap();
+    let listeners = server
+        .announced
+        .iter()
+        .map(|(name, url)| serde_json::json!({ "name": name, "url": url }));
+    assert_eq!(
+        json,
+        serde_json::json!({ "listeners": listeners.collect::<Vec<_>>() })
+    );
+}
+
+/// The addresses are printed first, so the file may be a moment late; it is never half written.
+fn wait_for_file(path: &Path) -> Vec<u8> {
+    loop {
+        match std::fs::read(path) {
+            Ok(bytes) => return bytes,
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+}
+
+#[test]
+fn one_profile_or_one_scenario_opens_one_listener() {
+    let bench = Running::start(flag_server(&["--profile", "bench", "--port", "0"]), 1);
+    assert_eq!(bench.announced[0].0, "bench");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tea.toml");
+    std::fs::write(&file, "rule = [{ fault = \"status\", status = 418 }]").unwrap();
+    let tea = Running::start(
+        flag_server(&["--scenario", file.to_str().unwrap(), "--port", "0"]),
+        1,
+    );
+    assert_eq!(tea.announced[0].0, "tea");
+    assert_eq!(tea.get(0, "/flags/br/br.gif"), 418);
+}
+
+#[test]
+fn environment_variables_stand_for_flags() {
+    let mut command = flag_server(&[]);
+    command
+        .env("FLAG_SERVER_PROFILE", "local")
+        .env("FLAG_SERVER_PORT", "0")
+        .env("FLAG_SERVER_LOG", "json");
+    let server = Running::start(command, 1);
+    assert_eq!(server.announced[0].0, "local");
+    let mut line = String::new();
+    let mut running = server;
+    BufReader::new(&mut running.stderr)
+        .read_line(&mut line)
+        .unwrap();
+    let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(entry["fields"]["message"], "listening");
+}
+
+#[test]
+fn another_folder_of_flags_can_be_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let br = folder.path().join("br");
+    std::fs::create_dir(&br).unwrap();
+    let image = flags_data::Catalogue::embedded()
+        .get("BR".parse().unwrap())
+        .unwrap()
+        .image
+        .bytes
+        .clone();
+    std::fs::write(br.join("br.gif"), image).unwrap();
+    std::fs::write(
+        br.join("metadata.json"),
+        "{\"country\": \"Brasil <3\", \"iso_cc\": \"BR\", \"tld_cc\": \".br\"}\n",
+    )
+    .unwrap();
+    let server = Running::start(
+        flag_server(&[
+            "--profile",
+            "local",
+            "--port",
+            "0",
+            "--flags",
+            folder.path().to_str().unwrap(),
+        ]),
+        1,
+    );
+    assert_eq!(server.get(0, "/flags/br/br.gif"), 200);
+    assert_eq!(server.get(0, "/flags/jp/jp.gif"), 404);
+    let page = exchange(TcpStream::connect(server.authority(0)).unwrap(), "/flags/");
+    assert!(page.contains("Brasil &lt;3"), "names are escaped: {page}");
+}
+
+#[test]
+fn a_seed_on_the_command_line_replaces_the_scenarios_own() {
+    let fates = |seed: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("coins.toml");
+        std::fs::write(
+            &file,
+            "rule = [{ fault = \"status\", status = 418, probability = 0.5 }]",
+        )
+        .unwrap();
+        let mut args = vec!["--scenario", file.to_str().unwrap(), "--port", "0"];
+        args.extend(seed);
+        let server = Running::start(flag_server(&args), 1);
+        flags_data::POP20.map(|code| {
+            let cc = code.to_lowercase();
+            server.get(0, &format!("/flags/{cc}/{cc}.gif"))
+        })
+    };
+    assert_eq!(fates(&["--seed", "1"]), fates(&["--seed", "1"]));
+    assert_eq!(fates(&[]), fates(&["--seed", "20150223"]));
+    assert_ne!(fates(&["--seed", "1"]), fates(&["--seed", "2"]));
+}
+
+#[cfg(unix)]
+#[test]
+fn sigterm_and_ctrl_c_end_it_gracefully_with_exit_code_0() {
+    for signal in ["TERM", "INT"] {
+        let server = Running::start(flag_server(&["--port", "0"]), 3);
+        server.signal(signal);
+        let (code, log) = server.wait();
+        assert_eq!(code, Some(0), "{signal}: {log}");
+        assert!(log.contains("stopped: every request was answered"), "{log}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_request_in_flight_is_answered_after_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.toml");
+    std::fs::write(
+        &file,
+        "rule = [{ fault = \"latency\", distribution = { fixed = \"700ms\" } }]",
+    )
+    .unwrap();
+    let server = Running::start(
+        flag_server(&["--scenario", file.to_str().unwrap(), "--port", "0"]),
+        1,
+    );
+    let mut stream = TcpStream::connect(server.authority(0)).unwrap();
+    write!(stream, "GET /flags/br/br.gif HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    assert_eq!(server.get(0, "/healthz"), 200); // so the connection before it was accepted
+    server.signal("TERM");
+    let mut raw = Vec::new();
+    stream.read_to_end(&mut raw).unwrap();
+    assert!(raw.starts_with(b"HTTP/1.1 200 OK"));
+    let flag = flags_data::Catalogue::embedded()
+        .get("BR".parse().unwrap())
+        .unwrap()
+        .clone();
+    assert!(raw.ends_with(&flag.image.bytes));
+    assert_eq!(server.wait().0, Some(0));
+}
+
+#[test]
+fn a_port_that_is_taken_is_one_clear_line_and_exit_code_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, message) = refusal(&["--profile", "local", "--port", &port]);
+    assert_eq!(code, Some(1));
+    let (start, end) = message.split_once(" (").unwrap();
+    assert_eq!(
+        start,
+        format!("error: cannot listen on 127.0.0.1:{port} for \"local\"")
+    );
+    assert!(end.ends_with(
+        "; stop the program that has it, or choose others with --port (0: any free ports)\n"
+    ));
+    assert_eq!(message.lines().count(), 1);
+}
+
+#[test]
+fn mistakes_are_clear_lines_and_exit_code_2() {
+    let missing = "/no/such/folder";
+    for (args, expected) in [
+        (
+            &["--profile", "teapot"] as &[&str],
+            "--profile teapot: there is no such profile; take one of local, delay, error,",
+        ),
+        (
+            &["--scenario", "/no/such.toml"],
+            "--scenario /no/such.toml: cannot be read",
+        ),
+        (
+            &["--flags", missing],
+            "--flags: the flags in /no/such/folder cannot be used",
+        ),
+        (
+            &["--port", "65534"],
+            "--port 65534: the 3 listeners take ports 65534 and up; choose a port below 65534",
+        ),
+        (&["--port", "65536"], "'--port <N>'"),
+        (&["--seed", "-1"], "--seed"),
+        (&["--bind", "localhost"], "'--bind <ADDR>'"),
+        (&["--grace", "5"], "'--grace <DURATION>'"),
+        (&["--log", "xml"], "[possible values: text, json]"),
+        (&["--edition", "3"], "[possible values: 1, 2]"),
+        (
+            &["--profile", "local", "--scenario", "x"],
+            "cannot be used with",
+        ),
+        (
+            &["--profile", "local", "--edition", "1"],
+            "cannot be used with",
+        ),
+        (&["--no-such-flag"], "--no-such-flag"),
+        (
+            &["profiles", "teapot"],
+            "there is no profile \"teapot\"; `flag-server profiles` lists them",
+        ),
+        (&["healthcheck", "ftp://x"], "\"ftp://x\" cannot be asked"),
+    ] {
+        let (code, message) = refusal(args);
+        assert_eq!(code, Some(2), "{args:?}: {message}");
+        assert!(message.contains(expected), "{args:?}: {message}");
+        assert!(
+            message.starts_with("error: ") && !message.contains("panicked"),
+            "{args:?}: {message}"
+        );
+    }
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.toml");
+    std::fs::write(&file, "sede = 1\n[[rule]]\nfault = \"tea\"\n").unwrap();
+    let (code, message) = refusal(&[
+        "--scenario",
+        file.to_str().unwrap(),
+        "--flags",
+        "/no/such/folder",
+    ]);
+    assert_eq!(code, Some(2));
+    for expected in [
+        "line 1: sede: is no key here",
+        "line 3: rule[1].fault: \"tea\"",
+        "/no/such/folder",
+    ] {
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_ready_file_that_cannot_be_written_is_an_error_and_not_a_silent_server() {
+    let output = output(&["--port", "0", "--ready-file", "/no/such/folder/ready.json"]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        message.contains("--ready-file /no/such/folder/ready.json: cannot be written"),
+        "{message}"
+    );
+}
+
+#[test]
+fn health_is_an_exit_code() {
+    let server = Running::start(flag_server(&["--profile", "local", "--port", "0"]), 1);
+    let url = &server.announced[0].1;
+    for healthy in [url.clone(), format!("{url}/"), format!("{url}/healthz")] {
+        assert_eq!(
+            output(&["healthcheck", &healthy]).status.code(),
+            Some(0),
+            "{healthy}"
+        );
+    }
+    let (code, message) = refusal(&["healthcheck", &format!("{url}/nope")]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("answered \"HTTP/1.1 404 Not Found\" instead of 200"),
+        "{message}"
+    );
+
+    let dead = server.announced[0].1.clone();
+    drop(server);
+    let (code, message) = refusal(&["healthcheck", &dead]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("is flag-server running there?"),
+        "{message}"
+    );
+}
+
+#[test]
+fn profiles_are_listed_and_printed_in_the_format_that_is_read_back() {
+    let listed = String::from_utf8(output(&["profiles"]).stdout).unwrap();
+    for line in listed.lines() {
+        let name = line.split(' ').next().unwrap();
+        let printed = String::from_utf8(output(&["profiles", name]).stdout).unwrap();
+        flag_server::scenario::Scenario::from_toml(&printed).unwrap();
+    }
+    assert_eq!(listed.lines().count(), 6, "{listed}");
+}
