@@ -47,17 +47,9 @@ fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
 #[tokio::main]
 async fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
     trace_to_stderr(args.log);
-    let signal = StopSignal::listen().context("cannot listen for signals")?;
+    let mut signal = StopSignal::listen().context("cannot listen for signals")?;
 
     let server = FlagServer::start(config).await?;
-    for (endpoint, listener) in server.endpoints().iter().zip(&config.listeners) {
-        info!(
-            name = endpoint.name,
-            url = endpoint.url,
-            seed = listener.scenario.seed(),
-            "listening"
-        );
-    }
     announce(&server)?;
     if let Some(path) = &args.ready_file {
         write_ready_file(path, server.endpoints()).with_context(|| {
@@ -68,7 +60,6 @@ async fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
         })?;
     }
 
-    let mut signal = signal;
     signal.received().await;
     info!(grace = ?config.grace, "stopping: requests in flight may finish");
     tokio::select! {

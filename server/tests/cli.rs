@@ -171,13 +171,21 @@ fn environment_variables_stand_for_flags() {
         .env("FLAG_SERVER_LOG", "json");
     let server = Running::start(command, 1);
     assert_eq!(server.announced[0].0, "local");
-    let mut line = String::new();
-    let mut running = server;
-    BufReader::new(&mut running.stderr)
-        .read_line(&mut line)
-        .unwrap();
-    let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(entry["fields"]["message"], "listening");
+    #[cfg(unix)]
+    {
+        server.signal("TERM");
+        let (_, log) = server.wait();
+        let first = log.lines().next().unwrap();
+        let entry: serde_json::Value = serde_json::from_str(first).unwrap();
+        assert_eq!(entry["level"], "INFO", "{log}");
+        assert!(
+            entry["fields"]["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("stopping"),
+            "{log}"
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,19 @@
+"""One flag after the other, with requests."""
+
+import requests
+
+from common import image_url, main, met
+
+
+def download_one(cc: str, base_url: str) -> dict:
+    resp = requests.get(image_url(base_url, cc), timeout=30)
+    return met(cc, resp.status_code, resp.headers, resp.content)
+
+
+def download_many(cc_list: list[str], base_url: str, _concurrency: int):
+    for cc in cc_list:
+        yield download_one(cc, base_url)
+
+
+if __name__ == "__main__":
+    main(download_many)

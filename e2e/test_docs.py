@@ -1,0 +1,83 @@
+"""Every command in the documents is run, and prints what they say.
+
+In a ```console block a line after `$ ` is a command; what follows is its output. Numbers, durations and the
+width of tables may differ from run to run; words may not. A command that ends with `&` runs on until the end of
+its document.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import BIN, ROOT
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def transcripts(document: Path) -> list[tuple[str, str]]:
+    """(command, output) for each command of the document."""
+    blocks = re.findall(r"^```console\n(.*?)^```", document.read_text(), re.M | re.S)
+    commands = [part for block in blocks for part in re.split(r"^\$ ", block, flags=re.M)[1:]]
+    return [tuple(re.match(r"((?:[^\n]*\\\n)*[^\n]*)\n(.*)", part, re.S).groups()) for part in commands]
+
+
+def words(text: str) -> str:
+    """The text without what may differ."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    text = re.sub(r"[\da-f]{64}", "DIGEST", text)
+    text = re.sub(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", "DATE", text)
+    text = re.sub(r"\d[\d.]*(?: (?:s|ms|µs)\b)?", "N", text)
+    text = re.sub(r"^(threaded|async) was", "FASTEST was", text, flags=re.M)
+    text = re.sub(r"[─ ]+", lambda run: "─" if "─" in run[0] else " ", text)
+    return "\n".join(line.strip() for line in text.strip().splitlines())
+
+
+def wait_for_ports(ports: list[int]) -> None:
+    for port in ports:
+        for _ in range(1000):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_commands_of_a_document_print_what_it_says(document, tmp_path):
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    background = []
+    try:
+        for command, expected in transcripts(document):
+            # cargo works on the project; everything else in a folder of its own.
+            folder = ROOT if command.startswith("cargo ") else tmp_path
+            options = dict(shell=True, executable="/bin/bash", cwd=folder, env=environment, text=True)
+            if command.endswith("&"):
+                output = tmp_path / "background"
+                with output.open("w") as file:
+                    program = command.removesuffix("&").strip()
+                    background.append(subprocess.Popen(f"exec {program}", stdout=file, stderr=file, **options))
+                wait_for_ports([int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", expected)])
+                found = output.read_text()
+            else:
+                # What cargo says while it builds goes to the log of the tests.
+                stderr = None if command.startswith("cargo ") else subprocess.STDOUT
+                result = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, check=False, **options)
+                found = result.stdout
+            assert words(found) == words(expected), command
+    finally:
+        for process in background:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=20)
+
+
+def test_the_documents_have_commands():
+    assert len(transcripts(ROOT / "README.md")) >= 6
+
+
+def test_the_gate_runs_the_test_command_of_the_readme():
+    assert "cargo test --workspace" in (ROOT / "README.md").read_text()
+    assert "cargo test --workspace" in (ROOT / ".ci" / "run").read_text()

@@ -1,0 +1,88 @@
+"""The race, and what happens when its server does not behave."""
+
+import re
+import signal
+import subprocess
+
+from conftest import CLIENT, run
+
+
+def table(stdout: str) -> dict[str, list[str]]:
+    """The columns of each strategy's row."""
+    rows = (re.split(r" {2,}", line.strip()) for line in stdout.splitlines())
+    return {row[0]: row[1:] for row in rows if row[0] in ("sequential", "threaded", "async")}
+
+
+def test_concurrency_buys_what_it_can_on_the_bench_profile(tmp_path):
+    result = run(CLIENT, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    print(result.stdout)
+    rows = table(result.stdout)
+    assert list(rows) == ["sequential", "threaded", "async"]
+    for strategy, (workers, *_, speed_up, efficiency, errors) in rows.items():
+        assert errors == "0", strategy
+        assert workers == ("1" if strategy == "sequential" else "20")
+        # The targets of the project. Both are ratios to a plan of 1.7 s and 146 ms, far above the noise.
+        assert float(efficiency.removesuffix(" %")) >= 90, strategy
+        if strategy != "sequential":
+            assert float(speed_up.removesuffix(" ×")) >= 8, strategy
+
+
+def test_a_race_against_a_server_of_its_own_process_knows_the_plan_from_the_answers(server, tmp_path):
+    with server("--profile", "bench", "--port", "0") as running:
+        # The address as the server prints it, without /flags.
+        result = run(CLIENT, "bench", "-r", "1", "-w", "0", "-s", next(iter(running.urls.values())), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for strategy, (*_, efficiency, errors) in table(result.stdout).items():
+        assert errors == "0" and float(efficiency.removesuffix(" %")) > 50, strategy
+
+
+def test_a_server_that_is_killed_in_the_middle_leaves_every_code_accounted_for(server, tmp_path):
+    for strategy in ("sequential", "threaded", "async"):
+        with server("--profile", "bench", "--port", "0") as running:
+            process = subprocess.Popen(
+                [CLIENT, "get", "-a", "-v", "-m", "5", "--strategy", strategy, "-s", running.flags()],
+                cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if line.endswith(" OK\n") and sum(line.endswith(" OK\n") for line in lines) == 10:
+                    running.process.kill()
+            stderr = process.stderr.read()
+            assert process.wait(timeout=60) == 1, stderr
+        assert stderr == ""
+        counts = [int(count) for count in re.findall(r"^ *(\d+) (?:flags downloaded|errors)\.$", "".join(lines), re.M)]
+        assert sum(counts) == 194 and counts[0] >= 10, "".join(lines)
+
+
+def test_a_server_that_is_stopped_answers_what_is_in_flight(server, tmp_path):
+    with server("--profile", "delay", "--port", "0") as running:
+        process = subprocess.Popen(
+            [CLIENT, "get", "-v", "-m", "20", "-s", running.flags()],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        first = next(line for line in process.stdout if line.endswith(" OK\n"))
+        running.process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+        assert process.wait(timeout=60) == 0, first + rest
+        assert " 20 flags downloaded." in rest
+        assert running.process.wait(timeout=20) == 0
+
+
+def test_a_reader_that_has_read_enough_causes_no_panic(tmp_path):
+    shell = f"{CLIENT} get -e -v 2>stderr | head -n 2; exit ${{PIPESTATUS[0]}}"
+    result = run("bash", "-c", shell, cwd=tmp_path)
+    assert result.returncode == 0 and len(result.stdout.splitlines()) == 2
+    assert (tmp_path / "stderr").read_text() == ""
+
+
+def test_a_progress_bar_is_drawn_on_a_terminal_and_only_there(tmp_path):
+    """`script` gives the program a terminal."""
+    command = f"{CLIENT} get -e --profile error-1e"
+    on_terminal = run("script", "-qec", command, "/dev/null", cwd=tmp_path)
+    assert "/676 [" in on_terminal.stdout and "676 flags: from AA to ZZ" in on_terminal.stdout
+    off_terminal = run("bash", "-c", command, cwd=tmp_path)
+    assert off_terminal.stderr == "" and "/676 [" not in off_terminal.stdout
+
+
