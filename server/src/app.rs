@@ -18,6 +18,7 @@ use tower::util::MapResponse;
 
 use crate::asset::ServedFile;
 use crate::fault::{self, Chaos};
+use crate::journal::Journal;
 use crate::list::List;
 use crate::scenario::Scenario;
 
@@ -73,7 +74,7 @@ impl Site {
 pub(crate) type App = MapResponse<Router, fn(Response) -> Response>;
 
 /// This site behind this scenario.
-pub(crate) fn app(site: Arc<Site>, scenario: &Scenario) -> App {
+pub(crate) fn app(site: Arc<Site>, scenario: &Scenario, journal: Arc<Journal>) -> App {
     let mut router = Router::new().route("/healthz", get(|| async { "ok" }));
     for root in ROOTS {
         router = router
@@ -89,7 +90,7 @@ pub(crate) fn app(site: Arc<Site>, scenario: &Scenario) -> App {
             .fallback(async || NOT_FOUND)
             .with_state(site)
             .layer(from_fn_with_state(
-                Arc::new(Chaos::new(scenario)),
+                Arc::new(Chaos::new(scenario, journal)),
                 fault::meet,
             ));
     MapResponse::new(router, without_length_where_none_belongs)

@@ -2,6 +2,7 @@
 //! [`config`](crate::config) to say.
 
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ pub struct ServeArgs {
         default_value = "2",
         env = "FLAG_SERVER_EDITION"
     )]
-    #[arg(conflicts_with_all = ["profile", "scenario"])]
+    #[arg(conflicts_with_all = ["profile", "scenario", "config"])]
     pub edition: Edition,
 
     /// Open one server with this embedded profile; `flag-server profiles` lists them.
@@ -70,6 +71,10 @@ pub struct ServeArgs {
     /// Open one server with the scenario of this TOML file.
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_SCENARIO")]
     pub scenario: Option<PathBuf>,
+
+    /// Open the servers that this TOML file describes, each with a name, a port and a scenario of its own.
+    #[arg(long, value_name = "FILE", env = "FLAG_SERVER_CONFIG", conflicts_with_all = ["profile", "scenario", "port"])]
+    pub config: Option<PathBuf>,
 
     /// The port of the first server; more servers take the ports after it. 0: any free ports.
     ///
@@ -107,6 +112,51 @@ pub struct ServeArgs {
     /// Write the real addresses to this file, as JSON, once every server accepts connections.
     #[arg(long, value_name = "PATH", env = "FLAG_SERVER_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+
+    /// Write one JSON line to this file for each request: what was decided and what was sent.
+    #[arg(long, value_name = "FILE", env = "FLAG_SERVER_DECISION_LOG")]
+    pub decision_log: Option<PathBuf>,
+
+    /// Serve HTTPS (HTTP/2 and HTTP/1.1), with a certificate that is made at the start.
+    #[arg(long, env = "FLAG_SERVER_TLS")]
+    pub tls: bool,
+
+    /// Serve HTTPS with this chain of certificates, in PEM form.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FLAG_SERVER_TLS_CERT",
+        requires = "tls_key"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, in PEM form.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FLAG_SERVER_TLS_KEY",
+        requires = "tls_cert"
+    )]
+    pub tls_key: Option<PathBuf>,
+
+    /// The connections of one listener at a time; more wait until one of them ends.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "65536",
+        env = "FLAG_SERVER_MAX_CONNECTIONS"
+    )]
+    pub max_connections: NonZeroUsize,
+
+    /// How long a client may take to send the head of a request, and how long it may stay idle before it.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        env = "FLAG_SERVER_HEAD_TIMEOUT"
+    )]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub head_timeout: Duration,
 
     /// How long requests in flight may take to finish after SIGTERM or Ctrl-C.
     #[arg(

@@ -1,10 +1,11 @@
 //! The same server for callers without a runtime: it brings its own, on its own threads.
 
 use std::io;
+use std::ops::Deref;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Config, Endpoint, FlagServer, StartError};
+use crate::{Config, FlagServer, StartError};
 
 /// A [`FlagServer`] with a runtime of its own. It stops when it is dropped.
 ///
@@ -14,15 +15,16 @@ use crate::{Config, Endpoint, FlagServer, StartError};
 ///
 /// let scenario = Scenario::from_toml("")?; // no faults
 /// let server = BlockingFlagServer::start(&Config::embedded("local", scenario))?;
-/// let url = format!("{}/br/br.gif", server.endpoints()[0].flags_url());
+/// let url = format!("{}/br/br.gif", server.flags_url());
 /// assert!(url.starts_with("http://127.0.0.1:"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "it stops when it is dropped"]
 pub struct BlockingFlagServer {
     // Dropped in this order: the server, then the runtime that runs it.
     server: FlagServer,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl BlockingFlagServer {
@@ -33,15 +35,21 @@ impl BlockingFlagServer {
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let runtime = runtime().map_err(StartError::Runtime)?;
         let server = runtime.block_on(FlagServer::start(config))?;
-        Ok(Self {
-            server,
-            _runtime: runtime,
-        })
+        Ok(Self { server, runtime })
     }
 
-    /// The real addresses, in the order of the configuration.
-    pub fn endpoints(&self) -> &[Endpoint] {
-        self.server.endpoints()
+    /// As [`FlagServer::shutdown`].
+    pub fn shutdown(self) -> usize {
+        self.runtime.block_on(self.server.shutdown())
+    }
+}
+
+/// What can be asked of the server: its addresses, and what it received.
+impl Deref for BlockingFlagServer {
+    type Target = FlagServer;
+
+    fn deref(&self) -> &FlagServer {
+        &self.server
     }
 }
 

@@ -2,15 +2,36 @@
 //!
 //! It knows deadlines and nothing of why somebody waits for one.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// Waits until `delay` after `start`, and returns how long after `start` it really is.
 ///
-/// tokio's timer rounds up to its next millisecond, so the wait is about a millisecond late and never
-/// early. A delay of zero does not yield.
+/// A delay of zero does not yield.
 pub(crate) async fn hold(start: Instant, delay: Duration) -> Duration {
     if !delay.is_zero() {
-        tokio::time::sleep_until((start + delay).into()).await;
+        Sleep::until(start + delay).await;
     }
     start.elapsed()
+}
+
+/// A future that is ready at a moment, and not before it.
+#[derive(Debug)]
+pub(crate) struct Sleep(Pin<Box<tokio::time::Sleep>>);
+
+impl Sleep {
+    /// Ready at `deadline`.
+    pub(crate) fn until(deadline: Instant) -> Self {
+        Self(Box::pin(tokio::time::sleep_until(deadline.into())))
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
 }

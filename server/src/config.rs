@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use flags_data::{Catalogue, LoadError};
 use thiserror::Error;
 
 use crate::args::{Edition, ServeArgs};
+use crate::scenario::file::{read_capacity, read_scenario};
 use crate::scenario::profiles::{PROFILES, Profile};
+use crate::scenario::toml_reader::{Problem, Section, read_text, text, unsigned};
 use crate::scenario::{Scenario, ScenarioError};
+use crate::{Limits, Tls};
 
 /// All that a [`FlagServer`](crate::FlagServer) needs to know.
 #[derive(Debug, Clone)]
@@ -19,8 +21,14 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The flags that are served.
     pub catalogue: Catalogue,
-    /// How long requests in flight may take to finish once the server is told to stop.
-    pub grace: Duration,
+    /// HTTPS on every listener.
+    pub tls: Option<Tls>,
+    /// What clients may take, on each listener.
+    pub limits: Limits,
+    /// A file that gets one JSON line for each request.
+    pub decision_log: Option<PathBuf>,
+    /// Whether the same records are kept in memory for [`FlagServer::records`](crate::FlagServer::records).
+    pub keep_records: bool,
 }
 
 /// One address and what its clients meet there.
@@ -63,6 +71,25 @@ pub enum ConfigProblem {
         /// Every problem in it.
         reason: ScenarioError,
     },
+    /// The configuration file cannot be read.
+    #[error("--config {path}: cannot be read ({reason}); name a TOML file that exists")]
+    UnreadableConfig {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The configuration file does not describe listeners.
+    #[error(
+        "--config {path}: is no configuration; correct these lines:\n{}",
+        lines(problems)
+    )]
+    InvalidConfig {
+        /// The file.
+        path: String,
+        /// Every problem in it.
+        problems: Vec<Problem>,
+    },
     /// The last of the listeners would get a port that does not exist.
     #[error("--port {first}: the {count} listeners take ports {first} and up; choose a port below {limit}",
         limit = 65_537 - u32::try_from(*count).unwrap_or(u32::MAX))]
@@ -85,10 +112,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// How long requests in flight may finish, unless told otherwise: below the 10 seconds after which a
-    /// container engine kills what it stops.
-    pub const DEFAULT_GRACE: Duration = Duration::from_secs(8);
-
     /// One listener on a free port of 127.0.0.1, serving the embedded flags.
     pub fn embedded(name: &str, scenario: Scenario) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -99,7 +122,10 @@ impl Config {
                 scenario,
             }],
             catalogue: Catalogue::embedded(),
-            grace: Self::DEFAULT_GRACE,
+            tls: None,
+            limits: Limits::default(),
+            decision_log: None,
+            keep_records: false,
         }
     }
 
@@ -109,8 +135,11 @@ impl Config {
     /// With every problem of the arguments and of the files that they name.
     pub fn from_args(args: &ServeArgs) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-
-        let listeners = listeners(args).unwrap_or_else(|found| {
+        let listeners = match &args.config {
+            Some(path) => configured_listeners(path, args).map_err(|problem| vec![problem]),
+            None => listeners(args),
+        };
+        let listeners = listeners.unwrap_or_else(|found| {
             problems.extend(found);
             Vec::new()
         });
@@ -119,12 +148,27 @@ impl Config {
             None => Ok(Catalogue::embedded()),
         };
         let catalogue = catalogue.map_err(|error| problems.push(ConfigProblem::Flags(error)));
+        let tls = match (&args.tls_cert, &args.tls_key) {
+            (Some(certificates), Some(key)) => Some(Tls::Files {
+                certificates: certificates.clone(),
+                key: key.clone(),
+            }),
+            _ => args.tls.then_some(Tls::SelfSigned),
+        };
+        let limits = Limits {
+            head_timeout: args.head_timeout,
+            max_connections: args.max_connections.get(),
+            grace: args.grace,
+        };
 
         match catalogue {
             Ok(catalogue) if problems.is_empty() => Ok(Self {
                 listeners,
                 catalogue,
-                grace: args.grace,
+                tls,
+                limits,
+                decision_log: args.decision_log.clone(),
+                keep_records: false,
             }),
             _ => Err(ConfigError { problems }),
         }
@@ -228,6 +272,102 @@ fn listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProblem>> {
     }
 }
 
+/// The listeners of a configuration file: `[[listener]]` tables with a `name`, a `port`, and either a `profile`, or a
+/// `scenario` (a file, from the folder of this one), or the keys of a scenario themselves.
+fn configured_listeners(path: &Path, args: &ServeArgs) -> Result<Vec<Listener>, ConfigProblem> {
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|reason| ConfigProblem::UnreadableConfig {
+        path: shown.clone(),
+        reason,
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let read = read_text(&text, |file| {
+        let remedy = "write each listener as a table that starts with [[listener]]";
+        let mut names: Vec<String> = Vec::new();
+        let listeners = file.tables("listener", remedy, |section, _| {
+            let listener = configured_listener(section, folder, args)?;
+            if names.contains(&listener.name) {
+                section.refuse(
+                    "name",
+                    &format!("two listeners are named {:?}: rename one", listener.name),
+                );
+            }
+            names.push(listener.name.clone());
+            Some(listener)
+        });
+        file.refuse_the_rest();
+        if listeners.is_empty() {
+            file.refuse_missing(
+                "listener",
+                "there is none: add a table that starts with [[listener]]",
+            );
+        }
+        Some(listeners)
+    });
+    read.map_err(|problems| ConfigProblem::InvalidConfig {
+        path: shown,
+        problems,
+    })
+}
+
+fn configured_listener(
+    section: &mut Section<'_, '_, '_>,
+    folder: &Path,
+    args: &ServeArgs,
+) -> Option<Listener> {
+    let name = section.required("name", |value| match text(value)? {
+        name if name.is_empty() || name.contains(char::is_whitespace) => {
+            Err("give a name without spaces".to_owned())
+        }
+        name => Ok(name),
+    });
+    let port = section.required("port", |value| {
+        u16::try_from(unsigned(value)?)
+            .map_err(|_| "give a port from 0 (any free one) to 65535".to_owned())
+    });
+    let profile = section.optional("profile", text);
+    let file = section.optional("scenario", |value| Ok(folder.join(text(value)?)));
+    if [profile.is_some(), file.is_some(), section.has("rule")]
+        .iter()
+        .filter(|given| **given)
+        .count()
+        > 1
+    {
+        section.refuse_table("give a profile, a scenario or rules, and not two of them");
+        return None;
+    }
+    let source = match (&profile, &file) {
+        (Some(profile), _) => Some(("profile", ScenarioSource::Profile(profile))),
+        (None, Some(file)) => Some(("scenario", ScenarioSource::File(file))),
+        (None, None) => None,
+    };
+    let scenario = match source {
+        None => read_scenario(section)?,
+        Some((key, source)) => {
+            let seed = section.optional("seed", unsigned);
+            let capacity = section.table("capacity", read_capacity);
+            let named = named_scenario(&source)
+                .map_err(|problem| section.refuse(key, &problem.to_string()));
+            let (_, mut scenario) = named.ok()?;
+            if let Some(seed) = seed {
+                scenario = scenario.with_seed(seed);
+            }
+            if let Some(capacity) = capacity {
+                scenario = scenario.with_capacity(capacity);
+            }
+            scenario
+        }
+    };
+    let scenario = args
+        .seed
+        .map_or(scenario.clone(), |seed| scenario.with_seed(seed));
+    Some(Listener {
+        name: name?,
+        address: SocketAddr::new(args.bind, port?),
+        scenario,
+    })
+}
+
 /// The servers of the book, each under its own name.
 fn book(servers: [(&str, &str); 3]) -> Vec<Result<(String, Scenario), ConfigProblem>> {
     let scenario = |(name, profile): (&str, &str)| {
@@ -235,6 +375,11 @@ fn book(servers: [(&str, &str); 3]) -> Vec<Result<(String, Scenario), ConfigProb
             .map(|(_, scenario)| (name.to_owned(), scenario))
     };
     servers.map(scenario).into()
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 fn profile_names() -> String {

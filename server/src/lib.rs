@@ -4,47 +4,56 @@
 //!
 //! ```text
 //!            ┌ serve ─────────┐   ┌ fault ───────────────────────────────────────────┐   ┌ app ───────────┐
-//! client ──▶ │ accept, parse, │──▶│ identify: run, method, path, attempt             │   │                │
-//!            │ time limits    │   │   │                                              │   │                │
+//! client ──▶ │ accept, TLS,   │──▶│ identify: run, method, path, attempt             │   │                │
+//!            │ HTTP, limits   │   │   │                                              │   │                │
 //!            └────────────────┘   │   ▼             ┌ scenario ───────────────────┐  │   │                │
-//!                                 │ Plan ◀──────────│ Planner: a pure function    │  │   │                │
-//!                                 │   │             │ of seed and request         │  │   │                │
-//!                                 │   ▼             └─────────────────────────────┘  │   │                │
-//!                                 │ hold the delay (clock)                           │   │ route → asset  │
-//!                                 │   │                                              │   │      or list   │
-//!                                 │   ├─ no ending ──────────────────────────────────│──▶│   │            │
-//!                                 │   ▼                                              │   │   ▼            │
-//! client ◀────────────────────────│ status        ◀──────────────────────────────────│───│ flag           │
-//!          server-timing,         └──────────────────────────────────────────────────┘   └────────────────┘
-//!          flag-plan
+//!                    ▲            │ Plan ◀──────────│ Planner: a pure function    │  │   │                │
+//!                    │            │   │             │ of seed and request         │  │   │                │
+//!                    │            │   ▼             └─────────────────────────────┘  │   │                │
+//!                    │            │ capacity: a worker, a queue, or 503              │   │                │
+//!                    │            │   ▼                                              │   │                │
+//!                    │            │ hold the delay (clock)                           │   │ route → asset  │
+//!                    │            │   │                                              │   │      or list   │
+//!                    │            │   ├─ no ending, or one of the body ──────────────│──▶│   │            │
+//!        RST, FIN,   │            │   ├─ reset, close, garbage, stall ──▶ Broken     │   │   │            │
+//!        garbage ◀───┴────────────│◀──┘       ▼                                      │   │   ▼            │
+//! client ◀────────────────────────│ status, redirect, or ◀───────────────────────────│───│ flag           │
+//!          server-timing,         │ body: pace, flip, cut         journal: what was sent │                │
+//!          flag-plan              └──────────────────────────────────────────────────┘   └────────────────┘
 //! ```
 //!
 //! # Layout
 //!
 //! * [`scenario`] decides, and knows no HTTP and no clock: rules, distributions, the [planner](scenario::Planner).
 //! * `fault` enforces, and decides nothing: one room per kind of effect.
-//! * `app` routes; `asset` and `list` answer; `attempts` counts what clients do not.
-//! * `serve` owns connections, their limits and their end; `clock` the delays.
+//! * `app` routes; `asset` and `list` answer; `attempts` counts what clients do not; `journal` records what was sent.
+//! * `serve` owns connections, their limits and their end; `tls` their secrets; `clock` the delays.
 //! * [`args`] is what was typed, [`config`] what it means, `main` a page that ties them together.
 //!
 //! # In a test
 //!
 //! ```
-//! use flag_server::scenario::Scenario;
-//! use flag_server::{Config, FlagServer};
+//! use flag_server::FlagServer;
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let teapots = Scenario::from_toml(r#"
-//!     [[rule]]
-//!     fault = "status"
-//!     status = 418
-//! "#)?;
-//! let server = FlagServer::start(&Config::embedded("teapots", teapots)).await?;
-//! let flags = server.endpoints()[0].flags_url(); // http://127.0.0.1:40123/flags
+//! let server = FlagServer::builder()
+//!     .toml(r#"
+//!         [[rule]]
+//!         fault = "status"
+//!         status = 503
+//!         attempts = { first = 2 }
+//!     "#)?
+//!     .start()
+//!     .await?;
+//! let flags = server.flags_url(); // http://127.0.0.1:40123/flags
 //! // … point the client under test at it …
-//! server.shutdown().await;
+//! # let _ = flags;
+//! assert_eq!(server.received(), 0);
 //! # Ok(()) }
 //! ```
+//!
+//! Each server is a world of its own: its port, its attempt counters, its records. Clients that share one can name
+//! their run with the header `flag-run`; [`FlagServer::records`] tells one run's requests from another's.
 
 mod app;
 pub mod args;
@@ -52,14 +61,17 @@ mod asset;
 mod atomic_file;
 mod attempts;
 mod blocking;
+mod builder;
 mod clock;
 pub mod config;
 mod fault;
 pub mod health;
+mod journal;
 mod list;
 mod ready;
 pub mod scenario;
 mod serve;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -71,20 +83,29 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::journal::{Journal, LogFile};
+
 pub use atomic_file::write_atomically;
 pub use attempts::{MAX_PATHS_PER_RUN, MAX_RUNS};
 pub use blocking::BlockingFlagServer;
+pub use builder::Builder;
 pub use config::{Config, Listener};
 pub use fault::{FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_RUN_LEN, SERVER_TIMING};
+pub use journal::{End, MAX_RECORDS_PER_RUN, Record, Sent};
 pub use ready::write_ready_file;
+pub use serve::Limits;
+pub use tls::{Tls, TlsError};
 
 /// A running server. It stops when it is dropped; [`shutdown`](Self::shutdown) lets its clients finish.
 #[derive(Debug)]
+#[must_use = "it stops when it is dropped"]
 pub struct FlagServer {
     endpoints: Vec<Endpoint>,
+    journals: Vec<Arc<Journal>>,
     stop: watch::Sender<bool>,
     /// One per listener; each ends with the number of connections that it cut off.
     tasks: JoinSet<usize>,
+    log: Option<LogFile>,
 }
 
 /// Where one listener can be reached.
@@ -116,6 +137,19 @@ pub enum StartError {
         /// What the system said.
         reason: io::Error,
     },
+    /// No TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A decision log that cannot be created.
+    #[error(
+        "--decision-log {path}: cannot be written ({reason}); name a file in a folder that exists"
+    )]
+    Log {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: io::Error,
+    },
     /// No threads for a runtime.
     #[error("cannot start the server's threads ({0}); raise the limit of processes")]
     Runtime(io::Error),
@@ -139,6 +173,8 @@ impl FlagServer {
     /// # Errors
     /// When an address cannot be listened on.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let mut listeners = Vec::new();
         let mut endpoints = Vec::new();
         for Listener {
@@ -156,23 +192,48 @@ impl FlagServer {
             let real = config::reachable(listener.local_addr().map_err(bind_error)?);
             endpoints.push(Endpoint {
                 name: name.clone(),
-                url: format!("http://{real}"),
+                url: format!("{scheme}://{real}"),
             });
             listeners.push((listener, scenario));
         }
 
+        let log = match &config.decision_log {
+            None => None,
+            Some(path) => Some(LogFile::create(path).map_err(|reason| StartError::Log {
+                path: path.display().to_string(),
+                reason,
+            })?),
+        };
         let site = Arc::new(app::Site::new(&config.catalogue));
         let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
+        let (mut tasks, mut journals) = (JoinSet::new(), Vec::new());
         for (listener, scenario) in listeners {
-            let app = app::app(Arc::clone(&site), scenario);
-            tasks.spawn(serve::serve(listener, app, stopped.clone(), config.grace));
+            let journal = Arc::new(Journal::new(
+                config.keep_records,
+                log.as_ref().map(LogFile::sender),
+            ));
+            let app = app::app(Arc::clone(&site), scenario, Arc::clone(&journal));
+            journals.push(journal);
+            tasks.spawn(serve::serve(
+                listener,
+                app,
+                tls.clone(),
+                stopped.clone(),
+                config.limits,
+            ));
         }
         Ok(Self {
             endpoints,
+            journals,
             stop,
             tasks,
+            log,
         })
+    }
+
+    /// A builder of a server with one listener, for tests.
+    pub fn builder() -> Builder {
+        Builder::new()
     }
 
     /// The real addresses, in the order of the configuration.
@@ -180,14 +241,46 @@ impl FlagServer {
         &self.endpoints
     }
 
-    /// Refuses newcomers, lets the requests in flight finish for at most [`Config::grace`], and returns how many
-    /// connections were still busy then and were cut off.
+    /// The base of the flags of the first listener: `http://127.0.0.1:40123/flags`.
+    pub fn flags_url(&self) -> String {
+        self.endpoints
+            .first()
+            .map(Endpoint::flags_url)
+            .unwrap_or_default()
+    }
+
+    /// How many requests have come for what is below `/flags/`, on all listeners.
+    pub fn received(&self) -> u64 {
+        self.journals.iter().map(|journal| journal.received()).sum()
+    }
+
+    /// What was decided and sent in this run (`""`: requests without the header `flag-run`), in the order in which the
+    /// responses ended. Empty unless [`Config::keep_records`] says so, as a [builder](Self::builder)'s does. The
+    /// last [`MAX_RECORDS_PER_RUN`] of the last [`MAX_RUNS`] runs are kept.
+    pub fn records(&self, run: &str) -> Vec<Record> {
+        self.journals
+            .iter()
+            .flat_map(|journal| journal.records(run))
+            .collect()
+    }
+
+    /// Refuses newcomers, lets the requests in flight finish for as long as the [limits](Config::limits) allow, and
+    /// returns how many connections were still busy then and were cut off.
     pub async fn shutdown(mut self) -> usize {
         self.stop.send_replace(true);
         let mut cut_off = 0;
         while let Some(listener) = self.tasks.join_next().await {
             cut_off += listener.unwrap_or(0);
         }
+        self.finish_log();
         cut_off
+    }
+
+    /// Waits until the decision log is written.
+    fn finish_log(&mut self) {
+        self.journals.clear();
+        if let Some(log) = self.log.take() {
+            log.finish();
+        }
     }
 }

@@ -61,7 +61,7 @@ async fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
     }
 
     signal.received().await;
-    info!(grace = ?config.grace, "stopping: requests in flight may finish");
+    info!(grace = ?config.limits.grace, "stopping: requests in flight may finish");
     tokio::select! {
         cut_off = server.shutdown() => match cut_off {
             0 => info!("stopped: every request was answered"),

@@ -1,49 +1,94 @@
 //! Listeners: accepting connections, the limits of each, and ending without cutting anybody off.
 //!
-//! It hands bytes to hyper and requests to a [`App`], and knows nothing of what they are about.
+//! It hands bytes to hyper and requests to an [`App`], and knows nothing of what they are about. When an app says that a
+//! connection is to break, it breaks here.
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use axum::body::Body;
+use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tower::Service as _;
 use tracing::{debug, warn};
 
 use crate::app::App;
-
-/// How long a client may take to send the head of a request, and how long it may stay idle before it.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::fault::{Broken, ConnectionEnd, ConnectionHandle, FaultyStream};
 
 /// How long to wait before the next accept when there is no file descriptor left for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Serves `app` on `listener` until `stop` turns true, then lets the requests in flight finish for at
-/// most `grace`. Returns how many connections were still busy at the end of it, and were cut off.
+/// The largest head of a request, in bytes, and the most headers; more is a 431.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+const MAX_HEADERS: usize = 100;
+
+/// What every HTTP/2 client says first (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the clients of a listener may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a client may take to send the head of a request, and how long it may stay idle before it.
+    pub head_timeout: Duration,
+    /// The connections at one time. More wait, in the kernel's queue, until one of these ends.
+    pub max_connections: usize,
+    /// How long requests in flight may take to finish once the server is told to stop.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    /// 30 seconds, 65,536 connections, and 8 seconds: a container engine kills what takes 10 to stop.
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(30),
+            max_connections: 65_536,
+            grace: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Serves `app` on `listener` until `stop` changes, then lets the requests in flight finish for as long as
+/// the limits allow. Returns how many connections were still busy at the end of it, and were cut off.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: App,
+    tls: Option<TlsAcceptor>,
     mut stop: watch::Receiver<bool>,
-    grace: Duration,
+    limits: Limits,
 ) -> usize {
     let connections = GracefulShutdown::new();
-    let mut tasks = tokio::task::JoinSet::new();
+    let places = Arc::new(Semaphore::new(
+        limits.max_connections.min(Semaphore::MAX_PERMITS),
+    ));
+    let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             // A sender that is gone stops the server too: nobody is left who could.
             _ = stop.changed() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let connection = connection(stream, app.clone());
-                    let watched = connections.watch(connection);
+            accepted = accept(&listener, &places) => match accepted {
+                Ok((stream, place)) => {
+                    let (app, tls, watcher) = (app.clone(), tls.clone(), connections.watcher());
+                    let stop = stop.clone();
                     tasks.spawn(async move {
-                        // The client's mistakes and departures are its own affair.
-                        if let Err(error) = watched.await {
-                            debug!(%error, "connection ended");
+                        // The client's mistakes and departures are its own affair, and so are planned faults.
+                        if let Err(error) = connection(stream, app, tls, watcher, stop, limits).await {
+                            debug!(error, "connection ended");
                         }
+                        drop(place);
                     });
                 }
                 Err(error) => pause_after(&error).await,
@@ -53,7 +98,7 @@ pub(crate) async fn serve(
         }
     }
     drop(listener); // from here on, newcomers are refused
-    if tokio::time::timeout(grace, connections.shutdown())
+    if tokio::time::timeout(limits.grace, connections.shutdown())
         .await
         .is_ok()
     {
@@ -63,18 +108,177 @@ pub(crate) async fn serve(
     tasks.len() // dropping the set cuts the rest off
 }
 
-fn connection(
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
+
+/// One connection, from its first byte to its last.
+async fn connection(
     stream: TcpStream,
     app: App,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<App>> {
+    tls: Option<TlsAcceptor>,
+    watcher: Watcher,
+    mut stop: watch::Receiver<bool>,
+    limits: Limits,
+) -> Result<(), ConnectionError> {
     // The last piece of a response must not wait for the acknowledgement of the one before it.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "the connection is gone already");
+    stream.set_nodelay(true)?;
+    // Until the client has said something, stopping the server ends it.
+    let greeting = async {
+        match tls {
+            None => {
+                let version = spoken_version(&stream).await?;
+                Ok(Greeted::Plain(version, stream))
+            }
+            Some(tls) => {
+                let stream = FaultyStream::new(stream);
+                let handle = stream.handle();
+                let stream = tls.accept(stream).await?;
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let version = if is_http2 {
+                    Version::HTTP_2
+                } else {
+                    Version::HTTP_11
+                };
+                io::Result::Ok(Greeted::Tls(version, handle, Box::new(stream)))
+            }
+        }
+    };
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(limits.head_timeout, greeting) => greeted??,
+        _ = stop.changed() => return Ok(()),
+    };
+    match greeted {
+        Greeted::Plain(version, stream) => {
+            let stream = FaultyStream::new(stream);
+            let service = AppService {
+                app,
+                connection: stream.handle(),
+            };
+            speak(version, stream, service, watcher, limits).await
+        }
+        Greeted::Tls(version, connection, stream) => {
+            speak(
+                version,
+                stream,
+                AppService { app, connection },
+                watcher,
+                limits,
+            )
+            .await
+        }
     }
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
+}
+
+/// A connection whose protocol is known.
+enum Greeted {
+    Plain(Version, TcpStream),
+    Tls(
+        Version,
+        ConnectionHandle,
+        Box<tokio_rustls::server::TlsStream<FaultyStream>>,
+    ),
+}
+
+/// Whether the client begins with HTTP/2's preface. Its bytes stay where they are.
+async fn spoken_version(stream: &TcpStream) -> io::Result<Version> {
+    let mut first = [0; HTTP2_PREFACE.len()];
+    loop {
+        let len = stream.peek(&mut first).await?;
+        let (said, preface) = (&first[..len], &HTTP2_PREFACE[..len]);
+        if said != preface || said.is_empty() {
+            return Ok(Version::HTTP_11);
+        }
+        if len == HTTP2_PREFACE.len() {
+            return Ok(Version::HTTP_2);
+        }
+        // A part of the preface: the rest is under way, and nothing tells when it is there.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn speak<S>(
+    version: Version,
+    stream: S,
+    service: AppService,
+    watcher: Watcher,
+    limits: Limits,
+) -> Result<(), ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(stream);
+    if version == Version::HTTP_2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_header_list_size(MAX_HEAD_BYTES as u32)
+            .max_concurrent_streams(1000);
+        watcher.watch(builder.serve_connection(io, service)).await?;
+    } else {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_timeout)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .max_headers(MAX_HEADERS);
+        watcher.watch(builder.serve_connection(io, service)).await?;
+    }
+    Ok(())
+}
+
+/// An app as one connection sees it.
+#[derive(Debug, Clone)]
+struct AppService {
+    app: App,
+    connection: ConnectionHandle,
+}
+
+impl Service<Request<Incoming>> for AppService {
+    type Response = Response<Body>;
+    type Error = Broken;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Broken>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        // No request has a body here. One that says so in two ways at once is how smuggling begins.
+        if request.headers().contains_key(TRANSFER_ENCODING) {
+            return Box::pin(std::future::ready(Ok(refuse_body())));
+        }
+        let connection = self.connection.clone();
+        request.extensions_mut().insert(connection.clone());
+        let answer = self.app.clone().call(request);
+        Box::pin(async move {
+            let Ok(mut response) = answer.await;
+            match response.extensions_mut().remove::<ConnectionEnd>() {
+                None => Ok(response),
+                Some(end) => {
+                    connection.end_with(end);
+                    Err(Broken)
+                }
+            }
+        })
+    }
+}
+
+fn refuse_body() -> Response<Body> {
+    let close = [(CONNECTION, HeaderValue::from_static("close"))];
+    (
+        StatusCode::BAD_REQUEST,
+        close,
+        "transfer-encoding: requests have no body here; leave it out\n",
+    )
+        .into_response()
 }
 
 /// A connection that died in the queue concerns nobody; want of resources passes, so it is waited for.

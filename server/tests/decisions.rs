@@ -60,8 +60,8 @@ fn the_golden_vectors_hold() {
     for (seed, run, path, attempt, status, nanos) in vectors {
         let plan = error_server(seed).plan(&get(run, path, attempt));
         let planned = match plan.ending {
-            Some(Ending::Status(status)) => status.get(),
-            None => 200,
+            Some(Ending::Status { status, .. }) => status.get(),
+            _ => 200,
         };
         assert_eq!(
             (planned, plan.delay.as_nanos()),
@@ -103,7 +103,7 @@ fn of_two_endings_the_first_in_the_file_wins_and_delays_add_up() {
     )
     .unwrap();
     let plan = Planner::new(&scenario).plan(&get("", "/flags/br/br.gif", 1));
-    assert!(matches!(plan.ending, Some(Ending::Status(status)) if status.get() == 503));
+    assert!(matches!(plan.ending, Some(Ending::Status { status, .. }) if status.get() == 503));
     assert_eq!(plan.delay, Duration::from_millis(1750));
     let fired: Vec<_> = plan.rules.iter().map(RuleName::as_str).collect();
     assert_eq!(fired, ["one", "wait", "wait-more"]);

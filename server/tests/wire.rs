@@ -565,7 +565,10 @@ fn shutdown_cuts_off_what_outlasts_the_grace_period_and_counts_it() {
     let endless = "rule = [{ fault = \"latency\", distribution = { fixed = \"1h\" } }]";
     let scenario = Scenario::from_toml(endless).unwrap();
     let config = Config {
-        grace: Duration::from_millis(50),
+        limits: flag_server::Limits {
+            grace: Duration::from_millis(50),
+            ..Default::default()
+        },
         ..Config::embedded("endless", scenario)
     };
     let server = runtime

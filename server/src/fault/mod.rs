@@ -1,147 +1,171 @@
 //! Enforcing: a middleware that asks the planner what is to happen to a request, and makes it happen.
 //!
 //! It decides nothing. Each kind of effect has a room of its own; this one knows their order: the
-//! request is identified, its plan is made, the delay is held, then the ending of the plan or else
-//! the inner service answers, and the response says what was done to it.
+//! request is identified, its plan is made, a server of limited capacity has its turn, the delay is held, then
+//! the ending of the plan or else the inner service answers, the body is shaped, and the response says what was done to it.
 
-mod latency;
+mod body;
+mod capacity;
+mod connection;
+mod identity;
 mod status;
 
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use self::capacity::Station;
+pub(crate) use self::connection::{Broken, ConnectionEnd, ConnectionHandle, FaultyStream};
+pub use self::identity::{FLAG_ATTEMPT, FLAG_RUN, MAX_RUN_LEN};
+use self::identity::{Identity, canonical};
 use crate::attempts::Attempts;
-use crate::scenario::{Ending, Plan, Planner, RequestKey, Scenario};
+use crate::clock;
+use crate::journal::{Entry, Journal};
+use crate::scenario::{Circumstances, Ending, Headers, Plan, Planner, Scenario};
 
-/// Names the run, which isolates clients of one server from each other. Optional.
-pub const FLAG_RUN: HeaderName = HeaderName::from_static("flag-run");
-/// Numbers the attempt at a path, from 1. Optional: without it the server counts.
-pub const FLAG_ATTEMPT: HeaderName = HeaderName::from_static("flag-attempt");
 /// Tells the client which rules fired. Absent when none did.
 pub const FLAG_PLAN: HeaderName = HeaderName::from_static("flag-plan");
 /// Tells the client the delay that was decided and the one that was held, in milliseconds.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// The longest name of a run, in bytes: it is remembered, so it is bounded.
-pub const MAX_RUN_LEN: usize = 128;
+/// What WireMock's `MALFORMED_RESPONSE_CHUNK` sends before its garbage.
+const CHUNKED_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// What one listener needs in order to do its worst.
 #[derive(Debug)]
 pub(crate) struct Chaos {
     planner: Planner,
     attempts: Attempts,
+    station: Option<Station>,
+    journal: Arc<Journal>,
+    start: Instant,
 }
 
 impl Chaos {
-    pub(crate) fn new(scenario: &Scenario) -> Self {
+    pub(crate) fn new(scenario: &Scenario, journal: Arc<Journal>) -> Self {
         Self {
             planner: Planner::new(scenario),
             attempts: Attempts::new(),
+            station: scenario.capacity().map(Station::new),
+            journal,
+            start: Instant::now(),
         }
+    }
+}
+
+impl Headers for HeaderMap {
+    fn value(&self, name: &str) -> Option<&str> {
+        self.get(name)?.to_str().ok()
     }
 }
 
 /// The middleware: everything below `/flags/` and `/data/flags/` meets its fate here.
 pub(crate) async fn meet(
-    State(chaos): State<std::sync::Arc<Chaos>>,
+    State(chaos): State<Arc<Chaos>>,
     request: Request,
     next: Next,
 ) -> Response {
     let start = Instant::now();
-    let Some(path) = canonical(request.uri().path()) else {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let Some(path) = canonical(uri.path()) else {
         return next.run(request).await;
     };
-    let (run, attempt) = match (run_of(request.headers()), attempt_of(request.headers())) {
-        (Ok(run), Ok(attempt)) => (run, attempt),
-        (Err(refusal), _) | (_, Err(refusal)) => return refusal.into_response(),
+    let connection = request
+        .extensions()
+        .get::<ConnectionHandle>()
+        .cloned()
+        .unwrap_or_default();
+    let identity = match Identity::of(&request, path, &chaos.attempts) {
+        Ok(identity) => identity,
+        Err(refusal) => return refusal.into_response(),
     };
-    let method = request.method().as_str();
-    let attempt = attempt.unwrap_or_else(|| chaos.attempts.next(run, method, &path));
-    let plan = chaos.planner.plan(&RequestKey {
-        run,
-        method,
-        path: &path,
-        attempt,
-    });
+    let plan = {
+        let since_start = start.saturating_duration_since(chaos.start);
+        let circumstances = Circumstances {
+            since_start,
+            headers: request.headers(),
+        };
+        chaos.planner.plan_under(&identity.key(), &circumstances)
+    };
+    let mut entry = chaos.journal.begin(&identity.key(), identity.hop, &plan);
 
-    let waited = latency::hold(start, &plan).await;
-    let mut response = match plan.ending {
-        None => next.run(request).await,
-        Some(Ending::Status(status)) => status::respond(status, &path, attempt),
+    let busy = match &chaos.station {
+        Some(station) => {
+            if let Err(refusal) = station
+                .serve(chaos.planner.service_time(&identity.key()))
+                .await
+            {
+                entry.status(refusal.status());
+                entry.whole();
+                return refusal;
+            }
+            start.elapsed()
+        }
+        None => Duration::ZERO,
     };
-    tell(response.headers_mut(), &plan, waited);
+
+    // A chain of redirects is one attempt, and waits once.
+    let delay = if identity.hop == 0 {
+        plan.delay
+    } else {
+        Duration::ZERO
+    };
+    let waited = clock::hold(start + busy, delay).await;
+    entry.begun(waited.saturating_sub(delay));
+
+    let response = match &plan.ending {
+        Some(Ending::Status {
+            status,
+            retry_after,
+            body,
+        }) => status::respond(*status, *retry_after, body.as_deref(), &identity),
+        Some(Ending::Redirect { hops }) if identity.hop < *hops => {
+            status::redirect(&uri, &identity)
+        }
+        Some(Ending::Reset { after: None }) => return broken(ConnectionEnd::Reset, entry),
+        Some(Ending::Close) => return broken(ConnectionEnd::Close, entry),
+        Some(Ending::Garbage { bytes, after_head }) => {
+            let head = if *after_head { CHUNKED_HEAD } else { b"" };
+            return broken(ConnectionEnd::Garbage([head, bytes].concat()), entry);
+        }
+        Some(Ending::Stall { after: None, hold }) => {
+            match hold {
+                Some(hold) => clock::hold(Instant::now(), *hold).await,
+                None => std::future::pending().await, // until the client gives up
+            };
+            return broken(ConnectionEnd::Close, entry);
+        }
+        _ => next.run(request).await,
+    };
+    let mut response = body::shape(response, &method, &plan, &connection, entry).await;
+    tell(response.headers_mut(), &plan, delay, waited, busy);
     response
 }
 
-/// The path by which the planner knows a request, or `None` where faults do not apply.
-///
-/// All the spellings that lead to one flag share one fate: `/data/flags/…` is `/flags/…`, and upper case
-/// is lower case. The list itself (`/flags/`) is never faulted.
-fn canonical(path: &str) -> Option<Cow<'_, str>> {
-    let path = path.strip_prefix("/data").unwrap_or(path);
-    let below = path.strip_prefix("/flags/")?;
-    if below.is_empty() {
-        None
-    } else if below.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Some(path.to_ascii_lowercase().into())
-    } else {
-        Some(path.into())
-    }
-}
-
-type Refusal = (StatusCode, String);
-
-fn run_of(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let Some(value) = headers.get(FLAG_RUN) else {
-        return Ok("");
-    };
-    value
-        .to_str()
-        .ok()
-        .filter(|run| run.len() <= MAX_RUN_LEN)
-        .ok_or_else(|| {
-            let remedy =
-                format!("{FLAG_RUN}: name the run with at most {MAX_RUN_LEN} ASCII characters\n");
-            (StatusCode::BAD_REQUEST, remedy)
-        })
-}
-
-fn attempt_of(headers: &HeaderMap) -> Result<Option<u32>, Refusal> {
-    let Some(value) = headers.get(FLAG_ATTEMPT) else {
-        return Ok(None);
-    };
-    let attempt = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .filter(|attempt| *attempt > 0);
-    attempt.map(Some).ok_or_else(|| {
-        let remedy = format!(
-            "{FLAG_ATTEMPT}: number the attempt with 1, 2, …, {}\n",
-            u32::MAX
-        );
-        (StatusCode::BAD_REQUEST, remedy)
-    })
+/// Stands for a response that never comes: whoever serves the connection finds its end among the extensions.
+fn broken(end: ConnectionEnd, mut entry: Entry) -> Response {
+    entry.broken(&end);
+    let mut response = Response::default();
+    response.extensions_mut().insert(end);
+    response
 }
 
 /// Tells the client what was planned for its request and what was held of it.
-fn tell(headers: &mut HeaderMap, plan: &Plan, waited: Duration) {
+fn tell(headers: &mut HeaderMap, plan: &Plan, delay: Duration, waited: Duration, busy: Duration) {
     // A request without a delay did not wait; what its handling took is no wait.
-    let waited = if plan.delay.is_zero() {
+    let waited = if delay.is_zero() {
         Duration::ZERO
     } else {
         waited
     };
-    let timing = format!(
-        "plan;dur={}, wait;dur={}",
-        millis(plan.delay),
-        millis(waited)
-    );
+    let mut timing = format!("plan;dur={}, wait;dur={}", millis(delay), millis(waited));
+    if !busy.is_zero() {
+        timing += &format!(", capacity;dur={}", millis(busy));
+    }
     headers.insert(SERVER_TIMING, header_value(&timing));
     if !plan.rules.is_empty() {
         let names: Vec<&str> = plan.rules.iter().map(|name| name.as_str()).collect();
@@ -169,37 +193,5 @@ mod tests {
         assert_eq!(millis(Duration::from_nanos(812_331_999)), "812.331");
         assert_eq!(millis(Duration::from_nanos(5_000_999)), "5.000");
         assert_eq!(millis(Duration::ZERO), "0.000");
-    }
-
-    #[test]
-    fn every_spelling_of_a_path_has_the_same_canonical_form() {
-        for path in [
-            "/flags/br/br.gif",
-            "/data/flags/br/br.gif",
-            "/flags/BR/BR.gif",
-            "/data/flags/Br/bR.GIF",
-        ] {
-            assert_eq!(
-                canonical(path).as_deref(),
-                Some("/flags/br/br.gif"),
-                "{path}"
-            );
-        }
-    }
-
-    #[test]
-    fn faults_apply_to_nothing_but_the_paths_below_flags() {
-        for path in [
-            "/",
-            "/healthz",
-            "/flags",
-            "/flags/",
-            "/data/flags/",
-            "/data/healthz",
-            "/dataflags/br",
-        ] {
-            assert_eq!(canonical(path), None, "{path}");
-        }
-        assert!(canonical("/flags/xx/no/such/thing").is_some());
     }
 }

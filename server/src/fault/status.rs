@@ -1,22 +1,54 @@
-//! The effect of a status: a complete, well-formed response that is not the flag.
+//! The effects that are complete, well-formed responses: a status, and a redirect to the same flag.
 
-use axum::http::StatusCode;
+use std::time::Duration;
+
+use axum::http::header::{LOCATION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
+use super::identity::Identity;
 use crate::scenario::StatusNumber;
 
-/// The status, with its own words and what it happened to as a short text.
-pub(super) fn respond(status: StatusNumber, path: &str, attempt: u32) -> Response {
+/// The status, with a body of its own or a short text that says what it happened to.
+pub(super) fn respond(
+    status: StatusNumber,
+    retry_after: Option<Duration>,
+    body: Option<&str>,
+    identity: &Identity<'_>,
+) -> Response {
     let status = StatusCode::from_u16(status.get()).expect("a status number is a status");
-    if matches!(
-        status,
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-    ) {
-        return status.into_response(); // these have no body
+    let mut response = match (status, body) {
+        // These have no body.
+        (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED, _) => {
+            status.into_response()
+        }
+        (_, Some(body)) => (status, body.to_owned()).into_response(),
+        (_, None) => {
+            let Identity { path, attempt, .. } = identity;
+            (
+                status,
+                format!("{status}: planned for attempt {attempt} at {path}\n"),
+            )
+                .into_response()
+        }
+    };
+    if let Some(pause) = retry_after {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, whole_seconds(pause));
     }
-    (
-        status,
-        format!("{status}: planned for attempt {attempt} at {path}\n"),
-    )
-        .into_response()
+    response
+}
+
+/// The delay of a `retry-after`, which knows no fractions: rounded up.
+pub(super) fn whole_seconds(pause: Duration) -> HeaderValue {
+    HeaderValue::from(pause.as_secs() + u64::from(pause.subsec_nanos() > 0))
+}
+
+/// A redirect to the same path. The query tells which hop comes next, and of which attempt, so that the whole chain
+/// is one attempt.
+pub(super) fn redirect(uri: &Uri, identity: &Identity<'_>) -> Response {
+    let location = format!("{}?{}", uri.path(), identity.next_hop());
+    let location = HeaderValue::from_str(&location).expect("a path and numbers are visible ASCII");
+    (StatusCode::FOUND, [(LOCATION, location)]).into_response()
 }

@@ -1,21 +1,47 @@
-//! Reading a scenario from TOML: every problem of the text at once, each with its line, key and remedy.
+//! The shape of a scenario file: which keys there are, and what becomes of their values.
 //!
-//! It knows the shape of the file and nothing of its place on disk. What the values mean, and which
-//! are allowed, is for the types that they become ([`Rule`], [`Distribution`], …) to say.
+//! What the values mean, and which are allowed, is for the types that they become ([`Rule`],
+//! [`Distribution`], …) to say.
 
 use std::fmt;
-use std::time::Duration;
+use std::num::NonZeroU64;
 
+use flags_data::CountryCode;
 use thiserror::Error;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
+use super::toml_reader::{
+    Problem, Section, count, duration, number, read_text, size, text, texts, unsigned,
+};
 use super::{
-    Distribution, Fault, InvalidRule, Probability, Rule, RuleName, Scenario, StatusNumber,
+    Capacity, Conditions, Cut, Distribution, Dribble, Fault, InvalidRule, Pattern, Probability,
+    Rule, RuleName, Scenario, StatusFault, StatusNumber, Window,
 };
 
 /// The kinds of fault that a rule may name.
-const KINDS: [&str; 2] = ["latency", "status"];
+const KINDS: [&str; 11] = [
+    "latency",
+    "status",
+    "reset",
+    "close",
+    "truncate",
+    "stall",
+    "bandwidth",
+    "dribble",
+    "garbage",
+    "corrupt",
+    "redirect",
+];
+
+/// WireMock's names, and the kinds that they stand for.
+const ALIASES: [(&str, &str); 4] = [
+    ("CONNECTION_RESET_BY_PEER", "reset"),
+    ("EMPTY_RESPONSE", "close"),
+    ("MALFORMED_RESPONSE_CHUNK", MALFORMED),
+    ("RANDOM_DATA_THEN_CLOSE", "garbage"),
+];
+
+/// Garbage after the head of a chunked response: a kind that only WireMock's name stands for.
+const MALFORMED: &str = "malformed chunk";
 
 /// Everything that is wrong with the text of a scenario; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -24,33 +50,10 @@ pub struct ScenarioError {
     pub problems: Vec<Problem>,
 }
 
-/// One thing that is wrong, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The line of the text, counted from 1.
-    pub line: usize,
-    /// The key, from the root of the file; empty where the text is no TOML.
-    pub key: String,
-    /// What is wrong with it, and the remedy.
-    pub message: String,
-}
-
 impl fmt::Display for ScenarioError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
-            let line_break = if index == 0 { "" } else { "\n" };
-            write!(f, "{line_break}{problem}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.key[..] {
-            "" => write!(f, "line {}: {}", self.line, self.message),
-            key => write!(f, "line {}: {key}: {}", self.line, self.message),
-        }
+        let lines: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -60,295 +63,286 @@ impl Scenario {
     /// # Errors
     /// With every problem of the text: syntax, unknown keys, missing keys, values out of range.
     pub fn from_toml(text: &str) -> Result<Self, ScenarioError> {
-        let mut problems = Problems {
-            text,
-            found: Vec::new(),
-        };
-        let (root, syntax) = DeTable::parse_recoverable(text);
-        for error in syntax {
-            problems.add(
-                error.span().map_or(0, |span| span.start),
-                "",
-                error.message(),
-            );
-        }
-        // What follows a syntax error is a guess of the parser: only sound text is read further.
-        let scenario = if problems.found.is_empty() {
-            read_scenario(&root, &mut problems)
-        } else {
-            None
-        };
-        match scenario {
-            Some(scenario) if problems.found.is_empty() => Ok(scenario),
-            _ => {
-                problems.found.sort_by_key(|problem| problem.line);
-                Err(ScenarioError {
-                    problems: problems.found,
-                })
-            }
-        }
+        let read = read_text(text, |file| {
+            let scenario = read_scenario(file);
+            file.refuse_the_rest();
+            scenario
+        });
+        read.map_err(|problems| ScenarioError { problems })
     }
 }
 
-/// `None` only where a problem was noted.
-fn read_scenario(root: &Spanned<DeTable<'_>>, problems: &mut Problems<'_>) -> Option<Scenario> {
-    let mut file = Section::new(root.get_ref(), 0, String::new(), problems);
+/// The keys of a scenario, wherever it is written. `None` only where a problem was noted.
+pub(crate) fn read_scenario(file: &mut Section<'_, '_, '_>) -> Option<Scenario> {
     let seed = file
         .optional("seed", unsigned)
         .unwrap_or(Scenario::DEFAULT_SEED);
-    let tables = file.optional("rule", tables).unwrap_or_default();
-    file.refuse_the_rest();
-
-    let mut rules: Vec<Rule> = Vec::new();
-    for (index, (table, at)) in tables.iter().enumerate() {
-        let section = Section::new(table, *at, format!("rule[{}].", index + 1), problems);
-        let Some(rule) = read_rule(section, index) else {
-            continue;
-        };
-        if rules.iter().any(|earlier| earlier.name() == rule.name()) {
-            let taken = InvalidRule::NameTaken(rule.name().to_string());
-            problems.add(
-                *at,
-                &format!("rule[{}].name", index + 1),
-                &taken.to_string(),
-            );
-        }
-        rules.push(rule);
-    }
-    Scenario::try_new(seed, rules).ok()
-}
-
-fn read_rule(mut section: Section<'_, '_, '_>, index: usize) -> Option<Rule> {
-    let kind = section.required("fault", text)?;
-    let name = section.optional("name", |value| {
-        RuleName::try_new(&text(value)?).map_err(|invalid| invalid.to_string())
-    });
-    let probability = section
-        .optional("probability", |value| {
-            Probability::try_new(number(value)?).map_err(|invalid| invalid.to_string())
-        })
-        .unwrap_or(Probability::ALWAYS);
-    let fault = match kind.as_str() {
-        "latency" => {
-            let distribution = section.required("distribution", inline_table);
-            distribution
-                .and_then(|(table, at)| {
-                    let path = section.path_of("distribution.");
-                    read_distribution(Section::new(table, at, path, section.problems))
-                })
-                .map(Fault::Latency)
-        }
-        "status" => section
-            .required("status", |value| {
-                StatusNumber::try_new(integer(value)?).map_err(|invalid| invalid.to_string())
-            })
-            .map(Fault::Status),
-        other => {
-            section.refuse(
-                "fault",
-                &format!(
-                    "{other:?} is no kind of fault: take one of {}",
-                    KINDS.join(", ")
-                ),
-            );
-            return None; // its other keys mean nothing without the kind
-        }
-    };
-    section.refuse_the_rest();
-
-    let default_name = || RuleName::try_new(&format!("{kind}-{}", index + 1)).ok();
-    Some(Rule::new(name.or_else(default_name)?, fault?).with_probability(probability))
-}
-
-fn read_distribution(mut section: Section<'_, '_, '_>) -> Option<Distribution> {
-    let fixed = section.optional("fixed", duration);
-    let uniform = section.optional("uniform", inline_table);
-    let (found, at) = (
-        section
-            .known
-            .iter()
-            .filter(|key| section.table.contains_key(**key))
-            .count(),
-        section.at,
+    let capacity = file.table("capacity", read_capacity);
+    let mut names: Vec<RuleName> = Vec::new();
+    let rules = file.tables(
+        "rule",
+        "write each rule as a table that starts with [[rule]]",
+        |rule, index| {
+            let read = read_rule(rule, index)?;
+            if names.contains(read.name()) {
+                rule.refuse(
+                    "name",
+                    &InvalidRule::NameTaken(read.name().to_string()).to_string(),
+                );
+            }
+            names.push(read.name().clone());
+            Some(read)
+        },
     );
-    section.refuse_the_rest();
-    if found != 1 {
-        section.problems.add(
-            at,
-            section.path.trim_end_matches('.'),
-            "name exactly one shape: fixed = \"…\" or uniform = { lower = \"…\", upper = \"…\" }",
+    let scenario = Scenario::try_new(seed, rules).ok()?;
+    Some(match capacity {
+        Some(capacity) => scenario.with_capacity(capacity),
+        None => scenario,
+    })
+}
+
+/// The keys of a capacity.
+pub(crate) fn read_capacity(section: &mut Section<'_, '_, '_>) -> Option<Capacity> {
+    let workers = section.required("workers", |value| count(value, 1_000_000));
+    let service_time = section.required_table("service_time", read_distribution);
+    let queue = section.optional("queue", |value| {
+        u32::try_from(unsigned(value)?).map_err(|_| "give a smaller number".to_owned())
+    });
+    Some(Capacity {
+        workers: workers?,
+        service_time: service_time?,
+        queue: queue.unwrap_or(u32::MAX),
+    })
+}
+
+fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
+    let Some(kind) = section.required("fault", text) else {
+        section.accept_the_rest(); // it means nothing without the kind
+        return None;
+    };
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == kind);
+    let kind = alias.map_or(kind.as_str(), |(_, kind)| kind);
+    if !KINDS.contains(&kind) && kind != MALFORMED {
+        section.refuse(
+            "fault",
+            &format!(
+                "{kind:?} is no kind of fault: take one of {}",
+                KINDS.join(", ")
+            ),
         );
+        section.accept_the_rest();
         return None;
     }
-    let built = if let Some((table, at)) = uniform {
-        let path = section.path_of("uniform.");
-        let mut bounds = Section::new(table, at, path, section.problems);
-        let lower = bounds.required("lower", duration);
-        let upper = bounds.required("upper", duration);
-        bounds.refuse_the_rest();
-        Distribution::uniform(lower?, upper?)
-    } else {
-        Distribution::fixed(fixed?)
-    };
-    built
-        .map_err(|invalid| {
-            section
-                .problems
-                .add(at, section.path.trim_end_matches('.'), &invalid.to_string())
+    let name = section.optional("name", |value| checked(RuleName::try_new(&text(value)?)));
+    let probability = section
+        .optional("probability", probability)
+        .unwrap_or(Probability::ALWAYS);
+    let conditions = read_conditions(section);
+    let fault = read_fault(section, kind)?;
+
+    let default_name = || RuleName::try_new(&format!("{}-{}", fault.kind(), index + 1)).ok();
+    let name = name.or_else(default_name)?;
+    Some(
+        Rule::new(name, fault)
+            .with_probability(probability)
+            .with_conditions(conditions),
+    )
+}
+
+fn read_conditions(section: &mut Section<'_, '_, '_>) -> Conditions {
+    let mut conditions = section
+        .table("match", |table| {
+            let codes = table.optional("cc", |value| {
+                let codes = texts(value)?;
+                codes
+                    .iter()
+                    .map(|code| checked(code.parse::<CountryCode>()))
+                    .collect::<Result<Vec<_>, _>>()
+            });
+            let path = table.optional("path", |value| Ok(Pattern::new(&text(value)?)));
+            let methods = table.optional("method", |value| {
+                Ok(texts(value)?
+                    .iter()
+                    .map(|method| method.to_uppercase())
+                    .collect::<Vec<_>>())
+            });
+            let headers = table.table("header", |headers| {
+                let pair =
+                    |(name, pattern): (&str, String)| (name.to_lowercase(), Pattern::new(&pattern));
+                Some(headers.texts().into_iter().map(pair).collect())
+            });
+            Some(Conditions {
+                codes: codes.unwrap_or_default(),
+                path,
+                methods: methods.unwrap_or_default(),
+                headers: headers.unwrap_or_default(),
+                ..Conditions::default()
+            })
         })
-        .ok()
+        .unwrap_or_default();
+    conditions.first_attempts = section
+        .table("attempts", |table| {
+            table.required("first", |value| count(value, u32::MAX))
+        })
+        .map(Into::into);
+    conditions.window = section.table("window", read_window).unwrap_or_default();
+    conditions
 }
 
-/// The problems found so far in one text.
-struct Problems<'t> {
-    text: &'t str,
-    found: Vec<Problem>,
-}
-
-impl Problems<'_> {
-    fn add(&mut self, at: usize, key: &str, message: &str) {
-        let before = &self.text.as_bytes()[..at.min(self.text.len())];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        self.found.push(Problem {
-            line,
-            key: key.to_owned(),
-            message: message.to_owned(),
-        });
+fn read_window(section: &mut Section<'_, '_, '_>) -> Option<Window> {
+    let from = section.optional("from", duration).unwrap_or_default();
+    let until = section.optional("until", duration);
+    if until.is_some_and(|until| until <= from) {
+        section.refuse("until", "is not after `from`: such a window never opens");
+        return None;
     }
+    Some(Window { from, until })
 }
 
-/// One table of the file, read key by key; what nobody asked for is refused at the end.
-struct Section<'v, 't, 'p> {
-    table: &'v DeTable<'v>,
-    /// Where the table starts, for what is missing from it.
-    at: usize,
-    /// The key of the table with a dot behind it, or nothing for the root.
-    path: String,
-    known: Vec<&'static str>,
-    problems: &'p mut Problems<'t>,
-}
-
-impl<'v, 't, 'p> Section<'v, 't, 'p> {
-    fn new(
-        table: &'v DeTable<'v>,
-        at: usize,
-        path: String,
-        problems: &'p mut Problems<'t>,
-    ) -> Self {
-        Self {
-            table,
-            at,
-            path,
-            known: Vec::new(),
-            problems,
+fn read_fault(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<Fault> {
+    Some(match kind {
+        "latency" => {
+            let max = section.optional("max", duration);
+            let distribution = section.required_table("distribution", read_distribution);
+            let limited = match (distribution?, max) {
+                (distribution, None) => Ok(distribution),
+                (distribution, Some(max)) => distribution.with_max(max),
+            };
+            Fault::Latency(section.built(limited)?)
         }
-    }
-
-    fn path_of(&self, key: &str) -> String {
-        format!("{}{key}", self.path)
-    }
-
-    /// The key's value, if it is there and reads well; a problem if it does not.
-    fn optional<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&'v Spanned<DeValue<'v>>) -> Result<T, String>,
-    ) -> Option<T> {
-        self.known.push(key);
-        let value = self.table.get(key)?;
-        read(value)
-            .map_err(|message| self.refuse(key, &message))
-            .ok()
-    }
-
-    /// The same, where a missing key is a problem too.
-    fn required<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&'v Spanned<DeValue<'v>>) -> Result<T, String>,
-    ) -> Option<T> {
-        if !self.table.contains_key(key) {
-            self.known.push(key);
-            self.problems
-                .add(self.at, &self.path_of(key), "is missing: add it");
-            return None;
+        "status" => Fault::Status(read_status(section)?),
+        "reset" => Fault::Reset {
+            after: section.optional("after", size),
+        },
+        "close" => Fault::Close,
+        "truncate" => {
+            let after = section.optional("after", size).map(Cut::After);
+            let fraction = section.optional("fraction", probability).map(Cut::Fraction);
+            section.exactly_one(&["after", "fraction"])?;
+            Fault::Truncate(after.or(fraction)?)
         }
-        self.optional(key, read)
-    }
-
-    /// Notes a problem with a key that is there.
-    fn refuse(&mut self, key: &str, message: &str) {
-        let at = self
-            .table
-            .get(key)
-            .map_or(self.at, |value| value.span().start);
-        self.problems.add(at, &self.path_of(key), message);
-    }
-
-    fn refuse_the_rest(&mut self) {
-        for key in self.table.keys() {
-            let name: &str = key.get_ref();
-            if !self.known.contains(&name) {
-                let message = format!(
-                    "is no key here: remove it, or use one of {}",
-                    self.known.join(", ")
-                );
-                self.problems
-                    .add(key.span().start, &self.path_of(name), &message);
+        "stall" => Fault::Stall {
+            after: section.optional("after", size),
+            hold: section.optional("hold", duration),
+        },
+        "bandwidth" => Fault::Bandwidth(section.required("rate", |value| {
+            NonZeroU64::new(size(value)?).ok_or(
+                "is zero, so nothing would ever come: give a rate above it, or a stall".to_owned(),
+            )
+        })?),
+        "dribble" => {
+            let chunks = section.required("chunks", |value| count(value, Fault::MAX_CHUNKS));
+            let over = section.required("over", duration);
+            Fault::Dribble(Dribble {
+                chunks: chunks?,
+                over: over?,
+            })
+        }
+        "garbage" => Fault::Garbage { after_head: false },
+        MALFORMED => Fault::Garbage { after_head: true },
+        "corrupt" => {
+            let bits = section.optional("bits", |value| count(value, Fault::MAX_BITS));
+            Fault::Corrupt {
+                bits: bits.unwrap_or(std::num::NonZeroU32::MIN),
             }
         }
-    }
+        _ => {
+            let hops = section.optional("hops", |value| count(value, Fault::MAX_HOPS));
+            Fault::Redirect {
+                hops: hops.unwrap_or(std::num::NonZeroU32::MIN),
+            }
+        }
+    })
 }
 
-fn text(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
-    let found = value.get_ref().as_str().ok_or("give a text in quotes")?;
-    Ok(found.to_owned())
-}
-
-fn integer(value: &Spanned<DeValue<'_>>) -> Result<i64, String> {
-    let found = value.get_ref().as_integer();
-    found
-        .and_then(|int| i64::from_str_radix(int.as_str(), int.radix()).ok())
-        .ok_or("give a whole number".to_owned())
-}
-
-fn unsigned(value: &Spanned<DeValue<'_>>) -> Result<u64, String> {
-    u64::try_from(integer(value)?)
-        .map_err(|_| "give a whole number that is not negative".to_owned())
-}
-
-fn number(value: &Spanned<DeValue<'_>>) -> Result<f64, String> {
-    let found = match value.get_ref() {
-        DeValue::Float(float) => float.as_str().parse().ok(),
-        DeValue::Integer(int) => int.as_str().parse().ok(),
-        _ => None,
+fn read_status(section: &mut Section<'_, '_, '_>) -> Option<StatusFault> {
+    let retry_after = section.optional("retry_after", duration);
+    let body = section.optional("body", text);
+    let status = section.optional("status", status);
+    let choices = section.tables(
+        "one_of",
+        "write it as [{ status = 503, weight = 1 }, …]",
+        |choice, _| {
+            let number = choice.required("status", self::status);
+            let weight = choice.optional("weight", |value| {
+                u32::try_from(unsigned(value)?).map_err(|_| "give a smaller number".to_owned())
+            });
+            Some((number?, weight.unwrap_or(1)))
+        },
+    );
+    section.exactly_one(&["status", "one_of"])?;
+    let mut fault = match status {
+        Some(status) => StatusFault::of(status),
+        None if choices.is_empty() => return None,
+        None => section.built(StatusFault::one_of(choices))?,
     };
-    found.ok_or("give a number".to_owned())
+    fault.retry_after = retry_after;
+    fault.body = body.map(Into::into);
+    Some(fault)
 }
 
-fn duration(value: &Spanned<DeValue<'_>>) -> Result<Duration, String> {
-    let remedy = "give a duration with its unit in quotes, like \"250ms\" or \"1.5s\"";
-    let found = text(value).map_err(|_| remedy)?;
-    humantime::parse_duration(&found).map_err(|_| format!("{found:?} is no duration: {remedy}"))
+fn read_distribution(section: &mut Section<'_, '_, '_>) -> Option<Distribution> {
+    let fixed = section.optional("fixed", duration).map(Distribution::fixed);
+    let uniform = section.table("uniform", |table| {
+        let (lower, upper) = (
+            table.required("lower", duration),
+            table.required("upper", duration),
+        );
+        Some(Distribution::uniform(lower?, upper?))
+    });
+    let normal = section.table("normal", |table| {
+        let (mean, sd) = (
+            table.required("mean", duration),
+            table.required("sd", duration),
+        );
+        Some(Distribution::normal(mean?, sd?))
+    });
+    let lognormal = section.table("lognormal", |table| {
+        let median = table.required("median", duration);
+        let p99 = table.optional("p99", duration);
+        let sigma = table.optional("sigma", number);
+        table.exactly_one(&["p99", "sigma"])?;
+        match (p99, sigma) {
+            (Some(p99), _) => Some(Distribution::lognormal_p99(median?, p99)),
+            (None, Some(sigma)) => Some(Distribution::lognormal(median?, sigma)),
+            (None, None) => None,
+        }
+    });
+    let exponential = section.table("exponential", |table| {
+        Some(Distribution::exponential(table.required("mean", duration)?))
+    });
+    let pareto = section.table("pareto", |table| {
+        let (scale, shape) = (
+            table.required("scale", duration),
+            table.required("shape", number),
+        );
+        Some(Distribution::pareto(scale?, shape?))
+    });
+    section.exactly_one(&[
+        "fixed",
+        "uniform",
+        "normal",
+        "lognormal",
+        "exponential",
+        "pareto",
+    ])?;
+    let built = [fixed, uniform, normal, lognormal, exponential, pareto]
+        .into_iter()
+        .flatten()
+        .next()?;
+    section.built(built)
 }
 
-fn inline_table<'v>(value: &'v Spanned<DeValue<'v>>) -> Result<(&'v DeTable<'v>, usize), String> {
-    let table = value
-        .get_ref()
-        .as_table()
-        .ok_or("give a table: { key = value }")?;
-    Ok((table, value.span().start))
+fn probability(value: &super::toml_reader::Value<'_>) -> Result<Probability, String> {
+    checked(Probability::try_new(number(value)?))
 }
 
-fn tables<'v>(value: &'v Spanned<DeValue<'v>>) -> Result<Vec<(&'v DeTable<'v>, usize)>, String> {
-    let remedy = "write each rule as a table that starts with [[rule]]";
-    value
-        .get_ref()
-        .as_array()
-        .ok_or(remedy)?
-        .iter()
-        .map(|item| inline_table(item).map_err(|_| remedy.to_owned()))
-        .collect()
+fn status(value: &super::toml_reader::Value<'_>) -> Result<StatusNumber, String> {
+    checked(StatusNumber::try_new(super::toml_reader::integer(value)?))
+}
+
+fn checked<T, E: fmt::Display>(result: Result<T, E>) -> Result<T, String> {
+    result.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -410,24 +404,25 @@ mod tests {
         "#;
         insta::assert_snapshot!(problems_of(text), @r#"
         line 2: seed: give a whole number that is not negative
-        line 3: sede: is no key here: remove it, or use one of seed, rule
-        line 7: rule[1].probability: 1.5 is not a probability: give a number from 0 to 1
+        line 3: sede: is no key here: remove it, or use one of seed, capacity, rule
+        line 7: rule[1].probability: 1.5 is not between 0 and 1: give a number from 0 to 1
         line 8: rule[1].distribution: lower (2s) is above upper (1s): swap them
         line 12: rule[2].status: 99 is no status of a response: give one from 200 to 599
-        line 13: rule[2].colour: is no key here: remove it, or use one of fault, name, probability, status
-        line 15: rule[3].fault: "teapot" is no kind of fault: take one of latency, status
+        line 13: rule[2].colour: is no key here: remove it, or use one of fault, name, probability, match, attempts, window, retry_after, body, status, one_of
+        line 15: rule[3].fault: "teapot" is no kind of fault: take one of latency, status, reset, close, truncate, stall, bandwidth, dribble, garbage, corrupt, redirect
         line 18: rule[4].distribution.fixed: give a duration with its unit in quotes, like "250ms" or "1.5s"
-        line 21: rule[5].distribution: name exactly one shape: fixed = "…" or uniform = { lower = "…", upper = "…" }
+        line 21: rule[5].distribution: give exactly one of fixed, uniform, normal, lognormal, exponential, pareto
         line 22: rule[6].fault: is missing: add it
         line 26: rule[7].distribution.fixed: "3 parsecs" is no duration: give a duration with its unit in quotes, like "250ms" or "1.5s"
-        line 26: rule[7].distribution: name exactly one shape: fixed = "…" or uniform = { lower = "…", upper = "…" }
+        line 26: rule[7].distribution.uniform.upper: is missing: add it
+        line 26: rule[7].distribution: give exactly one of fixed, uniform, normal, lognormal, exponential, pareto
         "#);
     }
 
     #[test]
     fn two_rules_of_one_name_are_refused() {
         let rule = "[[rule]]\nname = \"x\"\nfault = \"status\"\nstatus = 418\n";
-        insta::assert_snapshot!(problems_of(&rule.repeat(2)), @r#"line 5: rule[2].name: two rules are named "x": each name is a stream of chance of its own, so rename one"#);
+        insta::assert_snapshot!(problems_of(&rule.repeat(2)), @r#"line 6: rule[2].name: two rules are named "x": each name is a stream of chance of its own, so rename one"#);
     }
 
     #[test]

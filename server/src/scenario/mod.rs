@@ -5,21 +5,45 @@
 //! out is none of this module's business: that is the `fault` module.
 
 mod distribution;
-mod file;
+pub(crate) mod file;
+mod matcher;
 mod planner;
 pub mod profiles;
 mod rule;
+pub(crate) mod toml_reader;
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 pub use distribution::{Distribution, InvalidDistribution};
-pub use file::{Problem, ScenarioError};
-pub use planner::{Ending, Plan, Planner, RequestKey};
-pub use rule::{Fault, InvalidRule, Probability, Rule, RuleName, StatusNumber};
+pub use file::ScenarioError;
+pub use matcher::{Circumstances, Conditions, Headers, Pattern, Window};
+pub use planner::{Ending, Pace, Plan, Planner, RequestKey};
+pub use rule::{
+    Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,
+};
+pub use toml_reader::Problem;
 
-/// What a listener does to its clients: a seed, and rules in the order of the file.
+/// What a listener does to its clients: a seed, rules in the order of the file, and a capacity.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     seed: u64,
     rules: Vec<Rule>,
+    capacity: Option<Capacity>,
+}
+
+/// A server that can do so much and no more: it queues the rest, and refuses what is beyond the queue.
+///
+/// What a request waits depends on the others: this is the one part of a scenario that no plan knows in advance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Capacity {
+    /// The requests that are worked on at one time.
+    pub workers: NonZeroU32,
+    /// How long each is worked on.
+    pub service_time: Distribution,
+    /// The requests that may wait for a worker; the next one gets a 503.
+    pub queue: u32,
 }
 
 impl Scenario {
@@ -39,13 +63,35 @@ impl Scenario {
                 return Err(InvalidRule::NameTaken(rule.name().to_string()));
             }
         }
-        Ok(Self { seed, rules })
+        Ok(Self {
+            seed,
+            rules,
+            capacity: None,
+        })
+    }
+
+    /// A scenario without any fault.
+    pub fn faultless() -> Self {
+        Self {
+            seed: Self::DEFAULT_SEED,
+            rules: Vec::new(),
+            capacity: None,
+        }
     }
 
     /// The same rules with another seed: another fate for every request.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// The same rules on a server of this capacity.
+    #[must_use]
+    pub fn with_capacity(self, capacity: Capacity) -> Self {
+        Self {
+            capacity: Some(capacity),
+            ..self
+        }
     }
 
     /// The seed of every decision.
@@ -57,4 +103,36 @@ impl Scenario {
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
+
+    /// The capacity, if it has a limit.
+    pub fn capacity(&self) -> Option<&Capacity> {
+        self.capacity.as_ref()
+    }
+}
+
+impl fmt::Display for Scenario {
+    /// What it means, in words: a line for each rule.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}", self.seed)?;
+        if let Some(Capacity {
+            workers,
+            service_time,
+            queue,
+        }) = &self.capacity
+        {
+            writeln!(
+                f,
+                "capacity: {workers} requests at a time, each for a time {service_time}; {queue} more may wait, the rest get 503"
+            )?;
+        }
+        if self.rules.is_empty() {
+            return writeln!(f, "no faults");
+        }
+        self.rules.iter().try_for_each(|rule| writeln!(f, "{rule}"))
+    }
+}
+
+/// A duration as a file would have it: `1s 500ms`.
+fn words(duration: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(duration)
 }

@@ -8,17 +8,24 @@
 //!    `len` (u64, little-endian) ‖ bytes, and then `attempt` (u64, little-endian).
 //! 3. The stream is ChaCha8 with the stream key, nonce 0, read as little-endian u64 words. Word 0 is the
 //!    coin: the rule fires when its upper 53 bits, as a fraction of 2⁵³, are below the probability. The
-//!    words after it are the fault's own, so that a change of the probability moves no delay.
+//!    words after it are the fault's own, so that a change of the probability moves no delay: one for a delay
+//!    (more where it is drawn again), one for a status of several, one for each flipped bit, eight for garbage.
 //!
-//! Nothing else enters: no clock, no order of arrival, no other rule. The values are a public contract;
-//! tests pin them, and changing one is a breaking change.
+//! Nothing else enters: no order of arrival, no other rule. A rule that asks for a header or a time looks at them
+//! before it fires, not for what it then decides. The values are a public contract; tests pin them, and changing one is a
+//! breaking change.
 
+use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Serialize, Serializer};
 
-use super::{Fault, Rule, RuleName, Scenario, StatusNumber};
+use super::{
+    Circumstances, Cut, Distribution, Dribble, Fault, Rule, RuleName, Scenario, StatusNumber,
+};
 
 /// The domain of the decisions, as BLAKE3's `derive_key` wants it: unique, and never changed.
 const CONTEXT: &str = "flagbench 2026-11-23 decision stream v1";
@@ -28,6 +35,8 @@ const CONTEXT: &str = "flagbench 2026-11-23 decision stream v1";
 pub struct Planner {
     seed: u64,
     rules: Vec<KeyedRule>,
+    /// The key and the distribution of the capacity model's service time.
+    service: Option<([u8; blake3::KEY_LEN], Distribution)>,
 }
 
 #[derive(Debug, Clone)]
@@ -50,39 +59,99 @@ pub struct RequestKey<'a> {
 }
 
 /// What is to happen to one request.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Plan {
-    /// The time before the first byte of the response: the sum of the latencies that fired.
+    /// The time before the first byte of the response: the sum of the latencies that fired. In JSON: milliseconds.
+    #[serde(rename = "delay_ms", serialize_with = "as_millis")]
     pub delay: Duration,
+    /// How fast the body comes.
+    pub pace: Pace,
     /// How the request ends, when it does not end with the flag.
     pub ending: Option<Ending>,
     /// The rules that fired, in the order of the scenario.
     pub rules: Vec<RuleName>,
 }
 
-/// An end of a request other than its flag. The first rule that fires decides it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How fast a body comes. Each of its bytes has to satisfy both limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Pace {
+    /// Bytes per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<NonZeroU64>,
+    /// Pieces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dribble: Option<Dribble>,
+}
+
+/// An end of a request other than its flag, with every draw that it needs. [`Fault`] says what each means.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Ending {
     /// This status.
-    Status(StatusNumber),
+    Status {
+        /// The number.
+        status: StatusNumber,
+        /// The header `retry-after`.
+        #[serde(rename = "retry_after_ms", serialize_with = "as_millis_if_any")]
+        retry_after: Option<Duration>,
+        /// The body.
+        #[serde(skip)]
+        body: Option<Arc<str>>,
+    },
+    /// A TCP RST.
+    Reset {
+        /// After so many bytes of the body, or else before anything.
+        after: Option<u64>,
+    },
+    /// A FIN without a response.
+    Close,
+    /// A part of the body.
+    Truncate(Cut),
+    /// Silence.
+    Stall {
+        /// After so many bytes of the body, or else before the head.
+        after: Option<u64>,
+        /// For ever if not told.
+        #[serde(rename = "hold_ms", serialize_with = "as_millis_if_any")]
+        hold: Option<Duration>,
+    },
+    /// Bytes that are not HTTP.
+    Garbage {
+        /// The bytes; the first is none that HTTP could begin with.
+        #[serde(serialize_with = "as_hex")]
+        bytes: Vec<u8>,
+        /// Whether the head of a chunked response comes first.
+        after_head: bool,
+    },
+    /// Flipped bits.
+    Corrupt {
+        /// One draw for each bit; the length of the body makes it a place.
+        draws: Vec<u64>,
+    },
+    /// Redirects.
+    Redirect {
+        /// How many in a row.
+        hops: u32,
+    },
 }
 
 impl Planner {
     /// A planner for this scenario; the part of the keys that no request changes is computed here.
     pub fn new(scenario: &Scenario) -> Self {
-        let keyed = |rule: &Rule| {
-            let name = rule.name().as_str();
-            let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
-            hasher.update(&scenario.seed().to_le_bytes());
-            update_with_length(&mut hasher, name);
-            KeyedRule {
-                key: hasher.finalize().into(),
-                rule: rule.clone(),
-            }
+        let keyed = |rule: &Rule| KeyedRule {
+            key: stream_key(scenario.seed(), rule.name().as_str()),
+            rule: rule.clone(),
         };
+        let service = scenario.capacity().map(|capacity| {
+            (
+                stream_key(scenario.seed(), CAPACITY),
+                capacity.service_time.clone(),
+            )
+        });
         Self {
             seed: scenario.seed(),
             rules: scenario.rules().iter().map(keyed).collect(),
+            service,
         }
     }
 
@@ -91,25 +160,95 @@ impl Planner {
         self.seed
     }
 
-    /// What is to happen to this request. The same key always gets the same plan.
+    /// What is to happen to this request, as far as it can be known in advance: at the start, without headers.
     pub fn plan(&self, request: &RequestKey<'_>) -> Plan {
+        self.plan_under(request, &Circumstances::default())
+    }
+
+    /// What is to happen to this request. The same key always gets the same plan from the rules that ask neither
+    /// for a header nor for a time; those that do are in it when their conditions hold.
+    pub fn plan_under(&self, request: &RequestKey<'_>, circumstances: &Circumstances<'_>) -> Plan {
         let mut plan = Plan::default();
         for KeyedRule { key, rule } in &self.rules {
-            let mut stream = stream(key, request);
-            if !rule.probability().fires(stream.next_u64()) {
+            if !rule.conditions().hold(request, circumstances) {
                 continue;
             }
-            match rule.fault() {
-                Fault::Latency(distribution) => {
-                    plan.delay += distribution.sample(|| stream.next_u64());
-                }
-                Fault::Status(_) if plan.ending.is_some() => continue,
-                Fault::Status(status) => plan.ending = Some(Ending::Status(*status)),
+            let mut stream = stream(key, request);
+            let fires = rule.probability().fires(stream.next_u64());
+            if fires && plan.add(rule.fault(), || stream.next_u64()) {
+                plan.rules.push(rule.name().clone());
             }
-            plan.rules.push(rule.name().clone());
         }
         plan
     }
+
+    /// The time that a server of limited capacity works on this request: the first words of a stream of its own, whose
+    /// name no rule can have.
+    pub(crate) fn service_time(&self, request: &RequestKey<'_>) -> Duration {
+        let Some((key, service_time)) = &self.service else {
+            return Duration::ZERO;
+        };
+        let mut stream = stream(key, request);
+        service_time.sample(|| stream.next_u64())
+    }
+}
+
+impl Plan {
+    /// Adds a fault that fires; false if an earlier one has decided the end already.
+    fn add(&mut self, fault: &Fault, mut next_word: impl FnMut() -> u64) -> bool {
+        let ending = match fault {
+            Fault::Latency(distribution) => {
+                self.delay += distribution.sample(next_word);
+                return true;
+            }
+            Fault::Bandwidth(rate) => {
+                self.pace.rate = Some(self.pace.rate.map_or(*rate, |other| other.min(*rate)));
+                return true;
+            }
+            Fault::Dribble(dribble) => {
+                let slower = self.pace.dribble.filter(|other| other.over >= dribble.over);
+                self.pace.dribble = Some(slower.unwrap_or(*dribble));
+                return true;
+            }
+            _ if self.ending.is_some() => return false,
+            Fault::Status(fault) => Ending::Status {
+                status: fault.choose(next_word),
+                retry_after: fault.retry_after,
+                body: fault.body.clone(),
+            },
+            Fault::Reset { after } => Ending::Reset { after: *after },
+            Fault::Close => Ending::Close,
+            Fault::Truncate(cut) => Ending::Truncate(*cut),
+            Fault::Stall { after, hold } => Ending::Stall {
+                after: *after,
+                hold: *hold,
+            },
+            Fault::Garbage { after_head } => {
+                let mut bytes: Vec<u8> = (0..8).flat_map(|_| next_word().to_le_bytes()).collect();
+                bytes[0] |= 0x80; // no ASCII letter, so not the H of HTTP
+                Ending::Garbage {
+                    bytes,
+                    after_head: *after_head,
+                }
+            }
+            Fault::Corrupt { bits } => Ending::Corrupt {
+                draws: (0..bits.get()).map(|_| next_word()).collect(),
+            },
+            Fault::Redirect { hops } => Ending::Redirect { hops: hops.get() },
+        };
+        self.ending = Some(ending);
+        true
+    }
+}
+
+/// The name of the capacity model's stream: no rule is called so, since a name has no spaces.
+const CAPACITY: &str = "capacity model";
+
+fn stream_key(seed: u64, name: &str) -> [u8; blake3::KEY_LEN] {
+    let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
+    hasher.update(&seed.to_le_bytes());
+    update_with_length(&mut hasher, name);
+    hasher.finalize().into()
 }
 
 fn stream(key: &[u8; blake3::KEY_LEN], request: &RequestKey<'_>) -> ChaCha8Rng {
@@ -119,6 +258,27 @@ fn stream(key: &[u8; blake3::KEY_LEN], request: &RequestKey<'_>) -> ChaCha8Rng {
     }
     hasher.update(&u64::from(request.attempt).to_le_bytes());
     ChaCha8Rng::from_seed(hasher.finalize().into())
+}
+
+pub(super) fn as_millis<S: Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_nanos() as f64 / 1e6)
+}
+
+fn as_millis_if_any<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    duration
+        .map(|duration| duration.as_nanos() as f64 / 1e6)
+        .serialize(serializer)
+}
+
+fn as_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    serializer.serialize_str(&hex)
 }
 
 /// Length first, so that no two lists of fields have the same bytes.

@@ -1,36 +1,193 @@
-//! One rule of a scenario: who it is, how often it fires, and what it then does.
+//! One rule of a scenario: who it is, when and how often it fires, and what it then does.
 //!
 //! Types that cannot be wrong: whoever holds a [`Rule`] holds a valid one.
 
 use std::fmt;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde::Serialize;
 use thiserror::Error;
 
-use super::Distribution;
+use super::{Conditions, Distribution, words};
 
-/// One rule: with some probability, one fault.
+/// One rule: under some conditions, with some probability, one fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     name: RuleName,
+    conditions: Conditions,
     probability: Probability,
     fault: Fault,
 }
 
 /// What a rule does when it fires.
+///
+/// Latencies and paces combine with each other and with whatever else happens; of the others the first rule that
+/// fires decides.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
     /// The response starts later. Delays of several rules add up.
     Latency(Distribution),
-    /// This status instead of the flag.
-    Status(StatusNumber),
+    /// A status instead of the flag.
+    Status(StatusFault),
+    /// A TCP RST, after so many bytes of the body or else before anything.
+    Reset {
+        /// How many; with a body that is shorter, after all of it.
+        after: Option<u64>,
+    },
+    /// A FIN without a response.
+    Close,
+    /// The length of the whole body, a part of it, and then a FIN.
+    Truncate(Cut),
+    /// Silence, and then a FIN.
+    Stall {
+        /// After so many bytes of the body, or else before the head.
+        after: Option<u64>,
+        /// How long; for ever if not told.
+        hold: Option<Duration>,
+    },
+    /// The body at this rate, in bytes per second. Of several rates the lowest counts.
+    Bandwidth(NonZeroU64),
+    /// The body in pieces. Of several the one that takes longest counts.
+    Dribble(Dribble),
+    /// Bytes that are not HTTP, and then a FIN.
+    Garbage {
+        /// Whether the head of a chunked response comes first.
+        after_head: bool,
+    },
+    /// A complete body of the right length with this many bits flipped.
+    Corrupt {
+        /// How many, 1 to [`Fault::MAX_BITS`].
+        bits: NonZeroU32,
+    },
+    /// A 302 to the same flag, this many times in a row.
+    Redirect {
+        /// How many times, 1 to [`Fault::MAX_HOPS`].
+        hops: NonZeroU32,
+    },
+}
+
+impl Fault {
+    /// The most bits that one rule can flip.
+    pub const MAX_BITS: u32 = 1024;
+    /// The most redirects in a row.
+    pub const MAX_HOPS: u32 = 100;
+    /// The most pieces of a dribbled body.
+    pub const MAX_CHUNKS: u32 = 10_000;
+
+    /// The name of the kind in a scenario file.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Latency(_) => "latency",
+            Self::Status(_) => "status",
+            Self::Reset { .. } => "reset",
+            Self::Close => "close",
+            Self::Truncate(_) => "truncate",
+            Self::Stall { .. } => "stall",
+            Self::Bandwidth(_) => "bandwidth",
+            Self::Dribble(_) => "dribble",
+            Self::Garbage { .. } => "garbage",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Redirect { .. } => "redirect",
+        }
+    }
+}
+
+/// Which status, and what comes with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatusFault {
+    /// At least one, with the sum of the weights above zero.
+    choices: Vec<(StatusNumber, u32)>,
+    /// The header `retry-after`, in whole seconds, rounded up.
+    pub retry_after: Option<Duration>,
+    /// The body, instead of a short explanation.
+    pub body: Option<Arc<str>>,
+}
+
+impl StatusFault {
+    /// Always this status.
+    pub fn of(status: StatusNumber) -> Self {
+        Self {
+            choices: vec![(status, 1)],
+            retry_after: None,
+            body: None,
+        }
+    }
+
+    /// One of these, each as likely as its weight says.
+    ///
+    /// # Errors
+    /// When the weights are all zero.
+    pub fn one_of(choices: Vec<(StatusNumber, u32)>) -> Result<Self, InvalidRule> {
+        if choices.iter().all(|(_, weight)| *weight == 0) {
+            return Err(InvalidRule::NoWeight);
+        }
+        Ok(Self {
+            choices,
+            retry_after: None,
+            body: None,
+        })
+    }
+
+    /// The status that the next word of a stream stands for; no word is drawn for a single one.
+    pub(crate) fn choose(&self, next_word: impl FnOnce() -> u64) -> StatusNumber {
+        let (mut status, _) = self.choices[0];
+        if self.choices.len() == 1 {
+            return status;
+        }
+        let total: u64 = self
+            .choices
+            .iter()
+            .map(|(_, weight)| u64::from(*weight))
+            .sum();
+        let mut rest = ((u128::from(total) * u128::from(next_word())) >> 64) as u64;
+        for (choice, weight) in &self.choices {
+            status = *choice;
+            match rest.checked_sub(u64::from(*weight)) {
+                Some(less) => rest = less,
+                None => break,
+            }
+        }
+        status
+    }
+}
+
+/// Where a truncated body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cut {
+    /// After so many bytes; a shorter body stays whole.
+    After(u64),
+    /// After this share of its bytes, rounded down.
+    Fraction(Probability),
+}
+
+impl Cut {
+    /// How many bytes are left of a body.
+    pub(crate) fn of(self, len: u64) -> u64 {
+        match self {
+            Self::After(bytes) => bytes.min(len),
+            Self::Fraction(share) => (len as f64 * share.get()) as u64,
+        }
+    }
+}
+
+/// A body in pieces: the first at once, the last when the time is over, the others evenly between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Dribble {
+    /// How many pieces, 1 to [`Fault::MAX_CHUNKS`].
+    pub chunks: NonZeroU32,
+    /// From the first piece to the last. In JSON: milliseconds.
+    #[serde(rename = "over_ms", serialize_with = "super::planner::as_millis")]
+    pub over: Duration,
 }
 
 /// Why a rule, or one of its values, cannot be built.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum InvalidRule {
     /// Not a number from 0 to 1.
-    #[error("{0} is not a probability: give a number from 0 to 1")]
+    #[error("{0} is not between 0 and 1: give a number from 0 to 1")]
     Probability(f64),
     /// Not the status of a final response.
     #[error("{0} is no status of a response: give one from 200 to 599")]
@@ -44,19 +201,24 @@ pub enum InvalidRule {
     /// A second rule of that name.
     #[error("two rules are named {0:?}: each name is a stream of chance of its own, so rename one")]
     NameTaken(String),
+    /// No status can be chosen.
+    #[error("the weights are all zero: give at least one status a weight above it")]
+    NoWeight,
 }
 
 impl Rule {
-    /// A rule that always fires; see [`with_probability`](Self::with_probability).
+    /// A rule that fires for every request; see [`with_probability`](Self::with_probability) and
+    /// [`with_conditions`](Self::with_conditions).
     pub fn new(name: RuleName, fault: Fault) -> Self {
         Self {
             name,
+            conditions: Conditions::default(),
             probability: Probability::ALWAYS,
             fault,
         }
     }
 
-    /// The same rule, fired for this share of the requests.
+    /// The same rule, fired for this share of the requests that meet its conditions.
     #[must_use]
     pub fn with_probability(self, probability: Probability) -> Self {
         Self {
@@ -65,9 +227,20 @@ impl Rule {
         }
     }
 
+    /// The same rule, only for the requests that meet these conditions.
+    #[must_use]
+    pub fn with_conditions(self, conditions: Conditions) -> Self {
+        Self { conditions, ..self }
+    }
+
     /// The name: unique in its scenario, and the rule's stream of chance.
     pub fn name(&self) -> &RuleName {
         &self.name
+    }
+
+    /// Which requests it is about.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     /// The share of the requests for which the rule fires.
@@ -81,9 +254,114 @@ impl Rule {
     }
 }
 
+impl fmt::Display for Rule {
+    /// A sentence: `teapot: 25 % of the requests get 418`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = self.probability.get() * 100.0;
+        let subject = if percent >= 100.0 {
+            "all".to_owned()
+        } else {
+            format!("{} % of the", round(percent))
+        };
+        write!(
+            f,
+            "{}: {subject} requests{} {}",
+            self.name, self.conditions, self.fault
+        )
+    }
+}
+
+/// Without the digits that binary fractions leave behind.
+fn round(percent: f64) -> f64 {
+    (percent * 1e6).round() / 1e6
+}
+
+impl fmt::Display for Fault {
+    /// What the requests meet, after "the requests": `get 418`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latency(distribution) => write!(f, "are answered after a delay {distribution}"),
+            Self::Status(fault) => write!(f, "get {fault}"),
+            Self::Reset { after: None } => {
+                write!(f, "are ended by a TCP reset before anything is sent")
+            }
+            Self::Reset { after: Some(bytes) } => {
+                write!(
+                    f,
+                    "are ended by a TCP reset after {bytes} bytes of the body"
+                )
+            }
+            Self::Close => write!(f, "find the connection closed without a response"),
+            Self::Truncate(Cut::After(bytes)) => {
+                write!(
+                    f,
+                    "get the first {bytes} bytes of the body and then a closed connection"
+                )
+            }
+            Self::Truncate(Cut::Fraction(share)) => {
+                write!(
+                    f,
+                    "get {} % of the body and then a closed connection",
+                    round(share.get() * 100.0)
+                )
+            }
+            Self::Stall { after, hold } => {
+                match after {
+                    Some(bytes) => write!(f, "get {bytes} bytes of the body and then silence"),
+                    None => write!(f, "get silence"),
+                }?;
+                match hold {
+                    Some(hold) => write!(f, " for {} until the connection is closed", words(*hold)),
+                    None => write!(f, " for ever"),
+                }
+            }
+            Self::Bandwidth(rate) => write!(f, "get the body at {rate} bytes per second"),
+            Self::Dribble(Dribble { chunks, over }) => {
+                write!(f, "get the body in {chunks} pieces over {}", words(*over))
+            }
+            Self::Garbage { after_head: false } => write!(f, "get bytes that are not HTTP"),
+            Self::Garbage { after_head: true } => {
+                write!(f, "get a status line and then bytes that are not HTTP")
+            }
+            Self::Corrupt { bits } => {
+                write!(f, "get a body of the right length with {bits} flipped bits")
+            }
+            Self::Redirect { hops } => write!(f, "are redirected {hops} times before the flag"),
+        }
+    }
+}
+
+impl fmt::Display for StatusFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.choices[..] {
+            [(status, _)] => write!(f, "{}", status.get())?,
+            choices => {
+                let weighted = choices
+                    .iter()
+                    .map(|(status, weight)| format!("{} (weight {weight})", status.get()));
+                write!(f, "one of {}", weighted.collect::<Vec<_>>().join(", "))?;
+            }
+        }
+        if let Some(pause) = self.retry_after {
+            write!(f, ", to be tried again after {}", words(pause))?;
+        }
+        if self.body.is_some() {
+            write!(f, ", with a body of its own")
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// The name of a rule: 1 to 64 letters, digits, `-`, `_` or `.`, so that a header can list it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RuleName(Arc<str>);
+
+impl Serialize for RuleName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
 
 impl RuleName {
     /// The most characters that a name may have.
@@ -115,7 +393,8 @@ impl fmt::Display for RuleName {
 }
 
 /// A number from 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
 pub struct Probability(f64);
 
 impl Probability {
@@ -146,7 +425,8 @@ impl Probability {
 }
 
 /// The status of a final response: 200 to 599.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
 pub struct StatusNumber(u16);
 
 impl StatusNumber {
