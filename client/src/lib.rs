@@ -6,10 +6,11 @@
 //!  args ──▶ codes ──┐
 //!                   ├──▶ Job ──▶ Downloader ──▶ Samples ──▶ stats ──▶ report
 //!  args ──▶ target ─┘     │      sequential       one per     pure     text
-//!           (embedded     │      threaded         download    numbers
+//!           (embedded     │      threaded         attempt     numbers
 //!            server and   │      async
 //!            its plan)    │        │
 //!                         └──▶   fetch: what one download means, per HTTP library
+//!                                retry: whether another attempt follows, and when
 //! ```
 //!
 //! # Layout
@@ -17,6 +18,7 @@
 //! * [`args`] is what was typed; [`codes`] and [`target`] are what it means.
 //! * [`job`] is what every downloader gets, [`sample`] what it gives back.
 //! * [`downloader`] holds the strategies, twins that can be read side by side; `fetch` the HTTP libraries.
+//! * [`retry`] decides, for all of them, what is tried again and after which pause.
 //! * [`round`] and [`race`] measure, [`stats`] computes, [`report`] words. Only `main` prints.
 //!
 //! # Your own downloader
@@ -46,6 +48,7 @@ mod fetch;
 pub mod job;
 pub mod race;
 pub mod report;
+pub mod retry;
 pub mod round;
 pub mod sample;
 pub mod stats;
