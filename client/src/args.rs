@@ -112,19 +112,23 @@ pub struct SharedArgs {
     pub scenario: Option<PathBuf>,
 
     /// The seed of the embedded server, instead of its scenario's own.
-    #[arg(
-        long,
-        value_name = "N",
-        allow_negative_numbers = true,
-        conflicts_with = "server"
-    )]
+    ///
+    /// It also seeds the jitter of the pauses before retries; with --server, nothing else.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
 
-    /// The time limit of one download.
+    /// The time limit of one attempt at one download.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
     pub timeout: Duration,
 
-    /// Tell more: a line per flag (get) or per round (bench).
+    /// Try again up to N times after a failure that may pass.
+    ///
+    /// That is a timeout, no connection or a broken one, a wrong image, or status 408, 418, 429 or 5xx. The pauses
+    /// before it double, from 50 to 100 ms up to 2.5 to 5 s, or are as long as retry-after asks for, up to 60 s.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "0", value_parser = retries)]
+    pub retries: u32,
+
+    /// Tell more: a line per attempt (get) or per round (bench).
     #[arg(short, long)]
     pub verbose: bool,
 }
@@ -145,6 +149,13 @@ impl SharedArgs {
 fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .map_err(|_| "give a whole number from 1 up".to_owned())
+}
+
+fn retries(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(retries @ 0..=100) => Ok(retries),
+        _ => Err("give a whole number from 0 to 100".to_owned()),
+    }
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {

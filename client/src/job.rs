@@ -13,6 +13,7 @@ use flag_server::write_atomically;
 use flags_data::{Catalogue, CountryCode};
 use tokio::sync::Notify;
 
+use crate::retry::RetryPolicy;
 use crate::sample::{Outcome, Sample};
 
 /// A list of flags to download, and how.
@@ -24,13 +25,15 @@ pub struct Job {
     pub base_url: String,
     /// The most downloads at one time.
     pub max_workers: NonZeroUsize,
-    /// The time limit of one download, from the connection to the last byte.
+    /// The time limit of one attempt, from the connection to the last byte.
     pub timeout: Duration,
+    /// Whether and when a failed attempt is followed by another.
+    pub retry: RetryPolicy,
     /// What becomes of each image.
     pub images: Images,
-    /// Is told of each download as it ends.
+    /// Is told of each attempt as it ends.
     pub watcher: Watcher,
-    /// Ends the round early: no new download is begun.
+    /// Ends the round early: no new attempt is begun.
     pub stop: Stop,
 }
 
@@ -125,12 +128,14 @@ fn verify(catalogue: &Catalogue, code: CountryCode, image: &[u8]) -> Result<(), 
     })
 }
 
-/// A function that is told of each download as it ends, on the worker's own thread.
+/// A function that is told of each attempt as it ends, on the worker's own thread. When a stop takes away the
+/// retry that an attempt was to get, it is told of it once more, now as the [last](Sample::is_last): of each
+/// download there is exactly one last attempt.
 #[derive(Clone)]
 pub struct Watcher(Arc<dyn Fn(&Sample) + Send + Sync>);
 
 impl Watcher {
-    /// Calls `watch` for each download.
+    /// Calls `watch` for each attempt.
     pub fn new(watch: impl Fn(&Sample) + Send + Sync + 'static) -> Self {
         Self(Arc::new(watch))
     }
@@ -161,6 +166,7 @@ impl fmt::Debug for Job {
             .field("base_url", &self.base_url)
             .field("max_workers", &self.max_workers)
             .field("timeout", &self.timeout)
+            .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
 }

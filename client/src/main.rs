@@ -18,9 +18,11 @@ use flag_client::downloader::Strategy;
 use flag_client::job::{Images, Job, Stop, Watcher};
 use flag_client::race::Race;
 use flag_client::report::{book, progress, table};
+use flag_client::retry::RetryPolicy;
 use flag_client::round::run_round;
-use flag_client::target::{Target, TargetError};
+use flag_client::target::{Embedded, Target, TargetError};
 use flag_server::config::ScenarioSource;
+use flag_server::scenario::Scenario;
 use flags_data::Catalogue;
 
 /// Some download went wrong.
@@ -56,7 +58,7 @@ fn get(args: &GetArgs) -> anyhow::Result<u8> {
         Watcher::new(move |sample| say(&(book::line(sample, &urls.image_url(sample.code)) + "\n")))
     } else {
         let bar = bar.clone();
-        Watcher::new(move |_| bar.inc(1))
+        Watcher::new(move |sample| bar.inc(u64::from(sample.is_last())))
     };
 
     let connections = args.strategy.workers(&job).get();
@@ -70,7 +72,8 @@ fn get(args: &GetArgs) -> anyhow::Result<u8> {
     bar.finish_and_clear();
     say(&book::closing(&round.samples, round.elapsed));
 
-    let failed = round.samples.iter().any(|sample| sample.outcome.is_error());
+    let mut endings = round.samples.iter().filter(|sample| sample.is_last());
+    let failed = endings.any(|sample| sample.outcome.is_error());
     Ok(exit_code(&job.stop, failed))
 }
 
@@ -88,7 +91,7 @@ fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     let mut job = job(&args.shared, &target, Images::Verify(Catalogue::embedded()))?;
     let bar = progress::bar(race.heats() * job.codes.len(), !args.shared.verbose);
     let watched = bar.clone();
-    job.watcher = Watcher::new(move |_| watched.inc(1));
+    job.watcher = Watcher::new(move |sample| watched.inc(u64::from(sample.is_last())));
 
     say(&table::opening(&race, &job, &target));
     let result = race.run(&job, |index, strategy, round| {
@@ -131,11 +134,17 @@ fn job(args: &SharedArgs, target: &Target, images: Images) -> anyhow::Result<Job
     let stop = Stop::default();
     stop_on_ctrl_c(stop.clone())?;
     let limit = args.limit.map_or(usize::MAX, std::num::NonZeroUsize::get);
+    let scenario_seed = target.embedded.as_ref().map(Embedded::seed);
+    let seed = args.seed.or(scenario_seed);
     Ok(Job {
         codes: select(&args.selection(), limit),
         base_url: target.base_url.clone(),
         max_workers: args.max_req,
         timeout: args.timeout,
+        retry: RetryPolicy {
+            retries: args.retries,
+            seed: seed.unwrap_or(Scenario::DEFAULT_SEED),
+        },
         images,
         watcher: Watcher::default(),
         stop,

@@ -4,9 +4,13 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use flag_server::scenario::{Ending, Plan};
+use flags_data::CountryCode;
+
 use crate::downloader::Strategy;
 use crate::fetch::SetupError;
 use crate::job::Job;
+use crate::retry::Attempt;
 use crate::round::{Round, run_round};
 use crate::sample::{Outcome, Sample};
 use crate::stats;
@@ -98,52 +102,70 @@ impl Lane {
         self.rounds.iter().map(|round| round.elapsed).collect()
     }
 
-    /// All the downloads of all the rounds.
+    /// All the attempts of all the rounds.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
         self.rounds.iter().flat_map(|round| &round.samples)
     }
 
+    /// The last attempt of each download of each round: how the downloads ended.
+    pub fn endings(&self) -> impl Iterator<Item = &Sample> {
+        self.samples().filter(|sample| sample.is_last())
+    }
+
     /// How many downloads ended in an error.
     pub fn errors(&self) -> usize {
-        self.samples()
+        self.endings()
             .filter(|sample| sample.outcome.is_error())
             .count()
+    }
+
+    /// How many attempts followed a first one.
+    pub fn retries(&self) -> usize {
+        self.samples().filter(|sample| !sample.is_last()).count()
     }
 }
 
 impl RaceResult {
-    /// The delays of the job in its order: as our own server plans them, or as another one told in
-    /// every response. `None` if it did not.
+    /// The delays of the job in its order: for each code those of all its attempts and the pauses between them,
+    /// as our own server plans them, or as another one told in every response. `None` if it did not.
     pub fn planned_delays(&self, job: &Job, target: &Target) -> Option<Vec<Duration>> {
         if let Some(embedded) = &target.embedded {
-            return Some(
-                job.codes
-                    .iter()
-                    .map(|&code| embedded.plan(code).delay)
-                    .collect(),
-            );
+            let plan = |&code| planned_time(job, code, |attempt| embedded.plan(code, attempt));
+            return Some(job.codes.iter().map(plan).collect());
         }
         let samples = self.lanes.iter().flat_map(Lane::samples);
         let told: HashMap<_, _> = samples
-            .filter_map(|sample| Some((sample.code, sample.plan?)))
+            .filter_map(|sample| {
+                Some((
+                    (sample.code, sample.attempt),
+                    (sample.plan?, sample.retry_in),
+                ))
+            })
             .collect();
-        job.codes
-            .iter()
-            .map(|code| told.get(code).copied())
-            .collect()
+        let told_time = |&code| {
+            let mut time = Duration::ZERO;
+            for attempt in 1.. {
+                let (delay, retry_in) = *told.get(&(code, attempt))?;
+                time += delay;
+                let Some(pause) = retry_in else { break };
+                time += pause;
+            }
+            Some(time)
+        };
+        job.codes.iter().map(told_time).collect()
     }
 
-    /// How many downloads went wrong that the plan wanted to go well.
+    /// How many downloads went wrong whose last attempt the plan wanted to go well.
     pub fn unplanned_errors(&self, target: &Target) -> usize {
         let planned = |sample: &Sample| {
             sample.outcome == Outcome::HttpError
-                && target
-                    .embedded
-                    .as_ref()
-                    .is_some_and(|server| server.plan(sample.code).ending.is_some())
+                && target.embedded.as_ref().is_some_and(|server| {
+                    let plan = server.plan(sample.code, sample.attempt);
+                    plan.ending.is_some()
+                })
         };
-        let samples = self.lanes.iter().flat_map(Lane::samples);
-        samples
+        let endings = self.lanes.iter().flat_map(Lane::endings);
+        endings
             .filter(|sample| sample.outcome.is_error() && !planned(sample))
             .count()
     }
@@ -160,5 +182,125 @@ impl RaceResult {
             stats::median(&ratios?)
         };
         self.lanes.iter().map(speed_up).collect()
+    }
+}
+
+/// The time that a perfect client is busy with this code: the delays of all the attempts that the policy makes
+/// of these plans, and the pauses between them. No attempt takes longer than the job's time limit.
+fn planned_time(job: &Job, code: CountryCode, plan: impl Fn(u32) -> Plan) -> Duration {
+    let mut time = Duration::ZERO;
+    for number in 1.. {
+        let plan = plan(number);
+        let (outcome, status) = if plan.delay >= job.timeout {
+            (Outcome::Timeout, None)
+        } else {
+            planned_outcome(plan.ending)
+        };
+        time += plan.delay.min(job.timeout);
+        let pause = job.retry.pause_after(&Attempt {
+            code,
+            number,
+            outcome,
+            status,
+            retry_after: None, // no fault sends one
+        });
+        let Some(pause) = pause else { break };
+        time += pause;
+    }
+    time
+}
+
+/// What becomes of a response that ends so; of the flag itself at the best.
+fn planned_outcome(ending: Option<Ending>) -> (Outcome, Option<u16>) {
+    match ending {
+        None => (Outcome::Downloaded, Some(200)),
+        Some(Ending::Status(status)) => {
+            let outcome = match status.get() {
+                200 => Outcome::WrongBody,
+                404 => Outcome::NotFound,
+                _ => Outcome::HttpError,
+            };
+            (outcome, Some(status.get()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Images, Stop, Watcher};
+    use crate::retry::RetryPolicy;
+    use flag_server::scenario::StatusNumber;
+    use flags_data::Catalogue;
+
+    fn job(retries: u32) -> Job {
+        Job {
+            codes: vec![brazil()],
+            base_url: String::new(),
+            max_workers: NonZeroUsize::MIN,
+            timeout: Duration::from_secs(10),
+            retry: RetryPolicy {
+                retries,
+                ..RetryPolicy::default()
+            },
+            images: Images::Verify(Catalogue::embedded()),
+            watcher: Watcher::default(),
+            stop: Stop::default(),
+        }
+    }
+
+    fn brazil() -> CountryCode {
+        "BR".parse().unwrap()
+    }
+
+    /// The pause after an attempt that may pass.
+    fn pause(number: u32) -> Duration {
+        let attempt = Attempt {
+            code: brazil(),
+            number,
+            outcome: Outcome::Timeout,
+            status: None,
+            retry_after: None,
+        };
+        job(9).retry.pause_after(&attempt).unwrap()
+    }
+
+    /// Attempt n takes n seconds; the first `failures` end with this status.
+    fn failing(failures: u32, status: i64) -> impl Fn(u32) -> Plan {
+        move |attempt| Plan {
+            delay: Duration::from_secs(attempt.into()),
+            ending: (attempt <= failures)
+                .then(|| Ending::Status(StatusNumber::try_new(status).unwrap())),
+            rules: vec![],
+        }
+    }
+
+    #[test]
+    fn the_planned_time_has_all_attempts_and_the_pauses_between_them() {
+        let time =
+            |retries, plan: &dyn Fn(u32) -> Plan| planned_time(&job(retries), brazil(), plan);
+        let secs = Duration::from_secs;
+        assert_eq!(time(0, &failing(0, 503)), secs(1));
+        assert_eq!(time(5, &failing(0, 503)), secs(1));
+        assert_eq!(time(0, &failing(2, 503)), secs(1), "no retries");
+        assert_eq!(time(1, &failing(2, 503)), secs(1 + 2) + pause(1), "used up");
+        let all = secs(1 + 2 + 3) + pause(1) + pause(2);
+        assert_eq!(time(2, &failing(2, 503)), all);
+        assert_eq!(time(9, &failing(2, 503)), all, "the third succeeds");
+        assert_eq!(time(2, &failing(2, 200)), all, "a wrong body");
+        assert_eq!(time(2, &failing(2, 404)), secs(1), "not found");
+        assert_eq!(time(2, &failing(2, 403)), secs(1), "it would not pass");
+    }
+
+    #[test]
+    fn a_delay_beyond_the_time_limit_is_a_timeout_that_is_retried() {
+        let plan = |attempt| Plan {
+            delay: Duration::from_secs(if attempt == 1 { 60 } else { 1 }),
+            ..Plan::default()
+        };
+        let time = planned_time(&job(1), brazil(), plan);
+        assert_eq!(time, Duration::from_secs(10 + 1) + pause(1));
+        let time = planned_time(&job(0), brazil(), plan);
+        assert_eq!(time, Duration::from_secs(10));
     }
 }

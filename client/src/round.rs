@@ -10,7 +10,7 @@ use crate::sample::Sample;
 /// What came of a round.
 #[derive(Debug)]
 pub struct Round {
-    /// One per download that was begun.
+    /// One per attempt that was begun; those at one code come one after the other.
     pub samples: Vec<Sample>,
     /// From the first request to the end of the last.
     pub elapsed: Duration,

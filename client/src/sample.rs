@@ -1,11 +1,11 @@
-//! What happened to one download, with its times. It is a record: it measures, judges and prints nothing.
+//! What happened to one attempt at a download, with its times. It is a record: it measures, judges and prints nothing.
 
 use std::time::Duration;
 
 use flags_data::CountryCode;
 use serde::Serialize;
 
-/// One download. All times count from the start of its round.
+/// One attempt at a download. All times count from the start of its round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Sample {
     /// What was downloaded.
@@ -34,9 +34,11 @@ pub struct Sample {
     pub plan: Option<Duration>,
     /// The delay that the server says it held.
     pub wait: Option<Duration>,
+    /// The pause before the next attempt at this code; `None` if this was the last.
+    pub retry_in: Option<Duration>,
 }
 
-/// How a download ended.
+/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -66,6 +68,11 @@ impl Outcome {
 }
 
 impl Sample {
+    /// Whether no attempt at this code followed: the last attempt says how the download ended.
+    pub fn is_last(&self) -> bool {
+        self.retry_in.is_none()
+    }
+
     /// From sending the request to the end of the response.
     pub fn latency(&self) -> Duration {
         self.done.saturating_sub(self.sent)

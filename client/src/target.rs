@@ -139,14 +139,14 @@ impl Embedded {
         self.planner.seed()
     }
 
-    /// What will happen to the first attempt at this image.
-    pub fn plan(&self, code: CountryCode) -> Plan {
+    /// What will happen to this attempt (the first is 1) at this image.
+    pub fn plan(&self, code: CountryCode, attempt: u32) -> Plan {
         let path = format!("/flags/{cc}/{cc}.gif", cc = code.to_lowercase());
         self.planner.plan(&RequestKey {
             run: "",
             method: "GET",
             path: &path,
-            attempt: 1,
+            attempt,
         })
     }
 }

@@ -120,6 +120,113 @@ fn get_ends_with_exit_code_1_when_a_download_is_an_error() {
     ");
 }
 
+/// 503 for half of the attempts; which, the seed says.
+const BUSY: &str =
+    r#"rule = [{ name = "busy", fault = "status", status = 503, probability = 0.5 }]"#;
+
+#[test]
+fn get_tries_again_and_counts_how_it_ended() {
+    let folder = scratch();
+    std::fs::write(folder.path().join("busy.toml"), BUSY).unwrap();
+    let get = |retries| {
+        let args = ["get", "-v", "--strategy", "sequential", "--retries"];
+        let more = [retries, "--scenario", "busy.toml", "CD", "CN", "DE", "EG"];
+        flag_client(&[&args[..], &more].concat(), folder.path())
+    };
+    let output = get("2");
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(words(&output), @r"
+    EMBEDDED site: http://127.0.0.1:PORT/flags
+    Searching for 4 flags: CD, CN, DE, EG
+    1 connection will be used.
+    CD retry 1: HTTP error 503 - Service Unavailable
+    CD retry 2: HTTP error 503 - Service Unavailable
+    CD error: HTTP error 503 - Service Unavailable
+    CN OK
+    DE retry 1: HTTP error 503 - Service Unavailable
+    DE OK
+    EG retry 1: HTTP error 503 - Service Unavailable
+    EG retry 2: HTTP error 503 - Service Unavailable
+    EG OK
+    --------------------
+      3 flags downloaded.
+      1 error.
+    Elapsed time: TIME
+    ");
+    let output = get("3");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(words(&output).contains("\n  4 flags downloaded.\nElapsed time: "));
+    assert_eq!(
+        folder.path().join("downloads").read_dir().unwrap().count(),
+        4
+    );
+}
+
+#[test]
+fn bench_has_a_column_for_retries_when_there_were_any() {
+    let folder = scratch();
+    let scenario = folder.path().join("busy.toml");
+    std::fs::write(&scenario, "rule = [{ fault = \"status\", status = 503 }]").unwrap();
+    for (retries, columns) in [("0", vec!["errors"]), ("2", vec!["retries", "errors"])] {
+        let output = flag_client(
+            &[
+                "bench",
+                "--scenario",
+                "busy.toml",
+                "--retries",
+                retries,
+                "BR",
+                "JP",
+                "-r",
+                "1",
+                "-w",
+                "0",
+            ],
+            folder.path(),
+        );
+        assert_eq!(output.status.code(), Some(0), "the plan wanted it");
+        let text = words(&output);
+        let row = |first: &str| -> Vec<&str> {
+            let mut rows = text.lines().map(|line| line.split_whitespace());
+            rows.find(|row| row.clone().next() == Some(first))
+                .unwrap()
+                .collect()
+        };
+        let header = row("strategy");
+        assert!(header.ends_with(&columns), "{text}");
+        assert_eq!(header.contains(&"retries"), columns.len() == 2, "{text}");
+        let counts: &[&str] = if columns.len() == 2 {
+            &["4", "2"]
+        } else {
+            &["2"]
+        };
+        for strategy in ["sequential", "threaded", "async"] {
+            assert!(row(strategy).ends_with(counts), "{text}");
+        }
+        assert!(
+            text.contains("async: 2 × HTTP error 503 - Service Unavailable (such as "),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_seed_is_allowed_with_a_named_server_and_says_what_it_is_for() {
+    let folder = scratch();
+    let args = ["get", "-s", "http://127.0.0.1:1", "--seed", "7"];
+    let message = String::from_utf8(flag_client(&args, folder.path()).stderr).unwrap();
+    assert!(
+        message.starts_with("error: no server answers at "),
+        "{message}"
+    );
+    for command in ["get", "bench"] {
+        let help = flag_client(&[command, "--help"], folder.path()).stdout;
+        let help = String::from_utf8(help).unwrap();
+        assert!(help.contains("--retries <N>"), "{help}");
+        assert!(help.contains("with --server, nothing else"), "{help}");
+    }
+}
+
 #[test]
 fn get_accounts_for_all_676_codes() {
     let folder = scratch();
@@ -272,6 +379,14 @@ fn mistakes_are_clear_lines_and_exit_code_2() {
         (
             &["-r", "0"],
             "invalid value '0' for '--rounds <N>': give a whole number from 1 up",
+        ),
+        (
+            &["get", "--retries", "-1"],
+            "invalid value '-1' for '--retries <N>': give a whole number from 0 to 100",
+        ),
+        (
+            &["--retries", "101"],
+            "invalid value '101' for '--retries <N>': give a whole number from 0 to 100",
         ),
         (&["--seed", "-1"], "invalid value '-1' for '--seed <N>'"),
         (

@@ -7,11 +7,14 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flag_client::downloader::Strategy;
 use flag_client::job::{Images, Job, Stop, Watcher};
+use flag_client::race::Race;
+use flag_client::retry::RetryPolicy;
 use flag_client::sample::{Outcome, Sample};
+use flag_client::target::Target;
 use flag_server::config::ScenarioSource;
 use flags_data::{Catalogue, CountryCode};
 
@@ -95,6 +98,7 @@ fn job(base_url: &str, codes: &str, max_workers: usize) -> Job {
         base_url: base_url.to_owned(),
         max_workers: NonZeroUsize::new(max_workers).unwrap(),
         timeout: Duration::from_secs(60),
+        retry: RetryPolicy::default(),
         images: Images::Verify(Catalogue::embedded()),
         watcher: Watcher::default(),
         stop: Stop::default(),
@@ -415,8 +419,7 @@ fn fates(strategy: Strategy, workers: usize, seed: u64) -> Fates {
             { name = "delay", fault = "latency", distribution = { uniform = { lower = "1ms", upper = "5ms" } } },
         ]"#;
     std::fs::write(&file, text).unwrap();
-    let target =
-        flag_client::target::Target::embedded(&ScenarioSource::File(&file), Some(seed)).unwrap();
+    let target = Target::embedded(&ScenarioSource::File(&file), Some(seed)).unwrap();
     let codes: Vec<String> = Catalogue::embedded()
         .codes()
         .map(|code| code.to_string())
@@ -427,7 +430,7 @@ fn fates(strategy: Strategy, workers: usize, seed: u64) -> Fates {
     // The embedded server knew all of it before the first request.
     let embedded = target.embedded.unwrap();
     for sample in &samples {
-        let plan = embedded.plan(sample.code);
+        let plan = embedded.plan(sample.code, sample.attempt);
         let micros = |duration: Duration| duration.as_micros(); // as precise as the header
         assert_eq!(
             sample.plan.map(micros),
@@ -467,4 +470,273 @@ fn the_same_seed_gives_every_flag_the_same_fate_in_every_strategy_at_any_concurr
         }
     }
     assert_ne!(fates(Strategy::Async, 194, 8), expected, "another seed");
+}
+
+fn with_retries(retries: u32, job: Job) -> Job {
+    let retry = RetryPolicy {
+        retries,
+        ..RetryPolicy::default()
+    };
+    Job { retry, ..job }
+}
+
+/// A server that says 503 to the first `failures` requests for each path, counting by itself.
+fn unavailable_at_first(failures: usize, headers: &'static str) -> Handmade {
+    let seen: Mutex<BTreeMap<String, usize>> = Mutex::default();
+    Handmade::start(move |path, stream| {
+        let before = {
+            let mut seen = seen.lock().unwrap();
+            let count = seen.entry(path.to_owned()).or_default();
+            *count += 1;
+            *count - 1
+        };
+        if before < failures {
+            respond(stream, "503 Service Unavailable", headers, b"not yet\n")
+        } else {
+            respond_with_flag(path, stream)
+        }
+    })
+}
+
+/// The values of `flag-attempt` that came for each path, in order of arrival.
+fn attempts_on_the_wire(server: &Handmade) -> BTreeMap<String, Vec<String>> {
+    let mut attempts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (line, attempt) in server.requests() {
+        attempts.entry(line).or_default().push(attempt);
+    }
+    attempts
+}
+
+#[test]
+fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
+    for strategy in Strategy::ALL {
+        let server = unavailable_at_first(2, "");
+        let job = with_retries(2, job(&server.base_url, TEN, 4));
+        let samples = run(strategy, &job);
+
+        let wire = attempts_on_the_wire(&server);
+        assert_eq!(wire.len(), 10, "{strategy:?}");
+        assert!(
+            wire.values().all(|attempts| attempts == &["1", "2", "3"]),
+            "{strategy:?}: {wire:?}"
+        );
+
+        assert_eq!(samples.len(), 30, "{strategy:?}");
+        for attempts in samples.chunks(3) {
+            let found: Vec<_> = attempts
+                .iter()
+                .map(|sample| (sample.attempt, sample.outcome, sample.status))
+                .collect();
+            let expected = [
+                (1, Outcome::HttpError, Some(503)),
+                (2, Outcome::HttpError, Some(503)),
+                (3, Outcome::Downloaded, Some(200)),
+            ];
+            assert_eq!(found, expected, "{strategy:?}");
+            let [first, second, third] = attempts else {
+                unreachable!()
+            };
+            assert!(third.is_last());
+            for (earlier, later) in [(first, second), (second, third)] {
+                assert_eq!(
+                    (earlier.code, earlier.worker),
+                    (later.code, later.worker),
+                    "one worker makes all the attempts at one flag"
+                );
+                let pause = earlier.retry_in.unwrap();
+                assert!(later.sent >= earlier.done + pause, "{strategy:?}");
+            }
+        }
+        // The worker does nothing else in the pauses.
+        for worker in 0..4 {
+            let mut lane: Vec<&Sample> = samples.iter().filter(|s| s.worker == worker).collect();
+            lane.sort_by_key(|sample| sample.sent);
+            for pair in lane.windows(2) {
+                let free = pair[0].done + pair[0].retry_in.unwrap_or_default();
+                assert!(pair[1].sent >= free, "{strategy:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_pauses_are_the_same_in_every_strategy() {
+    let pauses = |strategy| -> BTreeMap<_, _> {
+        let server = unavailable_at_first(1, "");
+        let samples = run(strategy, &with_retries(1, job(&server.base_url, TEN, 4)));
+        let pauses = samples
+            .iter()
+            .map(|sample| ((sample.code, sample.attempt), sample.retry_in));
+        pauses.collect()
+    };
+    let expected = pauses(Strategy::Sequential);
+    assert_eq!(expected.len(), 20);
+    assert_eq!(pauses(Strategy::Threaded), expected);
+    assert_eq!(pauses(Strategy::Async), expected);
+}
+
+#[test]
+fn without_enough_retries_the_last_attempt_is_the_outcome() {
+    for strategy in Strategy::ALL {
+        let server = unavailable_at_first(2, "");
+        let samples = run(strategy, &with_retries(1, job(&server.base_url, TEN, 4)));
+        let endings: Vec<&Sample> = samples.iter().filter(|sample| sample.is_last()).collect();
+        assert_eq!((samples.len(), endings.len()), (20, 10), "{strategy:?}");
+        for ending in endings {
+            assert_eq!(
+                (ending.attempt, ending.outcome),
+                (2, Outcome::HttpError),
+                "{strategy:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_cannot_pass_is_not_tried_again() {
+    for strategy in Strategy::ALL {
+        let server = Handmade::start(|path, stream| match path.split('/').nth(2).unwrap() {
+            "xx" => respond(stream, "404 Not Found", "", b""),
+            "fo" => respond(stream, "403 Forbidden", "", b""),
+            _ => respond_with_flag(path, stream),
+        });
+        let samples = run(
+            strategy,
+            &with_retries(3, job(&server.base_url, "BR FO XX", 3)),
+        );
+        assert_eq!(samples.len(), 3, "{strategy:?}");
+        assert!(samples.iter().all(Sample::is_last), "{strategy:?}");
+        assert_eq!(server.requests().len(), 3, "{strategy:?}");
+    }
+}
+
+/// Neither reqwest nor hyper repeats a request that the server saw: each number comes once.
+#[test]
+fn a_broken_connection_is_an_attempt_and_no_attempt_is_sent_twice() {
+    for strategy in Strategy::ALL {
+        let server = Handmade::start(|_, _| false);
+        let samples = run(strategy, &with_retries(2, job(&server.base_url, TEN, 4)));
+        assert!(
+            samples
+                .iter()
+                .all(|sample| sample.outcome == Outcome::BrokenConnection),
+            "{samples:?}"
+        );
+        let wire = attempts_on_the_wire(&server);
+        assert_eq!(wire.len(), 10, "{strategy:?}");
+        assert!(
+            wire.values().all(|attempts| attempts == &["1", "2", "3"]),
+            "{strategy:?}: {wire:?}"
+        );
+    }
+}
+
+#[test]
+fn the_server_is_left_alone_for_as_long_as_it_asks() {
+    for strategy in Strategy::ALL {
+        let arrivals: Arc<Mutex<Vec<Instant>>> = Arc::default();
+        let log = Arc::clone(&arrivals);
+        let server = Handmade::start(move |path, stream| {
+            let mut log = log.lock().unwrap();
+            log.push(Instant::now());
+            if log.len() == 1 {
+                respond(stream, "429 Too Many Requests", "retry-after: 1\r\n", b"")
+            } else {
+                respond_with_flag(path, stream)
+            }
+        });
+        let samples = run(strategy, &with_retries(1, job(&server.base_url, "BR", 1)));
+        let second = Duration::from_secs(1);
+        assert_eq!(samples[0].retry_in, Some(second), "{strategy:?}");
+        assert_eq!(samples[1].outcome, Outcome::Downloaded, "{strategy:?}");
+        let arrivals = arrivals.lock().unwrap();
+        assert_eq!(arrivals.len(), 2, "{strategy:?}");
+        assert!(arrivals[1] - arrivals[0] >= second, "{strategy:?}");
+    }
+}
+
+#[test]
+fn a_stop_ends_the_pauses_and_no_attempt_follows() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    for strategy in Strategy::ALL {
+        let server = unavailable_at_first(usize::MAX, "retry-after: 60\r\n");
+        let mut job = with_retries(5, job(&server.base_url, TEN, 3));
+        let (stop, told) = (job.stop.clone(), Arc::new(Mutex::new(Vec::new())));
+        let watched = Arc::clone(&told);
+        job.watcher = Watcher::new(move |sample| {
+            watched.lock().unwrap().push(sample.clone());
+            let stop = stop.clone();
+            // Another thread, some time later: most probably in a pause; the outcome is the same before it.
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(100));
+                stop.request();
+            });
+        });
+        let start = Instant::now();
+        let samples = run(strategy, &job);
+        assert!(start.elapsed() < MINUTE, "{strategy:?}: a pause was held");
+
+        assert!((1..=3).contains(&samples.len()), "{strategy:?}");
+        assert_eq!(server.requests().len(), samples.len(), "{strategy:?}");
+        for sample in &samples {
+            assert_eq!((sample.attempt, sample.outcome), (1, Outcome::HttpError));
+            assert!(sample.is_last(), "{strategy:?}: no attempt followed");
+            let told = told.lock().unwrap();
+            let of_it: Vec<_> = told
+                .iter()
+                .filter(|told| told.code == sample.code)
+                .map(|told| told.retry_in)
+                .collect();
+            assert_eq!(of_it, [Some(MINUTE), None], "{strategy:?}");
+        }
+    }
+}
+
+#[test]
+fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shaky.toml");
+    let text = r#"
+        rule = [
+            { name = "busy", fault = "status", probability = 0.5, status = 503 },
+            { name = "delay", fault = "latency", distribution = { uniform = { lower = "1ms", upper = "5ms" } } },
+        ]"#;
+    std::fs::write(&file, text).unwrap();
+    let mut target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
+    let job = with_retries(2, job(&target.base_url, TEN, 10));
+    let race = Race {
+        strategies: vec![Strategy::Threaded, Strategy::Async],
+        rounds: NonZeroUsize::MIN,
+        warmup: 0,
+    };
+    let result = race.run(&job, |_, _, _| {}).unwrap();
+    let planned = result.planned_delays(&job, &target).unwrap();
+    assert_eq!(result.unplanned_errors(&target), 0);
+
+    let embedded = target.embedded.take().unwrap();
+    for lane in &result.lanes {
+        assert!(lane.retries() > 0, "or nothing is tested");
+        assert_eq!(lane.endings().count(), 10);
+        for sample in lane.samples() {
+            let plan = embedded.plan(sample.code, sample.attempt);
+            let expected = if plan.ending.is_some() { 503 } else { 200 };
+            assert_eq!(sample.status, Some(expected), "{sample:?}");
+        }
+        for (code, planned) in job.codes.iter().zip(&planned) {
+            let time: Duration = lane
+                .samples()
+                .filter(|sample| sample.code == *code)
+                .map(|sample| {
+                    embedded.plan(sample.code, sample.attempt).delay
+                        + sample.retry_in.unwrap_or_default()
+                })
+                .sum();
+            assert_eq!(time, *planned, "{code}");
+        }
+    }
+    // Of a server that is not ours it is known as precisely as the header tells it.
+    let told = result.planned_delays(&job, &target).unwrap();
+    for (told, planned) in told.iter().zip(&planned) {
+        assert!(told.abs_diff(*planned) < Duration::from_micros(5));
+    }
 }

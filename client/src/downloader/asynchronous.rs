@@ -53,17 +53,16 @@ impl Downloader for Asynchronous {
                         return None;
                     }
                     let worker = lanes.enter();
-                    let download = Download::begin(round, code, worker);
-                    let exchange = http.get(&job, &job.image_url(code)).await;
-                    let sample = download.finish_async(&job, &exchange).await;
+                    let download = Download::new(round, code, worker);
+                    let attempts = download.run_async(&job, &http).await;
                     lanes.leave(worker);
-                    Some(sample)
+                    Some(attempts)
                 });
             }
             let mut samples = Vec::with_capacity(job.codes.len());
             while let Some(ended) = tasks.join_next().await {
                 match ended {
-                    Ok(sample) => samples.extend(sample),
+                    Ok(attempts) => samples.extend(attempts.into_iter().flatten()),
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 }
             }

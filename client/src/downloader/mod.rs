@@ -1,7 +1,7 @@
 //! How downloads share time: the same story told once per strategy, side by side.
 //!
 //! Each strategy takes the codes of a [`Job`] in their order, never has more downloads under way than the
-//! job allows, and gives back one [`Sample`] for each download that it began.
+//! job allows, and gives back one [`Sample`] for each attempt that it made.
 
 mod asynchronous;
 mod sequential;
@@ -20,7 +20,8 @@ use crate::sample::Sample;
 /// Something that downloads many flags: what the book's `main` takes as its argument.
 pub trait Downloader {
     /// Downloads the codes of the job, in their order, until they are done or the job is
-    /// [stopped](Job::stop). Samples come in the order in which the downloads ended.
+    /// [stopped](Job::stop). Samples come in the order in which the downloads ended,
+    /// and those of one download in the order of its attempts. A worker is busy during the pauses too.
     fn download_many(&self, job: &Job) -> Vec<Sample>;
 }
 

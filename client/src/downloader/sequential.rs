@@ -30,11 +30,7 @@ impl Downloader for Sequential {
         let round = Instant::now();
         let codes = job.codes.iter().take_while(|_| !job.stop.is_requested());
         codes
-            .map(|&code| {
-                let download = Download::begin(round, code, 0);
-                let exchange = self.http.get(job, &job.image_url(code));
-                download.finish(job, &exchange)
-            })
+            .flat_map(|&code| Download::new(round, code, 0).run(job, &self.http))
             .collect()
     }
 }

@@ -35,10 +35,8 @@ impl Downloader for Threaded {
         let work = |worker| {
             // The lock is released before the download begins, not after it.
             while let Some(&code) = { lock(&queue).next() } {
-                let download = Download::begin(round, code, worker);
-                let exchange = self.http.get(job, &job.image_url(code));
-                let sample = download.finish(job, &exchange);
-                lock(&samples).push(sample);
+                let attempts = Download::new(round, code, worker).run(job, &self.http);
+                lock(&samples).extend(attempts);
             }
         };
         thread::scope(|scope| {

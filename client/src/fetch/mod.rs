@@ -1,4 +1,5 @@
-//! What one download means, whatever the HTTP library: a GET, a body, and when things happened.
+//! What one download means, whatever the HTTP library: GETs until one is the last, their bodies, and when things
+//! happened.
 //!
 //! The rooms below know one library each. They decide nothing about concurrency.
 
@@ -12,6 +13,7 @@ use thiserror::Error;
 
 pub(crate) use self::reqwest::{AsyncHttp, BlockingHttp};
 use crate::job::{Job, Rejected};
+use crate::retry;
 use crate::sample::{Outcome, Sample};
 
 /// No HTTP client could be set up.
@@ -37,6 +39,8 @@ pub(crate) struct Head {
     /// `server-timing`: what the server planned and held.
     pub(crate) plan: Option<Duration>,
     pub(crate) wait: Option<Duration>,
+    /// `retry-after`: how long the server asks to wait.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -45,50 +49,102 @@ pub(crate) struct Failure {
     pub(crate) error: String,
 }
 
-/// One download in the making: who does it, what it is, and when it began.
+/// One flag to download: what it is, who does it, and when its round began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Download {
     round: Instant,
     code: CountryCode,
     worker: usize,
-    sent: Instant,
 }
 
 impl Download {
-    /// Begins now. `round` is when the codes were there to be taken.
-    pub(crate) fn begin(round: Instant, code: CountryCode, worker: usize) -> Self {
+    /// `round` is when the codes were there to be taken.
+    pub(crate) fn new(round: Instant, code: CountryCode, worker: usize) -> Self {
         Self {
             round,
             code,
             worker,
-            sent: Instant::now(),
         }
     }
 
-    /// The sample of a download that a thread made.
-    pub(crate) fn finish(self, job: &Job, exchange: &Exchange) -> Sample {
-        let accepted = self
-            .image(exchange)
-            .map(|image| job.images.accept(self.code, image));
+    /// All attempts, by a thread.
+    pub(crate) fn run(self, job: &Job, http: &BlockingHttp) -> Vec<Sample> {
+        let url = job.image_url(self.code);
+        let mut samples = Vec::with_capacity(1);
+        for number in 1.. {
+            let attempt = self.begin(number);
+            let exchange = http.get(job, &url, number);
+            let sample = attempt.finish(job, &exchange);
+            let retry_in = sample.retry_in;
+            samples.push(sample);
+            let Some(pause) = retry_in else { break };
+            if !job.stop.pause(pause) {
+                give_up(job, &mut samples);
+                break;
+            }
+        }
+        samples
+    }
+
+    /// All attempts, by a task.
+    pub(crate) async fn run_async(self, job: &Job, http: &AsyncHttp) -> Vec<Sample> {
+        let url = job.image_url(self.code);
+        let mut samples = Vec::with_capacity(1);
+        for number in 1.. {
+            let attempt = self.begin(number);
+            let exchange = http.get(job, &url, number).await;
+            let sample = attempt.finish_async(job, &exchange).await;
+            let retry_in = sample.retry_in;
+            samples.push(sample);
+            let Some(pause) = retry_in else { break };
+            if !job.stop.pause_async(pause).await {
+                give_up(job, &mut samples);
+                break;
+            }
+        }
+        samples
+    }
+
+    fn begin(self, number: u32) -> Attempt {
+        Attempt {
+            download: self,
+            number,
+            sent: Instant::now(),
+        }
+    }
+}
+
+/// A stop came in a pause: the attempt before it was the last after all.
+fn give_up(job: &Job, samples: &mut [Sample]) {
+    if let Some(last) = samples.last_mut() {
+        last.retry_in = None;
+        job.watcher.saw(last);
+    }
+}
+
+/// One attempt in the making.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    download: Download,
+    number: u32,
+    sent: Instant,
+}
+
+impl Attempt {
+    /// The sample of an attempt that a thread made.
+    fn finish(self, job: &Job, exchange: &Exchange) -> Sample {
+        let accepted = image(exchange).map(|image| job.images.accept(self.download.code, image));
         self.sample(job, exchange, accepted)
     }
 
-    /// The sample of a download that a task made.
-    pub(crate) async fn finish_async(self, job: &Job, exchange: &Exchange) -> Sample {
-        let accepted = match self.image(exchange) {
-            Some(image) => Some(job.images.accept_async(self.code, image.clone()).await),
+    /// The sample of an attempt that a task made.
+    async fn finish_async(self, job: &Job, exchange: &Exchange) -> Sample {
+        let code = self.download.code;
+        let accepted = match image(exchange) {
+            Some(image) => Some(job.images.accept_async(code, image.clone()).await),
             None => None,
         };
         self.sample(job, exchange, accepted)
-    }
-
-    /// The image, if that is what came.
-    fn image<'e>(&self, exchange: &'e Exchange) -> Option<&'e Bytes> {
-        let is_ok = exchange
-            .head
-            .as_ref()
-            .is_some_and(|head| head.status == 200);
-        exchange.body.as_ref().ok().filter(|_| is_ok)
     }
 
     fn sample(
@@ -97,7 +153,7 @@ impl Download {
         exchange: &Exchange,
         accepted: Option<Result<(), Rejected>>,
     ) -> Sample {
-        let since_start = |moment: Instant| moment.saturating_duration_since(self.round);
+        let since_start = |moment: Instant| moment.saturating_duration_since(self.download.round);
         let head = exchange.head.as_ref();
         let status = head.map(|head| head.status);
         let (outcome, error) = match (&exchange.body, accepted) {
@@ -107,10 +163,17 @@ impl Download {
             (Ok(_), None) if status == Some(404) => (Outcome::NotFound, None),
             (Ok(_), None) => (Outcome::HttpError, status.map(http_error)),
         };
+        let ended = retry::Attempt {
+            code: self.download.code,
+            number: self.number,
+            outcome,
+            status,
+            retry_after: head.and_then(|head| head.retry_after),
+        };
         let sample = Sample {
-            code: self.code,
-            attempt: 1,
-            worker: self.worker,
+            code: self.download.code,
+            attempt: self.number,
+            worker: self.download.worker,
             outcome,
             error,
             status,
@@ -121,10 +184,20 @@ impl Download {
             done: since_start(exchange.done),
             plan: head.and_then(|head| head.plan),
             wait: head.and_then(|head| head.wait),
+            retry_in: job.retry.pause_after(&ended),
         };
         job.watcher.saw(&sample);
         sample
     }
+}
+
+/// The image, if that is what came.
+fn image(exchange: &Exchange) -> Option<&Bytes> {
+    let is_ok = exchange
+        .head
+        .as_ref()
+        .is_some_and(|head| head.status == 200);
+    exchange.body.as_ref().ok().filter(|_| is_ok)
 }
 
 /// In the words of the book: `HTTP error 418 - I'm a teapot`.

@@ -4,14 +4,16 @@
 //! which does the input and output of all its callers, and blocks only them. It must never be called
 //! from async code.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
+use flag_server::FLAG_ATTEMPT;
 use reqwest::header::HeaderMap;
 use reqwest::{Error, StatusCode};
 
 use super::{Exchange, Failure, Head, SetupError, server_timing};
 use crate::job::Job;
+use crate::retry::retry_after;
 use crate::sample::Outcome;
 
 const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
@@ -20,8 +22,14 @@ const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
 macro_rules! client {
     ($builder:ty, $job:expr) => {{
         install_crypto();
-        // A proxy of the environment would be what is measured.
-        let mut builder = <$builder>::new().user_agent(USER_AGENT).no_proxy();
+        // A proxy of the environment would be what is measured. Retries are ours to decide and to count: reqwest's
+        // own (of requests that an HTTP/2 server refused) are off. What hyper still repeats, and reqwest cannot
+        // forbid, is a request of which no byte was written because its pooled connection had closed: the
+        // server never saw it, so it is no attempt.
+        let mut builder = <$builder>::new()
+            .user_agent(USER_AGENT)
+            .no_proxy()
+            .retry(reqwest::retry::never());
         if !$job.is_https() {
             builder = builder.tls_certs_only([]); // saves reading the system's certificates
         }
@@ -40,8 +48,9 @@ impl BlockingHttp {
         Ok(Self(client!(reqwest::blocking::ClientBuilder, job)?))
     }
 
-    pub(crate) fn get(&self, job: &Job, url: &str) -> Exchange {
-        let request = self.0.get(url).timeout(job.timeout).header(ATTEMPT, FIRST);
+    pub(crate) fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
+        let request = self.0.get(url).timeout(job.timeout);
+        let request = request.header(FLAG_ATTEMPT, attempt);
         match request.send() {
             Ok(response) => {
                 let head = head(response.status(), response.headers());
@@ -61,8 +70,9 @@ impl AsyncHttp {
         Ok(Self(client!(reqwest::ClientBuilder, job)?))
     }
 
-    pub(crate) async fn get(&self, job: &Job, url: &str) -> Exchange {
-        let request = self.0.get(url).timeout(job.timeout).header(ATTEMPT, FIRST);
+    pub(crate) async fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
+        let request = self.0.get(url).timeout(job.timeout);
+        let request = request.header(FLAG_ATTEMPT, attempt);
         match request.send().await {
             Ok(response) => {
                 let head = head(response.status(), response.headers());
@@ -73,21 +83,16 @@ impl AsyncHttp {
     }
 }
 
-/// Attempts are numbered by the client, so that every round and every strategy meets the same plan.
-const ATTEMPT: &str = "flag-attempt";
-const FIRST: &str = "1";
-
 fn head(status: StatusCode, headers: &HeaderMap) -> Head {
     let at = Instant::now();
-    let timing = headers
-        .get("server-timing")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let timing = text("server-timing").unwrap_or_default();
     Head {
         at,
         status: status.as_u16(),
         plan: server_timing(timing, "plan"),
         wait: server_timing(timing, "wait"),
+        retry_after: text("retry-after").and_then(|header| retry_after(header, SystemTime::now())),
     }
 }
 

@@ -22,7 +22,7 @@ pub fn opening(label: &str, base_url: &str, codes: &[CountryCode], connections: 
     )
 }
 
-/// What is printed after them.
+/// What is printed after them. A download counts as its last attempt.
 pub fn closing(samples: &[Sample], elapsed: Duration) -> String {
     let downloaded = count(samples, |outcome| outcome == Outcome::Downloaded);
     let not_found = count(samples, |outcome| outcome == Outcome::NotFound);
@@ -43,10 +43,15 @@ pub fn closing(samples: &[Sample], elapsed: Duration) -> String {
     text
 }
 
-/// What `--verbose` prints for each download.
+/// What `--verbose` prints for each attempt.
 pub fn line(sample: &Sample, image_url: &str) -> String {
     let code = sample.code;
     match (sample.outcome, &sample.error) {
+        (_, error) if !sample.is_last() => format!(
+            "{code} retry {}: {}",
+            sample.attempt,
+            error.as_deref().unwrap_or("unknown")
+        ),
         (Outcome::Downloaded, _) => format!("{code} OK"),
         (Outcome::NotFound, _) => format!("{code} not found: {image_url}"),
         (_, error) => format!("{code} error: {}", error.as_deref().unwrap_or("unknown")),
@@ -56,7 +61,7 @@ pub fn line(sample: &Sample, image_url: &str) -> String {
 fn count(samples: &[Sample], wanted: impl Fn(Outcome) -> bool) -> usize {
     samples
         .iter()
-        .filter(|sample| wanted(sample.outcome))
+        .filter(|sample| sample.is_last() && wanted(sample.outcome))
         .count()
 }
 
@@ -83,6 +88,7 @@ mod tests {
             done: Duration::ZERO,
             plan: None,
             wait: None,
+            retry_in: None,
         };
         outcomes
             .iter()
@@ -136,6 +142,25 @@ mod tests {
           0 flags downloaded.
           1 error.
         Elapsed time: 5.02s
+        ");
+    }
+
+    #[test]
+    fn a_download_with_retries_is_one_download() {
+        let mut attempts = samples(&[(2, Outcome::HttpError), (1, Outcome::Downloaded)]);
+        attempts[0].retry_in = Some(Duration::from_millis(75));
+        attempts[1].retry_in = Some(Duration::from_millis(150));
+        attempts[1].attempt = 2;
+        insta::assert_snapshot!(closing(&attempts, Duration::from_secs(1)), @r"
+        --------------------
+          1 flag downloaded.
+        Elapsed time: 1.00s
+        ");
+        let lines: Vec<String> = attempts.iter().map(|sample| line(sample, "")).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        BR retry 1: HTTP error 418 - I'm a teapot
+        BR retry 2: HTTP error 418 - I'm a teapot
+        BR OK
         ");
     }
 

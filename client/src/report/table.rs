@@ -65,9 +65,11 @@ pub fn closing(result: &RaceResult, delays: Option<&[Duration]>) -> String {
 }
 
 fn table(result: &RaceResult, ideal: impl Fn(&Lane) -> Option<Duration>) -> Table {
+    // A column of zeros tells nobody anything.
+    let has_retries = result.lanes.iter().any(|lane| lane.retries() > 0);
     let mut table = Table::new();
     table.load_style(STYLE);
-    table.set_header([
+    let mut header = vec![
         "strategy",
         "workers",
         "median",
@@ -76,8 +78,10 @@ fn table(result: &RaceResult, ideal: impl Fn(&Lane) -> Option<Duration>) -> Tabl
         "ideal",
         "speed-up",
         "efficiency",
-        "errors",
-    ]);
+    ];
+    header.extend(has_retries.then_some("retries"));
+    header.push("errors");
+    table.set_header(header);
     for (lane, speed_up) in result.lanes.iter().zip(result.speed_ups()) {
         let times = lane.times();
         let ideal = ideal(lane);
@@ -86,7 +90,7 @@ fn table(result: &RaceResult, ideal: impl Fn(&Lane) -> Option<Duration>) -> Tabl
             .zip(median)
             .and_then(|(ideal, median)| stats::efficiency(ideal, median));
         let time = |time: Option<Duration>| time.map_or(NONE.to_owned(), short);
-        table.add_row([
+        let mut row = vec![
             lane.strategy.name().to_owned(),
             lane.workers.to_string(),
             time(median),
@@ -95,8 +99,10 @@ fn table(result: &RaceResult, ideal: impl Fn(&Lane) -> Option<Duration>) -> Tabl
             time(ideal),
             speed_up.map_or(NONE.to_owned(), |ratio| format!("{ratio:.2} ×")),
             efficiency.map_or(NONE.to_owned(), percent),
-            lane.errors().to_string(),
-        ]);
+        ];
+        row.extend(has_retries.then(|| lane.retries().to_string()));
+        row.push(lane.errors().to_string());
+        table.add_row(row);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -109,7 +115,7 @@ fn errors(result: &RaceResult) -> String {
     let mut text = String::new();
     for lane in &result.lanes {
         let mut kinds: BTreeMap<(Outcome, Option<u16>), (usize, &Sample)> = BTreeMap::new();
-        for sample in lane.samples().filter(|sample| sample.outcome.is_error()) {
+        for sample in lane.endings().filter(|sample| sample.outcome.is_error()) {
             let kind = kinds
                 .entry((sample.outcome, sample.status))
                 .or_insert((0, sample));
