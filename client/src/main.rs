@@ -108,7 +108,10 @@ fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     let delays = result.planned_delays(&job, &target);
     say(&table::closing(&result, delays.as_deref()));
 
-    Ok(exit_code(&job.stop, result.unplanned_errors(&target) > 0))
+    Ok(exit_code(
+        &job.stop,
+        result.unplanned_errors(&job, &target) > 0,
+    ))
 }
 
 fn exit_code(stop: &Stop, failed: bool) -> u8 {

@@ -156,13 +156,12 @@ impl RaceResult {
     }
 
     /// How many downloads went wrong whose last attempt the plan wanted to go well.
-    pub fn unplanned_errors(&self, target: &Target) -> usize {
+    pub fn unplanned_errors(&self, job: &Job, target: &Target) -> usize {
         let planned = |sample: &Sample| {
-            sample.outcome == Outcome::HttpError
-                && target.embedded.as_ref().is_some_and(|server| {
-                    let plan = server.plan(sample.code, sample.attempt);
-                    plan.ending.is_some()
-                })
+            target.embedded.as_ref().is_some_and(|server| {
+                let plan = server.plan(sample.code, sample.attempt);
+                PlannedEnd::of(&plan, job.timeout).outcome.is_error()
+            })
         };
         let endings = self.lanes.iter().flat_map(Lane::endings);
         endings
@@ -190,19 +189,19 @@ impl RaceResult {
 fn planned_time(job: &Job, code: CountryCode, plan: impl Fn(u32) -> Plan) -> Duration {
     let mut time = Duration::ZERO;
     for number in 1.. {
-        let plan = plan(number);
-        let (outcome, status) = if plan.delay >= job.timeout {
-            (Outcome::Timeout, None)
-        } else {
-            planned_outcome(plan.ending)
-        };
-        time += plan.delay.min(job.timeout);
+        let PlannedEnd {
+            outcome,
+            status,
+            retry_after,
+            time: attempt,
+        } = PlannedEnd::of(&plan(number), job.timeout);
+        time += attempt;
         let pause = job.retry.pause_after(&Attempt {
             code,
             number,
             outcome,
             status,
-            retry_after: None, // no fault sends one
+            retry_after,
         });
         let Some(pause) = pause else { break };
         time += pause;
@@ -210,17 +209,61 @@ fn planned_time(job: &Job, code: CountryCode, plan: impl Fn(u32) -> Plan) -> Dur
     time
 }
 
-/// What becomes of a response that ends so; of the flag itself at the best.
-fn planned_outcome(ending: Option<Ending>) -> (Outcome, Option<u16>) {
-    match ending {
-        None => (Outcome::Downloaded, Some(200)),
-        Some(Ending::Status(status)) => {
-            let outcome = match status.get() {
-                200 => Outcome::WrongBody,
-                404 => Outcome::NotFound,
-                _ => Outcome::HttpError,
-            };
-            (outcome, Some(status.get()))
+/// What a plan comes to for a client with this time limit.
+struct PlannedEnd {
+    outcome: Outcome,
+    status: Option<u16>,
+    retry_after: Option<Duration>,
+    /// From the request to the end.
+    time: Duration,
+}
+
+impl PlannedEnd {
+    fn of(plan: &Plan, timeout: Duration) -> Self {
+        let mut time = plan.delay;
+        let (outcome, status, retry_after) = match &plan.ending {
+            None | Some(Ending::Redirect { .. }) => (Outcome::Downloaded, Some(200), None),
+            Some(Ending::Status {
+                status,
+                retry_after,
+                ..
+            }) => {
+                let outcome = match status.get() {
+                    200 => Outcome::WrongBody,
+                    404 => Outcome::NotFound,
+                    _ => Outcome::HttpError,
+                };
+                (outcome, Some(status.get()), *retry_after)
+            }
+            Some(Ending::Corrupt { .. }) => (Outcome::WrongBody, Some(200), None),
+            Some(Ending::Reset { after: None } | Ending::Close | Ending::Garbage { .. }) => {
+                (Outcome::BrokenConnection, None, None)
+            }
+            Some(Ending::Reset { .. } | Ending::Truncate(_)) => {
+                (Outcome::BrokenConnection, Some(200), None)
+            }
+            Some(Ending::Stall { after, hold }) => {
+                time += hold.unwrap_or(Duration::MAX - time);
+                (Outcome::BrokenConnection, after.map(|_| 200), None)
+            }
+        };
+        if time >= timeout {
+            Self {
+                outcome: Outcome::Timeout,
+                status: None,
+                retry_after: None,
+                time: timeout,
+            }
+        } else {
+            // A header in whole seconds tells what the client sees of it.
+            let retry_after =
+                retry_after.map(|pause| Duration::from_secs_f64(pause.as_secs_f64().ceil()));
+            Self {
+                outcome,
+                status,
+                retry_after,
+                time,
+            }
         }
     }
 }
@@ -269,9 +312,12 @@ mod tests {
     fn failing(failures: u32, status: i64) -> impl Fn(u32) -> Plan {
         move |attempt| Plan {
             delay: Duration::from_secs(attempt.into()),
-            ending: (attempt <= failures)
-                .then(|| Ending::Status(StatusNumber::try_new(status).unwrap())),
-            rules: vec![],
+            ending: (attempt <= failures).then(|| Ending::Status {
+                status: StatusNumber::try_new(status).unwrap(),
+                retry_after: None,
+                body: None,
+            }),
+            ..Plan::default()
         }
     }
 
