@@ -711,7 +711,7 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
     };
     let result = race.run(&job, |_, _, _| {}).unwrap();
     let planned = result.planned_delays(&job, &target).unwrap();
-    assert_eq!(result.unplanned_errors(&target), 0);
+    assert_eq!(result.unplanned_errors(&job, &target), 0);
 
     let embedded = target.embedded.take().unwrap();
     for lane in &result.lanes {
