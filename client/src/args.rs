@@ -1,7 +1,8 @@
 //! The command line: exactly what was typed, and what `--help` says about it.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -62,7 +63,7 @@ pub struct BenchArgs {
     pub strategies: Vec<Strategy>,
 
     /// How often each strategy is measured.
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "5", value_parser = at_least_one)]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "5", value_parser = at_least_one::<NonZeroUsize>)]
     pub rounds: NonZeroUsize,
 
     /// How often each strategy runs before it is measured.
@@ -92,11 +93,11 @@ pub struct SharedArgs {
     pub every: bool,
 
     /// Only the first N of the codes.
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one)]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
     pub limit: Option<NonZeroUsize>,
 
     /// At most N downloads at one time.
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one)]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one::<NonZeroUsize>)]
     pub max_req: NonZeroUsize,
 
     /// LOCAL, DELAY, ERROR, REMOTE or a URL. [default: an embedded server]
@@ -116,6 +117,10 @@ pub struct SharedArgs {
     /// It also seeds the jitter of the pauses before retries; with --server, nothing else.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
+
+    /// Number the first attempt N, as a client that has tried before: the server then does what it plans for it.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1", value_parser = at_least_one::<NonZeroU32>)]
+    pub attempt: NonZeroU32,
 
     /// The time limit of one attempt at one download.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
@@ -146,7 +151,7 @@ impl SharedArgs {
     }
 }
 
-fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| "give a whole number from 1 up".to_owned())
 }

@@ -145,6 +145,7 @@ fn job(args: &SharedArgs, target: &Target, images: Images) -> anyhow::Result<Job
         max_workers: args.max_req,
         timeout: args.timeout,
         retry: RetryPolicy {
+            first: args.attempt,
             retries: args.retries,
             seed: seed.unwrap_or(Scenario::DEFAULT_SEED),
         },

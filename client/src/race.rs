@@ -144,7 +144,7 @@ impl RaceResult {
             .collect();
         let told_time = |&code| {
             let mut time = Duration::ZERO;
-            for attempt in 1.. {
+            for attempt in job.retry.first.get().. {
                 let (delay, retry_in) = *told.get(&(code, attempt))?;
                 time += delay;
                 let Some(pause) = retry_in else { break };
@@ -188,7 +188,7 @@ impl RaceResult {
 /// of these plans, and the pauses between them. No attempt takes longer than the job's time limit.
 fn planned_time(job: &Job, code: CountryCode, plan: impl Fn(u32) -> Plan) -> Duration {
     let mut time = Duration::ZERO;
-    for number in 1.. {
+    for number in job.retry.first.get().. {
         let PlannedEnd {
             outcome,
             status,

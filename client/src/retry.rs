@@ -22,6 +22,7 @@
 //! jitter, but it draws from `fastrand`, which promises no values across versions; the n-th pause needs the
 //! n−1 draws before it; a seed per code would still have to be derived; and its jitter goes beyond its cap.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use flag_server::scenario::Scenario;
@@ -39,9 +40,11 @@ pub const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The domain of the jitter, as BLAKE3's `derive_key` wants it: unique, and never changed.
 const CONTEXT: &str = "flagbench 2026-11-23 retry jitter v1";
 
-/// How often a failed attempt is repeated, and the seed of the pauses between.
+/// Which attempt is the first, how often a failed one is repeated, and the seed of the pauses between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
+    /// The number of the first attempt: 1, or more for a client that has tried before.
+    pub first: NonZeroU32,
     /// The most attempts at one code after the first.
     pub retries: u32,
     /// What the jitter depends on, besides the code and the number of the attempt.
@@ -52,6 +55,7 @@ impl Default for RetryPolicy {
     /// No retries.
     fn default() -> Self {
         Self {
+            first: NonZeroU32::MIN,
             retries: 0,
             seed: Scenario::DEFAULT_SEED,
         }
@@ -76,7 +80,8 @@ pub struct Attempt {
 impl RetryPolicy {
     /// How long to wait before the next attempt; `None` if this was the last.
     pub fn pause_after(&self, attempt: &Attempt) -> Option<Duration> {
-        if attempt.number > self.retries || !may_pass(attempt.outcome, attempt.status) {
+        let repeated = attempt.number.saturating_sub(self.first.get());
+        if repeated >= self.retries || !may_pass(attempt.outcome, attempt.status) {
             return None;
         }
         let asked = attempt.retry_after.unwrap_or_default();
@@ -224,7 +229,11 @@ mod tests {
     fn every_flag_pauses_differently_and_with_another_seed_differently_again() {
         let mut pauses: Vec<Duration> = (0..5)
             .flat_map(|seed| {
-                let policy = RetryPolicy { retries: 1, seed };
+                let policy = RetryPolicy {
+                    retries: 1,
+                    seed,
+                    ..RetryPolicy::default()
+                };
                 Catalogue::embedded()
                     .codes()
                     .map(move |code| policy.back_off(code, 1))
@@ -289,7 +298,7 @@ mod tests {
             index in 0_usize..676,
             number in 1_u32..=u32::MAX,
         ) {
-            let policy = RetryPolicy { retries: u32::MAX, seed };
+            let policy = RetryPolicy { retries: u32::MAX, seed, ..RetryPolicy::default() };
             let code = CountryCode::every().nth(index).unwrap();
             let pause = |number| policy.pause_after(&unavailable(code, number)).unwrap();
             prop_assert_eq!(pause(number), pause(number));

@@ -4,12 +4,15 @@ import asyncio
 
 import aiohttp
 
-from common import image_url, main, met
+from common import failed, image_url, main, met
 
 
 async def download_one(session: aiohttp.ClientSession, cc: str, base_url: str, semaphore: asyncio.Semaphore) -> dict:
-    async with semaphore, session.get(image_url(base_url, cc)) as resp:
-        return met(cc, resp.status, resp.headers, await resp.read())
+    try:
+        async with semaphore, session.get(image_url(base_url, cc)) as resp:
+            return met(cc, resp.status, resp.headers, await resp.read())
+    except aiohttp.ClientError as error:
+        return failed(cc, error)
 
 
 async def supervisor(cc_list: list[str], base_url: str, concurrency: int) -> list[dict]:

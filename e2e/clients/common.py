@@ -24,6 +24,11 @@ def met(cc: str, status: int, headers, body: bytes) -> dict:
     }
 
 
+def failed(cc: str, error: Exception) -> dict:
+    """The fate of a flag without a response."""
+    return {"cc": cc, "error": type(error).__name__}
+
+
 def main(download_many: Callable[[list[str], str, int], Iterable[dict]]) -> None:
     base_url, concurrency, *cc_list = sys.argv[1:]
     for fate in download_many(cc_list, base_url, int(concurrency)):

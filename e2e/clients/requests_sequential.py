@@ -2,11 +2,14 @@
 
 import requests
 
-from common import image_url, main, met
+from common import failed, image_url, main, met
 
 
 def download_one(cc: str, base_url: str) -> dict:
-    resp = requests.get(image_url(base_url, cc), timeout=30)
+    try:
+        resp = requests.get(image_url(base_url, cc), timeout=30)
+    except requests.RequestException as error:
+        return failed(cc, error)
     return met(cc, resp.status_code, resp.headers, resp.content)
 
 

@@ -71,7 +71,7 @@ impl Download {
     pub(crate) fn run(self, job: &Job, http: &BlockingHttp) -> Vec<Sample> {
         let url = job.image_url(self.code);
         let mut samples = Vec::with_capacity(1);
-        for number in 1.. {
+        for number in job.retry.first.get().. {
             let attempt = self.begin(number);
             let exchange = http.get(job, &url, number);
             let sample = attempt.finish(job, &exchange);
@@ -90,7 +90,7 @@ impl Download {
     pub(crate) async fn run_async(self, job: &Job, http: &AsyncHttp) -> Vec<Sample> {
         let url = job.image_url(self.code);
         let mut samples = Vec::with_capacity(1);
-        for number in 1.. {
+        for number in job.retry.first.get().. {
             let attempt = self.begin(number);
             let exchange = http.get(job, &url, number).await;
             let sample = attempt.finish_async(job, &exchange).await;
