@@ -422,5 +422,5 @@ fn profiles_are_listed_and_printed_in_the_format_that_is_read_back() {
         let printed = String::from_utf8(output(&["profiles", name]).stdout).unwrap();
         flag_server::scenario::Scenario::from_toml(&printed).unwrap();
     }
-    assert_eq!(listed.lines().count(), 6, "{listed}");
+    assert_eq!(listed.lines().count(), 8, "{listed}");
 }

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The kinds of fault that a rule may name.
-const KINDS: [&str; 11] = [
+pub(crate) const KINDS: [&str; 11] = [
     "latency",
     "status",
     "reset",

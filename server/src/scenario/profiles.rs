@@ -28,6 +28,8 @@ pub const PROFILES: &[Profile] = &[
     profile!("delay-1e"),
     profile!("error-1e"),
     profile!("bench"),
+    profile!("wan"),
+    profile!("flaky"),
 ];
 
 impl Profile {
@@ -57,6 +59,8 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::file::KINDS;
+    use crate::scenario::{Ending, Planner, RequestKey};
 
     #[test]
     fn every_profile_is_a_valid_scenario_and_says_what_it_is_for() {
@@ -72,5 +76,29 @@ mod tests {
                 profile.summary()
             );
         }
+    }
+
+    #[test]
+    fn flaky_has_some_of_every_fault_and_lets_half_of_the_requests_go_well() {
+        let scenario = Profile::find("flaky").unwrap().scenario().unwrap();
+        for kind in KINDS {
+            let has = scenario
+                .rules()
+                .iter()
+                .any(|rule| rule.fault().kind() == kind);
+            assert!(has, "{kind}");
+        }
+        let planner = Planner::new(&scenario);
+        let well = (1..=1000).filter(|attempt| {
+            let plan = planner.plan(&RequestKey {
+                run: "",
+                method: "GET",
+                path: "/flags/br/br.gif",
+                attempt: *attempt,
+            });
+            matches!(plan.ending, None | Some(Ending::Redirect { .. }))
+        });
+        let well = well.count();
+        assert!((480..=620).contains(&well), "{well} of 1000");
     }
 }
