@@ -27,7 +27,7 @@
 //! * [`scenario`] decides, and knows no HTTP and no clock: rules, distributions, the [planner](scenario::Planner).
 //! * `fault` enforces, and decides nothing: one room per kind of effect.
 //! * `app` routes; `asset` and `list` answer; `attempts` counts what clients do not; `journal` records what was sent.
-//! * `serve` owns connections, their limits and their end; `tls` their secrets; `clock` the delays.
+//! * `serve` owns connections, their limits and their end; `tls` their secrets; [`clock`] the delays.
 //! * [`args`] is what was typed, [`config`] what it means, `main` a page that ties them together.
 //!
 //! # In a test
@@ -62,7 +62,7 @@ mod atomic_file;
 mod attempts;
 mod blocking;
 mod builder;
-mod clock;
+pub mod clock;
 pub mod config;
 mod fault;
 pub mod health;
@@ -171,8 +171,9 @@ impl FlagServer {
     /// listener accepts connections.
     ///
     /// # Errors
-    /// When an address cannot be listened on.
+    /// When an address cannot be listened on, or there is no thread for the clock.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        clock::start().map_err(StartError::Runtime)?;
         let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut listeners = Vec::new();

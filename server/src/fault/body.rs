@@ -17,7 +17,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use super::connection::{Broken, ConnectionEnd, ConnectionHandle};
-use crate::clock::Sleep;
+use crate::clock::{Sleep, sleep_until};
 use crate::journal::Entry;
 use crate::scenario::{Ending, Pace, Plan};
 
@@ -184,7 +184,7 @@ impl FaultyBody {
         if self.sleep.is_none() && Instant::now() >= deadline {
             return Poll::Ready(());
         }
-        let sleep = self.sleep.get_or_insert_with(|| Sleep::until(deadline));
+        let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
         ready!(Pin::new(sleep).poll(cx));
         self.sleep = None;
         Poll::Ready(())
