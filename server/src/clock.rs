@@ -239,3 +239,296 @@ fn be_precise() {
 /// No such wish can be uttered here.
 #[cfg(not(target_os = "linux"))]
 fn be_precise() {}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    const FAR: Duration = Duration::from_secs(3600);
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// A timer of the test's own, so that it can count who waits.
+    fn timer() -> &'static Timer {
+        Box::leak(Box::new(Timer::new()))
+    }
+
+    fn waiting(timer: &Timer) -> usize {
+        timer.lock().deadlines.len()
+    }
+
+    fn runtimes() -> [Runtime; 2] {
+        [Builder::new_current_thread(), Builder::new_multi_thread()]
+            .map(|mut builder| builder.build().unwrap()) // without tokio's time: it is not needed
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    impl Bell {
+        fn poll(self: &Arc<Self>, sleep: &mut Sleep) -> Poll<()> {
+            let waker = Waker::from(Arc::clone(self));
+            Pin::new(sleep).poll(&mut Context::from_waker(&waker))
+        }
+
+        fn rung(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+
+        fn wait_until_rung(&self) {
+            while self.rung() == 0 {
+                thread::sleep(ms(1));
+            }
+        }
+    }
+
+    /// Wakes the thread that waits for it; nothing but std.
+    struct Unpark(thread::Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut future = pin!(future);
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+
+    /// Hundreds at the same time, of lengths that no millisecond ends with.
+    async fn hundreds_that_are_never_early() {
+        let tasks: Vec<_> = (0..300_u64)
+            .map(|n| {
+                let delay = Duration::from_nanos(n * n * 531 + n * 7); // up to 47 ms
+                tokio::spawn(async move {
+                    let start = Instant::now();
+                    let held = hold(start, delay).await;
+                    assert!(start.elapsed() >= held);
+                    assert!(held >= delay, "{held:?} of {delay:?}");
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+
+    #[test]
+    fn no_delay_ends_early_on_any_runtime() {
+        for runtime in runtimes() {
+            runtime.block_on(hundreds_that_are_never_early());
+        }
+    }
+
+    #[test]
+    fn several_runtimes_share_the_clock() {
+        thread::scope(|scope| {
+            for runtime in runtimes().into_iter().chain(runtimes()) {
+                scope.spawn(move || runtime.block_on(hundreds_that_are_never_early()));
+            }
+        });
+    }
+
+    #[test]
+    fn no_runtime_is_needed() {
+        let start = Instant::now();
+        assert!(block_on(hold(start, ms(3))) >= ms(3));
+    }
+
+    #[test]
+    fn what_is_over_does_not_yield() {
+        let now = Instant::now();
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(pin!(hold(now, Duration::ZERO)).poll(context).is_ready());
+        assert!(pin!(sleep_until(now)).poll(context).is_ready());
+    }
+
+    #[test]
+    fn a_delay_beyond_all_clocks_waits_instead_of_panicking() {
+        let mut sleep = pin!(hold(Instant::now(), Duration::MAX));
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(sleep.as_mut().poll(context).is_pending());
+    }
+
+    #[test]
+    fn waits_that_are_dropped_leave_nothing_behind() {
+        let timer = timer();
+        let bell = Arc::new(Bell::default());
+        let deadline = Instant::now() + FAR;
+        for _ in 0..100_000 {
+            let mut sleep = timer.sleep_until(deadline);
+            assert!(bell.poll(&mut sleep).is_pending());
+            assert_eq!(waiting(timer), 1);
+        }
+        assert_eq!(waiting(timer), 0);
+        assert_eq!(Arc::strong_count(&bell), 1, "no waker is kept");
+        assert_eq!(bell.rung(), 0);
+    }
+
+    #[test]
+    fn many_that_wait_together_and_leave_together_leave_nothing_behind() {
+        let timer = timer();
+        let bell = Arc::new(Bell::default());
+        let deadline = Instant::now() + FAR;
+        let mut sleeps: Vec<_> = (0..20_000).map(|_| timer.sleep_until(deadline)).collect();
+        for sleep in &mut sleeps {
+            assert!(bell.poll(sleep).is_pending());
+        }
+        assert_eq!(waiting(timer), 20_000);
+        sleeps.truncate(1);
+        assert_eq!(waiting(timer), 1);
+        sleeps.clear();
+        assert_eq!(waiting(timer), 0);
+        assert_eq!(Arc::strong_count(&bell), 1);
+    }
+
+    #[test]
+    fn a_runtime_that_ends_takes_its_waits_with_it() {
+        let timer = timer();
+        for runtime in runtimes() {
+            let sleep = timer.sleep_until(Instant::now() + FAR);
+            runtime.block_on(async {
+                tokio::spawn(sleep);
+                while waiting(timer) == 0 {
+                    tokio::task::yield_now().await;
+                }
+            });
+            drop(runtime);
+            assert_eq!(waiting(timer), 0);
+        }
+    }
+
+    #[test]
+    fn a_wait_that_is_never_dropped_is_forgotten_at_its_deadline() {
+        let timer = timer();
+        let bell = Arc::new(Bell::default());
+        let mut sleep = timer.sleep_until(Instant::now() + ms(2));
+        // The poll is ready at once if the machine was away for long.
+        if bell.poll(&mut sleep).is_pending() {
+            mem::forget(sleep);
+            bell.wait_until_rung();
+        }
+        assert_eq!(waiting(timer), 0);
+    }
+
+    #[test]
+    fn a_wait_that_moves_to_another_task_wakes_that_one() {
+        let timer = timer();
+        let [first, last] = [(); 2].map(|()| Arc::new(Bell::default()));
+        let mut sleep = timer.sleep_until(Instant::now() + FAR);
+        assert!(first.poll(&mut sleep).is_pending());
+        assert!(last.poll(&mut sleep).is_pending());
+        assert_eq!(waiting(timer), 1);
+        assert_eq!(Arc::strong_count(&first), 1, "forgotten");
+        assert_eq!(Arc::strong_count(&last), 2);
+
+        sleep.reset(Instant::now() + ms(20));
+        let _ = first.poll(&mut sleep);
+        block_on(sleep); // would hang if the first were woken instead
+    }
+
+    #[test]
+    fn a_reset_moves_the_end_both_ways() {
+        let timer = timer();
+        let start = Instant::now();
+        let mut sleep = timer.sleep_until(start + FAR);
+        let bell = Arc::new(Bell::default());
+        assert!(bell.poll(&mut sleep).is_pending());
+        for delay in [ms(5), ms(2), ms(9)] {
+            sleep.reset(start + delay);
+            assert_eq!(waiting(timer), 0);
+            block_on(&mut sleep);
+            assert!(Instant::now() >= start + delay);
+        }
+        sleep.reset(start + FAR);
+        assert!(bell.poll(&mut sleep).is_pending());
+        assert_eq!(waiting(timer), 1);
+    }
+
+    /// The last waker of a task may own waits, which want the lock when they are dropped.
+    #[test]
+    fn a_waker_that_owns_waits_is_dropped_without_a_deadlock() {
+        struct Owner(#[expect(dead_code, reason = "it is there to be dropped")] Sleep);
+
+        impl Wake for Owner {
+            fn wake(self: Arc<Self>) {}
+        }
+
+        let timer = timer();
+        let owner = || {
+            let mut owned = timer.sleep_until(Instant::now() + FAR);
+            assert!(Arc::new(Bell::default()).poll(&mut owned).is_pending());
+            Waker::from(Arc::new(Owner(owned)))
+        };
+        let mut sleep = timer.sleep_until(Instant::now() + FAR);
+        for _ in 0..2 {
+            // The second replaces the first.
+            let polled = Pin::new(&mut sleep).poll(&mut Context::from_waker(&owner()));
+            assert!(polled.is_pending());
+        }
+        assert_eq!(waiting(timer), 2);
+        drop(sleep);
+        assert_eq!(waiting(timer), 0);
+    }
+
+    #[test]
+    fn a_waker_that_panics_harms_nobody_else() {
+        struct Panics;
+
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                panic!("expected: the test wants this panic");
+            }
+        }
+
+        let timer = timer();
+        let deadline = Instant::now() + ms(5);
+        let mut bad = timer.sleep_until(deadline);
+        let waker = Waker::from(Arc::new(Panics));
+        let _ = Pin::new(&mut bad).poll(&mut Context::from_waker(&waker));
+        block_on(timer.sleep_until(deadline));
+        block_on(timer.sleep_until(deadline + ms(5)));
+        assert!(Instant::now() >= deadline + ms(5));
+    }
+
+    #[test]
+    fn coinciding_deadlines_end_together() {
+        let timer = timer();
+        let bell = Arc::new(Bell::default());
+        let deadline = Instant::now() + ms(50);
+        let mut sleeps: Vec<_> = (0..2_000).map(|_| timer.sleep_until(deadline)).collect();
+        let pending = sleeps
+            .iter_mut()
+            .filter_map(|sleep| bell.poll(sleep).is_pending().then_some(()))
+            .count();
+        while bell.rung() < pending {
+            thread::sleep(ms(1));
+        }
+        assert!(Instant::now() >= deadline || pending == 0);
+        assert!(sleeps.iter_mut().all(|sleep| bell.poll(sleep).is_ready()));
+        assert_eq!(waiting(timer), 0);
+    }
+}
