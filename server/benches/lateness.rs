@@ -1,11 +1,15 @@
 //! How late delays end: this server's clock beside tokio's timer and a thread that does nothing but sleep.
 //!
-//! `cargo bench -p flag-server --bench lateness`; it takes about half a minute. Nothing is asserted but that no
-//! delay ends early: how late it may end is for the machine to say, so the contestants take turns in short rounds and
-//! whatever else it does befalls them all. Under `cargo test` it is a mere smoke test.
+//! `cargo bench -p flag-server --bench lateness [-- ROUNDS]`; ten rounds take half a minute. Nothing is asserted but
+//! that no delay ends early: how late it may end is for the machine to say. Under `cargo test` it is a mere smoke test.
 //!
 //! Lateness is the time from the deadline until the next thing that the waiting task or thread does. The
 //! percentiles are those of the nearest rank: of n values in order, number ⌈p · n⌉.
+//!
+//! The contestants take turns in short rounds, so that what else the machine does befalls them all. Still, one pause of
+//! some milliseconds (another process, or the host of a virtual machine) makes a hundred delays late at once, and decides
+//! the 99th percentile of all rounds together. So the targets are judged twice: by the percentiles of all
+//! rounds together, and by the median of the ratios within each round, which is deaf to rounds that were spoiled.
 
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
@@ -44,11 +48,14 @@ const SMOKE: Size = Size {
 
 fn main() {
     // `cargo bench` says so; `cargo test` does not.
-    let size = if std::env::args().any(|arg| arg == "--bench") {
+    let mut size = if std::env::args().any(|arg| arg == "--bench") {
         BENCH
     } else {
         SMOKE
     };
+    if let Some(rounds) = std::env::args().find_map(|arg| arg.parse().ok()) {
+        size.rounds = std::cmp::max(rounds, 1);
+    }
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -163,7 +170,8 @@ fn threads(chains: Vec<Vec<Duration>>, prepare: fn()) -> Vec<Sample> {
 /// What was measured of one contestant in all rounds.
 #[derive(Default)]
 struct Record {
-    lateness: Vec<Duration>,
+    /// Of each round in order.
+    rounds: Vec<Vec<Duration>>,
     early: usize,
     cpu: Duration,
 }
@@ -173,32 +181,35 @@ impl Record {
         let cpu = cpu_time();
         let samples = contestant.run(runtime, chains);
         self.cpu += cpu_time() - cpu;
-        for Sample { deadline, end } in samples {
+        let late = |Sample { deadline, end }| {
             self.early += usize::from(end < deadline);
-            self.lateness.push(end.saturating_duration_since(deadline));
-        }
-    }
-
-    /// Nearest rank.
-    fn percentile(&self, p: f64) -> Duration {
-        let mut ordered = self.lateness.clone();
-        ordered.sort_unstable();
-        let rank = (p * ordered.len() as f64).ceil() as usize;
-        ordered[rank.max(1) - 1]
+            end.saturating_duration_since(deadline)
+        };
+        let mut round: Vec<_> = samples.into_iter().map(late).collect();
+        round.sort_unstable();
+        self.rounds.push(round);
     }
 
     fn print(&self, name: &str) {
-        let cpu = self.cpu.as_secs_f64() * 1e6 / self.lateness.len() as f64;
+        let mut all = self.rounds.concat();
+        all.sort_unstable();
+        let cpu = self.cpu.as_secs_f64() * 1e6 / all.len() as f64;
         println!(
             "{name:36} {:6} {:6} {:>9} {:>9} {:>9} {:>9} {cpu:>9.1}",
-            self.lateness.len(),
+            all.len(),
             self.early,
-            micros(self.percentile(0.5)),
-            micros(self.percentile(0.9)),
-            micros(self.percentile(0.99)),
-            micros(self.percentile(1.0)),
+            micros(nearest_rank(&all, 0.5)),
+            micros(nearest_rank(&all, 0.9)),
+            micros(nearest_rank(&all, 0.99)),
+            micros(nearest_rank(&all, 1.0)),
         );
     }
+}
+
+/// Of values in ascending order.
+fn nearest_rank<T: Copy>(ordered: &[T], p: f64) -> T {
+    let rank = (p * ordered.len() as f64).ceil() as usize;
+    ordered[rank.max(1) - 1]
 }
 
 fn print_head(title: &str) {
@@ -240,16 +251,37 @@ fn race(runtime: &Runtime, size: &Size) {
     }
     let [clock, _, tokio, thread, _] = &records;
     println!();
-    target("p50, of tokio's", clock, tokio, 0.50, 0.15);
-    target("p99, of the thread's", clock, thread, 0.99, 1.25);
+    target("p50 ÷ tokio's", clock, tokio, 0.50, 0.15);
+    target("p99 ÷ the thread's", clock, thread, 0.99, 1.25);
     println!("early: {} (target: 0)", clock.early);
     assert_eq!(clock.early, 0, "the clock must never be early");
 }
 
-fn target(what: &str, clock: &Record, other: &Record, p: f64, target: f64) {
-    let ratio = clock.percentile(p).as_secs_f64() / other.percentile(p).as_secs_f64();
-    let verdict = if ratio <= target { "met" } else { "MISSED" };
-    println!("{what}: {ratio:.3} (target: at most {target}, {verdict})");
+fn target(what: &str, record: &Record, other: &Record, p: f64, target: f64) {
+    let ratio = |of: &[Duration], to: &[Duration]| {
+        nearest_rank(of, p).as_secs_f64() / nearest_rank(to, p).as_secs_f64()
+    };
+    let [mut all, mut all_other] = [record, other].map(|record| record.rounds.concat());
+    all.sort_unstable();
+    all_other.sort_unstable();
+    let mut by_round: Vec<_> = record
+        .rounds
+        .iter()
+        .zip(&other.rounds)
+        .map(|(of, to)| ratio(of, to))
+        .collect();
+    by_round.sort_unstable_by(f64::total_cmp);
+    let judged = |ratio: f64| {
+        let verdict = if ratio <= target { "met" } else { "MISSED" };
+        format!("{ratio:.3} ({verdict})")
+    };
+    println!(
+        "{what}, at most {target}: all together {}; median of the rounds {}, from {:.3} to {:.3}",
+        judged(ratio(&all, &all_other)),
+        judged(nearest_rank(&by_round, 0.5)),
+        by_round[0],
+        nearest_rank(&by_round, 1.0),
+    );
 }
 
 /// Very many that wait at the same time.
