@@ -223,6 +223,165 @@ fn another_folder_of_flags_can_be_served() {
 }
 
 #[test]
+fn a_configuration_file_describes_several_listeners() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("tea.toml", "rule = [{ fault = \"status\", status = 418 }]");
+    write(
+        "all.toml",
+        r#"
+        [[listener]]
+        name = "fine"
+        port = 0
+        profile = "local"
+
+        [[listener]]
+        name = "tea"
+        port = 0
+        scenario = "tea.toml"
+
+        [[listener]]
+        name = "own"
+        port = 0
+        seed = 7
+        [[listener.rule]]
+        fault = "status"
+        status = 503
+        "#,
+    );
+    let config = folder.path().join("all.toml");
+    let server = Running::start(flag_server(&["--config", config.to_str().unwrap()]), 3);
+    let names: Vec<&str> = server.announced.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["fine", "tea", "own"]);
+    assert_eq!(
+        [0, 1, 2].map(|index| server.get(index, "/flags/br/br.gif")),
+        [200, 418, 503]
+    );
+}
+
+#[test]
+fn every_problem_of_a_configuration_file_is_reported_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("bad.toml");
+    let text = r#"
+        [[listener]]
+        name = "a b"
+        port = 70000
+        profile = "local"
+        [[listener]]
+        name = "x"
+        port = 0
+        profile = "teapot"
+        [[listener]]
+        port = 0
+        profile = "local"
+        scenario = "tea.toml"
+        [[listener]]
+        name = "y"
+        port = 0
+        colour = "red"
+        [[listener]]
+        name = "y"
+        port = 0
+    "#;
+    std::fs::write(&config, text).unwrap();
+    let (code, message) = refusal(&["--config", config.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{message}");
+    for expected in [
+        "line 3: listener[1].name: give a name without spaces",
+        "line 4: listener[1].port: give a port from 0 (any free one) to 65535",
+        "line 9: listener[2].profile: --profile teapot: there is no such profile; take one of local, delay,",
+        "line 10: listener[3].name: is missing: add it",
+        "listener[3]: give a profile, a scenario or rules, and not two of them",
+        "line 17: listener[4].colour: is no key here: remove it, or use one of name, port, profile, scenario, seed, capacity, rule",
+        "listener[5].name: two listeners are named \"y\": rename one",
+    ] {
+        assert!(message.contains(expected), "{expected}\n{message}");
+    }
+    std::fs::write(&config, "").unwrap();
+    let (code, message) = refusal(&["--config", config.to_str().unwrap()]);
+    assert_eq!(code, Some(2));
+    assert!(
+        message.contains("listener: there is none: add a table that starts with [[listener]]"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_decision_log_has_a_line_for_each_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("decisions.jsonl");
+    let server = Running::start(
+        flag_server(&[
+            "--profile",
+            "local",
+            "--port",
+            "0",
+            "--decision-log",
+            log.to_str().unwrap(),
+        ]),
+        1,
+    );
+    assert_eq!(server.get(0, "/flags/br/br.gif"), 200);
+    assert_eq!(server.get(0, "/flags/xx/xx.gif"), 404);
+    assert_eq!(server.get(0, "/healthz"), 200); // not a request for a flag
+    let lines = loop {
+        let text = std::fs::read_to_string(&log).unwrap();
+        if text.lines().count() == 2 && text.ends_with('\n') {
+            break text;
+        }
+        std::thread::yield_now(); // it is written off the path of the requests
+    };
+    let records: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let mut statuses: Vec<_> = records
+        .iter()
+        .map(|record| {
+            (
+                &record["path"],
+                &record["sent"]["status"],
+                &record["sent"]["end"],
+            )
+        })
+        .collect();
+    statuses.sort_by_key(|(path, ..)| path.to_string());
+    let text = |text: &str| serde_json::Value::from(text);
+    assert_eq!(
+        statuses[0],
+        (&text("/flags/br/br.gif"), &200.into(), &text("whole"))
+    );
+    assert_eq!(
+        statuses[1],
+        (&text("/flags/xx/xx.gif"), &404.into(), &text("whole"))
+    );
+    let (code, message) = refusal(&["--port", "0", "--decision-log", "/no/such/folder/log"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("--decision-log /no/such/folder/log: cannot be written"),
+        "{message}"
+    );
+}
+
+#[test]
+fn tls_files_that_make_no_sense_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.pem");
+    std::fs::write(&file, "no pem").unwrap();
+    let file = file.to_str().unwrap();
+    let (code, message) = refusal(&["--port", "0", "--tls-cert", file, "--tls-key", file]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("x.pem: holds no certificate; give a chain of certificates in PEM form"),
+        "{message}"
+    );
+    let (code, message) = refusal(&["--tls-cert", file]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("--tls-key <FILE>"), "{message}");
+}
+
+#[test]
 fn a_seed_on_the_command_line_replaces_the_scenarios_own() {
     let fates = |seed: &[&str]| {
         let folder = tempfile::tempdir().unwrap();
