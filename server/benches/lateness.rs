@@ -236,7 +236,13 @@ fn race(runtime: &Runtime, size: &Size) {
             })
             .collect();
         for turn in 0..records.len() {
-            let which = (round + turn) % records.len();
+            // Backwards in every other round, so that nobody always comes after the same one.
+            let turn = if round % 2 == 0 {
+                turn
+            } else {
+                records.len() - 1 - turn
+            };
+            let which = (round / 2 + turn) % records.len();
             records[which].add(Contestant::ALL[which], runtime, chains.clone());
         }
     }
