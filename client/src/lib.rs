@@ -42,7 +42,6 @@
 //! ```
 
 pub mod args;
-pub mod codes;
 pub mod downloader;
 mod fetch;
 pub mod job;
@@ -55,3 +54,4 @@ pub mod stats;
 pub mod target;
 
 pub use fetch::SetupError;
+pub use flags_data::selection as codes;

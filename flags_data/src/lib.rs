@@ -44,12 +44,14 @@
 //! - `digest`: what identifies some bytes.
 //! - `folder`: what a sound folder is; also used by the build script, which embeds `flags/`.
 //! - `catalogue`: which flag belongs to a code.
+//! - [`selection`]: which codes a command line means.
 //! - `render-flags`, a program behind the feature `render`: draws `flags/` from SVG files.
 
 mod catalogue;
 mod code;
 mod digest;
 mod folder;
+pub mod selection;
 
 pub use catalogue::{Asset, Catalogue, Flag};
 pub use code::{CountryCode, LowerCode, POP20, ParseCodeError};

@@ -25,7 +25,8 @@ use crate::scenario::Scenario;
 /// The two roots of the tree: ours, and the one of the book's public site.
 const ROOTS: [&str; 2] = ["/flags", "/data/flags"];
 
-const NOT_FOUND: (StatusCode, &str) = (
+/// What is answered where nothing is.
+pub(crate) const NOT_FOUND: (StatusCode, &str) = (
     StatusCode::NOT_FOUND,
     "not found: the flags are at /flags/br/br.gif, their list at /flags/\n",
 );

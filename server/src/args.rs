@@ -2,11 +2,17 @@
 //! [`config`](crate::config) to say.
 
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use flags_data::CountryCode;
+use flags_data::selection::{CodeArg, Selection, select};
+
+use crate::MAX_RUN_LEN;
+use crate::forecast::{Forecast, Question};
+use crate::scenario::Scenario;
 
 /// A local HTTP server of flags with reproducible latency and faults.
 ///
@@ -33,6 +39,13 @@ pub enum Command {
         /// The profile to print.
         name: Option<String>,
     },
+    /// Say in words what a scenario file, or a file for --config, means; or all that is wrong with it.
+    Check {
+        /// The TOML file.
+        file: PathBuf,
+    },
+    /// Print what each request will meet, without serving.
+    Plan(PlanArgs),
     /// Ask a server whether it is healthy: exit 0 if it is, 1 if not. For images without a shell.
     Healthcheck {
         /// The server to ask.
@@ -42,6 +55,144 @@ pub enum Command {
         )]
         url: String,
     },
+}
+
+/// Options of `plan`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct PlanArgs {
+    /// Which flags.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+
+    /// The embedded profile; `flag-server profiles` lists them. [default: error]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "FLAG_SERVER_PROFILE",
+        conflicts_with = "scenario"
+    )]
+    pub profile: Option<String>,
+
+    /// The scenario file.
+    #[arg(long, value_name = "FILE", env = "FLAG_SERVER_SCENARIO")]
+    pub scenario: Option<PathBuf>,
+
+    /// Use this seed instead of the scenario's own.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLAG_SERVER_SEED",
+        allow_negative_numbers = true
+    )]
+    pub seed: Option<u64>,
+
+    /// What to print of their future.
+    #[command(flatten)]
+    pub forecast: ForecastArgs,
+}
+
+/// Which flags: the book's letters.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct SelectionArgs {
+    /// Country codes or first letters (B: BA to BZ). [default: the 20 most populous countries]
+    #[arg(value_name = "CC")]
+    pub codes: Vec<CodeArg>,
+
+    /// All available flags (AD to ZW).
+    #[arg(short, long, conflicts_with = "every")]
+    pub all: bool,
+
+    /// Every possible code (AA to ZZ).
+    #[arg(short, long)]
+    pub every: bool,
+
+    /// Only the first N of the codes.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one)]
+    pub limit: Option<NonZeroUsize>,
+}
+
+impl SelectionArgs {
+    /// The codes that are meant, in alphabetical order.
+    pub fn codes(&self) -> Vec<CountryCode> {
+        let selection = if self.every {
+            Selection::Every
+        } else if self.all {
+            Selection::All
+        } else {
+            Selection::Named(self.codes.clone())
+        };
+        select(&selection, self.limit.map_or(usize::MAX, NonZeroUsize::get))
+    }
+}
+
+fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "give a whole number from 1 up".to_owned())
+}
+
+/// What to print of the future.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ForecastArgs {
+    /// The first N attempts at each path.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = attempts, allow_negative_numbers = true)]
+    pub attempts: NonZeroU32,
+
+    /// The run, as the header flag-run names it.
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true, value_parser = run_name)]
+    pub run: String,
+
+    /// The metadata of each flag too, after its image.
+    #[arg(long)]
+    pub metadata: bool,
+
+    /// How to print it.
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: PlanFormat,
+}
+
+/// How to print the future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// A table for people.
+    Table,
+    /// One JSON document.
+    Json,
+}
+
+impl ForecastArgs {
+    /// What will happen to requests for these flags, as text.
+    pub fn text(&self, name: &str, scenario: &Scenario, codes: &[CountryCode]) -> String {
+        let forecast = Forecast::new(&Question {
+            scenario,
+            name,
+            codes,
+            attempts: self.attempts,
+            run: &self.run,
+            metadata: self.metadata,
+        });
+        match self.format {
+            PlanFormat::Table => forecast.table(),
+            PlanFormat::Json => forecast.json(),
+        }
+    }
+}
+
+fn attempts(text: &str) -> Result<NonZeroU32, String> {
+    text.parse()
+        .ok()
+        .filter(|attempts: &NonZeroU32| attempts.get() <= 1000)
+        .ok_or_else(|| "give a whole number from 1 to 1000".to_owned())
+}
+
+/// As the server takes it from a request.
+fn run_name(text: &str) -> Result<String, String> {
+    if text.len() <= MAX_RUN_LEN && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "name the run with at most {MAX_RUN_LEN} ASCII characters"
+        ))
+    }
 }
 
 /// How to serve.

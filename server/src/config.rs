@@ -272,8 +272,6 @@ fn listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProblem>> {
     }
 }
 
-/// The listeners of a configuration file: `[[listener]]` tables with a `name`, a `port`, and either a `profile`, or a
-/// `scenario` (a file, from the folder of this one), or the keys of a scenario themselves.
 fn configured_listeners(path: &Path, args: &ServeArgs) -> Result<Vec<Listener>, ConfigProblem> {
     let shown = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|reason| ConfigProblem::UnreadableConfig {
@@ -281,11 +279,36 @@ fn configured_listeners(path: &Path, args: &ServeArgs) -> Result<Vec<Listener>, 
         reason,
     })?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let read = read_text(&text, |file| {
+    let listeners = read_listeners(&text, folder, args.bind).map_err(|problems| {
+        ConfigProblem::InvalidConfig {
+            path: shown,
+            problems,
+        }
+    })?;
+    let seeded = listeners.into_iter().map(|listener| match args.seed {
+        None => listener,
+        Some(seed) => Listener {
+            scenario: listener.scenario.with_seed(seed),
+            ..listener
+        },
+    });
+    Ok(seeded.collect())
+}
+
+/// The listeners of a configuration file: `[[listener]]` tables with a `name`, a `port`, and either a `profile`, or a
+/// `scenario` (a file, from the folder of this one), or the keys of a scenario themselves.
+pub(crate) fn read_listeners(
+    text: &str,
+    folder: &Path,
+    bind: IpAddr,
+) -> Result<Vec<Listener>, Vec<Problem>> {
+    read_text(text, |file| {
         let remedy = "write each listener as a table that starts with [[listener]]";
         let mut names: Vec<String> = Vec::new();
+        let mut is_empty = true;
         let listeners = file.tables("listener", remedy, |section, _| {
-            let listener = configured_listener(section, folder, args)?;
+            is_empty = false;
+            let listener = configured_listener(section, folder, bind)?;
             if names.contains(&listener.name) {
                 section.refuse(
                     "name",
@@ -296,24 +319,20 @@ fn configured_listeners(path: &Path, args: &ServeArgs) -> Result<Vec<Listener>, 
             Some(listener)
         });
         file.refuse_the_rest();
-        if listeners.is_empty() {
+        if is_empty {
             file.refuse_missing(
                 "listener",
                 "there is none: add a table that starts with [[listener]]",
             );
         }
         Some(listeners)
-    });
-    read.map_err(|problems| ConfigProblem::InvalidConfig {
-        path: shown,
-        problems,
     })
 }
 
 fn configured_listener(
     section: &mut Section<'_, '_, '_>,
     folder: &Path,
-    args: &ServeArgs,
+    bind: IpAddr,
 ) -> Option<Listener> {
     let name = section.required("name", |value| match text(value)? {
         name if name.is_empty() || name.contains(char::is_whitespace) => {
@@ -346,8 +365,14 @@ fn configured_listener(
         Some((key, source)) => {
             let seed = section.optional("seed", unsigned);
             let capacity = section.table("capacity", read_capacity);
-            let named = named_scenario(&source)
-                .map_err(|problem| section.refuse(key, &problem.to_string()));
+            let named = named_scenario(&source).map_err(|problem| match problem {
+                ConfigProblem::InvalidScenario { path, reason } => {
+                    for problem in reason.problems {
+                        section.refuse(key, &format!("{path}: {problem}"));
+                    }
+                }
+                problem => section.refuse(key, &problem.to_string()),
+            });
             let (_, mut scenario) = named.ok()?;
             if let Some(seed) = seed {
                 scenario = scenario.with_seed(seed);
@@ -358,12 +383,9 @@ fn configured_listener(
             scenario
         }
     };
-    let scenario = args
-        .seed
-        .map_or(scenario.clone(), |seed| scenario.with_seed(seed));
     Some(Listener {
         name: name?,
-        address: SocketAddr::new(args.bind, port?),
+        address: SocketAddr::new(bind, port?),
         scenario,
     })
 }

@@ -28,6 +28,7 @@
 //! * `fault` enforces, and decides nothing: one room per kind of effect.
 //! * `app` routes; `asset` and `list` answer; `attempts` counts what clients do not; `journal` records what was sent.
 //! * `serve` owns connections, their limits and their end; `tls` their secrets; [`clock`] the delays.
+//! * [`forecast`] tells the decisions before they are met, [`check`] what a file means.
 //! * [`args`] is what was typed, [`config`] what it means, `main` a page that ties them together.
 //!
 //! # In a test
@@ -62,9 +63,11 @@ mod atomic_file;
 mod attempts;
 mod blocking;
 mod builder;
+pub mod check;
 pub mod clock;
 pub mod config;
 mod fault;
+pub mod forecast;
 pub mod health;
 mod journal;
 mod list;

@@ -1,7 +1,6 @@
 //! `flag-server`: parse, trace, run, exit code.
 
 #![allow(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "the one place that talks to the terminal"
 )]
@@ -11,7 +10,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use flag_server::args::{Args, Command, LogFormat, ServeArgs};
+use flag_server::args::{Args, Command, LogFormat, PlanArgs, ServeArgs};
+use flag_server::check::check;
+use flag_server::config::{ScenarioSource, named_scenario};
 use flag_server::scenario::profiles::{PROFILES, Profile};
 use flag_server::{Config, FlagServer, health, write_ready_file};
 use tracing::{info, warn};
@@ -24,6 +25,11 @@ fn main() -> ExitCode {
     match &args.command {
         Some(Command::Profiles { name: None }) => list_profiles(),
         Some(Command::Profiles { name: Some(name) }) => print_profile(name),
+        Some(Command::Check { file }) => match check(file) {
+            Ok(meaning) => say(&format!("{} is {meaning}", file.display())),
+            Err(error) => fail(USAGE, &error),
+        },
+        Some(Command::Plan(args)) => plan(args),
         Some(Command::Healthcheck { url }) => match health::check(url) {
             Ok(()) => ExitCode::SUCCESS,
             Err(unhealthy @ health::Unhealthy::BadUrl(_)) => fail(USAGE, &unhealthy),
@@ -37,6 +43,30 @@ fn main() -> ExitCode {
             Err(error) => fail(USAGE, &error),
         },
     }
+}
+
+fn plan(args: &PlanArgs) -> ExitCode {
+    let source = match &args.scenario {
+        Some(file) => ScenarioSource::File(file),
+        None => ScenarioSource::Profile(args.profile.as_deref().unwrap_or("error")),
+    };
+    match named_scenario(&source) {
+        Ok((name, scenario)) => {
+            let seed = args.seed.unwrap_or(scenario.seed());
+            let codes = args.selection.codes();
+            say(&args.forecast.text(&name, &scenario.with_seed(seed), &codes))
+        }
+        Err(problem) => fail(USAGE, &problem),
+    }
+}
+
+/// Prints. Whoever reads may have read enough: that is no error, and no reason to panic.
+fn say(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .ok();
+    ExitCode::SUCCESS
 }
 
 fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
@@ -86,18 +116,13 @@ fn announce(server: &FlagServer) -> io::Result<()> {
 }
 
 fn list_profiles() -> ExitCode {
-    for profile in PROFILES {
-        println!("{:<9} {}", profile.name, profile.summary());
-    }
-    ExitCode::SUCCESS
+    let line = |profile: &Profile| format!("{:<9} {}\n", profile.name, profile.summary());
+    say(&PROFILES.iter().map(line).collect::<String>())
 }
 
 fn print_profile(name: &str) -> ExitCode {
     match Profile::find(name) {
-        Some(profile) => {
-            print!("{}", profile.toml);
-            ExitCode::SUCCESS
-        }
+        Some(profile) => say(profile.toml),
         None => fail(
             USAGE,
             &format_args!("there is no profile {name:?}; `flag-server profiles` lists them"),

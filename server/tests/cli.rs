@@ -583,3 +583,152 @@ fn profiles_are_listed_and_printed_in_the_format_that_is_read_back() {
     }
     assert_eq!(listed.lines().count(), 8, "{listed}");
 }
+
+/// What it prints when all is well.
+fn printed(args: &[&str]) -> String {
+    let output = output(args);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
+    assert_eq!(output.status.code(), Some(0), "{args:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn check_tells_what_a_scenario_and_a_configuration_mean() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (tea, servers) = (path("tea.toml"), path("servers.toml"));
+    std::fs::write(
+        &tea,
+        "rule = [{ fault = \"status\", status = 418, match = { cc = \"BR\" } }]",
+    )
+    .unwrap();
+    std::fs::write(
+        &servers,
+        "listener = [{ name = \"tea\", port = 0, scenario = \"tea.toml\", seed = 7 }, { name = \"plain\", port = 8000 }]",
+    )
+    .unwrap();
+    assert_eq!(
+        printed(&["check", &tea]),
+        format!(
+            "{tea} is a scenario with seed 20150223\n  status-1: all requests, for BR: status 418\n"
+        )
+    );
+    assert_eq!(
+        printed(&["check", &servers]),
+        format!(
+            "{servers} is a configuration of 2 listeners\n\
+             tea on any free port, with seed 7\n  status-1: all requests, for BR: status 418\n\
+             plain on port 8000, with seed 20150223\n  no faults\n"
+        )
+    );
+}
+
+#[test]
+fn check_tells_every_problem_with_its_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (tea, servers, missing) = (path("tea.toml"), path("servers.toml"), path("no.toml"));
+    std::fs::write(
+        &tea,
+        "sede = 1\n[[rule]]\nfault = \"status\"\nstatus = 99\n",
+    )
+    .unwrap();
+    std::fs::write(
+        &servers,
+        "[[listener]]\nname = \"a b\"\nport = 1\n[[listener]]\nname = \"c\"\nport = 1\nscenario = \"tea.toml\"\n",
+    )
+    .unwrap();
+    for (file, expected) in [
+        (
+            &tea,
+            &[
+                format!("error: {tea} has 2 problems\n"),
+                format!("{tea}:1: sede: is no key here: remove it"),
+                format!("{tea}:4: rule[1].status: 99 is no status"),
+            ] as &[_],
+        ),
+        (
+            &servers,
+            &[
+                format!("{servers}:2: listener[1].name: give a name"),
+                format!("{servers}:7: listener[2].scenario: {tea}: line 1: sede"),
+                format!("{servers}:7: listener[2].scenario: {tea}: line 4: rule[1].status"),
+            ],
+        ),
+        (&missing, &[format!("error: {missing}: cannot be read")]),
+    ] {
+        let (code, message) = refusal(&["check", file]);
+        assert_eq!(code, Some(2), "{message}");
+        for line in expected {
+            assert!(message.contains(line), "{line}\n{message}");
+        }
+    }
+}
+
+#[test]
+fn the_plan_is_what_the_server_then_does() {
+    let plan = printed(&[
+        "plan",
+        "br",
+        "jp",
+        "--profile",
+        "bench",
+        "--seed",
+        "7",
+        "--attempts",
+        "2",
+        "--format",
+        "json",
+    ]);
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(
+        (&plan["scenario"], &plan["seed"]),
+        (&"bench".into(), &7.into())
+    );
+    let server = Running::start(
+        flag_server(&["--profile", "bench", "--seed", "7", "--port", "0"]),
+        1,
+    );
+    let entries = plan["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 4);
+    for entry in entries {
+        let path = entry["path"].as_str().unwrap();
+        let reply = exchange(TcpStream::connect(server.authority(0)).unwrap(), path);
+        let delay = entry["plan"]["delay_ms"].as_f64().unwrap();
+        let told = format!("plan;dur={:.3},", (delay * 1000.0).floor() / 1000.0);
+        assert!(reply.contains(&told), "{entry}\n{reply}");
+    }
+}
+
+#[test]
+fn the_plan_is_printed_for_people_too() {
+    let table = printed(&["plan", "br", "cn", "--run", "suite-7"]);
+    assert!(
+        table.starts_with("scenario error, seed 20150223, run suite-7\n"),
+        "{table}"
+    );
+    let row = " BR           1   2265.620 ms   2265.620 ms   status 418      teapot,delay ";
+    assert!(table.contains(row), "{table}");
+    let paths = printed(&["plan", "b", "-l", "1", "--metadata"]);
+    assert!(paths.contains(" /flags/ba/metadata.json "), "{paths}");
+    for (args, expected) in [
+        (
+            &["plan", "--attempts", "0"] as &[&str],
+            "give a whole number from 1 to 1000",
+        ),
+        (&["plan", "--run", "é"], "at most 128 ASCII characters"),
+        (&["plan", "BRA"], "each CC must be A to Z or AA to ZZ"),
+        (
+            &["plan", "--profile", "tea"],
+            "--profile tea: there is no such profile",
+        ),
+        (
+            &["plan", "--profile", "error", "--scenario", "x"],
+            "cannot be used with",
+        ),
+    ] {
+        let (code, message) = refusal(args);
+        assert_eq!(code, Some(2), "{args:?}: {message}");
+        assert!(message.contains(expected), "{args:?}: {message}");
+    }
+}

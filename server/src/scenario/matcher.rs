@@ -6,7 +6,7 @@ use std::time::Duration;
 use flags_data::CountryCode;
 use wildmatch::WildMatch;
 
-use super::{RequestKey, words};
+use super::{RequestKey, listed, words};
 
 /// The conditions of a rule. Without any it is about every request.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -130,32 +130,32 @@ fn country_of(path: &str) -> Option<CountryCode> {
 }
 
 impl fmt::Display for Conditions {
-    /// In words, each with a space before it; nothing if there are none.
+    /// In words, each with a comma before it; nothing if there are none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.methods.is_empty() {
-            write!(f, " to {}", self.methods.join(" or "))?;
+            write!(f, ", by {}", listed(self.methods.iter().cloned(), "or"))?;
         }
         if !self.codes.is_empty() {
-            let codes: Vec<&str> = self.codes.iter().map(CountryCode::as_str).collect();
-            write!(f, " for {}", codes.join(", "))?;
+            let codes = self.codes.iter().map(ToString::to_string);
+            write!(f, ", for {}", listed(codes, "or"))?;
         }
         if let Some(path) = &self.path {
-            write!(f, " with a path like {}", path.0)?;
+            write!(f, ", at a path like {}", path.0)?;
         }
         for (name, pattern) in &self.headers {
-            write!(f, " with a header {name} like {}", pattern.0)?;
+            write!(f, ", with a header {name} like {}", pattern.0)?;
         }
         match self.first_attempts {
-            Some(1) => write!(f, " on the first attempt")?,
-            Some(first) => write!(f, " on the first {first} attempts")?,
+            Some(1) => f.write_str(", on the first attempt")?,
+            Some(first) => write!(f, ", on the first {first} attempts")?,
             None => {}
         }
         match (self.window.from, self.window.until) {
             (Duration::ZERO, None) => Ok(()),
-            (from, None) => write!(f, " from {} after the start on", words(from)),
+            (from, None) => write!(f, ", from {} after the start on", words(from)),
             (from, Some(until)) => write!(
                 f,
-                " from {} to {} after the start",
+                ", from {} to {} after the start",
                 words(from),
                 words(until)
             ),

@@ -111,19 +111,10 @@ impl Scenario {
 }
 
 impl fmt::Display for Scenario {
-    /// What it means, in words: a line for each rule.
+    /// What it means, in words: a line for the capacity if there is one, and a line for each rule.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}", self.seed)?;
-        if let Some(Capacity {
-            workers,
-            service_time,
-            queue,
-        }) = &self.capacity
-        {
-            writeln!(
-                f,
-                "capacity: {workers} requests at a time, each for a time {service_time}; {queue} more may wait, the rest get 503"
-            )?;
+        if let Some(capacity) = &self.capacity {
+            writeln!(f, "capacity: {capacity}")?;
         }
         if self.rules.is_empty() {
             return writeln!(f, "no faults");
@@ -132,7 +123,43 @@ impl fmt::Display for Scenario {
     }
 }
 
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers = counted(self.workers.get().into(), "request");
+        write!(
+            f,
+            "{workers} at a time, each for a time {}; ",
+            self.service_time
+        )?;
+        match self.queue {
+            0 => f.write_str("none may wait, the rest get status 503"),
+            u32::MAX => f.write_str("the rest wait"),
+            queue => write!(f, "{queue} more may wait, the rest get status 503"),
+        }
+    }
+}
+
 /// A duration as a file would have it: `1s 500ms`.
-fn words(duration: Duration) -> humantime::FormattedDuration {
+pub(crate) fn words(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(duration)
+}
+
+/// `1 byte`, `2 bytes`.
+pub(crate) fn bytes(count: u64) -> String {
+    counted(count, "byte")
+}
+
+/// A number of things whose plural ends in an s.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// `a`, `a or b`, `a, b or c`.
+pub(crate) fn listed(items: impl IntoIterator<Item = String>, last: &str) -> String {
+    let items: Vec<String> = items.into_iter().collect();
+    match items.split_last() {
+        Some((end, rest)) if !rest.is_empty() => format!("{} {last} {end}", rest.join(", ")),
+        _ => items.concat(),
+    }
 }

@@ -193,6 +193,45 @@ impl Planner {
     }
 }
 
+impl Pace {
+    /// The pieces into which a rate divides a second: short enough for an even flow, long enough to cost nothing.
+    const PIECES_PER_SECOND: u64 = 200;
+    /// The largest of them, in bytes.
+    const LARGEST_PIECE: u64 = 16 * 1024;
+
+    /// When the last of the first `sent` bytes of a body of `len` bytes is due, since the body began.
+    pub(crate) fn due(self, len: u64, sent: u64) -> Duration {
+        let sent = sent.min(len);
+        let Some(last) = sent.checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        // The piece of the dribble that the last byte is in, and its first and last byte.
+        let (mut due, mut piece) = (Duration::ZERO, 0..len);
+        if let Some(dribble) = self.dribble {
+            let count = u64::from(dribble.chunks.get()).min(len);
+            let share = |part: u128, of: u64| u128::from(of) * part / u128::from(count);
+            // The last piece that starts at or before this byte.
+            let index = (u128::from(last + 1) * u128::from(count)).div_ceil(u128::from(len)) - 1;
+            piece = share(index, len) as u64..share(index + 1, len) as u64;
+            if count > 1 {
+                due = Duration::from_nanos(
+                    (dribble.over.as_nanos() * index / u128::from(count - 1)) as u64,
+                );
+            }
+        }
+        if let Some(rate) = self.rate {
+            // Within it, the piece of the rate.
+            let size = (rate.get() / Self::PIECES_PER_SECOND).clamp(1, Self::LARGEST_PIECE);
+            let end = piece.start + (sent - piece.start).next_multiple_of(size);
+            let nanos = u128::from(end.min(piece.end)) * 1_000_000_000 / u128::from(rate.get());
+            due = due.max(Duration::from_nanos(
+                u64::try_from(nanos).unwrap_or(u64::MAX),
+            ));
+        }
+        due
+    }
+}
+
 impl Plan {
     /// Adds a fault that fires; false if an earlier one has decided the end already.
     fn add(&mut self, fault: &Fault, mut next_word: impl FnMut() -> u64) -> bool {

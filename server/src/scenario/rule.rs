@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Conditions, Distribution, words};
+use super::{Conditions, Distribution, bytes, counted, listed, words};
 
 /// One rule: under some conditions, with some probability, one fault.
 #[derive(Debug, Clone, PartialEq)]
@@ -255,19 +255,15 @@ impl Rule {
 }
 
 impl fmt::Display for Rule {
-    /// A sentence: `teapot: 25 % of the requests get 418`.
+    /// A sentence: `teapot: 25 % of the requests, for BR: status 418`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = self.probability.get() * 100.0;
-        let subject = if percent >= 100.0 {
-            "all".to_owned()
-        } else {
-            format!("{} % of the", round(percent))
-        };
-        write!(
-            f,
-            "{}: {subject} requests{} {}",
-            self.name, self.conditions, self.fault
-        )
+        write!(f, "{}: ", self.name)?;
+        match self.probability.get() * 100.0 {
+            0.0 => f.write_str("none of the requests"),
+            100.0 => f.write_str("all requests"),
+            percent => write!(f, "{} % of the requests", round(percent)),
+        }?;
+        write!(f, "{}: {}", self.conditions, self.fault)
     }
 }
 
@@ -277,80 +273,94 @@ fn round(percent: f64) -> f64 {
 }
 
 impl fmt::Display for Fault {
-    /// What the requests meet, after "the requests": `get 418`.
+    /// What the requests meet: `status 418`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Latency(distribution) => write!(f, "are answered after a delay {distribution}"),
-            Self::Status(fault) => write!(f, "get {fault}"),
-            Self::Reset { after: None } => {
-                write!(f, "are ended by a TCP reset before anything is sent")
+            Self::Latency(distribution) => write!(f, "a delay {distribution}"),
+            Self::Status(fault) => write!(f, "{fault}"),
+            Self::Reset { after: None } => f.write_str("a TCP reset before anything is sent"),
+            Self::Reset { after: Some(after) } => {
+                write!(f, "a TCP reset after {} of the body", bytes(*after))
             }
-            Self::Reset { after: Some(bytes) } => {
-                write!(
-                    f,
-                    "are ended by a TCP reset after {bytes} bytes of the body"
-                )
-            }
-            Self::Close => write!(f, "find the connection closed without a response"),
-            Self::Truncate(Cut::After(bytes)) => {
-                write!(
-                    f,
-                    "get the first {bytes} bytes of the body and then a closed connection"
-                )
-            }
-            Self::Truncate(Cut::Fraction(share)) => {
-                write!(
-                    f,
-                    "get {} % of the body and then a closed connection",
-                    round(share.get() * 100.0)
-                )
-            }
+            Self::Close => f.write_str("a closed connection without a response"),
+            Self::Truncate(cut) => write!(f, "{cut} of the body and then a closed connection"),
             Self::Stall { after, hold } => {
-                match after {
-                    Some(bytes) => write!(f, "get {bytes} bytes of the body and then silence"),
-                    None => write!(f, "get silence"),
-                }?;
+                if let Some(after) = after {
+                    write!(f, "{} of the body and then ", bytes(*after))?;
+                }
                 match hold {
-                    Some(hold) => write!(f, " for {} until the connection is closed", words(*hold)),
-                    None => write!(f, " for ever"),
+                    Some(hold) => write!(
+                        f,
+                        "silence for {} and then a closed connection",
+                        words(*hold)
+                    ),
+                    None => f.write_str("silence for ever"),
                 }
             }
-            Self::Bandwidth(rate) => write!(f, "get the body at {rate} bytes per second"),
-            Self::Dribble(Dribble { chunks, over }) => {
-                write!(f, "get the body in {chunks} pieces over {}", words(*over))
-            }
-            Self::Garbage { after_head: false } => write!(f, "get bytes that are not HTTP"),
+            Self::Bandwidth(rate) => write!(f, "the body at {} per second", bytes(rate.get())),
+            Self::Dribble(dribble) => write!(f, "the body in {dribble}"),
+            Self::Garbage { after_head: false } => f.write_str("bytes that are not HTTP"),
             Self::Garbage { after_head: true } => {
-                write!(f, "get a status line and then bytes that are not HTTP")
+                f.write_str("the head of a chunked response and then bytes that are no chunk")
             }
             Self::Corrupt { bits } => {
-                write!(f, "get a body of the right length with {bits} flipped bits")
+                let bits = counted(bits.get().into(), "flipped bit");
+                write!(f, "a body of the right length with {bits}")
             }
-            Self::Redirect { hops } => write!(f, "are redirected {hops} times before the flag"),
+            Self::Redirect { hops } => {
+                write!(
+                    f,
+                    "{} to the same flag before it",
+                    counted(hops.get().into(), "redirect")
+                )
+            }
         }
+    }
+}
+
+impl fmt::Display for Cut {
+    /// What is left: `the first 512 bytes`, `50 %`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(after) => write!(f, "the first {}", bytes(*after)),
+            Self::Fraction(share) => write!(f, "{} %", round(share.get() * 100.0)),
+        }
+    }
+}
+
+impl fmt::Display for Dribble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chunks = counted(self.chunks.get().into(), "piece");
+        write!(f, "{chunks} over {}", words(self.over))
     }
 }
 
 impl fmt::Display for StatusFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.choices[..] {
-            [(status, _)] => write!(f, "{}", status.get())?,
+            [(status, _)] => write!(f, "status {}", status.get())?,
             choices => {
+                let total: u64 = choices.iter().map(|(_, weight)| u64::from(*weight)).sum();
                 let weighted = choices
                     .iter()
-                    .map(|(status, weight)| format!("{} (weight {weight})", status.get()));
-                write!(f, "one of {}", weighted.collect::<Vec<_>>().join(", "))?;
+                    .map(|(status, weight)| format!("{} ({weight} in {total})", status.get()));
+                write!(f, "status {}", listed(weighted, "or"))?;
             }
         }
         if let Some(pause) = self.retry_after {
-            write!(f, ", to be tried again after {}", words(pause))?;
+            write!(f, ", with retry-after {} s", whole_seconds(pause))?;
         }
         if self.body.is_some() {
-            write!(f, ", with a body of its own")
+            f.write_str(", with a body of its own")
         } else {
             Ok(())
         }
     }
+}
+
+/// The value of a `retry-after`, which knows no fractions: rounded up.
+fn whole_seconds(pause: Duration) -> u64 {
+    pause.as_secs() + u64::from(pause.subsec_nanos() > 0)
 }
 
 /// The name of a rule: 1 to 64 letters, digits, `-`, `_` or `.`, so that a header can list it.
@@ -489,6 +499,67 @@ mod tests {
                 Err(InvalidRule::Status(status))
             );
         }
+    }
+
+    #[test]
+    fn every_kind_and_condition_is_told_in_words() {
+        let told = |rule: &str| {
+            let text = format!("[[rule]]\nname = \"r\"\n{rule}");
+            let scenario = crate::scenario::Scenario::from_toml(&text).unwrap();
+            scenario.rules()[0].to_string()
+        };
+        let told: Vec<String> = [
+            "fault = \"latency\"\ndistribution = { fixed = \"1500ms\" }",
+            "fault = \"latency\"\ndistribution = { uniform = { lower = \"1ms\", upper = \"2ms\" } }",
+            "fault = \"latency\"\ndistribution = { normal = { mean = \"1s\", sd = \"2ms\" } }",
+            "fault = \"latency\"\ndistribution = { lognormal = { median = \"1s\", p99 = \"2s\" } }\nmax = \"3s\"",
+            "fault = \"latency\"\ndistribution = { exponential = { mean = \"1s\" } }",
+            "fault = \"latency\"\ndistribution = { pareto = { scale = \"1s\", shape = 1.5 } }",
+            "fault = \"status\"\nstatus = 418\nprobability = 0.25\nmatch = { method = \"get\", cc = [\"BR\", \"JP\", \"US\"] }",
+            "fault = \"status\"\none_of = [{ status = 503, weight = 2 }, { status = 500 }]\nretry_after = \"1500ms\"",
+            "fault = \"status\"\nstatus = 418\nbody = \"x\"\nattempts = { first = 1 }",
+            "fault = \"reset\"\nprobability = 0\nwindow = { from = \"5s\", until = \"8s\" }",
+            "fault = \"reset\"\nafter = \"1B\"\nwindow = { from = \"5s\" }",
+            "fault = \"close\"\nmatch = { path = \"*.gif\", header = { x-user = \"a*\" } }",
+            "fault = \"truncate\"\nafter = \"2kB\"\nattempts = { first = 2 }",
+            "fault = \"truncate\"\nfraction = 0.5",
+            "fault = \"stall\"",
+            "fault = \"stall\"\nafter = \"0B\"\nhold = \"2s\"",
+            "fault = \"bandwidth\"\nrate = \"1kB\"",
+            "fault = \"dribble\"\nchunks = 1\nover = \"1s\"",
+            "fault = \"garbage\"",
+            "fault = \"MALFORMED_RESPONSE_CHUNK\"",
+            "fault = \"corrupt\"",
+            "fault = \"corrupt\"\nbits = 2",
+            "fault = \"redirect\"",
+        ]
+        .map(told)
+        .into();
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        r: all requests: a delay of 1s 500ms
+        r: all requests: a delay from 1ms to 2ms, each as likely
+        r: all requests: a delay of 1s on average, normal with a standard deviation of 2ms
+        r: all requests: a delay of 1s in the median and 2s in the 99th percentile, log-normal, 3s at most
+        r: all requests: a delay of 1s on average, exponential
+        r: all requests: a delay of 1s at least, Pareto with shape 1.5
+        r: 25 % of the requests, by GET, for BR, JP or US: status 418
+        r: all requests: status 503 (2 in 3) or 500 (1 in 3), with retry-after 2 s
+        r: all requests, on the first attempt: status 418, with a body of its own
+        r: none of the requests, from 5s to 8s after the start: a TCP reset before anything is sent
+        r: all requests, from 5s after the start on: a TCP reset after 1 byte of the body
+        r: all requests, at a path like *.gif, with a header x-user like a*: a closed connection without a response
+        r: all requests, on the first 2 attempts: the first 2000 bytes of the body and then a closed connection
+        r: all requests: 50 % of the body and then a closed connection
+        r: all requests: silence for ever
+        r: all requests: 0 bytes of the body and then silence for 2s and then a closed connection
+        r: all requests: the body at 1000 bytes per second
+        r: all requests: the body in 1 piece over 1s
+        r: all requests: bytes that are not HTTP
+        r: all requests: the head of a chunked response and then bytes that are no chunk
+        r: all requests: a body of the right length with 1 flipped bit
+        r: all requests: a body of the right length with 2 flipped bits
+        r: all requests: 1 redirect to the same flag before it
+        "#);
     }
 
     #[test]

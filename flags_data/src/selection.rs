@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use flags_data::{Catalogue, CountryCode, POP20};
+use crate::{Catalogue, CountryCode, POP20};
 use thiserror::Error;
 
 /// One argument of the book's programs: a code, or the first letter of 26 of them.

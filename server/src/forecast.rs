@@ -1,0 +1,534 @@
+//! The future of a run, before it happens: what every request will meet, and how long it will take.
+//!
+//! Pure: it asks the planner, and computes. What depends on other requests or on the clock (capacity, time windows) or on what
+//! only the client knows (headers) is not in it, and is said in [`Forecast::notes`].
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use flags_data::{Catalogue, CountryCode};
+use serde::{Serialize, Serializer};
+
+use crate::app::NOT_FOUND;
+use crate::scenario::{
+    Cut, Ending, Plan, Planner, RequestKey, Scenario, Window, bytes, counted, listed, words,
+};
+
+/// What is asked about the future.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// What the server does to its clients.
+    pub scenario: &'a Scenario,
+    /// The name of the scenario.
+    pub name: &'a str,
+    /// The flags, in the order in which they are requested.
+    pub codes: &'a [CountryCode],
+    /// How many attempts at each.
+    pub attempts: NonZeroU32,
+    /// The value of the header `flag-run`, or nothing.
+    pub run: &'a str,
+    /// Whether the metadata of each flag is requested too, after its image.
+    pub metadata: bool,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Forecast {
+    /// The name of the scenario.
+    pub scenario: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The value of the header `flag-run`, or nothing.
+    pub run: String,
+    /// What cannot be known, and what was assumed of it: a sentence each.
+    pub notes: Vec<String>,
+    /// The best possible times of the first attempts, for growing numbers of workers.
+    pub ideal: Vec<Ideal>,
+    /// The requests, in the order in which they are made, all attempts at one path after another.
+    pub entries: Vec<Entry>,
+}
+
+/// One request, and what it will meet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    /// The country.
+    pub code: CountryCode,
+    /// The canonical path.
+    pub path: String,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// From the request to the end of the response, for a client and a network that take no time; none if
+    /// the response never ends. In JSON: milliseconds.
+    #[serde(rename = "time_ms", serialize_with = "as_millis_if_any")]
+    pub time: Option<Duration>,
+    /// The bytes of the body that are sent.
+    pub bytes: u64,
+    /// What was decided.
+    pub plan: Plan,
+}
+
+/// How long a perfect client takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Ideal {
+    /// The requests under way at one time.
+    pub workers: NonZeroUsize,
+    /// From the first request to the end of the last response. In JSON: milliseconds.
+    #[serde(rename = "makespan_ms", serialize_with = "as_millis")]
+    pub makespan: Duration,
+}
+
+/// The time that a perfect client with this many workers needs for these delays: the *makespan* when
+/// each delay, in the given order, goes to the first worker that is free, and nothing else takes any time.
+///
+/// This is list scheduling (R. L. Graham, "Bounds for certain multiprocessing anomalies", 1966) in the
+/// order of the job, as all the strategies take the codes. Another order might be faster still.
+pub fn ideal_makespan(
+    delays: impl IntoIterator<Item = Duration>,
+    workers: NonZeroUsize,
+) -> Duration {
+    let mut free_at: BinaryHeap<Reverse<Duration>> =
+        std::iter::repeat_n(Reverse(Duration::ZERO), workers.get()).collect();
+    let mut makespan = Duration::ZERO;
+    for delay in delays {
+        let Some(Reverse(start)) = free_at.pop() else {
+            break;
+        };
+        let end = start.saturating_add(delay);
+        makespan = makespan.max(end);
+        free_at.push(Reverse(end));
+    }
+    makespan
+}
+
+/// What one GET will take, and how many bytes of a body it will get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    /// The delay, the pace of the body as far as it is sent, and silence that is held; none for silence without end.
+    pub time: Option<Duration>,
+    /// The bytes of the body that are sent.
+    pub bytes: u64,
+}
+
+impl Outlook {
+    /// The outlook of this plan for this request, where a response that is left alone has `len` bytes.
+    pub fn of(plan: &Plan, request: &RequestKey<'_>, len: u64) -> Self {
+        let (len, sent) = match &plan.ending {
+            None | Some(Ending::Corrupt { .. } | Ending::Redirect { .. }) => (len, len),
+            Some(Ending::Status { status, body, .. }) => {
+                let len = status_body_len(status.get(), body.as_deref(), request);
+                (len, len)
+            }
+            Some(Ending::Truncate(cut)) => (len, cut.of(len)),
+            Some(Ending::Reset { after } | Ending::Stall { after, .. }) => {
+                (len, after.unwrap_or(0).min(len))
+            }
+            Some(Ending::Close | Ending::Garbage { .. }) => (len, 0),
+        };
+        let hold = match plan.ending {
+            // A body that is complete before the silence begins ends the response.
+            Some(Ending::Stall {
+                after: Some(after), ..
+            }) if len <= after => Some(Duration::ZERO),
+            Some(Ending::Stall { hold, .. }) => hold,
+            _ => Some(Duration::ZERO),
+        };
+        let time = hold.map(|hold| {
+            plan.delay
+                .saturating_add(plan.pace.due(len, sent))
+                .saturating_add(hold)
+        });
+        Self { time, bytes: sent }
+    }
+}
+
+/// The length of the body of a planned status: its own, or the explanation of `fault::status`.
+fn status_body_len(status: u16, body: Option<&str>, request: &RequestKey<'_>) -> u64 {
+    let text = match (status, body) {
+        (204 | 205 | 304, _) => return 0,
+        (_, Some(body)) => return body.len() as u64,
+        (status, None) => StatusCode::from_u16(status).map(|status| status.to_string()),
+    };
+    let RequestKey { path, attempt, .. } = request;
+    let text = text.unwrap_or_default();
+    format!("{text}: planned for attempt {attempt} at {path}\n").len() as u64
+}
+
+impl Forecast {
+    /// The workers for which the ideal time is computed, as far as there are so many requests.
+    const WORKERS: [usize; 9] = [1, 2, 5, 10, 30, 100, 200, 500, 1000];
+
+    /// Answers the question. The bodies are those of the embedded flags.
+    pub fn new(question: &Question<'_>) -> Self {
+        let planner = Planner::new(question.scenario);
+        let catalogue = Catalogue::embedded();
+        let mut entries = Vec::new();
+        for &code in question.codes {
+            let cc = code.to_lowercase();
+            let flag = catalogue.get(code);
+            let missing = NOT_FOUND.1.len();
+            let image = flag.map_or(missing, |flag| flag.image.bytes.len());
+            let metadata = flag.map_or(missing, |flag| flag.metadata.bytes.len());
+            let image = Some((format!("/flags/{cc}/{cc}.gif"), image));
+            let metadata =
+                (question.metadata).then(|| (format!("/flags/{cc}/metadata.json"), metadata));
+            for (path, len) in image.into_iter().chain(metadata) {
+                for attempt in 1..=question.attempts.get() {
+                    let request = RequestKey {
+                        run: question.run,
+                        method: "GET",
+                        path: &path,
+                        attempt,
+                    };
+                    let plan = planner.plan(&request);
+                    let Outlook { time, bytes } = Outlook::of(&plan, &request, len as u64);
+                    entries.push(Entry {
+                        code,
+                        path: path.clone(),
+                        attempt,
+                        time,
+                        bytes,
+                        plan,
+                    });
+                }
+            }
+        }
+        Self {
+            scenario: question.name.to_owned(),
+            seed: question.scenario.seed(),
+            run: question.run.to_owned(),
+            notes: notes(question.scenario, &entries),
+            ideal: ideal(&entries),
+            entries,
+        }
+    }
+
+    /// The answer as a text for people.
+    pub fn table(&self) -> String {
+        let with_paths = self
+            .entries
+            .windows(2)
+            .any(|pair| pair[0].code == pair[1].code && pair[0].path != pair[1].path);
+        let mut table = new_table();
+        let of_what = if with_paths { "path" } else { "flag" };
+        table.set_header([
+            of_what,
+            "attempt",
+            "delay",
+            "time",
+            "what it meets",
+            "rules",
+        ]);
+        for entry in &self.entries {
+            let rules: Vec<&str> = entry.plan.rules.iter().map(|rule| rule.as_str()).collect();
+            table.add_row([
+                if with_paths {
+                    entry.path.clone()
+                } else {
+                    entry.code.to_string()
+                },
+                entry.attempt.to_string(),
+                millis(entry.plan.delay),
+                entry.time.map_or("∞".to_owned(), millis),
+                effects(&entry.plan),
+                rules.join(","),
+            ]);
+        }
+        align_right(&mut table, 1..=3);
+
+        let mut ideals = new_table();
+        ideals.set_header(["workers", "ideal"]);
+        for Ideal { workers, makespan } in &self.ideal {
+            ideals.add_row([workers.to_string(), millis(*makespan)]);
+        }
+        align_right(&mut ideals, 0..=1);
+
+        let mut text = format!("scenario {}, seed {}", self.scenario, self.seed);
+        if !self.run.is_empty() {
+            text += &format!(", run {}", self.run);
+        }
+        text += &format!("\n{table}\nthe first attempts, with so many at a time:\n{ideals}\n");
+        for note in &self.notes {
+            text += &format!("note: {note}\n");
+        }
+        text
+    }
+
+    /// The answer as one JSON document.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("texts and numbers can be written") + "\n"
+    }
+}
+
+fn ideal(entries: &[Entry]) -> Vec<Ideal> {
+    let firsts = entries.iter().filter(|entry| entry.attempt == 1);
+    let times: Vec<Duration> = firsts.filter_map(|entry| entry.time).collect();
+    let Some(all) = NonZeroUsize::new(times.len()) else {
+        return Vec::new();
+    };
+    let fewer = Forecast::WORKERS
+        .into_iter()
+        .filter_map(NonZeroUsize::new)
+        .filter(|workers| *workers < all);
+    let ideal = |workers| Ideal {
+        workers,
+        makespan: ideal_makespan(times.iter().copied(), workers),
+    };
+    fewer.chain([all]).map(ideal).collect()
+}
+
+fn notes(scenario: &Scenario, entries: &[Entry]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for rule in scenario.rules() {
+        let (name, conditions) = (rule.name(), rule.conditions());
+        if !conditions.headers.is_empty() {
+            let headers = conditions.headers.iter().map(|(header, _)| header.clone());
+            notes.push(format!(
+                "the rule {name} asks for the header {}, which only a request has: here it never fires",
+                listed(headers, "and")
+            ));
+        } else if conditions.window != Window::default() {
+            let fires = if conditions.window.from.is_zero() {
+                "as if it were open"
+            } else {
+                "as if it were not open yet"
+            };
+            notes.push(format!(
+                "the rule {name} has a time window: this is computed {fires}"
+            ));
+        }
+    }
+    if let Some(capacity) = scenario.capacity() {
+        notes.push(format!(
+            "the server works on {} at a time: what that takes depends on the other requests, and is in none of these times",
+            counted(capacity.workers.get().into(), "request")
+        ));
+    }
+    let endless = entries
+        .iter()
+        .filter(|entry| entry.attempt == 1 && entry.time.is_none())
+        .count();
+    if endless > 0 {
+        let requests = counted(endless as u64, "first attempt");
+        notes.push(format!(
+            "{requests} would last for ever (∞), and the ideal times leave that out"
+        ));
+    }
+    notes
+}
+
+/// What a request meets besides its delay, in a few words.
+fn effects(plan: &Plan) -> String {
+    let rate = plan.pace.rate.map(|rate| format!("{rate} B/s"));
+    let dribble = plan.pace.dribble.map(|dribble| dribble.to_string());
+    let ending = plan.ending.as_ref().map(|ending| match ending {
+        Ending::Status { status, .. } => format!("status {}", status.get()),
+        Ending::Reset { after: None } => "reset".to_owned(),
+        Ending::Reset { after: Some(after) } => format!("reset after {}", bytes(*after)),
+        Ending::Close => "closed without a response".to_owned(),
+        Ending::Truncate(Cut::After(after)) => format!("closed after {}", bytes(*after)),
+        Ending::Truncate(cut) => format!("closed after {cut}"),
+        Ending::Stall { after, hold } => {
+            let after = after.map_or(String::new(), |after| format!(" after {}", bytes(after)));
+            let hold = hold.map_or("for ever".to_owned(), |hold| format!("for {}", words(hold)));
+            format!("silence{after} {hold}")
+        }
+        Ending::Garbage { .. } => "garbage".to_owned(),
+        Ending::Corrupt { draws } => counted(draws.len() as u64, "flipped bit"),
+        Ending::Redirect { hops } => counted((*hops).into(), "redirect"),
+    });
+    let effects: Vec<String> = rate.into_iter().chain(dribble).chain(ending).collect();
+    if effects.is_empty() {
+        "–".to_owned()
+    } else {
+        effects.join("; ")
+    }
+}
+
+/// Milliseconds with three decimals, cut off: as `server-timing` has them.
+fn millis(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    format!("{}.{:03} ms", micros / 1000, micros % 1000)
+}
+
+/// Three lines: above, below the header, and below.
+fn new_table() -> Table {
+    let line = LineStyle::none().fill('─').junction('─');
+    let mut table = Table::new();
+    table.load_style(
+        TableStyle::new()
+            .top_border(line)
+            .header_separator(line)
+            .bottom_border(line),
+    );
+    table
+}
+
+fn align_right(table: &mut Table, columns: std::ops::RangeInclusive<usize>) {
+    for index in columns {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn as_millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_nanos() as f64 / 1e6)
+}
+
+fn as_millis_if_any<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    duration
+        .map(|duration| duration.as_nanos() as f64 / 1e6)
+        .serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn secs(list: &[u64]) -> Vec<Duration> {
+        list.iter().copied().map(Duration::from_secs).collect()
+    }
+
+    fn workers(count: usize) -> NonZeroUsize {
+        NonZeroUsize::new(count).unwrap()
+    }
+
+    fn forecast(toml: &str, codes: &[&str]) -> Forecast {
+        let codes: Vec<CountryCode> = codes.iter().map(|code| code.parse().unwrap()).collect();
+        Forecast::new(&Question {
+            scenario: &Scenario::from_toml(toml).unwrap(),
+            name: "test",
+            codes: &codes,
+            attempts: NonZeroU32::MIN,
+            run: "",
+            metadata: false,
+        })
+    }
+
+    /// The time of one download of Brazil's flag under one rule of 100 ms delay and this one.
+    fn time(rule: &str) -> Option<Duration> {
+        let toml = format!(
+            "rule = [{{ fault = \"latency\", distribution = {{ fixed = \"100ms\" }} }}, {{ {rule} }}]"
+        );
+        forecast(&toml, &["BR"]).entries[0].time
+    }
+
+    /// By hand, two workers: 3→A (0–3), 1→B (0–1), 4→B (1–5), 1→A (3–4), 5→A (4–9), 2→B (5–7).
+    #[test]
+    fn the_ideal_makespan_is_that_of_a_schedule_made_by_hand() {
+        let delays = secs(&[3, 1, 4, 1, 5, 2]);
+        for (count, ideal) in [(1, 16), (2, 9), (6, 5), (1000, 5)] {
+            assert_eq!(
+                ideal_makespan(delays.clone(), workers(count)),
+                Duration::from_secs(ideal)
+            );
+        }
+        assert_eq!(ideal_makespan([], workers(3)), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_time_of_a_download_is_its_delay_and_the_pace_of_what_is_sent_and_silence() {
+        let len = Catalogue::embedded()
+            .get("BR".parse().unwrap())
+            .unwrap()
+            .image
+            .bytes
+            .len() as u64;
+        let after = |millis| Some(Duration::from_millis(millis));
+        let paced = |bytes: u64| Some(Duration::from_millis(100) + Duration::from_millis(bytes));
+        assert_eq!(time("fault = \"close\""), after(100));
+        assert_eq!(time("fault = \"garbage\""), after(100));
+        assert_eq!(time("fault = \"corrupt\""), after(100));
+        assert_eq!(time("fault = \"redirect\", hops = 3"), after(100));
+        assert_eq!(time("fault = \"stall\", hold = \"1s\""), after(1100));
+        assert_eq!(time("fault = \"stall\""), None);
+        assert_eq!(time("fault = \"bandwidth\", rate = \"1kB\""), paced(len));
+        assert_eq!(
+            time("fault = \"dribble\", chunks = 3, over = \"1s\""),
+            after(1100)
+        );
+        assert_eq!(
+            time("fault = \"dribble\", chunks = 1, over = \"1s\""),
+            after(100)
+        );
+        let with_rate = |rule: &str| {
+            time(&format!(
+                "{rule} }}, {{ fault = \"bandwidth\", rate = \"1kB\""
+            ))
+        };
+        assert_eq!(
+            with_rate("fault = \"truncate\", after = \"50B\""),
+            paced(50)
+        );
+        assert_eq!(with_rate("fault = \"reset\", after = \"50B\""), paced(50));
+        assert_eq!(with_rate("fault = \"reset\""), after(100));
+        assert_eq!(
+            with_rate("fault = \"stall\", after = \"50B\", hold = \"1s\""),
+            paced(1050)
+        );
+        assert_eq!(
+            with_rate("fault = \"status\", status = 503, body = \"0123456789\""),
+            paced(10)
+        );
+        assert_eq!(with_rate("fault = \"status\", status = 204"), after(100));
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_said_and_what_never_ends_is_left_out() {
+        let toml = r#"
+            capacity = { workers = 1, service_time = { fixed = "1s" } }
+            rule = [
+                { fault = "close", match = { header = { x-user = "*" } } },
+                { fault = "reset", window = { from = "5s" } },
+                { fault = "garbage", window = { until = "5s" }, match = { cc = "CN" } },
+                { fault = "stall", match = { cc = "JP" } },
+                { fault = "latency", distribution = { fixed = "100ms" } },
+            ]"#;
+        let forecast = forecast(toml, &["BR", "JP", "CN"]);
+        insta::assert_snapshot!(forecast.table(), @r#"
+        scenario test, seed 20150223
+        ───────────────────────────────────────────────────────────────────────────────────
+         flag   attempt        delay         time   what it meets      rules               
+        ───────────────────────────────────────────────────────────────────────────────────
+         BR           1   100.000 ms   100.000 ms   –                  latency-5           
+         JP           1   100.000 ms            ∞   silence for ever   stall-4,latency-5   
+         CN           1   100.000 ms   100.000 ms   garbage            garbage-3,latency-5 
+        ───────────────────────────────────────────────────────────────────────────────────
+        the first attempts, with so many at a time:
+        ──────────────────────
+         workers        ideal 
+        ──────────────────────
+               1   200.000 ms 
+               2   100.000 ms 
+        ──────────────────────
+        note: the rule close-1 asks for the header x-user, which only a request has: here it never fires
+        note: the rule reset-2 has a time window: this is computed as if it were not open yet
+        note: the rule garbage-3 has a time window: this is computed as if it were open
+        note: the server works on 1 request at a time: what that takes depends on the other requests, and is in none of these times
+        note: 1 first attempt would last for ever (∞), and the ideal times leave that out
+        "#);
+    }
+
+    proptest! {
+        #[test]
+        fn no_schedule_beats_its_longest_delay_or_its_share_of_the_work(
+            millis in proptest::collection::vec(0_u64..5000, 1..200),
+            count in 1_usize..64,
+        ) {
+            let delays: Vec<Duration> = millis.into_iter().map(Duration::from_millis).collect();
+            let ideal = ideal_makespan(delays.clone(), workers(count));
+            let longest = *delays.iter().max().unwrap();
+            let share = delays.iter().sum::<Duration>() / u32::try_from(count).unwrap();
+            prop_assert!(ideal >= longest && ideal >= share);
+            prop_assert!(ideal <= share + longest, "Graham's bound");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A forecast is worth something only if it comes true: each of its numbers against a real server.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use flag_server::BlockingFlagServer;
+use flag_server::forecast::{Forecast, Question};
+use flag_server::scenario::Scenario;
+use flag_server::scenario::profiles::Profile;
+use flag_server::{Config, FlagServer};
+use flags_data::CountryCode;
+
+fn codes(list: &[&str]) -> Vec<CountryCode> {
+    list.iter().map(|code| code.parse().unwrap()).collect()
+}
+
+fn forecast(scenario: &Scenario, codes: &[CountryCode]) -> Forecast {
+    Forecast::new(&Question {
+        scenario,
+        name: "test",
+        codes,
+        attempts: NonZeroU32::MIN,
+        run: "",
+        metadata: true,
+    })
+}
+
+/// Reads until the server closes, however it does, and tells how long that took.
+fn time(authority: &str, path: &str) -> Duration {
+    let mut stream = TcpStream::connect(authority).unwrap();
+    let start = Instant::now();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).ok(); // a reset is one of the endings
+    start.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_bytes_are_sent_as_were_forecast() {
+    let scenario = Profile::find("flaky").unwrap().scenario().unwrap();
+    let every = codes(&[
+        "BR", "JP", "XX", "CN", "MX", "EG", "NG", "PH", "BD", "IN", "TR",
+    ]);
+    let forecast = forecast(&scenario, &every);
+    let server = FlagServer::builder()
+        .scenario(scenario)
+        .start()
+        .await
+        .unwrap();
+    let authority = server.endpoints()[0]
+        .url
+        .strip_prefix("http://")
+        .unwrap()
+        .to_owned();
+    let requests: Vec<_> = forecast
+        .entries
+        .iter()
+        .map(|entry| {
+            let (authority, path) = (authority.clone(), entry.path.clone());
+            tokio::task::spawn_blocking(move || time(&authority, &path))
+        })
+        .collect();
+    for request in requests {
+        request.await.unwrap();
+    }
+    let records = server.records("");
+    for entry in &forecast.entries {
+        // Who does not follow a redirect gets nothing.
+        let is_redirect = matches!(
+            entry.plan.ending,
+            Some(flag_server::scenario::Ending::Redirect { .. })
+        );
+        let record = records
+            .iter()
+            .find(|record| record.path == entry.path)
+            .unwrap();
+        assert_eq!(record.plan, entry.plan);
+        let bytes = if is_redirect { 0 } else { entry.bytes };
+        assert_eq!(record.sent.bytes, bytes, "{entry:?}");
+    }
+}
+
+#[test]
+fn responses_end_when_it_was_forecast() {
+    let kinds = [
+        "{ fault = \"latency\", distribution = { fixed = \"60ms\" } }",
+        "{ fault = \"bandwidth\", rate = \"20kB\" }, { fault = \"truncate\", after = \"1500B\" }",
+        "{ fault = \"bandwidth\", rate = \"500B\" }, { fault = \"status\", status = 503 }",
+        "{ fault = \"dribble\", chunks = 4, over = \"90ms\" }, { fault = \"bandwidth\", rate = \"10kB\" }",
+        "{ fault = \"dribble\", chunks = 4, over = \"90ms\" }, { fault = \"truncate\", fraction = 0.6 }",
+        "{ fault = \"stall\", after = \"100B\", hold = \"80ms\" }",
+    ];
+    for rules in kinds {
+        let scenario = Scenario::from_toml(&format!("rule = [{rules}]")).unwrap();
+        let forecast = forecast(&scenario, &codes(&["JP"]));
+        let server = BlockingFlagServer::start(&Config::embedded("test", scenario)).unwrap();
+        let authority = server.endpoints()[0].url.strip_prefix("http://").unwrap();
+        for entry in &forecast.entries {
+            let (planned, found) = (entry.time.unwrap(), time(authority, &entry.path));
+            assert!(found >= planned, "{rules}: {found:?} {planned:?}");
+            let slack = Duration::from_millis(400); // of a machine with other work to do
+            assert!(found < planned + slack, "{rules}: {found:?} {planned:?}");
+        }
+    }
+}
