@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use flag_server::args::{ForecastArgs, SelectionArgs};
 
-use crate::codes::{CodeArg, Selection};
 use crate::downloader::Strategy;
 
 /// Races sequential, threaded and async downloads of flags, and measures them.
@@ -32,6 +32,8 @@ pub enum Command {
     Get(GetArgs),
     /// Race the strategies against each other.
     Bench(BenchArgs),
+    /// Print what each request to an embedded server will meet, without sending any.
+    Plan(PlanArgs),
 }
 
 /// Options of `get`.
@@ -77,24 +79,36 @@ pub struct BenchArgs {
     pub warmup: usize,
 }
 
+/// Options of `plan`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct PlanArgs {
+    /// Which flags.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+
+    /// The profile of the embedded server; `flag-server profiles` lists them. [default: bench]
+    #[arg(long, value_name = "NAME", conflicts_with = "scenario")]
+    pub profile: Option<String>,
+
+    /// The scenario file of the embedded server.
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+
+    /// The seed of the embedded server, instead of its scenario's own.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+
+    /// What to print of their future.
+    #[command(flatten)]
+    pub forecast: ForecastArgs,
+}
+
 /// Options of every sub-command that downloads: the book's letters, and ours.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct SharedArgs {
-    /// Country codes or first letters (B: BA to BZ). [default: the 20 most populous countries]
-    #[arg(value_name = "CC")]
-    pub codes: Vec<CodeArg>,
-
-    /// All available flags (AD to ZW).
-    #[arg(short, long, conflicts_with = "every")]
-    pub all: bool,
-
-    /// Every possible code (AA to ZZ).
-    #[arg(short, long)]
-    pub every: bool,
-
-    /// Only the first N of the codes.
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
-    pub limit: Option<NonZeroUsize>,
+    /// Which flags.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
 
     /// At most N downloads at one time.
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one::<NonZeroUsize>)]
@@ -136,19 +150,6 @@ pub struct SharedArgs {
     /// Tell more: a line per attempt (get) or per round (bench).
     #[arg(short, long)]
     pub verbose: bool,
-}
-
-impl SharedArgs {
-    /// Which codes are meant.
-    pub fn selection(&self) -> Selection {
-        if self.every {
-            Selection::Every
-        } else if self.all {
-            Selection::All
-        } else {
-            Selection::Named(self.codes.clone())
-        }
-    }
 }
 
 fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {

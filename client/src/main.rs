@@ -12,8 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use flag_client::args::{Args, BenchArgs, Command, GetArgs, SharedArgs};
-use flag_client::codes::select;
+use flag_client::args::{Args, BenchArgs, Command, GetArgs, PlanArgs, SharedArgs};
 use flag_client::downloader::Strategy;
 use flag_client::job::{Images, Job, Stop, Watcher};
 use flag_client::race::Race;
@@ -21,7 +20,7 @@ use flag_client::report::{book, progress, table};
 use flag_client::retry::RetryPolicy;
 use flag_client::round::run_round;
 use flag_client::target::{Embedded, Target, TargetError};
-use flag_server::config::ScenarioSource;
+use flag_server::config::{ScenarioSource, named_scenario};
 use flag_server::scenario::Scenario;
 use flags_data::Catalogue;
 
@@ -37,6 +36,7 @@ fn main() -> ExitCode {
     let result = match &args.command {
         Some(Command::Get(args)) => get(args),
         Some(Command::Bench(args)) => bench(args),
+        Some(Command::Plan(args)) => plan(args),
         None => bench(&args.bench),
     };
     result.map(ExitCode::from).unwrap_or_else(|error| {
@@ -114,6 +114,15 @@ fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     ))
 }
 
+fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
+    let source = scenario_source(args.scenario.as_deref(), args.profile.as_deref(), "bench");
+    let (name, scenario) = named_scenario(&source).map_err(TargetError::from)?;
+    let seed = args.seed.unwrap_or(scenario.seed());
+    let codes = args.selection.codes();
+    say(&args.forecast.text(&name, &scenario.with_seed(seed), &codes));
+    Ok(0)
+}
+
 fn exit_code(stop: &Stop, failed: bool) -> u8 {
     match (stop.is_requested(), failed) {
         (true, _) => INTERRUPTED,
@@ -123,24 +132,34 @@ fn exit_code(stop: &Stop, failed: bool) -> u8 {
 }
 
 fn target(args: &SharedArgs, default_profile: &str) -> Result<Target, TargetError> {
-    match (&args.server, &args.scenario) {
-        (Some(server), _) => Target::named(server),
-        (None, Some(file)) => Target::embedded(&ScenarioSource::File(file), args.seed),
-        (None, None) => {
-            let profile = args.profile.as_deref().unwrap_or(default_profile);
-            Target::embedded(&ScenarioSource::Profile(profile), args.seed)
-        }
+    let (scenario, profile) = (args.scenario.as_deref(), args.profile.as_deref());
+    match &args.server {
+        Some(server) => Target::named(server),
+        None => Target::embedded(
+            &scenario_source(scenario, profile, default_profile),
+            args.seed,
+        ),
+    }
+}
+
+fn scenario_source<'a>(
+    file: Option<&'a Path>,
+    profile: Option<&'a str>,
+    default_profile: &'a str,
+) -> ScenarioSource<'a> {
+    match file {
+        Some(file) => ScenarioSource::File(file),
+        None => ScenarioSource::Profile(profile.unwrap_or(default_profile)),
     }
 }
 
 fn job(args: &SharedArgs, target: &Target, images: Images) -> anyhow::Result<Job> {
     let stop = Stop::default();
     stop_on_ctrl_c(stop.clone())?;
-    let limit = args.limit.map_or(usize::MAX, std::num::NonZeroUsize::get);
     let scenario_seed = target.embedded.as_ref().map(Embedded::seed);
     let seed = args.seed.or(scenario_seed);
     Ok(Job {
-        codes: select(&args.selection(), limit),
+        codes: args.selection.codes(),
         base_url: target.base_url.clone(),
         max_workers: args.max_req,
         timeout: args.timeout,

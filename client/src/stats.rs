@@ -1,8 +1,6 @@
 //! Numbers from durations. Pure: it neither measures nor prints.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
-use std::num::NonZeroUsize;
+use std::cmp::Ordering;
 use std::time::Duration;
 
 /// A value that has a middle between two of it.
@@ -53,40 +51,12 @@ fn ratio(dividend: Duration, divisor: Duration) -> Option<f64> {
     (!divisor.is_zero()).then(|| dividend.as_secs_f64() / divisor.as_secs_f64())
 }
 
-/// The time that a perfect client with this many workers needs for these delays: the *makespan* when
-/// each delay, in the given order, goes to the first worker that is free, and nothing else takes any time.
-///
-/// This is list scheduling (R. L. Graham, "Bounds for certain multiprocessing anomalies", 1966) in the
-/// order of the job, as all the strategies take the codes. Another order might be faster still.
-pub fn ideal_makespan(
-    delays: impl IntoIterator<Item = Duration>,
-    workers: NonZeroUsize,
-) -> Duration {
-    let mut free_at: BinaryHeap<Reverse<Duration>> =
-        std::iter::repeat_n(Reverse(Duration::ZERO), workers.get()).collect();
-    let mut makespan = Duration::ZERO;
-    for delay in delays {
-        let Some(Reverse(start)) = free_at.pop() else {
-            break;
-        };
-        let end = start + delay;
-        makespan = makespan.max(end);
-        free_at.push(Reverse(end));
-    }
-    makespan
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn secs(list: &[u64]) -> Vec<Duration> {
         list.iter().copied().map(Duration::from_secs).collect()
-    }
-
-    fn workers(count: usize) -> NonZeroUsize {
-        NonZeroUsize::new(count).unwrap()
     }
 
     #[test]
@@ -98,29 +68,6 @@ mod tests {
         assert_eq!(median(&secs(&[4, 1, 2, 9])), Some(Duration::from_secs(3)));
     }
 
-    /// By hand, two workers: 3→A (0–3), 1→B (0–1), 4→B (1–5), 1→A (3–4), 5→A (4–9), 2→B (5–7).
-    #[test]
-    fn the_ideal_makespan_is_that_of_a_schedule_made_by_hand() {
-        let delays = secs(&[3, 1, 4, 1, 5, 2]);
-        assert_eq!(
-            ideal_makespan(delays.clone(), workers(1)),
-            Duration::from_secs(16)
-        );
-        assert_eq!(
-            ideal_makespan(delays.clone(), workers(2)),
-            Duration::from_secs(9)
-        );
-        assert_eq!(
-            ideal_makespan(delays.clone(), workers(6)),
-            Duration::from_secs(5)
-        );
-        assert_eq!(
-            ideal_makespan(delays, workers(1000)),
-            Duration::from_secs(5)
-        );
-        assert_eq!(ideal_makespan([], workers(3)), Duration::ZERO);
-    }
-
     #[test]
     fn a_ratio_without_a_meaning_is_none() {
         let second = Duration::from_secs(1);
@@ -128,20 +75,5 @@ mod tests {
         assert_eq!(efficiency(second, second * 4), Some(0.25));
         assert_eq!(speed_up(second, Duration::ZERO), None);
         assert_eq!(efficiency(Duration::ZERO, second), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_schedule_beats_its_longest_delay_or_its_share_of_the_work(
-            millis in proptest::collection::vec(0_u64..5000, 1..200),
-            count in 1_usize..64,
-        ) {
-            let delays: Vec<Duration> = millis.into_iter().map(Duration::from_millis).collect();
-            let ideal = ideal_makespan(delays.clone(), workers(count));
-            let longest = *delays.iter().max().unwrap();
-            let share = delays.iter().sum::<Duration>() / u32::try_from(count).unwrap();
-            prop_assert!(ideal >= longest && ideal >= share);
-            prop_assert!(ideal <= share + longest, "Graham's bound");
-        }
     }
 }

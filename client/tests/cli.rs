@@ -501,3 +501,37 @@ fn ctrl_c_reports_what_was_measured_and_ends_with_exit_code_130() {
         "{text}"
     );
 }
+
+#[test]
+fn the_plan_of_the_client_is_that_of_the_server() {
+    let folder = scratch();
+    let plan = |args: &[&str]| {
+        let output = flag_client(&[&["plan"], args].concat(), folder.path());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    insta::assert_snapshot!(plan(&["BR", "c", "-l", "3"]).replace(" \n", "\n"), @r#"
+    scenario bench, seed 20150223
+    ──────────────────────────────────────────────────────────────────
+     flag   attempt        delay         time   what it meets   rules
+    ──────────────────────────────────────────────────────────────────
+     BR           1   137.933 ms   137.933 ms   –               delay
+     CA           1   119.107 ms   119.107 ms   –               delay
+     CB           1    67.591 ms    67.591 ms   –               delay
+    ──────────────────────────────────────────────────────────────────
+    the first attempts, with so many at a time:
+    ──────────────────────
+     workers        ideal
+    ──────────────────────
+           1   324.632 ms
+           2   186.699 ms
+           3   137.933 ms
+    ──────────────────────
+    "#);
+    let json = plan(&["br", "--profile", "flaky", "--seed", "7", "--format", "json"]);
+    assert!(
+        json.starts_with("{\n  \"scenario\": \"flaky\",\n  \"seed\": 7,\n"),
+        "{json}"
+    );
+}

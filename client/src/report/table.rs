@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use flag_server::forecast::ideal_makespan;
 
 use super::{list_codes, plural, short};
 use crate::job::Job;
@@ -55,9 +56,8 @@ pub fn closing(result: &RaceResult, delays: Option<&[Duration]>) -> String {
     if result.interrupted {
         text.push_str("interrupted: this is what was measured until then\n");
     }
-    let ideal = |lane: &Lane| {
-        delays.map(|delays| stats::ideal_makespan(delays.iter().copied(), lane.workers))
-    };
+    let ideal =
+        |lane: &Lane| delays.map(|delays| ideal_makespan(delays.iter().copied(), lane.workers));
     let _ = writeln!(text, "{}", table(result, ideal)); // writing to a String cannot fail
     text.push_str(&errors(result));
     text.push_str(&verdict(result, ideal));
