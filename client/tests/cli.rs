@@ -518,7 +518,7 @@ fn the_plan_of_the_client_is_that_of_the_server() {
     ──────────────────────────────────────────────────────────────────
      BR           1   137.933 ms   137.933 ms   –               delay
      CA           1   119.107 ms   119.107 ms   –               delay
-     CB           1    67.591 ms    67.591 ms   –               delay
+     CB           1    67.591 ms    67.591 ms   status 404      delay
     ──────────────────────────────────────────────────────────────────
     the first attempts, with so many at a time:
     ──────────────────────
@@ -529,7 +529,15 @@ fn the_plan_of_the_client_is_that_of_the_server() {
            3   137.933 ms
     ──────────────────────
     "#);
-    let json = plan(&["br", "--profile", "flaky", "--seed", "7", "--format", "json"]);
+    let json = plan(&[
+        "br",
+        "--profile",
+        "flaky",
+        "--seed",
+        "7",
+        "--format",
+        "json",
+    ]);
     assert!(
         json.starts_with("{\n  \"scenario\": \"flaky\",\n  \"seed\": 7,\n"),
         "{json}"

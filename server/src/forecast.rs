@@ -61,6 +61,8 @@ pub struct Entry {
     pub path: String,
     /// The attempt, from 1.
     pub attempt: u32,
+    /// Whether there is such a flag; where there is none, a response that is left alone is a 404.
+    pub exists: bool,
     /// From the request to the end of the response, for a client and a network that take no time; none if
     /// the response never ends. In JSON: milliseconds.
     #[serde(rename = "time_ms", serialize_with = "as_millis_if_any")]
@@ -189,6 +191,7 @@ impl Forecast {
                         code,
                         path: path.clone(),
                         attempt,
+                        exists: flag.is_some(),
                         time,
                         bytes,
                         plan,
@@ -233,7 +236,7 @@ impl Forecast {
                 entry.attempt.to_string(),
                 millis(entry.plan.delay),
                 entry.time.map_or("∞".to_owned(), millis),
-                effects(&entry.plan),
+                effects(entry),
                 rules.join(","),
             ]);
         }
@@ -321,7 +324,7 @@ fn notes(scenario: &Scenario, entries: &[Entry]) -> Vec<String> {
 }
 
 /// What a request meets besides its delay, in a few words.
-fn effects(plan: &Plan) -> String {
+fn effects(Entry { plan, exists, .. }: &Entry) -> String {
     let rate = plan.pace.rate.map(|rate| format!("{rate} B/s"));
     let dribble = plan.pace.dribble.map(|dribble| dribble.to_string());
     let ending = plan.ending.as_ref().map(|ending| match ending {
@@ -340,7 +343,9 @@ fn effects(plan: &Plan) -> String {
         Ending::Corrupt { draws } => counted(draws.len() as u64, "flipped bit"),
         Ending::Redirect { hops } => counted((*hops).into(), "redirect"),
     });
-    let effects: Vec<String> = rate.into_iter().chain(dribble).chain(ending).collect();
+    let missing = (!exists && ending.is_none()).then(|| "status 404".to_owned());
+    let effects = rate.into_iter().chain(dribble).chain(ending).chain(missing);
+    let effects: Vec<String> = effects.collect();
     if effects.is_empty() {
         "–".to_owned()
     } else {
