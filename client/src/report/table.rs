@@ -116,10 +116,14 @@ fn errors(result: &RaceResult) -> String {
     for lane in &result.lanes {
         let mut kinds: BTreeMap<(Outcome, Option<u16>), (usize, &Sample)> = BTreeMap::new();
         for sample in lane.endings().filter(|sample| sample.outcome.is_error()) {
-            let kind = kinds
+            let (count, example) = kinds
                 .entry((sample.outcome, sample.status))
                 .or_insert((0, sample));
-            kind.0 += 1;
+            *count += 1;
+            // The same example in every report, whichever download ended first.
+            if sample.code < example.code {
+                *example = sample;
+            }
         }
         for (count, example) in kinds.values() {
             let _ = writeln!(
