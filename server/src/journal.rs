@@ -49,7 +49,7 @@ pub struct Record {
 pub struct Sent {
     /// The status, if there was a head.
     pub status: Option<u16>,
-    /// The bytes of the body.
+    /// The bytes of the body that were handed to the connection. A client that leaves in the middle may not have got them all.
     pub bytes: u64,
     /// How it ended.
     pub end: End,
@@ -59,7 +59,7 @@ pub struct Sent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// It was complete.
+    /// All of it was handed to the connection.
     Whole,
     /// With a TCP RST (on HTTP/2: with an RST_STREAM).
     Reset,
@@ -150,7 +150,7 @@ impl Journal {
 }
 
 /// One request's entry, written when it is dropped. Until somebody says otherwise the client has left.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Entry(Option<Box<(Record, Arc<Journal>)>>);
 
 impl Entry {
@@ -185,7 +185,7 @@ impl Entry {
         self.end(match end {
             ConnectionEnd::Reset => End::Reset,
             ConnectionEnd::Garbage(_) => End::Garbage,
-            ConnectionEnd::Close | ConnectionEnd::Ordinary => End::Closed,
+            ConnectionEnd::Close => End::Closed,
         });
     }
 

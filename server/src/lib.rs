@@ -82,7 +82,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -192,7 +191,7 @@ impl FlagServer {
                 address: *address,
                 reason,
             };
-            let listener = TcpListener::bind(address).await.map_err(bind_error)?;
+            let listener = serve::listen(*address).map_err(bind_error)?;
             let real = config::reachable(listener.local_addr().map_err(bind_error)?);
             endpoints.push(Endpoint {
                 name: name.clone(),

@@ -1,10 +1,11 @@
 //! Listeners: accepting connections, the limits of each, and ending without cutting anybody off.
 //!
-//! It hands bytes to hyper and requests to an [`App`], and knows nothing of what they are about. When an app says that a
-//! connection is to break, it breaks here.
+//! It hands bytes to hyper and requests to an [`App`], and knows nothing of what they are about. A connection that is to break
+//! does so in its [`FaultyStream`]; a stream of HTTP/2 does when its service fails.
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -27,12 +28,17 @@ use tower::Service as _;
 use tracing::{debug, warn};
 
 use crate::app::App;
-use crate::fault::{Broken, ConnectionEnd, ConnectionHandle, FaultyStream};
+use crate::fault::{Broken, ConnectionHandle, FaultyStream};
+
+/// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a burst of clients
+/// overflows the queue, and who is left out tries again after a whole second.
+const BACKLOG: u32 = 4096;
 
 /// How long to wait before the next accept when there is no file descriptor left for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// The largest head of a request, in bytes, and the most headers; more is a 431.
+/// The largest head of a request, in bytes, and the most headers; more is a 431. hyper looks at the size when its buffer is
+/// full, so a head of nearly twice that may pass.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 
@@ -59,6 +65,18 @@ impl Default for Limits {
             grace: Duration::from_secs(8),
         }
     }
+}
+
+/// Listens on `address`, which may be one that was in use a moment ago.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    #[cfg(unix)] // elsewhere it would let two servers have the same address
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves `app` on `listener` until `stop` changes, then lets the requests in flight finish for as long as
@@ -134,6 +152,9 @@ async fn connection(
 ) -> Result<(), ConnectionError> {
     // The last piece of a response must not wait for the acknowledgement of the one before it.
     stream.set_nodelay(true)?;
+    let stream = FaultyStream::new(stream);
+    let connection = stream.handle();
+    let service = AppService { app, connection };
     // Until the client has said something, stopping the server ends it.
     let greeting = async {
         match tls {
@@ -142,8 +163,6 @@ async fn connection(
                 Ok(Greeted::Plain(version, stream))
             }
             Some(tls) => {
-                let stream = FaultyStream::new(stream);
-                let handle = stream.handle();
                 let stream = tls.accept(stream).await?;
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let version = if is_http2 {
@@ -151,7 +170,7 @@ async fn connection(
                 } else {
                     Version::HTTP_11
                 };
-                io::Result::Ok(Greeted::Tls(version, handle, Box::new(stream)))
+                io::Result::Ok(Greeted::Tls(version, Box::new(stream)))
             }
         }
     };
@@ -160,39 +179,19 @@ async fn connection(
         _ = stop.changed() => return Ok(()),
     };
     match greeted {
-        Greeted::Plain(version, stream) => {
-            let stream = FaultyStream::new(stream);
-            let service = AppService {
-                app,
-                connection: stream.handle(),
-            };
-            speak(version, stream, service, watcher, limits).await
-        }
-        Greeted::Tls(version, connection, stream) => {
-            speak(
-                version,
-                stream,
-                AppService { app, connection },
-                watcher,
-                limits,
-            )
-            .await
-        }
+        Greeted::Plain(version, stream) => speak(version, stream, service, watcher, limits).await,
+        Greeted::Tls(version, stream) => speak(version, stream, service, watcher, limits).await,
     }
 }
 
 /// A connection whose protocol is known.
 enum Greeted {
-    Plain(Version, TcpStream),
-    Tls(
-        Version,
-        ConnectionHandle,
-        Box<tokio_rustls::server::TlsStream<FaultyStream>>,
-    ),
+    Plain(Version, FaultyStream),
+    Tls(Version, Box<tokio_rustls::server::TlsStream<FaultyStream>>),
 }
 
 /// Whether the client begins with HTTP/2's preface. Its bytes stay where they are.
-async fn spoken_version(stream: &TcpStream) -> io::Result<Version> {
+async fn spoken_version(stream: &FaultyStream) -> io::Result<Version> {
     let mut first = [0; HTTP2_PREFACE.len()];
     loop {
         let len = stream.peek(&mut first).await?;
@@ -211,7 +210,7 @@ async fn spoken_version(stream: &TcpStream) -> io::Result<Version> {
 async fn speak<S>(
     version: Version,
     stream: S,
-    service: AppService,
+    mut service: AppService,
     watcher: Watcher,
     limits: Limits,
 ) -> Result<(), ConnectionError>
@@ -220,9 +219,14 @@ where
 {
     let io = TokioIo::new(stream);
     if version == Version::HTTP_2 {
+        // No request may end a connection that it shares.
+        service.connection = ConnectionHandle::default();
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
+            // A client that says nothing, not even that it is there, is gone.
+            .keep_alive_interval(limits.head_timeout)
+            .keep_alive_timeout(limits.head_timeout)
             .max_header_list_size(MAX_HEAD_BYTES as u32)
             .max_concurrent_streams(1000);
         watcher.watch(builder.serve_connection(io, service)).await?;
@@ -251,21 +255,21 @@ impl Service<Request<Incoming>> for AppService {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Broken>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        // Behind a break, nothing is answered.
+        if self.connection.is_ending() {
+            return Box::pin(std::future::pending());
+        }
         // No request has a body here. One that says so in two ways at once is how smuggling begins.
         if request.headers().contains_key(TRANSFER_ENCODING) {
             return Box::pin(std::future::ready(Ok(refuse_body())));
         }
-        let connection = self.connection.clone();
-        request.extensions_mut().insert(connection.clone());
+        request.extensions_mut().insert(self.connection.clone());
         let answer = self.app.clone().call(request);
         Box::pin(async move {
             let Ok(mut response) = answer.await;
-            match response.extensions_mut().remove::<ConnectionEnd>() {
+            match response.extensions_mut().remove::<Broken>() {
                 None => Ok(response),
-                Some(end) => {
-                    connection.end_with(end);
-                    Err(Broken)
-                }
+                Some(broken) => Err(broken),
             }
         })
     }

@@ -15,8 +15,9 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::sync::oneshot;
 
-use super::connection::{Broken, ConnectionEnd, ConnectionHandle};
+use super::connection::{Broken, ConnectionEnd, ConnectionHandle, Finale, Silence};
 use crate::clock::{Sleep, sleep_until};
 use crate::journal::Entry;
 use crate::scenario::{Ending, Pace, Plan};
@@ -35,22 +36,30 @@ struct FaultyBody {
     /// When the body began: at the first poll.
     start: Option<Instant>,
     sleep: Option<Sleep>,
-    stalled_until: Option<Instant>,
     sent: u64,
-    /// How often the connection had been flushed when the last piece was handed over.
-    flushes: Option<u64>,
     entry: Entry,
 }
 
 /// What comes after the last byte that is sent.
-#[derive(Debug)]
 enum BodyEnd {
-    /// The body is complete.
+    /// Nothing: the body is complete.
     Whole,
-    /// The connection breaks.
-    Break(ConnectionEnd),
-    /// Silence, and then the connection is closed.
-    Stall { hold: Option<Duration> },
+    /// The connection breaks, after some silence or at once.
+    Break(Option<Silence>, ConnectionEnd),
+    /// The last byte is on its way, and so is the end.
+    Breaking(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+/// Bytes that show when they are dropped.
+struct Held {
+    bytes: Bytes,
+    _held: oneshot::Sender<()>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// The response with its body as planned. A response without a body is left alone: there is nothing to cut.
@@ -87,15 +96,19 @@ pub(super) async fn shape(
         Some(Ending::Corrupt { draws }) => (flip(&bytes, draws), BodyEnd::Whole),
         Some(Ending::Truncate(cut)) if cut.of(len) < len => (
             first(&bytes, cut.of(len)),
-            BodyEnd::Break(ConnectionEnd::Close),
+            BodyEnd::Break(None, ConnectionEnd::Close),
         ),
-        Some(Ending::Reset { after: Some(after) }) => {
-            (first(&bytes, *after), BodyEnd::Break(ConnectionEnd::Reset))
-        }
+        Some(Ending::Reset { after: Some(after) }) => (
+            first(&bytes, *after),
+            BodyEnd::Break(None, ConnectionEnd::Reset),
+        ),
         Some(Ending::Stall {
             after: Some(after),
             hold,
-        }) => (first(&bytes, *after), BodyEnd::Stall { hold: *hold }),
+        }) => (
+            first(&bytes, *after),
+            BodyEnd::Break(Some(*hold), ConnectionEnd::Close),
+        ),
         _ => (bytes, BodyEnd::Whole),
     };
     let body = FaultyBody {
@@ -108,9 +121,7 @@ pub(super) async fn shape(
         connection: connection.clone(),
         start: None,
         sleep: None,
-        stalled_until: None,
         sent: 0,
-        flushes: None,
         entry,
     };
     Response::from_parts(parts, Body::new(body))
@@ -156,10 +167,9 @@ impl Schedule {
             let count = u64::from(dribble.chunks.get()).min(self.len);
             let starts =
                 |index: u64| (u128::from(self.len) * u128::from(index) / u128::from(count)) as u64;
-            let index = (0..count)
-                .rev()
-                .find(|index| starts(*index) <= from)
-                .unwrap_or(0);
+            // The last piece whose start is not beyond `from`.
+            let index =
+                (((u128::from(from) + 1) * u128::from(count) - 1) / u128::from(self.len)) as u64;
             end = end.min(starts(index + 1));
             if count > 1 {
                 let nanos = dribble.over.as_nanos() * u128::from(index) / u128::from(count - 1);
@@ -190,35 +200,52 @@ impl FaultyBody {
         Poll::Ready(())
     }
 
-    /// Ready when all that was sent is in the hands of the kernel.
-    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let before = *self
-            .flushes
-            .get_or_insert_with(|| self.connection.flushes());
-        self.connection.poll_flushed(before, cx)
+    /// The next piece, when it is due. Nothing is due at once.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        if self.rest.is_empty() {
+            return Poll::Ready(Bytes::new());
+        }
+        let start = *self.start.get_or_insert_with(Instant::now);
+        let (end, due) = self.pace.piece(self.sent);
+        ready!(self.poll_until(start + due, cx));
+        let len = ((end - self.sent) as usize).min(self.rest.len());
+        self.sent += len as u64;
+        self.entry.sent(len);
+        Poll::Ready(self.rest.split_to(len))
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let end = match &self.end {
-            BodyEnd::Whole => return Poll::Ready(None),
-            BodyEnd::Break(end) => {
-                let end = end.clone();
-                ready!(self.poll_flushed(cx));
-                end
-            }
-            BodyEnd::Stall { hold: None } => return Poll::Pending, // until the client gives up
-            BodyEnd::Stall { hold: Some(hold) } => {
-                let hold = *hold;
-                let until = *self
-                    .stalled_until
-                    .get_or_insert_with(|| Instant::now() + hold);
-                ready!(self.poll_until(until, cx));
-                ConnectionEnd::Close
-            }
+    /// Prepares what comes after the last piece, now that it is handed over: hyper may not ask again. A cut before the first
+    /// byte has a last piece too, an empty one, which comes after the head.
+    fn finish(&mut self, last: Bytes) -> Bytes {
+        let BodyEnd::Break(silence, end) = &self.end else {
+            self.entry.whole();
+            return last;
         };
-        self.entry.broken(&end);
-        self.connection.end_with(end);
-        Poll::Ready(Some(Err(Broken)))
+        let finale = Finale {
+            silence: *silence,
+            end: end.clone(),
+            entry: std::mem::take(&mut self.entry),
+        };
+        match self.connection.end_with(finale) {
+            Ok(()) => {
+                self.end = BodyEnd::Breaking(Box::pin(std::future::pending()));
+                last
+            }
+            // When the body of an HTTP/2 stream fails, all of it that is still queued is forgotten. So the failure has
+            // to wait, and the only sign is that the piece is dropped.
+            Err(finale) => {
+                let (held, dropped) = oneshot::channel();
+                let connection = self.connection.clone();
+                self.end = BodyEnd::Breaking(Box::pin(async move {
+                    drop(dropped.await); // an error, since nobody sends
+                    connection.play(finale).await;
+                }));
+                Bytes::from_owner(Held {
+                    bytes: last,
+                    _held: held,
+                })
+            }
+        }
     }
 }
 
@@ -227,23 +254,24 @@ impl HttpBody for FaultyBody {
     type Error = Broken;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if self.rest.is_empty() {
-            return self.poll_end(cx);
+        let this = self.get_mut();
+        match &mut this.end {
+            BodyEnd::Whole if this.rest.is_empty() => return Poll::Ready(None),
+            BodyEnd::Breaking(end) => {
+                ready!(end.as_mut().poll(cx));
+                return Poll::Ready(Some(Err(Broken)));
+            }
+            BodyEnd::Whole | BodyEnd::Break(..) => {}
         }
-        let start = *self.start.get_or_insert_with(Instant::now);
-        let (end, due) = self.pace.piece(self.sent);
-        ready!(self.poll_until(start + due, cx));
-        let len = ((end - self.sent) as usize).min(self.rest.len());
-        let piece = self.rest.split_to(len);
-        self.sent += len as u64;
-        self.entry.sent(len);
-        if self.rest.is_empty() && matches!(self.end, BodyEnd::Whole) {
-            self.entry.whole(); // hyper does not ask again when the length is reached
-        }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let piece = ready!(this.poll_piece(cx));
+        Poll::Ready(Some(Ok(Frame::data(if this.rest.is_empty() {
+            this.finish(piece)
+        } else {
+            piece
+        }))))
     }
 
     /// Exact only where the body is whole: hyper would hold us to it.
@@ -251,6 +279,130 @@ impl HttpBody for FaultyBody {
         match self.end {
             BodyEnd::Whole => SizeHint::with_exact(self.rest.len() as u64),
             _ => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::{NonZeroU32, NonZeroU64};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::scenario::Dribble;
+
+    /// All pieces of a body: the end of each, and when it is due.
+    fn pieces(schedule: Schedule) -> Vec<(u64, Duration)> {
+        let mut pieces: Vec<(u64, Duration)> = Vec::new();
+        let mut from = 0;
+        while from < schedule.len {
+            let piece = schedule.piece(from);
+            assert!(piece.0 > from, "an empty piece at {from}");
+            from = piece.0;
+            pieces.push(piece);
+        }
+        pieces
+    }
+
+    fn dribble(chunks: u32, over: Duration) -> Pace {
+        let chunks = NonZeroU32::new(chunks).unwrap();
+        Pace {
+            dribble: Some(Dribble { chunks, over }),
+            rate: None,
+        }
+    }
+
+    fn rate(bytes_per_second: u64) -> Pace {
+        Pace {
+            rate: NonZeroU64::new(bytes_per_second),
+            dribble: None,
+        }
+    }
+
+    #[test]
+    fn a_body_without_a_pace_is_one_piece_at_once() {
+        let schedule = Schedule {
+            pace: Pace::default(),
+            len: 6000,
+        };
+        assert_eq!(pieces(schedule), [(6000, Duration::ZERO)]);
+    }
+
+    #[test]
+    fn so_many_chunks_have_one_gap_less() {
+        let ms = Duration::from_millis;
+        let pace = dribble(5, ms(100));
+        let due = [0, 25, 50, 75, 100].map(ms);
+        for (len, ends) in [(10, [2, 4, 6, 8, 10]), (7, [1, 2, 4, 5, 7])] {
+            let expected: Vec<_> = ends.into_iter().zip(due).collect();
+            assert_eq!(pieces(Schedule { pace, len }), expected);
+        }
+        // One chunk has no gap, and a body has no more pieces than bytes.
+        let one = dribble(1, ms(100));
+        assert_eq!(pieces(Schedule { pace: one, len: 9 }), [(9, ms(0))]);
+        assert_eq!(
+            pieces(Schedule { pace, len: 2 }),
+            [(1, ms(0)), (2, ms(100))]
+        );
+    }
+
+    #[test]
+    fn a_piece_of_a_limited_rate_is_due_when_its_last_byte_is() {
+        let schedule = Schedule {
+            pace: rate(1000),
+            len: 12,
+        };
+        let ms = Duration::from_millis;
+        assert_eq!(pieces(schedule), [(5, ms(5)), (10, ms(10)), (12, ms(12))]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_dribbled_body_has_all_its_pieces_and_ends_in_time(
+            len in 1_u64..20_000, chunks in 1_u32..10_000, over in 0_u64..100_000,
+        ) {
+            let over = Duration::from_millis(over);
+            let pieces = pieces(Schedule { pace: dribble(chunks, over), len });
+            prop_assert_eq!(pieces.len() as u64, u64::from(chunks).min(len));
+            prop_assert!(pieces.is_sorted_by_key(|(_, due)| *due));
+            let (end, due) = pieces[pieces.len() - 1];
+            let total = if pieces.len() == 1 { Duration::ZERO } else { over };
+            prop_assert_eq!((end, due), (len, total));
+        }
+
+        #[test]
+        fn no_byte_of_a_paced_body_is_ahead_of_either_limit(
+            len in 1_u64..20_000, chunks in 1_u32..100, over in 0_u64..100_000, rate in 1_u64..10_000_000,
+        ) {
+            let over = Duration::from_millis(over);
+            let dribbled = Schedule { pace: dribble(chunks, over), len };
+            let limited = Schedule { pace: self::rate(rate), len };
+            let both = Schedule { pace: Pace { rate: limited.pace.rate, ..dribbled.pace }, len };
+            let pieces = pieces(both);
+            prop_assert!(pieces.is_sorted_by_key(|(_, due)| *due));
+            let mut from = 0;
+            for (end, due) in &pieces {
+                prop_assert!(*due >= dribbled.piece(from).1);
+                prop_assert!(due.as_nanos() >= u128::from(*end) * 1_000_000_000 / u128::from(rate));
+                prop_assert!(*end <= dribbled.piece(from).0);
+                from = *end;
+            }
+            prop_assert_eq!(from, len);
+            let lasts = Duration::from_nanos((u128::from(len) * 1_000_000_000 / u128::from(rate)) as u64);
+            let dribbles = if u64::from(chunks).min(len) == 1 { Duration::ZERO } else { over };
+            prop_assert_eq!(pieces[pieces.len() - 1].1, lasts.max(dribbles));
+        }
+
+        #[test]
+        fn as_many_bits_are_flipped_as_there_are_draws(
+            len in 1_usize..300, draws in prop::collection::vec(any::<u64>(), 1..1024),
+        ) {
+            let bytes = Bytes::from(vec![0x5a; len]);
+            let flipped = flip(&bytes, &draws);
+            let differing: u32 = bytes.iter().zip(&flipped).map(|(a, b)| (a ^ b).count_ones()).sum();
+            prop_assert_eq!(flipped.len(), len);
+            prop_assert_eq!(differing as usize, draws.len().min(len * 8));
         }
     }
 }

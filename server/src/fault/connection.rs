@@ -1,29 +1,37 @@
 //! The effects that break the connection: RST, FIN, and bytes that are not HTTP.
 //!
 //! A request cannot break its connection itself: hyper owns it. So the socket is wrapped in a [`FaultyStream`],
-//! and both sides share a [`ConnectionHandle`]. The request says how the connection is to end, and then fails (as a service, or in its
-//! body); hyper drops the connection without another byte, and the wrapper ends it as it was told.
+//! and both sides share a [`ConnectionHandle`]. The request leaves its [`Finale`] there and says no more; when hyper has written
+//! all that it has, it flushes, and the wrapper plays the finale: it waits until everything is sent, is silent if it has to be, and fails.
+//! hyper drops the connection without another byte, and the wrapper ends it as it was told.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::clock::{self, Sleep, sleep_until};
+use crate::journal::Entry;
 
 /// How long a closed connection is still listened to, so that the client's last bytes do not turn the FIN into an RST.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How often a silent connection looks whether its client is still there. hyper does not, when it has bytes of the client
+/// that nobody wants yet.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How often a connection that is about to end looks whether the kernel has sent everything.
+const DRAIN_PAUSE: Duration = Duration::from_millis(1);
+
 /// How a connection is to end. On HTTP/2 every one of these is an RST_STREAM of one stream.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ConnectionEnd {
-    /// As hyper ends it.
-    #[default]
-    Ordinary,
     /// With an RST.
     Reset,
     /// With a FIN.
@@ -32,63 +40,74 @@ pub(crate) enum ConnectionEnd {
     Garbage(Vec<u8>),
 }
 
+/// How long nothing comes; for ever if not told.
+pub(crate) type Silence = Option<Duration>;
+
+/// The last that a client meets.
+#[derive(Debug)]
+pub(crate) struct Finale {
+    /// What comes before the end, if anything.
+    pub(crate) silence: Option<Silence>,
+    pub(crate) end: ConnectionEnd,
+    pub(crate) entry: Entry,
+}
+
 /// What a service or a body fails with in order to break its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("broken as planned")]
 pub(crate) struct Broken;
 
-/// The connection as its requests see it.
+/// The connection as its request sees it. On HTTP/2, where many requests share one, none may end it: theirs is the
+/// default, which does nothing.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ConnectionHandle(Arc<Shared>);
+pub(crate) struct ConnectionHandle(Option<Arc<Mutex<State>>>);
 
+/// What a request leaves for its socket. HTTP/1 has one request at a time.
 #[derive(Debug, Default)]
-struct Shared {
-    end: Mutex<ConnectionEnd>,
-    /// How often everything that was written has been handed to the kernel.
-    flushes: AtomicU64,
-    waiting: Mutex<Vec<Waker>>,
+struct State {
+    finale: Option<Finale>,
+    /// Whether there is one, or has been.
+    is_ending: bool,
 }
 
 impl ConnectionHandle {
-    /// Says how the connection is to end.
-    pub(crate) fn end_with(&self, end: ConnectionEnd) {
-        *self.0.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        let state = self.0.as_ref()?;
+        Some(state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn take_end(&self) -> ConnectionEnd {
-        std::mem::take(&mut *self.0.end.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Whether a request has ended this connection, so that those behind it are not to be answered.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.state().is_some_and(|state| state.is_ending)
     }
 
-    /// How often the connection has been flushed.
-    pub(crate) fn flushes(&self) -> u64 {
-        self.0.flushes.load(Ordering::SeqCst)
+    /// Ends the connection like this, once all that hyper holds by then is sent; gives the finale back if there is none to end.
+    pub(super) fn end_with(&self, finale: Finale) -> Result<(), Finale> {
+        let Some(mut state) = self.state() else {
+            return Err(finale);
+        };
+        state.is_ending = true;
+        state.finale = Some(finale);
+        Ok(())
     }
 
-    /// Ready once the connection has been flushed more often than this.
-    pub(crate) fn poll_flushed(&self, before: u64, cx: &mut Context<'_>) -> Poll<()> {
-        // Registered first, asked afterwards, so that no flush falls between.
-        self.0
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(cx.waker().clone());
-        if self.flushes() > before {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+    /// Plays the finale, and returns when it is time to fail with [`Broken`]: never, where the socket plays it.
+    pub(super) async fn play(&self, finale: Finale) {
+        match self.end_with(finale) {
+            Ok(()) => std::future::pending().await,
+            Err(Finale {
+                silence,
+                end,
+                mut entry,
+            }) => {
+                match silence {
+                    Some(Some(hold)) => drop(clock::hold(Instant::now(), hold).await),
+                    Some(None) => std::future::pending().await, // hyper notices when the client gives up
+                    None => {}
+                }
+                entry.broken(&end);
+            }
         }
-    }
-
-    fn flushed(&self) {
-        self.0.flushes.fetch_add(1, Ordering::SeqCst);
-        let waiting = std::mem::take(
-            &mut *self
-                .0
-                .waiting
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -98,18 +117,61 @@ pub(crate) struct FaultyStream {
     /// `None` only while it is dropped.
     stream: Option<TcpStream>,
     handle: ConnectionHandle,
+    playing: Option<Playing>,
+    /// Until the next look at the socket.
+    pause: Option<Sleep>,
+    /// How to end, when the finale is over.
+    end: Option<ConnectionEnd>,
+    /// Whether the client has said its last word.
+    has_ended: bool,
 }
 
 impl FaultyStream {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self {
             stream: Some(stream),
-            handle: ConnectionHandle::default(),
+            handle: ConnectionHandle(Some(Arc::default())),
+            playing: None,
+            pause: None,
+            end: None,
+            has_ended: false,
         }
     }
 
     pub(crate) fn handle(&self) -> ConnectionHandle {
         self.handle.clone()
+    }
+
+    /// What the client has sent and nobody has read, from its beginning.
+    pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        stream.peek(buf).await
+    }
+
+    /// Plays the finale, if there is one; then it is an error, upon which hyper lets go of the connection.
+    fn poll_finale(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.playing.is_none() {
+            let finale = self
+                .handle
+                .state()
+                .and_then(|mut state| state.finale.take());
+            self.playing = finale.map(|finale| Playing {
+                finale,
+                silent_until: None,
+            });
+        }
+        while let (Some(playing), Some(stream)) = (&mut self.playing, &self.stream) {
+            let Some(next_look) = playing.next_look(stream)? else {
+                let Finale { end, entry, .. } = &mut playing.finale;
+                entry.broken(end);
+                self.end = Some(end.clone());
+                return Poll::Ready(Err(io::Error::other(Broken)));
+            };
+            let pause = self.pause.get_or_insert_with(|| sleep_until(next_look));
+            ready!(Pin::new(pause).poll(cx));
+            self.pause = None;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
@@ -122,17 +184,50 @@ impl FaultyStream {
     }
 }
 
+/// A finale that is being played.
+#[derive(Debug)]
+struct Playing {
+    finale: Finale,
+    silent_until: Option<Instant>,
+}
+
+impl Playing {
+    /// When to look again, or `None` when it is time to end.
+    ///
+    /// # Errors
+    /// When the client has left before that.
+    fn next_look(&mut self, stream: &TcpStream) -> io::Result<Option<Instant>> {
+        let now = Instant::now();
+        if self.silent_until.is_none() && !is_sent(stream)? {
+            return Ok(Some(now + DRAIN_PAUSE));
+        }
+        let Some(hold) = self.finale.silence else {
+            return Ok(None);
+        };
+        if has_left(stream) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let glance = now + GLANCE;
+        let Some(hold) = hold else {
+            return Ok(Some(glance));
+        };
+        let until = *self.silent_until.get_or_insert(now + hold);
+        Ok((now < until).then_some(until.min(glance)))
+    }
+}
+
 impl Drop for FaultyStream {
     fn drop(&mut self) {
         let Some(stream) = self.stream.take() else {
             return;
         };
-        match self.handle.take_end() {
-            ConnectionEnd::Ordinary => {}
+        match self.end.take() {
+            None if self.has_ended => {}
+            None => close(stream, Vec::new()),
             // With a linger time of zero, closing discards what is unsent and sends an RST.
-            ConnectionEnd::Reset => drop(stream.set_zero_linger()),
-            ConnectionEnd::Close => close(stream, Vec::new()),
-            ConnectionEnd::Garbage(bytes) => close(stream, bytes),
+            Some(ConnectionEnd::Reset) => drop(stream.set_zero_linger()),
+            Some(ConnectionEnd::Close) => close(stream, Vec::new()),
+            Some(ConnectionEnd::Garbage(bytes)) => close(stream, bytes),
         }
     }
 }
@@ -158,11 +253,14 @@ fn close(mut stream: TcpStream, last: Vec<u8>) {
 
 impl AsyncRead for FaultyStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = ready!(self.as_mut().stream()?.poll_read(cx, buf));
+        self.has_ended = buf.filled().len() == before;
+        Poll::Ready(read)
     }
 }
 
@@ -191,22 +289,44 @@ impl AsyncWrite for FaultyStream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.as_mut().stream()?.poll_flush(cx))?;
-        self.handle.flushed();
-        Poll::Ready(Ok(()))
+        self.poll_finale(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let end = self
-            .handle
-            .0
-            .end
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match end {
-            ConnectionEnd::Ordinary => self.stream()?.poll_shutdown(cx),
-            // A FIN now would come before what is planned.
-            _ => Poll::Ready(Ok(())),
-        }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A FIN now would come before what is planned.
+        ready!(self.poll_finale(cx))?;
+        self.stream()?.poll_shutdown(cx)
     }
+}
+
+/// Whether the client has sent its FIN or RST, also if bytes before it have not been read.
+fn has_left(stream: &TcpStream) -> bool {
+    let ready = std::pin::pin!(stream.ready(Interest::READABLE));
+    match ready.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(ready)) => ready.is_read_closed(),
+        Poll::Ready(Err(_)) => true,
+        Poll::Pending => false,
+    }
+}
+
+/// Whether the kernel has sent all that it was given. A client that reads slowly makes it keep megabytes back.
+/// An RST discards what has not been sent.
+///
+/// With this option, Linux calls a socket writable only when nothing of it is unsent (tcp(7) does not say so, but
+/// `tcp_poll` does). Other systems are not asked.
+#[cfg(target_os = "linux")]
+fn is_sent(stream: &TcpStream) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(1)?;
+    let events = poll(
+        &mut [PollFd::new(stream, PollFlags::OUT)],
+        Some(&Timespec::default()),
+    )?;
+    Ok(events > 0) // an error is an event too, and then nothing will ever be sent
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+fn is_sent(_: &TcpStream) -> io::Result<bool> {
+    Ok(true)
 }

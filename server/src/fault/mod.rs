@@ -20,11 +20,12 @@ use axum::response::{IntoResponse, Response};
 
 use self::capacity::Station;
 pub(crate) use self::connection::{Broken, ConnectionEnd, ConnectionHandle, FaultyStream};
+use self::connection::{Finale, Silence};
 pub use self::identity::{FLAG_ATTEMPT, FLAG_RUN, MAX_RUN_LEN};
 use self::identity::{Identity, canonical};
 use crate::attempts::Attempts;
 use crate::clock;
-use crate::journal::{Entry, Journal};
+use crate::journal::Journal;
 use crate::scenario::{Circumstances, Ending, Headers, Plan, Planner, Scenario};
 
 /// Tells the client which rules fired. Absent when none did.
@@ -117,6 +118,15 @@ pub(crate) async fn meet(
     let waited = clock::hold(start + busy, delay).await;
     entry.begun(waited.saturating_sub(delay));
 
+    if let Some((silence, end)) = break_of(plan.ending.as_ref()) {
+        let finale = Finale {
+            silence,
+            end,
+            entry,
+        };
+        connection.play(finale).await;
+        return broken();
+    }
     let response = match &plan.ending {
         Some(Ending::Status {
             status,
@@ -126,19 +136,6 @@ pub(crate) async fn meet(
         Some(Ending::Redirect { hops }) if identity.hop < *hops => {
             status::redirect(&uri, &identity)
         }
-        Some(Ending::Reset { after: None }) => return broken(ConnectionEnd::Reset, entry),
-        Some(Ending::Close) => return broken(ConnectionEnd::Close, entry),
-        Some(Ending::Garbage { bytes, after_head }) => {
-            let head = if *after_head { CHUNKED_HEAD } else { b"" };
-            return broken(ConnectionEnd::Garbage([head, bytes].concat()), entry);
-        }
-        Some(Ending::Stall { after: None, hold }) => {
-            match hold {
-                Some(hold) => clock::hold(Instant::now(), *hold).await,
-                None => std::future::pending().await, // until the client gives up
-            };
-            return broken(ConnectionEnd::Close, entry);
-        }
         _ => next.run(request).await,
     };
     let mut response = body::shape(response, &method, &plan, &connection, entry).await;
@@ -146,11 +143,24 @@ pub(crate) async fn meet(
     response
 }
 
-/// Stands for a response that never comes: whoever serves the connection finds its end among the extensions.
-fn broken(end: ConnectionEnd, mut entry: Entry) -> Response {
-    entry.broken(&end);
+/// The break that comes instead of a response, if one is planned.
+fn break_of(ending: Option<&Ending>) -> Option<(Option<Silence>, ConnectionEnd)> {
+    Some(match ending? {
+        Ending::Reset { after: None } => (None, ConnectionEnd::Reset),
+        Ending::Close => (None, ConnectionEnd::Close),
+        Ending::Stall { after: None, hold } => (Some(*hold), ConnectionEnd::Close),
+        Ending::Garbage { bytes, after_head } => {
+            let head = if *after_head { CHUNKED_HEAD } else { b"" };
+            (None, ConnectionEnd::Garbage([head, bytes].concat()))
+        }
+        _ => return None,
+    })
+}
+
+/// Stands for a response that never comes: whoever serves the stream finds the failure among the extensions.
+fn broken() -> Response {
     let mut response = Response::default();
-    response.extensions_mut().insert(end);
+    response.extensions_mut().insert(Broken);
     response
 }
 

@@ -32,6 +32,10 @@ pub enum Fault {
     /// A status instead of the flag.
     Status(StatusFault),
     /// A TCP RST, after so many bytes of the body or else before anything.
+    ///
+    /// An RST discards what the system has not sent yet, so it waits for that, however slowly the client reads; this is
+    /// known on Linux only. What the network loses just then is lost, and some systems hide from a client what it has not read
+    /// when the RST comes (Linux does not).
     Reset {
         /// How many; with a body that is shorter, after all of it.
         after: Option<u64>,
@@ -41,6 +45,9 @@ pub enum Fault {
     /// The length of the whole body, a part of it, and then a FIN.
     Truncate(Cut),
     /// Silence, and then a FIN.
+    ///
+    /// After a whole body the client may ask for something else, so such a silence lasts no longer than an idle
+    /// connection may.
     Stall {
         /// After so many bytes of the body, or else before the head.
         after: Option<u64>,
@@ -51,7 +58,7 @@ pub enum Fault {
     Bandwidth(NonZeroU64),
     /// The body in pieces. Of several the one that takes longest counts.
     Dribble(Dribble),
-    /// Bytes that are not HTTP, and then a FIN.
+    /// Bytes that are not HTTP, and then a FIN. Over TLS they are not TLS either.
     Garbage {
         /// Whether the head of a chunked response comes first.
         after_head: bool,

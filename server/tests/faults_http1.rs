@@ -1,0 +1,581 @@
+//! Every fault on HTTP/1.1: the exact bytes, and the exact kind of end.
+
+mod support;
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use flag_server::scenario::Ending;
+use flag_server::{End, Record};
+use support::{
+    BRAZIL, Client, Ended, Server, authority, brazil, differing_bits, eventually, huge, image,
+    plan, request, rules,
+};
+
+fn rule(fault: &str) -> String {
+    format!("rule = [{{ {fault} }}]")
+}
+
+/// Only Brazil meets it.
+fn rule_for_brazil(fault: &str) -> String {
+    rule(&format!("match = {{ cc = [\"BR\"] }}, {fault}"))
+}
+
+fn ends(records: &[Record]) -> Vec<(Option<u16>, u64, End)> {
+    let sent = records.iter().map(|record| record.sent);
+    sent.map(|sent| (sent.status, sent.bytes, sent.end))
+        .collect()
+}
+
+#[test]
+fn a_reset_before_anything_is_an_rst_and_not_one_byte() {
+    let server = Server::with(&rule("fault = \"reset\""));
+    assert_eq!(server.get().rest(), (vec![], Ended::Rst));
+    assert_eq!(ends(&server.records(1)), [(None, 0, End::Reset)]);
+}
+
+#[test]
+fn a_reset_in_the_body_comes_after_the_whole_head_and_exactly_the_planned_bytes() {
+    let whole = brazil();
+    for after in [0, 1, 1000, whole.len() - 1, whole.len(), whole.len() + 100] {
+        let server = Server::with(&rule(&format!("fault = \"reset\", after = \"{after}B\"")));
+        let mut client = server.get();
+        assert_eq!(client.head().length(), Some(whole.len()), "{after}");
+        let expected = &whole[..after.min(whole.len())];
+        assert_eq!(client.rest(), (expected.to_vec(), Ended::Rst), "{after}");
+        let sent = (Some(200), expected.len() as u64, End::Reset);
+        assert_eq!(ends(&server.records(1)), [sent], "{after}");
+    }
+}
+
+#[test]
+fn a_close_is_a_fin_and_not_one_byte() {
+    let server = Server::with(&rule("fault = \"close\""));
+    assert_eq!(server.get().rest(), (vec![], Ended::Fin));
+    assert_eq!(ends(&server.records(1)), [(None, 0, End::Closed)]);
+}
+
+#[test]
+fn a_truncated_body_has_the_length_of_the_whole_and_ends_with_a_fin_where_it_is_cut() {
+    let whole = brazil();
+    let cases = [
+        ("after = \"0B\"", 0),
+        ("after = \"1B\"", 1),
+        ("after = \"1KiB\"", 1024),
+        (
+            &*format!("after = \"{}B\"", whole.len() - 1),
+            whole.len() - 1,
+        ),
+        ("fraction = 0", 0),
+        ("fraction = 0.5", whole.len() / 2),
+    ];
+    for (cut, len) in cases {
+        let server = Server::with(&rule(&format!("fault = \"truncate\", {cut}")));
+        let mut client = server.get();
+        assert_eq!(client.head().length(), Some(whole.len()), "{cut}");
+        assert_eq!(client.rest(), (whole[..len].to_vec(), Ended::Fin), "{cut}");
+        let sent = (Some(200), len as u64, End::Closed);
+        assert_eq!(ends(&server.records(1)), [sent], "{cut}");
+    }
+}
+
+#[test]
+fn a_cut_behind_the_end_leaves_the_body_whole_and_the_connection_usable() {
+    let whole = brazil();
+    let len = whole.len();
+    for cut in [
+        &*format!("after = \"{len}B\""),
+        &*format!("after = \"{}B\"", len + 1),
+        "fraction = 1",
+    ] {
+        let server = Server::with(&rule_for_brazil(&format!("fault = \"truncate\", {cut}")));
+        let mut client = server.get();
+        assert_eq!(client.reply().1, whole, "{cut}");
+        client.assert_usable();
+    }
+}
+
+#[test]
+fn a_stall_is_silent_for_as_long_as_planned_and_ends_with_a_fin() {
+    let whole = brazil();
+    let hold = Duration::from_millis(150);
+    let server = Server::with(&rule("fault = \"stall\", hold = \"150ms\""));
+    let start = Instant::now();
+    assert_eq!(server.get().rest(), (vec![], Ended::Fin));
+    assert!(start.elapsed() >= hold);
+    assert_eq!(ends(&server.records(1)), [(None, 0, End::Closed)]);
+
+    for after in [0, 1000, whole.len()] {
+        let stall = format!("fault = \"stall\", after = \"{after}B\", hold = \"150ms\"");
+        let server = Server::with(&rule(&stall));
+        let start = Instant::now();
+        let mut client = server.get();
+        assert_eq!(client.head().length(), Some(whole.len()), "{after}");
+        assert_eq!(client.rest(), (whole[..after].to_vec(), Ended::Fin));
+        assert!(start.elapsed() >= hold, "{after}");
+        let sent = (Some(200), after as u64, End::Closed);
+        assert_eq!(ends(&server.records(1)), [sent], "{after}");
+    }
+}
+
+#[test]
+fn a_stall_for_ever_ends_when_the_client_leaves_even_if_it_left_bytes_behind() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for (stall, sent) in [
+        ("fault = \"stall\"", (None, 0, End::Left)),
+        (
+            "fault = \"stall\", after = \"100B\"",
+            (Some(200), 100, End::Left),
+        ),
+    ] {
+        let server = runtime.block_on(rules(&rule(stall)).start()).unwrap();
+        let idle = runtime.metrics().num_alive_tasks();
+        let one = request("GET", BRAZIL, &[]);
+        let with_body = request("GET", BRAZIL, &["content-length: 100"]) + "unfinished";
+        let clients = [
+            &one,
+            &(one.clone() + &one),
+            &(one.clone() + "GET"),
+            &with_body,
+        ];
+        let mut clients = clients.map(|said| {
+            let mut client = Client::connect(&authority(&server));
+            client.say(said);
+            client
+        });
+        for client in &mut clients {
+            let mut byte = [0];
+            match sent.0 {
+                Some(_) => client.0.read_exact(&mut byte).unwrap(),
+                None => eventually(|| (server.received() == 4).then_some(())),
+            }
+        }
+        assert_eq!(server.records(""), [], "{stall}: it ended by itself");
+        drop(clients);
+        let records = eventually(|| Some(server.records("")).filter(|records| records.len() == 4));
+        assert_eq!(ends(&records), [sent; 4], "{stall}");
+        eventually(|| (runtime.metrics().num_alive_tasks() == idle).then_some(()));
+    }
+}
+
+#[test]
+fn a_paced_body_arrives_whole_and_never_ahead_of_its_schedule() {
+    let whole = brazil();
+    let len = whole.len();
+    let rate = len as u64 * 4;
+    let over = Duration::from_millis(240);
+    // How many bytes may have come by then.
+    let by_rate =
+        move |elapsed: Duration| (elapsed.as_nanos() * u128::from(rate) / 1_000_000_000) as usize;
+    let in_pieces = move |elapsed: Duration| {
+        let due = (elapsed.as_nanos() * 4 / over.as_nanos()) as usize + 1;
+        len * due.min(5) / 5
+    };
+    let bandwidth = format!("fault = \"bandwidth\", rate = \"{rate}B\"");
+    let dribble = "fault = \"dribble\", chunks = 5, over = \"240ms\"";
+    let check = |text: &str, lasts: Duration, allowed: &dyn Fn(Duration) -> usize| {
+        let server = Server::with(text);
+        let start = Instant::now();
+        let mut client = server.connect();
+        client.ask("GET", BRAZIL, &["connection: close"]);
+        client.head();
+        let (body, ended) = client.rest_in_sips(|got| {
+            let elapsed = start.elapsed();
+            assert!(got <= allowed(elapsed), "{got} bytes after {elapsed:?}");
+        });
+        assert_eq!((&body[..], ended), (&whole[..], Ended::Fin), "{text}");
+        assert!(start.elapsed() >= lasts, "{text}");
+        assert_eq!(
+            ends(&server.records(1)),
+            [(Some(200), len as u64, End::Whole)]
+        );
+    };
+    check(&rule(&bandwidth), Duration::from_millis(250), &by_rate);
+    check(&rule(dribble), over, &in_pieces);
+    check(
+        &format!("rule = [{{ {bandwidth} }}, {{ {dribble} }}]"),
+        Duration::from_millis(250),
+        &|elapsed| by_rate(elapsed).min(in_pieces(elapsed)),
+    );
+}
+
+#[test]
+fn garbage_is_exactly_the_planned_bytes_and_a_fin() {
+    for (kind, head) in [
+        ("garbage", ""),
+        ("RANDOM_DATA_THEN_CLOSE", ""),
+        (
+            "MALFORMED_RESPONSE_CHUNK",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        ),
+    ] {
+        let text = rule(&format!("name = \"g\", fault = \"{kind}\""));
+        let server = Server::with(&text);
+        for attempt in 1..=3 {
+            let Some(Ending::Garbage { bytes, .. }) = plan(&text, attempt).ending else {
+                panic!("no garbage is planned");
+            };
+            assert_eq!(bytes.len(), 64);
+            assert!(bytes[0] >= 0x80);
+            let expected = [head.as_bytes(), &bytes].concat();
+            assert_eq!(server.get().rest(), (expected, Ended::Fin), "{kind}");
+        }
+        assert_eq!(ends(&server.records(3)), [(None, 0, End::Garbage); 3]);
+    }
+}
+
+#[test]
+fn a_corrupt_body_has_exactly_so_many_wrong_bits_and_the_same_ones_again() {
+    let whole = brazil();
+    for bits in [1, 7, 1024] {
+        let text = rule_for_brazil(&format!("fault = \"corrupt\", bits = {bits}"));
+        let first = Server::with(&text).get().reply().1;
+        assert_eq!(differing_bits(&first, &whole), bits);
+        let server = Server::with(&text);
+        let mut client = server.connect();
+        for attempt in [1, 1, 2] {
+            client.ask("GET", BRAZIL, &[&format!("flag-attempt: {attempt}")]);
+            let again = client.reply().1;
+            assert_eq!(again == first, attempt == 1, "attempt {attempt}");
+            assert_eq!(differing_bits(&again, &whole), bits);
+        }
+        client.assert_usable();
+    }
+}
+
+#[test]
+fn a_chain_of_redirects_leads_to_the_flag_counts_once_and_waits_once() {
+    let server = Server::with(
+        "rule = [{ fault = \"redirect\", hops = 3 }, { fault = \"latency\", distribution = { fixed = \"50ms\" } }]",
+    );
+    let mut client = server.connect();
+    for attempt in 1..=2 {
+        let mut path = BRAZIL.to_owned();
+        for hop in 0..3 {
+            client.ask("GET", &path, &[]);
+            let (head, body) = client.reply();
+            assert_eq!(head.status_line, "HTTP/1.1 302 Found");
+            assert_eq!(body, b"");
+            let planned = if hop == 0 {
+                "plan;dur=50.000"
+            } else {
+                "plan;dur=0.000"
+            };
+            assert!(head.get("server-timing").unwrap().starts_with(planned));
+            path = head.get("location").unwrap().to_owned();
+        }
+        client.ask("GET", &path, &[]);
+        let (head, body) = client.reply();
+        assert_eq!(head.status_line, "HTTP/1.1 200 OK");
+        assert_eq!(body, brazil());
+        let records = server.records(4 * attempt);
+        assert!(
+            records[4 * attempt - 4..]
+                .iter()
+                .all(|r| r.attempt == attempt as u32)
+        );
+    }
+}
+
+#[test]
+fn a_status_comes_with_its_pause_and_its_body_and_is_the_planned_one_of_several() {
+    let text = rule_for_brazil(
+        "name = \"s\", fault = \"status\", one_of = [{ status = 503, weight = 2 }, { status = 500 }, { status = 429, weight = 0 }], retry_after = \"1500ms\", body = \"späť\"",
+    );
+    let server = Server::with(&text);
+    let mut client = server.connect();
+    let mut seen = std::collections::BTreeSet::new();
+    for attempt in 1..=40 {
+        let Some(Ending::Status { status, .. }) = plan(&text, attempt).ending else {
+            panic!("no status is planned");
+        };
+        client.ask("GET", BRAZIL, &[]);
+        let (head, body) = client.reply();
+        assert!(
+            head.status_line
+                .starts_with(&format!("HTTP/1.1 {} ", status.get()))
+        );
+        assert_eq!(head.get("retry-after"), Some("2"));
+        assert_eq!(body, "späť".as_bytes());
+        seen.insert(status.get());
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [500, 503]);
+    client.assert_usable();
+}
+
+#[test]
+fn a_delay_comes_before_whatever_else_is_planned() {
+    let whole = brazil();
+    let delay = Duration::from_millis(80);
+    let latency = "{ fault = \"latency\", distribution = { fixed = \"80ms\" } }";
+    for (ending, body, ended) in [
+        ("fault = \"reset\"", None, Ended::Rst),
+        ("fault = \"close\"", None, Ended::Fin),
+        (
+            "fault = \"reset\", after = \"10B\"",
+            Some(&whole[..10]),
+            Ended::Rst,
+        ),
+        (
+            "fault = \"truncate\", after = \"10B\"",
+            Some(&whole[..10]),
+            Ended::Fin,
+        ),
+    ] {
+        let server = Server::with(&format!("rule = [{{ {ending} }}, {latency}]"));
+        let start = Instant::now();
+        let mut client = server.get();
+        if body.is_some() {
+            client.head();
+            assert!(start.elapsed() >= delay, "{ending}");
+        }
+        let expected = (body.unwrap_or_default().to_vec(), ended);
+        assert_eq!(client.rest(), expected, "{ending}");
+        assert!(start.elapsed() >= delay, "{ending}");
+    }
+}
+
+#[test]
+fn a_paced_body_can_be_cut_too_and_keeps_the_pace_of_the_whole() {
+    let whole = brazil();
+    let half = whole.len() / 2;
+    for (ending, ended) in [("truncate", Ended::Fin), ("reset", Ended::Rst)] {
+        let server = Server::with(&format!(
+            "rule = [{{ fault = \"{ending}\", after = \"{half}B\" }}, {{ fault = \"bandwidth\", rate = \"{}B\" }}]",
+            whole.len() * 4
+        ));
+        let start = Instant::now();
+        let mut client = server.get();
+        client.head();
+        assert_eq!(client.rest(), (whole[..half].to_vec(), ended));
+        assert!(
+            start.elapsed() >= Duration::from_millis(124),
+            "half of a quarter of a second"
+        );
+    }
+}
+
+#[test]
+fn a_cut_is_exact_also_when_the_client_reads_slowly_and_the_buffers_are_full() {
+    let whole = image(huge(), "BR");
+    let len = whole.len();
+    for (fault, cut, ended) in [
+        ("reset", 9_000_001, Ended::Rst),
+        ("reset", len, Ended::Rst),
+        ("truncate", 9_000_001, Ended::Fin),
+        ("stall", 9_000_001, Ended::Fin),
+    ] {
+        let hold = if fault == "stall" {
+            ", hold = \"10ms\""
+        } else {
+            ""
+        };
+        let text = rule(&format!("fault = \"{fault}\", after = \"{cut}B\"{hold}"));
+        let server = Server::of(rules(&text).catalogue(huge().clone()));
+        let mut client = server.get();
+        assert_eq!(client.head().length(), Some(len), "{text}");
+        std::thread::sleep(Duration::from_millis(300)); // by now nothing moves any more
+        let mut sips = 0;
+        let (body, end) = client.rest_in_sips(|_| {
+            sips += 1;
+            if sips % 8 == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        assert_eq!((body.len(), end), (cut, ended), "{text}");
+        assert!(body == whole[..cut], "{text}: other bytes than the flag's");
+    }
+}
+
+#[test]
+fn a_connection_outlives_the_faults_that_leave_it_whole() {
+    for fault in [
+        "fault = \"status\", status = 503",
+        "fault = \"status\", status = 204",
+        "fault = \"status\", status = 304",
+        "fault = \"redirect\"",
+        "fault = \"corrupt\"",
+        "fault = \"bandwidth\", rate = \"1MB\"",
+        "fault = \"dribble\", chunks = 3, over = \"10ms\"",
+        "fault = \"latency\", distribution = { fixed = \"10ms\" }",
+    ] {
+        let server = Server::with(&rule_for_brazil(fault));
+        let mut client = server.connect();
+        for _ in 0..3 {
+            client.ask("GET", BRAZIL, &[]);
+            client.reply();
+            client.assert_usable();
+        }
+        assert_eq!(server.received(), 6, "{fault}");
+    }
+}
+
+#[test]
+fn of_pipelined_requests_what_precedes_a_break_is_complete_and_what_follows_is_never_answered() {
+    let whole = brazil();
+    for (breaking, body, ended) in [
+        ("fault = \"reset\"", None, Ended::Rst),
+        ("fault = \"close\"", None, Ended::Fin),
+        ("fault = \"stall\", hold = \"10ms\"", None, Ended::Fin),
+        (
+            "fault = \"reset\", after = \"9B\"",
+            Some(&whole[..9]),
+            Ended::Rst,
+        ),
+        (
+            "fault = \"truncate\", after = \"9B\"",
+            Some(&whole[..9]),
+            Ended::Fin,
+        ),
+    ] {
+        let server = Server::with(&format!(
+            "rule = [{{ match = {{ cc = [\"JP\"] }}, fault = \"status\", status = 503, body = \"no\" }}, {{ match = {{ cc = [\"FR\"] }}, {breaking} }}]"
+        ));
+        let order = ["br", "jp", "br", "fr", "br", "jp"];
+        let all: String = order
+            .map(|cc| request("GET", &format!("/flags/{cc}/{cc}.gif"), &[]))
+            .concat();
+        let mut client = server.connect();
+        client.say(&all);
+        assert_eq!(client.reply().1, whole, "{breaking}");
+        assert_eq!(client.reply().1, b"no", "{breaking}");
+        assert_eq!(client.reply().1, whole, "{breaking}");
+        if body.is_some() {
+            client.head();
+        }
+        let expected = (body.unwrap_or_default().to_vec(), ended);
+        assert_eq!(client.rest(), expected, "{breaking}");
+        assert_eq!(server.received(), 4, "{breaking}");
+    }
+}
+
+#[test]
+fn what_precedes_a_break_is_complete_also_when_it_fills_the_buffers() {
+    let whole = image(huge(), "BR");
+    for (breaking, ended) in [
+        ("reset", Ended::Rst),
+        ("close", Ended::Fin),
+        ("garbage", Ended::Fin),
+    ] {
+        let text = rule(&format!(
+            "match = {{ cc = [\"JP\"] }}, fault = \"{breaking}\""
+        ));
+        let server = Server::of(rules(&text).catalogue(huge().clone()));
+        let mut client = server.connect();
+        client.say(&(request("GET", BRAZIL, &[]) + &request("GET", "/flags/jp/jp.gif", &[])));
+        std::thread::sleep(Duration::from_millis(200));
+        let (_, body) = client.reply();
+        assert!(body == whole, "{breaking}");
+        let (rest, end) = client.rest();
+        let expected = if breaking == "garbage" { 64 } else { 0 };
+        assert_eq!((rest.len(), end), (expected, ended), "{breaking}");
+    }
+}
+
+#[test]
+fn a_response_without_a_body_has_nothing_to_cut_and_a_part_is_cut_in_the_part() {
+    let whole = brazil();
+    let etag = format!(
+        "if-none-match: \"{}\"",
+        flags_data::Catalogue::embedded()
+            .get("BR".parse().unwrap())
+            .unwrap()
+            .image
+            .digest
+    );
+    let part = &whole[100..200];
+    // What a part becomes; and whether the connection survives it.
+    let cases: [(&str, &[u8], Option<Ended>); 8] = [
+        (
+            "fault = \"reset\", after = \"9B\"",
+            &part[..9],
+            Some(Ended::Rst),
+        ),
+        (
+            "fault = \"reset\", after = \"150B\"",
+            part,
+            Some(Ended::Rst),
+        ),
+        (
+            "fault = \"truncate\", after = \"9B\"",
+            &part[..9],
+            Some(Ended::Fin),
+        ),
+        ("fault = \"truncate\", after = \"150B\"", part, None),
+        (
+            "fault = \"truncate\", fraction = 0.25",
+            &part[..25],
+            Some(Ended::Fin),
+        ),
+        (
+            "fault = \"stall\", after = \"9B\", hold = \"1ms\"",
+            &part[..9],
+            Some(Ended::Fin),
+        ),
+        ("fault = \"bandwidth\", rate = \"1MB\"", part, None),
+        (
+            "fault = \"dribble\", chunks = 3, over = \"3ms\"",
+            part,
+            None,
+        ),
+    ];
+    for (fault, expected, ended) in cases {
+        let server = Server::with(&rule_for_brazil(fault));
+        let mut client = server.connect();
+        for method in ["HEAD", "GET"] {
+            client.ask(method, BRAZIL, &[&etag]);
+            let head = client.head();
+            assert_eq!(head.status_line, "HTTP/1.1 304 Not Modified", "{fault}");
+            assert_eq!(head.length(), None, "{fault}");
+        }
+        client.ask("HEAD", BRAZIL, &[]);
+        let head = client.head();
+        assert_eq!(head.status_line, "HTTP/1.1 200 OK", "{fault}");
+        assert_eq!(head.length(), Some(whole.len()), "{fault}");
+        client.assert_usable();
+
+        client.ask("GET", BRAZIL, &["range: bytes=100-199"]);
+        let head = client.head();
+        assert_eq!(head.status_line, "HTTP/1.1 206 Partial Content", "{fault}");
+        assert_eq!(head.length(), Some(100), "{fault}");
+        match ended {
+            Some(ended) => assert_eq!(client.rest(), (expected.to_vec(), ended), "{fault}"),
+            None => {
+                let mut body = vec![0; expected.len()];
+                client.0.read_exact(&mut body).unwrap();
+                assert_eq!(body, expected, "{fault}");
+                client.assert_usable();
+            }
+        }
+    }
+}
+
+#[test]
+fn faults_instead_of_the_flag_meet_head_and_conditions_too() {
+    for (fault, status) in [
+        (
+            "fault = \"status\", status = 503, body = \"later\"",
+            "HTTP/1.1 503 Service Unavailable",
+        ),
+        ("fault = \"redirect\"", "HTTP/1.1 302 Found"),
+        ("fault = \"corrupt\"", "HTTP/1.1 200 OK"),
+    ] {
+        let server = Server::with(&rule_for_brazil(fault));
+        let mut client = server.connect();
+        client.ask("HEAD", BRAZIL, &[]);
+        assert_eq!(client.head().status_line, status);
+        client.assert_usable(); // so no body came
+    }
+    for (fault, ended) in [("reset", Ended::Rst), ("close", Ended::Fin)] {
+        let server = Server::with(&rule(&format!("fault = \"{fault}\"")));
+        for (method, header) in [
+            ("HEAD", "x: y"),
+            ("GET", "if-none-match: *"),
+            ("GET", "range: bytes=0-1"),
+        ] {
+            let mut client = server.connect();
+            client.ask(method, BRAZIL, &[header]);
+            assert_eq!(client.rest(), (vec![], ended), "{fault} {method} {header}");
+        }
+    }
+}

@@ -1,0 +1,571 @@
+//! Every fault on HTTP/2, frame by frame: what breaks is one stream, never its connection. And HTTPS in both versions.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use flag_server::{Builder, End, FlagServer, Tls};
+use flags_data::Catalogue;
+use h2::client::SendRequest;
+use h2::{Reason, RecvStream};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use support::{
+    BRAZIL, Client, Ended, SAFETY, authority, brazil, differing_bits, eventually, huge, image,
+    plan, request, rules,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
+
+/// What one stream came to: its head if there was one, its bytes, and the reason if it was reset.
+#[derive(Debug)]
+struct Outcome {
+    head: Option<Response<()>>,
+    body: Vec<u8>,
+    reset: Option<Reason>,
+}
+
+/// One HTTP/2 connection, over TCP or TLS.
+struct Connection {
+    send: SendRequest<Bytes>,
+    driver: JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Connection {
+    async fn plain(server: &FlagServer) -> Self {
+        let stream = tokio::net::TcpStream::connect(authority(server)).await;
+        Self::over(stream.unwrap()).await
+    }
+
+    async fn tls(server: &FlagServer) -> Self {
+        let connector = tokio_rustls::TlsConnector::from(client_config(&[b"h2", b"http/1.1"]));
+        let stream = tokio::net::TcpStream::connect(authority(server))
+            .await
+            .unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = connector.connect(name, stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        Self::over(stream).await
+    }
+
+    async fn over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> Self {
+        let (send, connection) = h2::client::handshake(stream).await.unwrap();
+        let driver = tokio::spawn(connection);
+        Self { send, driver }
+    }
+
+    /// Opens a stream, and returns what comes of it.
+    async fn ask(&self, method: &str, path: &str) -> JoinHandle<Outcome> {
+        self.ask_if(method, path, ("accept", "*/*")).await
+    }
+
+    /// The same with a header.
+    async fn ask_if(&self, method: &str, path: &str, header: (&str, &str)) -> JoinHandle<Outcome> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://x{path}"))
+            .header(header.0, header.1)
+            .body(())
+            .unwrap();
+        let mut send = self.send.clone().ready().await.unwrap();
+        let (response, _) = send.send_request(request, true).unwrap();
+        tokio::spawn(async move {
+            let mut outcome = Outcome {
+                head: None,
+                body: Vec::new(),
+                reset: None,
+            };
+            let failed = match response.await {
+                Ok(response) => {
+                    let (head, body) = response.into_parts();
+                    outcome.head = Some(Response::from_parts(head, ()));
+                    read(body, &mut outcome.body).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = failed {
+                assert!(error.is_reset() && error.is_remote(), "{error}");
+                outcome.reset = error.reason();
+            }
+            outcome
+        })
+    }
+
+    async fn get(&self, path: &str) -> Outcome {
+        within(self.ask("GET", path).await).await.unwrap()
+    }
+
+    /// That the connection still serves.
+    async fn assert_usable(&self) {
+        let outcome = self.get("/flags/jp/jp.gif").await;
+        assert_eq!((outcome.status(), outcome.reset), (Some(200), None));
+        assert_eq!(outcome.body, image(&Catalogue::embedded(), "JP"));
+    }
+
+    /// That the server has said goodbye, and that it was a proper one.
+    async fn assert_ended_well(self) {
+        within(self.driver).await.unwrap().unwrap();
+    }
+
+    /// That it ends when the client wants it to, and that the server has neither said goodbye nor broken it before.
+    async fn assert_sound(self) {
+        assert!(!self.driver.is_finished(), "the connection has ended");
+        drop(self.send);
+        within(self.driver).await.unwrap().unwrap();
+    }
+}
+
+impl Outcome {
+    fn status(&self) -> Option<u16> {
+        self.head.as_ref().map(|head| head.status().as_u16())
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.as_ref()?.headers().get(name)?.to_str().ok()
+    }
+}
+
+async fn read(mut body: RecvStream, into: &mut Vec<u8>) -> Result<(), h2::Error> {
+    while let Some(data) = body.data().await {
+        let data = data?;
+        into.extend_from_slice(&data);
+        body.flow_control().release_capacity(data.len())?;
+    }
+    Ok(())
+}
+
+async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(SAFETY, future).await.expect("in time")
+}
+
+/// Trusts every certificate: what is under test is not who signed it.
+#[derive(Debug)]
+struct TrustAll;
+
+impl ServerCertVerifier for TrustAll {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+fn client_config(alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(TrustAll))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
+}
+
+fn for_brazil(fault: &str) -> Builder {
+    rules(&format!(
+        "rule = [{{ match = {{ cc = [\"BR\"] }}, {fault} }}]"
+    ))
+}
+
+/// Two siblings that are under way for a while: they begin before the fault and end after it.
+fn slow_siblings_and(fault: &str) -> Builder {
+    rules(&format!(
+        "rule = [{{ match = {{ cc = [\"BR\"] }}, {fault} }}, {{ match = {{ cc = [\"FR\"] }}, fault = \"dribble\", chunks = 4, over = \"200ms\" }}]"
+    ))
+}
+
+async fn connections(server: &FlagServer, tls: bool) -> Connection {
+    if tls {
+        Connection::tls(server).await
+    } else {
+        Connection::plain(server).await
+    }
+}
+
+#[tokio::test]
+async fn a_break_resets_its_stream_after_exactly_the_planned_bytes_and_nothing_else() {
+    let whole = brazil();
+    let france = image(&Catalogue::embedded(), "FR");
+    let cases = [
+        ("fault = \"reset\"", None, End::Reset),
+        ("fault = \"close\"", None, End::Closed),
+        ("fault = \"garbage\"", None, End::Garbage),
+        ("fault = \"MALFORMED_RESPONSE_CHUNK\"", None, End::Garbage),
+        ("fault = \"stall\", hold = \"20ms\"", None, End::Closed),
+        ("fault = \"reset\", after = \"0B\"", Some(0), End::Reset),
+        (
+            "fault = \"reset\", after = \"1000B\"",
+            Some(1000),
+            End::Reset,
+        ),
+        (
+            "fault = \"reset\", after = \"1MB\"",
+            Some(whole.len()),
+            End::Reset,
+        ),
+        ("fault = \"truncate\", after = \"0B\"", Some(0), End::Closed),
+        ("fault = \"truncate\", after = \"1B\"", Some(1), End::Closed),
+        (
+            "fault = \"truncate\", fraction = 0.5",
+            Some(whole.len() / 2),
+            End::Closed,
+        ),
+        (
+            "fault = \"stall\", after = \"0B\", hold = \"20ms\"",
+            Some(0),
+            End::Closed,
+        ),
+        (
+            "fault = \"stall\", after = \"300B\", hold = \"20ms\"",
+            Some(300),
+            End::Closed,
+        ),
+    ];
+    for tls in [false, true] {
+        for (fault, len, end) in &cases {
+            let mut builder = slow_siblings_and(fault);
+            if tls {
+                builder = builder.tls(Tls::SelfSigned);
+            }
+            let server = builder.start().await.unwrap();
+            let connection = connections(&server, tls).await;
+            let before = connection.ask("GET", "/flags/fr/fr.gif").await;
+            for attempt in 1..=3 {
+                let broken = connection.get(BRAZIL).await;
+                assert_eq!(broken.reset, Some(Reason::INTERNAL_ERROR), "{fault}");
+                assert_eq!(broken.status(), len.map(|_| 200), "{fault}");
+                let expected = &whole[..len.unwrap_or(0)];
+                assert!(broken.body == expected, "{fault}: {}", broken.body.len());
+                assert_eq!(
+                    broken.header("content-length").map(str::to_owned),
+                    len.map(|_| whole.len().to_string()),
+                    "{fault}"
+                );
+                let record = eventually(|| {
+                    let mut records = server.records("");
+                    records.retain(|record| record.path == BRAZIL);
+                    records.into_iter().nth(attempt - 1)
+                });
+                assert_eq!(record.sent.end, *end, "{fault}");
+                assert_eq!(record.sent.bytes, expected.len() as u64, "{fault}");
+            }
+            let after = connection.ask("GET", "/flags/fr/fr.gif").await;
+            for sibling in [before, after] {
+                let sibling = within(sibling).await.unwrap();
+                assert_eq!((sibling.status(), sibling.reset), (Some(200), None));
+                assert_eq!(sibling.body, france, "{fault}");
+            }
+            // What was planned for one stream must not be done to the connection in the end, either.
+            assert_eq!(server.shutdown().await, 0);
+            connection.assert_ended_well().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_beyond_the_window_of_a_stream_is_exact() {
+    let whole = image(huge(), "BR");
+    for (fault, cut) in [
+        ("reset", 3_000_001),
+        ("truncate", 65_535),
+        ("reset", whole.len()),
+    ] {
+        let builder = for_brazil(&format!("fault = \"{fault}\", after = \"{cut}B\""));
+        let server = builder.catalogue(huge().clone()).start().await.unwrap();
+        let connection = Connection::plain(&server).await;
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            streams.push(connection.ask("GET", BRAZIL).await);
+        }
+        for stream in streams {
+            let outcome = within(stream).await.unwrap();
+            assert_eq!(outcome.reset, Some(Reason::INTERNAL_ERROR));
+            assert_eq!(outcome.body.len(), cut, "{fault}");
+            assert!(outcome.body == whole[..cut], "{fault}");
+        }
+        connection.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn the_faults_that_leave_a_response_whole_are_the_same_on_http2() {
+    let whole = brazil();
+    let corrupt = "name = \"c\", fault = \"corrupt\", bits = 9";
+    let server = for_brazil(corrupt).start().await.unwrap();
+    let connection = Connection::plain(&server).await;
+    assert_eq!(
+        differing_bits(&connection.get(BRAZIL).await.body, &whole),
+        9
+    );
+    connection.assert_usable().await;
+    connection.assert_sound().await;
+
+    let status = "fault = \"status\", status = 418, retry_after = \"2s\", body = \"tea\"";
+    let server = for_brazil(status).start().await.unwrap();
+    let connection = Connection::plain(&server).await;
+    let teapot = connection.get(BRAZIL).await;
+    assert_eq!(teapot.status(), Some(StatusCode::IM_A_TEAPOT.as_u16()));
+    assert_eq!(teapot.header("retry-after"), Some("2"));
+    assert_eq!(teapot.body, b"tea");
+    let head = within(connection.ask("HEAD", BRAZIL).await).await.unwrap();
+    assert_eq!(
+        (head.status(), head.body.len(), head.reset),
+        (Some(418), 0, None)
+    );
+    connection.assert_sound().await;
+
+    for (pace, lasts) in [
+        (
+            "fault = \"dribble\", chunks = 5, over = \"100ms\"".to_owned(),
+            100,
+        ),
+        (
+            format!("fault = \"bandwidth\", rate = \"{}B\"", whole.len() * 10),
+            100,
+        ),
+    ] {
+        let server = for_brazil(&pace).start().await.unwrap();
+        let connection = Connection::plain(&server).await;
+        let start = Instant::now();
+        assert_eq!(connection.get(BRAZIL).await.body, whole);
+        assert!(start.elapsed() >= Duration::from_millis(lasts), "{pace}");
+        let head = within(connection.ask("HEAD", BRAZIL).await).await.unwrap();
+        assert_eq!(
+            head.header("content-length"),
+            Some(&*whole.len().to_string())
+        );
+        assert_eq!((head.body.len(), head.reset), (0, None));
+        connection.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn on_http2_too_there_is_nothing_to_cut_without_a_body_and_a_part_is_cut_in_the_part() {
+    let whole = brazil();
+    let part = &whole[100..200];
+    let broken = Some(Reason::INTERNAL_ERROR);
+    for (fault, len, reset) in [
+        ("fault = \"reset\", after = \"9B\"", 9, broken),
+        ("fault = \"reset\", after = \"150B\"", 100, broken),
+        ("fault = \"truncate\", fraction = 0.25", 25, broken),
+        ("fault = \"truncate\", after = \"100B\"", 100, None),
+        (
+            "fault = \"stall\", after = \"9B\", hold = \"1ms\"",
+            9,
+            broken,
+        ),
+        ("fault = \"dribble\", chunks = 3, over = \"3ms\"", 100, None),
+    ] {
+        let server = for_brazil(fault).start().await.unwrap();
+        let connection = Connection::plain(&server).await;
+        for method in ["HEAD", "GET"] {
+            let unchanged = connection.ask_if(method, BRAZIL, ("if-none-match", "*"));
+            let unchanged = within(unchanged.await).await.unwrap();
+            assert_eq!(
+                (unchanged.status(), unchanged.reset),
+                (Some(304), None),
+                "{fault}"
+            );
+            assert_eq!(unchanged.body, b"", "{fault}");
+        }
+        let head = within(connection.ask("HEAD", BRAZIL).await).await.unwrap();
+        assert_eq!((head.status(), head.reset), (Some(200), None), "{fault}");
+        let length = whole.len().to_string();
+        assert_eq!(head.header("content-length"), Some(&*length), "{fault}");
+        assert_eq!(head.body, b"", "{fault}");
+
+        let ranged = connection.ask_if("GET", BRAZIL, ("range", "bytes=100-199"));
+        let ranged = within(ranged.await).await.unwrap();
+        assert_eq!(
+            (ranged.status(), ranged.reset),
+            (Some(206), reset),
+            "{fault}"
+        );
+        assert_eq!(ranged.header("content-length"), Some("100"), "{fault}");
+        assert_eq!(ranged.body, part[..len], "{fault}");
+        connection.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn one_connection_follows_a_whole_chain_of_redirects() {
+    for tls in [false, true] {
+        let mut builder = for_brazil("fault = \"redirect\", hops = 5");
+        if tls {
+            builder = builder.tls(Tls::SelfSigned);
+        }
+        let server = builder.start().await.unwrap();
+        let connection = connections(&server, tls).await;
+        let mut path = BRAZIL.to_owned();
+        for _ in 0..5 {
+            let hop = connection.get(&path).await;
+            assert_eq!((hop.status(), hop.body.len()), (Some(302), 0));
+            path = hop.header("location").unwrap().to_owned();
+        }
+        assert_eq!(connection.get(&path).await.body, brazil());
+        assert!(server.records("").iter().all(|record| record.attempt == 1));
+        connection.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_stalls_for_ever_ends_when_its_client_resets_it_or_leaves() {
+    for stall in ["fault = \"stall\"", "fault = \"stall\", after = \"5B\""] {
+        let server = for_brazil(stall).start().await.unwrap();
+        let idle = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
+        let connection = Connection::plain(&server).await;
+        let stalled = [
+            connection.ask("GET", BRAZIL).await,
+            connection.ask("GET", BRAZIL).await,
+        ];
+        connection.assert_usable().await;
+        stalled[0].abort(); // drops the stream, which resets it
+        let left = |count| {
+            let records = server.records("");
+            let left = records.iter().filter(|record| record.sent.end == End::Left);
+            left.count() == count
+        };
+        within(until(|| left(1))).await;
+        connection.driver.abort();
+        within(until(|| left(2))).await;
+        drop((connection, stalled));
+        let metrics = tokio::runtime::Handle::current().metrics();
+        within(until(|| metrics.num_alive_tasks() <= idle)).await;
+    }
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A blocking TLS connection that speaks HTTP/1.1.
+fn https(server: &str, alpn: &[&[u8]]) -> StreamOwned<ClientConnection, TcpStream> {
+    let name = ServerName::try_from("localhost").unwrap();
+    let session = ClientConnection::new(client_config(alpn), name).unwrap();
+    StreamOwned::new(session, Client::connect(server).0)
+}
+
+#[test]
+fn https_speaks_http1_to_who_asks_for_it_and_to_who_asks_for_nothing() {
+    let whole = brazil();
+    let server = support::Server::of(rules("").tls(Tls::SelfSigned));
+    for alpn in [&[b"http/1.1" as &[u8]] as &[&[u8]], &[]] {
+        let mut stream = https(&server.authority, alpn);
+        for _ in 0..2 {
+            stream
+                .write_all(request("GET", BRAZIL, &[]).as_bytes())
+                .unwrap();
+            let mut raw = Vec::new();
+            while !raw.ends_with(&whole) {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                raw.extend(byte);
+            }
+            assert!(raw.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        }
+        assert_eq!(stream.conn.alpn_protocol(), alpn.first().copied());
+    }
+}
+
+#[test]
+fn over_tls_the_connection_breaks_below_tls() {
+    let whole = brazil();
+    let cases = [
+        ("fault = \"reset\"", None, Ended::Rst),
+        ("fault = \"close\"", None, Ended::Fin),
+        ("fault = \"reset\", after = \"100B\"", Some(100), Ended::Rst),
+        (
+            "fault = \"reset\", after = \"1MB\"",
+            Some(whole.len()),
+            Ended::Rst,
+        ),
+        (
+            "fault = \"truncate\", after = \"100B\"",
+            Some(100),
+            Ended::Fin,
+        ),
+        (
+            "fault = \"stall\", after = \"100B\", hold = \"10ms\"",
+            Some(100),
+            Ended::Fin,
+        ),
+    ];
+    for (fault, len, ended) in cases {
+        let server = support::Server::of(for_brazil(fault).tls(Tls::SelfSigned));
+        let mut stream = https(&server.authority, &[b"http/1.1"]);
+        stream
+            .write_all(request("GET", BRAZIL, &[]).as_bytes())
+            .unwrap();
+        let mut raw = Vec::new();
+        let error = stream.read_to_end(&mut raw).unwrap_err();
+        let expected = match ended {
+            Ended::Rst => std::io::ErrorKind::ConnectionReset,
+            Ended::Fin => std::io::ErrorKind::UnexpectedEof, // no close_notify: cut off, and the client can tell
+        };
+        assert_eq!(error.kind(), expected, "{fault}: {error}");
+        match len {
+            None => assert_eq!(raw, b"", "{fault}"),
+            Some(len) => {
+                let head = raw.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+                assert!(raw[head..] == whole[..len], "{fault}");
+            }
+        }
+    }
+    // Garbage is none of TLS's records either.
+    let text = "rule = [{ name = \"g\", fault = \"garbage\" }]";
+    let server = support::Server::of(rules(text).tls(Tls::SelfSigned));
+    let mut stream = https(&server.authority, &[b"http/1.1"]);
+    stream
+        .write_all(request("GET", BRAZIL, &[]).as_bytes())
+        .unwrap();
+    while stream.conn.wants_write() {
+        stream.conn.write_tls(&mut stream.sock).unwrap();
+    }
+    // Session tickets come first; what follows them is as planned.
+    let (raw, ended) = Client(stream.sock).rest();
+    let Some(flag_server::scenario::Ending::Garbage { bytes, .. }) = plan(text, 1).ending else {
+        panic!("no garbage is planned");
+    };
+    assert_eq!(ended, Ended::Fin);
+    assert!(raw.ends_with(&bytes), "{raw:?}");
+}

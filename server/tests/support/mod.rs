@@ -1,0 +1,245 @@
+//! A real server, and a client that takes its answers apart byte by byte.
+//!
+//! What matters about the end of a connection is its kind, so it is a value here: FIN or RST, and anything else is a panic.
+
+#![allow(
+    dead_code,
+    reason = "each test program uses a part of it, and is compiled with all of it"
+)]
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use flag_server::scenario::{Plan, Planner, RequestKey, Scenario};
+use flag_server::{BlockingFlagServer, Builder, FlagServer, Record};
+use flags_data::Catalogue;
+
+/// The flag that most tests ask for.
+pub(crate) const BRAZIL: &str = "/flags/br/br.gif";
+
+/// Longer than anything here lasts on any machine: a test that waits for this has failed.
+pub(crate) const SAFETY: Duration = Duration::from_secs(60);
+
+/// The bytes of Brazil's flag.
+pub(crate) fn brazil() -> bytes::Bytes {
+    image(&Catalogue::embedded(), "BR")
+}
+
+pub(crate) fn image(catalogue: &Catalogue, code: &str) -> bytes::Bytes {
+    catalogue
+        .get(code.parse().unwrap())
+        .unwrap()
+        .image
+        .bytes
+        .clone()
+}
+
+/// A catalogue of one flag, Brazil's, that no socket's buffer can hold.
+pub(crate) fn huge() -> &'static Catalogue {
+    static HUGE: OnceLock<Catalogue> = OnceLock::new();
+    HUGE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("br");
+        std::fs::create_dir(&folder).unwrap();
+        // No two places look alike, so that nothing can be left out or sent twice unseen.
+        let bytes = (0_u32..3_000_000).flat_map(u32::to_le_bytes);
+        let image: Vec<u8> = b"GIF89a".iter().copied().chain(bytes).collect();
+        std::fs::write(folder.join("br.gif"), image).unwrap();
+        let metadata = r#"{"country": "Brazil", "iso_cc": "BR", "tld_cc": ".br"}"#;
+        std::fs::write(folder.join("metadata.json"), metadata).unwrap();
+        Catalogue::load(dir.path()).unwrap()
+    })
+}
+
+/// What is planned for the first GET of Brazil's flag.
+pub(crate) fn plan(rules: &str, attempt: u32) -> Plan {
+    Planner::new(&Scenario::from_toml(rules).unwrap()).plan(&RequestKey {
+        run: "",
+        method: "GET",
+        path: BRAZIL,
+        attempt,
+    })
+}
+
+/// A builder of a server with these rules.
+pub(crate) fn rules(text: &str) -> Builder {
+    FlagServer::builder().toml(text).unwrap()
+}
+
+/// A server of one listener, on threads of its own.
+pub(crate) struct Server {
+    running: BlockingFlagServer,
+    pub(crate) authority: String,
+}
+
+impl Server {
+    pub(crate) fn with(text: &str) -> Self {
+        Self::of(rules(text))
+    }
+
+    pub(crate) fn of(builder: Builder) -> Self {
+        let running = builder.start_blocking().unwrap();
+        let authority = authority(&running);
+        Self { running, authority }
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(&self.authority)
+    }
+
+    /// A connection with one GET of Brazil's flag.
+    pub(crate) fn get(&self) -> Client {
+        let mut client = self.connect();
+        client.ask("GET", BRAZIL, &[]);
+        client
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.running.received()
+    }
+
+    /// The records, once there are so many: they are written when a response is over, which its client may know first.
+    pub(crate) fn records(&self, count: usize) -> Vec<Record> {
+        eventually(|| Some(self.running.records("")).filter(|records| records.len() >= count))
+    }
+}
+
+pub(crate) fn authority(server: &FlagServer) -> String {
+    let (_, authority) = server.endpoints()[0].url.split_once("://").unwrap();
+    authority.to_owned()
+}
+
+/// What comes of this in the end.
+pub(crate) fn eventually<T>(mut outcome: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(outcome) = outcome() {
+            return outcome;
+        }
+        assert!(start.elapsed() < SAFETY, "it did not happen in {SAFETY:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Fin,
+    Rst,
+}
+
+/// One connection in plain text.
+pub(crate) struct Client(pub(crate) TcpStream);
+
+impl Client {
+    pub(crate) fn connect(authority: &str) -> Self {
+        let stream = TcpStream::connect(authority).unwrap();
+        stream.set_read_timeout(Some(SAFETY)).unwrap();
+        stream.set_write_timeout(Some(SAFETY)).unwrap();
+        Self(stream)
+    }
+
+    pub(crate) fn ask(&mut self, method: &str, path: &str, headers: &[&str]) {
+        self.say(&request(method, path, headers));
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The head of the next response.
+    pub(crate) fn head(&mut self) -> Head {
+        let mut raw = Vec::new();
+        while !raw.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).unwrap_or_else(|error| {
+                panic!("{error} after {:?}", String::from_utf8_lossy(&raw))
+            });
+            raw.extend(byte);
+        }
+        Head::parse(&raw)
+    }
+
+    /// The next response, if it has a body of the length that it says.
+    pub(crate) fn reply(&mut self) -> (Head, Vec<u8>) {
+        let head = self.head();
+        let mut body = vec![0; head.length().unwrap_or(0)];
+        self.0.read_exact(&mut body).unwrap();
+        (head, body)
+    }
+
+    /// Everything until the end, and which end.
+    pub(crate) fn rest(&mut self) -> (Vec<u8>, Ended) {
+        self.rest_in_sips(|_| {})
+    }
+
+    /// The same, looking at how much there is after each read.
+    pub(crate) fn rest_in_sips(&mut self, mut after_read: impl FnMut(usize)) -> (Vec<u8>, Ended) {
+        let (mut all, mut sip) = (Vec::new(), vec![0; 64 * 1024]);
+        loop {
+            match self.0.read(&mut sip) {
+                Ok(0) => return (all, Ended::Fin),
+                Ok(len) => all.extend_from_slice(&sip[..len]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                    return (all, Ended::Rst);
+                }
+                Err(error) => panic!("{error} after {} bytes", all.len()),
+            }
+            after_read(all.len());
+        }
+    }
+
+    /// That the connection still serves: a plain request gets the right bytes.
+    pub(crate) fn assert_usable(&mut self) {
+        self.ask("GET", "/flags/jp/jp.gif", &[]);
+        let (head, body) = self.reply();
+        assert_eq!(head.status_line, "HTTP/1.1 200 OK");
+        assert_eq!(body, image(&Catalogue::embedded(), "JP"));
+    }
+}
+
+pub(crate) fn request(method: &str, path: &str, headers: &[&str]) -> String {
+    let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{lines}\r\n")
+}
+
+/// The head of a response.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status_line: String,
+    headers: HashMap<String, String>,
+}
+
+impl Head {
+    fn parse(raw: &[u8]) -> Self {
+        let text = std::str::from_utf8(raw).unwrap().trim_end();
+        let mut lines = text.split("\r\n");
+        let status_line = lines.next().unwrap().to_owned();
+        let headers = lines.map(|line| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.to_owned(), value.to_owned())
+        });
+        Self {
+            status_line,
+            headers: headers.collect(),
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn length(&self) -> Option<usize> {
+        self.get("content-length")?.parse().ok()
+    }
+}
+
+/// How many bits of two equally long texts differ.
+pub(crate) fn differing_bits(one: &[u8], other: &[u8]) -> u32 {
+    assert_eq!(one.len(), other.len());
+    let pairs = one.iter().zip(other);
+    pairs.map(|(a, b)| (a ^ b).count_ones()).sum()
+}
