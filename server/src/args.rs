@@ -44,6 +44,8 @@ pub enum Command {
         /// The TOML file.
         file: PathBuf,
     },
+    /// Print the JSON Schema of scenario files and of files for --config, for editors.
+    Schema,
     /// Print what each request will meet, without serving.
     Plan(PlanArgs),
     /// Ask a server whether it is healthy: exit 0 if it is, 1 if not. For images without a shell.

@@ -13,6 +13,7 @@ use clap::Parser;
 use flag_server::args::{Args, Command, LogFormat, PlanArgs, ServeArgs};
 use flag_server::check::check;
 use flag_server::config::{ScenarioSource, named_scenario};
+use flag_server::scenario::SCHEMA;
 use flag_server::scenario::profiles::{PROFILES, Profile};
 use flag_server::{Config, FlagServer, health, write_ready_file};
 use tracing::{info, warn};
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
             Ok(meaning) => say(&format!("{} is {meaning}", file.display())),
             Err(error) => fail(USAGE, &error),
         },
+        Some(Command::Schema) => say(SCHEMA),
         Some(Command::Plan(args)) => plan(args),
         Some(Command::Healthcheck { url }) => match health::check(url) {
             Ok(()) => ExitCode::SUCCESS,

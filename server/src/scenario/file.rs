@@ -259,18 +259,20 @@ fn read_status(section: &mut Section<'_, '_, '_>) -> Option<StatusFault> {
     let retry_after = section.optional("retry_after", duration);
     let body = section.optional("body", text);
     let status = section.optional("status", status);
-    let choices = section.tables(
-        "one_of",
-        "write it as [{ status = 503, weight = 1 }, …]",
-        |choice, _| {
-            let number = choice.required("status", self::status);
-            let weight = choice.optional("weight", |value| {
-                u32::try_from(unsigned(value)?).map_err(|_| "give a smaller number".to_owned())
-            });
-            Some((number?, weight.unwrap_or(1)))
-        },
-    );
+    let remedy = "write it as [{ status = 503, weight = 1 }, …]";
+    let mut is_empty = section.is_array("one_of");
+    let choices = section.tables("one_of", remedy, |choice, _| {
+        is_empty = false;
+        let number = choice.required("status", self::status);
+        let weight = choice.optional("weight", |value| {
+            u32::try_from(unsigned(value)?).map_err(|_| "give a smaller number".to_owned())
+        });
+        Some((number?, weight.unwrap_or(1)))
+    });
     section.exactly_one(&["status", "one_of"])?;
+    if is_empty {
+        section.refuse("one_of", &format!("is empty: {remedy}"));
+    }
     let mut fault = match status {
         Some(status) => StatusFault::of(status),
         None if choices.is_empty() => return None,
@@ -423,6 +425,14 @@ mod tests {
     fn two_rules_of_one_name_are_refused() {
         let rule = "[[rule]]\nname = \"x\"\nfault = \"status\"\nstatus = 418\n";
         insta::assert_snapshot!(problems_of(&rule.repeat(2)), @r#"line 6: rule[2].name: two rules are named "x": each name is a stream of chance of its own, so rename one"#);
+    }
+
+    #[test]
+    fn a_choice_of_nothing_is_refused() {
+        let rule = "[[rule]]\nfault = \"status\"\none_of = []\n";
+        insta::assert_snapshot!(problems_of(rule), @"line 3: rule[1].one_of: is empty: write it as [{ status = 503, weight = 1 }, …]");
+        let rule = "[[rule]]\nfault = \"status\"\none_of = 3\n";
+        insta::assert_snapshot!(problems_of(rule), @"line 3: rule[1].one_of: write it as [{ status = 503, weight = 1 }, …]");
     }
 
     #[test]

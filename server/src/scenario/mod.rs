@@ -25,6 +25,9 @@ pub use rule::{
 };
 pub use toml_reader::Problem;
 
+/// The JSON Schema (draft 2020-12) of scenario files and of files for `--config`. What it cannot say, the parser says.
+pub const SCHEMA: &str = include_str!("scenario.schema.json");
+
 /// What a listener does to its clients: a seed, rules in the order of the file, and a capacity.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {

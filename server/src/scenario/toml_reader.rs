@@ -121,6 +121,13 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
         self.table.contains_key(key)
     }
 
+    /// Whether the key is there with an array, whatever is in it.
+    pub(crate) fn is_array(&self, key: &str) -> bool {
+        self.table
+            .get(key)
+            .is_some_and(|value| value.get_ref().as_array().is_some())
+    }
+
     /// The key's value, if it is there and reads well; a problem if it does not.
     pub(crate) fn optional<T>(
         &mut self,
