@@ -1,7 +1,8 @@
 """Every command in the documents is run, and prints what they say.
 
 In a ```console block a line after `$ ` is a command; what follows is its output. Numbers, durations and the
-width of tables may differ from run to run; words may not. A command that ends with `&` runs on until the end of
+width of tables may differ from run to run; words may not. A ```toml block that begins with its name, like
+`# tea.toml`, is a file that the commands of its document find. A command that ends with `&` runs on until the end of
 its document.
 """
 
@@ -23,6 +24,13 @@ def transcripts(document: Path) -> list[tuple[str, str]]:
     blocks = re.findall(r"^```console\n(.*?)^```", document.read_text(), re.M | re.S)
     commands = [part for block in blocks for part in re.split(r"^\$ ", block, flags=re.M)[1:]]
     return [tuple(re.match(r"((?:[^\n]*\\\n)*[^\n]*)\n(.*)", part, re.S).groups()) for part in commands]
+
+
+def files(document: Path) -> list[tuple[str, str]]:
+    """(name, text) for each TOML block of the document that begins with its name."""
+    blocks = re.findall(r"^```toml[^\n]*\n(.*?)^```", document.read_text(), re.M | re.S)
+    named = [(re.match(r"# ([\w-]+\.toml)\n", block), block) for block in blocks]
+    return [(name[1], block) for name, block in named if name]
 
 
 def words(text: str) -> str:
@@ -47,6 +55,8 @@ def wait_for_lines(output: Path, count: int) -> str:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_the_commands_of_a_document_print_what_it_says(document, tmp_path):
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    for name, text in files(document):
+        (tmp_path / name).write_text(text)
     background = []
     try:
         for command, expected in transcripts(document):

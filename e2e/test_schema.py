@@ -57,9 +57,10 @@ def test_every_profile_is_accepted(name):
     assert schema_accepts(run(SERVER, "profiles", name).stdout)
 
 
-def test_every_example_of_the_documents_is_accepted(tmp_path):
+def test_every_example_of_the_documents_is_accepted():
+    """The parser reads them in server/tests/docs.rs."""
+    assert len(examples()) >= 10
     for text in examples():
-        assert parser_accepts(tmp_path, text), text
         assert schema_accepts(text), text
 
 
