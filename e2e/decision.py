@@ -1,10 +1,14 @@
 """The server's decision function, written a second time from its documentation.
 
-Nothing here calls Flagbench. If these numbers and the server's agree, the function is what the docs say.
-Run as a program it prints the golden vectors that server/tests/golden.rs pins.
+Nothing here calls Flagbench. If these numbers and the server's agree, the function is what docs/determinism.md says.
+Run as a program it prints the golden vectors that server/tests/decisions.rs pins.
 """
 
+import math
+import re
 import struct
+from fractions import Fraction
+from statistics import NormalDist
 
 from blake3 import blake3
 
@@ -62,6 +66,128 @@ def fate(seed: int, path: str, *, teapot: float, lower_ns: int, upper_ns: int, a
     delay = words(seed, "delay", run, "GET", path, attempt)
     next(delay)  # the coin of a rule that always fires
     return 418 if fires(coin, teapot) else 200, uniform_ns(next(delay), lower_ns, upper_ns)
+
+
+HOUR = 3600.0
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": HOUR}
+SIZES = {"B": 1, "kB": 1000, "KiB": 1024}
+ALIASES = {
+    "CONNECTION_RESET_BY_PEER": "reset",
+    "EMPTY_RESPONSE": "close",
+    "RANDOM_DATA_THEN_CLOSE": "garbage",
+    "MALFORMED_RESPONSE_CHUNK": "garbage",
+}
+
+
+def seconds(text: str) -> float:
+    number, unit = re.fullmatch(r"(\d+)(us|ms|s|m|h)", text).groups()
+    return float(Fraction(number) * Fraction(UNITS[unit]).limit_denominator(10**6))
+
+
+def size(text: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(B|kB|KiB)", text).groups()
+    return int(number) * SIZES[unit]
+
+
+def nanoseconds(seconds: float) -> int:
+    """To the nearest; the float is exact as a fraction."""
+    return round(Fraction(seconds) * 10**9)
+
+
+def open_unit(word: int) -> float:
+    return ((word >> 12) + 0.5) / 2**52
+
+
+def quantile_ns(shape: str, of: dict | str, stream) -> int | None:
+    """The delay that the next word stands for; none below zero."""
+    if shape == "fixed":
+        return nanoseconds(seconds(of))
+    word = next(stream)
+    if shape == "uniform":
+        return uniform_ns(word, nanoseconds(seconds(of["lower"])), nanoseconds(seconds(of["upper"])))
+    u = open_unit(word)
+    if shape == "normal":
+        delay = seconds(of["mean"]) + seconds(of["sd"]) * NormalDist().inv_cdf(u)
+    elif shape == "lognormal":
+        median = seconds(of["median"])
+        sigma = of["sigma"] if "sigma" in of else math.log(seconds(of["p99"]) / median) / NormalDist().inv_cdf(0.99)
+        delay = median * math.exp(sigma * NormalDist().inv_cdf(u))
+    elif shape == "exponential":
+        delay = -seconds(of["mean"]) * math.log(1 - u)
+    else:
+        delay = seconds(of["scale"]) * math.exp(-math.log(1 - u) / of["shape"])
+    return nanoseconds(delay) if delay >= 0 else None
+
+
+def delay_ns(distribution: dict, longest: str | None, stream) -> int:
+    [(shape, of)] = distribution.items()
+    longest = nanoseconds(seconds(longest) if longest else HOUR)
+    for _ in range(16):
+        delay = quantile_ns(shape, of, stream)
+        if delay is not None and delay <= longest:
+            return delay
+    return min(quantile_ns(shape, of, stream) or 0, longest)
+
+
+def choice(choices: list[dict], stream) -> int:
+    if len(choices) == 1:
+        return choices[0]["status"]
+    weights = [one.get("weight", 1) for one in choices]
+    rest = sum(weights) * next(stream) >> 64
+    for one, weight in zip(choices, weights):
+        if rest < weight:
+            return one["status"]
+        rest -= weight
+    raise AssertionError("the rest is below the sum of the weights")
+
+
+def decide(rule: dict, seed: int, run: str, method: str, path: str, attempt: int) -> dict | None:
+    """What one rule without conditions decides; nothing if it does not fire. Durations are in nanoseconds."""
+    stream = words(seed, rule["name"], run, method, path, attempt)
+    if not fires(next(stream), rule.get("probability", 1)):
+        return None
+    kind = ALIASES.get(rule["fault"], rule["fault"])
+    bytes_or_none = lambda key: size(rule[key]) if key in rule else None
+    time_or_none = lambda key: nanoseconds(seconds(rule[key])) if key in rule else None
+    if kind == "latency":
+        return {"delay_ns": delay_ns(rule["distribution"], rule.get("max"), stream)}
+    if kind == "status":
+        status = choice(rule.get("one_of") or [{"status": rule["status"]}], stream)
+        return {"kind": kind, "status": status, "retry_after_ns": time_or_none("retry_after")}
+    if kind == "reset":
+        return {"kind": kind, "after": bytes_or_none("after")}
+    if kind == "close":
+        return {"kind": kind}
+    if kind == "truncate":
+        return {"kind": kind, **({"after": bytes_or_none("after")} if "after" in rule else {"fraction": rule["fraction"]})}
+    if kind == "stall":
+        return {"kind": kind, "after": bytes_or_none("after"), "hold_ns": time_or_none("hold")}
+    if kind == "bandwidth":
+        return {"rate": bytes_or_none("rate")}
+    if kind == "dribble":
+        return {"dribble": {"chunks": rule["chunks"], "over_ns": time_or_none("over")}}
+    if kind == "garbage":
+        garbage = bytearray(b"".join(struct.pack("<Q", next(stream)) for _ in range(8)))
+        garbage[0] |= 0x80
+        return {"kind": kind, "bytes": garbage.hex(), "after_head": rule["fault"] == "MALFORMED_RESPONSE_CHUNK"}
+    if kind == "corrupt":
+        return {"kind": kind, "draws": [next(stream) for _ in range(rule.get("bits", 1))]}
+    assert kind == "redirect"
+    return {"kind": kind, "hops": rule.get("hops", 1)}
+
+
+def flip(body: bytes, draws: list[int]) -> bytes:
+    """The body with one bit flipped for each draw: R. W. Floyd's sample without replacement."""
+    bits = len(body) * 8
+    count = min(len(draws), bits)
+    chosen = set()
+    for last, draw in zip(range(bits - count, bits), draws):
+        place = (last + 1) * draw >> 64
+        chosen.add(last if place in chosen else place)
+    flipped = bytearray(body)
+    for place in chosen:
+        flipped[place // 8] ^= 1 << place % 8
+    return bytes(flipped)
 
 
 if __name__ == "__main__":

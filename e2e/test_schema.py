@@ -59,7 +59,7 @@ def test_every_profile_is_accepted(name):
 
 def test_every_example_of_the_documents_is_accepted():
     """The parser reads them in server/tests/docs.rs."""
-    assert len(examples()) >= 10
+    assert examples()
     for text in examples():
         assert schema_accepts(text), text
 

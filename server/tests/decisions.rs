@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use flag_server::scenario::profiles::Profile;
 use flag_server::scenario::{
-    Distribution, Ending, Fault, Plan, Planner, Probability, RequestKey, Rule, RuleName, Scenario,
+    Cut, Distribution, Dribble, Ending, Fault, Plan, Planner, Probability, RequestKey, Rule,
+    RuleName, Scenario,
 };
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 fn error_server(seed: u64) -> Planner {
     let scenario = Profile::find("error").unwrap().scenario().unwrap();
@@ -68,6 +70,89 @@ fn the_golden_vectors_hold() {
             (status, nanos),
             "{seed} {run} {path} {attempt}"
         );
+    }
+}
+
+/// Every kind and every distribution. The values were computed by `e2e/decision.py` and agree to the nanosecond.
+#[test]
+fn the_golden_vectors_of_every_kind_and_distribution_hold() {
+    let vectors: Vec<Vector> =
+        serde_json::from_str(include_str!("../../docs/golden-vectors.json")).unwrap();
+    assert!(vectors.len() > 100);
+    for vector in vectors {
+        let text = format!("rule = [{}]", toml_of(&vector.rule));
+        let scenario = Scenario::from_toml(&text).unwrap().with_seed(vector.seed);
+        let plan = Planner::new(&scenario).plan(&RequestKey {
+            run: &vector.run,
+            method: &vector.method,
+            path: &vector.path,
+            attempt: vector.attempt,
+        });
+        assert_eq!(decision(&plan), vector.decision, "{vector:?}");
+    }
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct Vector {
+    rule: Value,
+    seed: u64,
+    run: String,
+    method: String,
+    path: String,
+    attempt: u32,
+    decision: Value,
+}
+
+/// A rule in JSON as TOML: strings, numbers and arrays are written alike.
+fn toml_of(value: &Value) -> String {
+    match value {
+        Value::Object(table) => {
+            let pairs = table
+                .iter()
+                .map(|(key, value)| format!("{key} = {}", toml_of(value)));
+            format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(toml_of).collect();
+            format!("[{}]", items.join(", "))
+        }
+        plain => plain.to_string(),
+    }
+}
+
+/// The one decision of a plan of one rule, as the vectors have it.
+fn decision(plan: &Plan) -> Value {
+    let nanos = |duration: Option<Duration>| {
+        duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap())
+    };
+    if plan.rules.is_empty() {
+        return Value::Null;
+    }
+    if let Some(rate) = plan.pace.rate {
+        return json!({ "rate": rate.get() });
+    }
+    if let Some(Dribble { chunks, over }) = plan.pace.dribble {
+        return json!({ "dribble": { "chunks": chunks.get(), "over_ns": nanos(Some(over)) } });
+    }
+    match &plan.ending {
+        None => json!({ "delay_ns": nanos(Some(plan.delay)) }),
+        Some(Ending::Status {
+            status,
+            retry_after,
+            ..
+        }) => {
+            let retry_after = nanos(*retry_after);
+            json!({ "kind": "status", "status": status.get(), "retry_after_ns": retry_after })
+        }
+        Some(Ending::Truncate(Cut::After(after))) => json!({ "kind": "truncate", "after": after }),
+        Some(Ending::Truncate(Cut::Fraction(share))) => {
+            json!({ "kind": "truncate", "fraction": share.get() })
+        }
+        Some(Ending::Stall { after, hold }) => {
+            json!({ "kind": "stall", "after": after, "hold_ns": nanos(*hold) })
+        }
+        // These are written as they are logged.
+        Some(ending) => serde_json::to_value(ending).unwrap(),
     }
 }
 
