@@ -272,6 +272,247 @@ fn a_quarter_of_the_requests_are_teapots_and_delays_are_uniform() {
     }
 }
 
+/// 20,000 delays of a fixed seed under one rule of this distribution, in milliseconds.
+fn samples(distribution: &str) -> Vec<f64> {
+    let text = format!("[[rule]]\nname = \"delay\"\nfault = \"latency\"\n{distribution}");
+    let planner = Planner::new(&Scenario::from_toml(&text).unwrap());
+    (1..=20_000)
+        .map(|attempt| planner.plan(&get("", "/flags/br/br.gif", attempt)).delay)
+        .map(|delay| delay.as_secs_f64() * 1000.0)
+        .collect()
+}
+
+/// The mean is within four standard errors of `mean`, and of the samples as many lie below each quantile as should,
+/// within four standard deviations of a binomial count.
+fn assert_distributed(distribution: &str, (mean, sd): (f64, f64), quantiles: &[(f64, f64)]) {
+    let samples = samples(distribution);
+    let count = samples.len() as f64;
+    let found = samples.iter().sum::<f64>() / count;
+    let error = 4.0 * sd / count.sqrt();
+    assert!(
+        (found - mean).abs() <= error,
+        "{distribution}: mean {found} is not {mean} ± {error}"
+    );
+    for (share, quantile) in quantiles {
+        let below = samples.iter().filter(|sample| *sample < quantile).count() as f64;
+        let error = 4.0 * (count * share * (1.0 - share)).sqrt();
+        let expected = count * share;
+        assert!(
+            (below - expected).abs() <= error,
+            "{distribution}: {below} are below {quantile}, not {expected} ± {error}"
+        );
+    }
+}
+
+/// Moments and quantiles as in N. L. Johnson, S. Kotz, N. Balakrishnan, *Continuous Univariate Distributions*, volume 1,
+/// 2nd edition, 1994: chapters 13 (normal), 14 (log-normal), 19 (exponential), 20 (Pareto). No statement about luck: the
+/// numbers are always the same.
+#[test]
+fn each_distribution_is_what_it_says() {
+    // Of the standard normal distribution.
+    const Z: [(f64, f64); 5] = [
+        (0.01, -2.326_347_874),
+        (0.1, -1.281_551_566),
+        (0.5, 0.0),
+        (0.9, 1.281_551_566),
+        (0.99, 2.326_347_874),
+    ];
+    const SHARES: [f64; 5] = [0.01, 0.1, 0.5, 0.9, 0.99];
+
+    let uniform = SHARES.map(|share| (share, 50.0 + 100.0 * share));
+    let sd = 100.0 / 12_f64.sqrt();
+    assert_distributed(
+        "distribution.uniform = { lower = \"50ms\", upper = \"150ms\" }",
+        (100.0, sd),
+        &uniform,
+    );
+
+    let normal = Z.map(|(share, z)| (share, 100.0 + 15.0 * z));
+    assert_distributed(
+        "distribution.normal = { mean = \"100ms\", sd = \"15ms\" }",
+        (100.0, 15.0),
+        &normal,
+    );
+
+    // mean = median · exp(σ²/2), variance = mean² · (exp(σ²) − 1).
+    let lognormal = |sigma: f64| {
+        let mean = 90.0 * (sigma * sigma / 2.0).exp();
+        let sd = mean * (sigma * sigma).exp_m1().sqrt();
+        (
+            (mean, sd),
+            Z.map(|(share, z)| (share, 90.0 * (sigma * z).exp())),
+        )
+    };
+    let (moments, quantiles) = lognormal(0.5);
+    let by_sigma = "distribution.lognormal = { median = \"90ms\", sigma = 0.5 }";
+    assert_distributed(by_sigma, moments, &quantiles);
+    let (moments, quantiles) = lognormal((350.0_f64 / 90.0).ln() / Z[4].1);
+    assert!((quantiles[4].1 - 350.0).abs() < 1e-6);
+    let by_p99 = "distribution.lognormal = { median = \"90ms\", p99 = \"350ms\" }";
+    assert_distributed(by_p99, moments, &quantiles);
+
+    // mean = sd = mean, quantile = −mean · ln(1 − p).
+    let exponential = SHARES.map(|share| (share, -100.0 * (1.0 - share).ln()));
+    assert_distributed(
+        "distribution.exponential = { mean = \"100ms\" }",
+        (100.0, 100.0),
+        &exponential,
+    );
+    // Cut at its quantile c: the distribution below c, made to fill it. E = m − c·(1−F)/F of F = 1 − exp(−c/m).
+    let inside = 1.0 - (-2.0_f64).exp();
+    let mean = 100.0 - 200.0 * (1.0 - inside) / inside;
+    let cut = SHARES.map(|share| (share, -100.0 * (1.0 - share * inside).ln()));
+    assert_distributed(
+        "distribution.exponential = { mean = \"100ms\" }\nmax = \"200ms\"",
+        (mean, 60.0), // the sd is below that of a uniform on 0 to 200 ms
+        &cut,
+    );
+
+    // mean = scale · a / (a − 1), variance = scale² · a / ((a − 1)² · (a − 2)), quantile = scale · (1 − p)^(−1/a).
+    let a = 5.0_f64;
+    let sd = 200.0 * (a / (a - 2.0)).sqrt() / (a - 1.0);
+    let pareto = SHARES.map(|share| (share, 200.0 * (1.0 - share).powf(-1.0 / a)));
+    assert_distributed(
+        "distribution.pareto = { scale = \"200ms\", shape = 5 }",
+        (200.0 * a / (a - 1.0), sd),
+        &pareto,
+    );
+}
+
+#[test]
+fn statuses_are_chosen_as_their_weights_say() {
+    let scenario = Scenario::from_toml(
+        "rule = [{ fault = \"status\", one_of = [{ status = 503, weight = 5 }, { status = 500, weight = 0 }, { status = 429, weight = 3 }] }]",
+    );
+    let planner = Planner::new(&scenario.unwrap());
+    let mut counts = std::collections::BTreeMap::new();
+    for attempt in 1..=20_000 {
+        match planner.plan(&get("", "/flags/br/br.gif", attempt)).ending {
+            Some(Ending::Status { status, .. }) => *counts.entry(status.get()).or_insert(0) += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    // Binomial(20000, 5/8): sd 68.5.
+    assert!((12_226..=12_774).contains(&counts[&503]), "{counts:?}");
+    assert_eq!(counts[&503] + counts[&429], 20_000);
+}
+
+/// A fault in TOML, of any kind.
+fn faults() -> impl Strategy<Value = String> {
+    let bytes = "[0-9]{1,4}(B|kB|KiB)";
+    let times = "[1-9][0-9]{0,2}ms";
+    let sized = |kind: &'static str| {
+        prop::option::of(bytes).prop_map(move |after| match after {
+            Some(after) => format!("fault = \"{kind}\", after = \"{after}\""),
+            None => format!("fault = \"{kind}\""),
+        })
+    };
+    let distributions = prop_oneof![
+        times.prop_map(|time| format!("fixed = \"{time}\"")),
+        (0..50_u32, 50..99_u32)
+            .prop_map(|(a, b)| format!("uniform = {{ lower = \"{a}ms\", upper = \"{b}ms\" }}")),
+        (times, times).prop_map(|(a, b)| format!("normal = {{ mean = \"{a}\", sd = \"{b}\" }}")),
+        (times, 0.0..3.0)
+            .prop_map(|(a, b)| format!("lognormal = {{ median = \"{a}\", sigma = {b:.3} }}")),
+        times.prop_map(|time| format!("exponential = {{ mean = \"{time}\" }}")),
+        (times, 0.5..9.0)
+            .prop_map(|(a, b)| format!("pareto = {{ scale = \"{a}\", shape = {b:.3} }}")),
+    ];
+    prop_oneof![
+        distributions.prop_map(|shape| format!(
+            "fault = \"latency\", max = \"500ms\", distribution = {{ {shape} }}"
+        )),
+        (200..600_u16).prop_map(|status| format!("fault = \"status\", status = {status}")),
+        prop::collection::vec((200..600_u16, 1..9_u32), 1..5).prop_map(|choices| {
+            let choices = choices
+                .iter()
+                .map(|(status, weight)| format!("{{ status = {status}, weight = {weight} }}"));
+            let choices: Vec<String> = choices.collect();
+            format!("fault = \"status\", one_of = [{}]", choices.join(", "))
+        }),
+        sized("reset"),
+        sized("stall"),
+        (0.0..=1.0).prop_map(|share| format!("fault = \"truncate\", fraction = {share:.3}")),
+        (1..9999_u32).prop_map(|rate| format!("fault = \"bandwidth\", rate = \"{rate}B\"")),
+        (1..99_u32, times)
+            .prop_map(|(a, b)| format!("fault = \"dribble\", chunks = {a}, over = \"{b}\"")),
+        (1..99_u32).prop_map(|bits| format!("fault = \"corrupt\", bits = {bits}")),
+        (1..9_u32).prop_map(|hops| format!("fault = \"redirect\", hops = {hops}")),
+        Just("fault = \"close\"".to_owned()),
+        Just("fault = \"garbage\"".to_owned()),
+        Just("fault = \"MALFORMED_RESPONSE_CHUNK\"".to_owned()),
+    ]
+}
+
+/// Rules of any kind, with any conditions but headers and windows, which are not the request's own.
+fn scenarios() -> impl Strategy<Value = Scenario> {
+    let conditions = prop_oneof![
+        Just(String::new()),
+        Just(", match = { cc = [\"BR\", \"JP\"] }".to_owned()),
+        Just(", match = { path = \"*.gif\" }".to_owned()),
+        Just(", match = { method = \"HEAD\", path = \"/flags/?r/*\" }".to_owned()),
+        (1..4_u32).prop_map(|first| format!(", attempts = {{ first = {first} }}")),
+    ];
+    let rule = (faults(), 0.0..=1.0, conditions).prop_map(|(fault, probability, conditions)| {
+        format!("{{ {fault}, probability = {probability:.3}{conditions} }}")
+    });
+    (any::<u64>(), prop::collection::vec(rule, 0..8)).prop_map(|(seed, rules)| {
+        let text = format!("rule = [{}]", rules.join(", "));
+        Scenario::from_toml(&text).unwrap().with_seed(seed)
+    })
+}
+
+/// A few attempts at the files of a few countries, by two methods, in two runs.
+fn requests() -> Vec<(&'static str, &'static str, String, u32)> {
+    let mut requests = Vec::new();
+    for run in ["", "suite-7"] {
+        for method in ["GET", "HEAD"] {
+            for cc in ["br", "jp", "fr", "zz"] {
+                for path in [
+                    format!("/flags/{cc}/{cc}.gif"),
+                    format!("/flags/{cc}/metadata.json"),
+                ] {
+                    for attempt in 1..=4 {
+                        requests.push((run, method, path.clone(), attempt));
+                    }
+                }
+            }
+        }
+    }
+    requests
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_scenario_decides_the_same_in_any_order_and_on_any_number_of_planners(
+        scenario in scenarios(),
+        order in Just(requests()).prop_shuffle(),
+        threads in 1..5_usize,
+    ) {
+        let decide = |planner: &Planner, requests: &[(&'static str, &'static str, String, u32)]| {
+            let decided = requests.iter().map(|(run, method, path, attempt)| {
+                let plan = planner.plan(&RequestKey { run, method, path, attempt: *attempt });
+                format!("{run} {method} {path} {attempt} {plan:?}")
+            });
+            decided.collect::<Vec<String>>()
+        };
+        let mut in_order = decide(&Planner::new(&scenario), &requests());
+        let share = order.len().div_ceil(threads);
+        let mut spread: Vec<String> = std::thread::scope(|scope| {
+            let workers: Vec<_> = order
+                .chunks(share)
+                .map(|share| scope.spawn(|| decide(&Planner::new(&scenario), share)))
+                .collect();
+            workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+        });
+        in_order.sort();
+        spread.sort();
+        prop_assert_eq!(in_order, spread);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
