@@ -325,3 +325,56 @@ fn update_with_length(hasher: &mut blake3::Hasher, field: &str) {
     hasher.update(&(field.len() as u64).to_le_bytes());
     hasher.update(field.as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Capacity;
+
+    /// The value was computed by `e2e/decision.py`, with the name `capacity model`.
+    #[test]
+    fn the_service_time_comes_from_a_stream_of_its_own() {
+        let service_time = Distribution::uniform(Duration::ZERO, Duration::from_secs(1)).unwrap();
+        let scenario = Scenario::faultless().with_capacity(Capacity {
+            workers: std::num::NonZeroU32::MIN,
+            service_time,
+            queue: 0,
+        });
+        let request = RequestKey {
+            run: "",
+            method: "GET",
+            path: "/flags/br/br.gif",
+            attempt: 1,
+        };
+        let time = Planner::new(&scenario).service_time(&request);
+        assert_eq!(time, Duration::from_nanos(43_353_255));
+    }
+
+    #[test]
+    fn the_last_byte_is_due_when_its_piece_is() {
+        let pace = |rate: Option<u64>, pieces: Option<(u32, u64)>| Pace {
+            rate: rate.and_then(NonZeroU64::new),
+            dribble: pieces.map(|(chunks, millis)| Dribble {
+                chunks: chunks.try_into().unwrap(),
+                over: Duration::from_millis(millis),
+            }),
+        };
+        let due = |pace: Pace, len, sent| pace.due(len, sent).as_micros();
+        assert_eq!(due(Pace::default(), 1000, 1000), 0);
+        assert_eq!(due(pace(Some(1000), None), 0, 0), 0);
+        // 1000 bytes per second come in pieces of 5.
+        assert_eq!(due(pace(Some(1000), None), 1000, 1000), 1_000_000);
+        assert_eq!(due(pace(Some(1000), None), 1000, 501), 505_000);
+        // The pieces of 3 begin at 0, 3 and 6 of 10 bytes.
+        let dribble = pace(None, Some((3, 100)));
+        assert_eq!(
+            [1, 3, 4, 6, 7, 10].map(|sent| due(dribble, 10, sent)),
+            [0, 0, 50_000, 50_000, 100_000, 100_000]
+        );
+        assert_eq!(due(pace(None, Some((1, 100))), 10, 10), 0);
+        assert_eq!(due(pace(None, Some((99, 100))), 2, 2), 100_000);
+        // Both: whichever is later.
+        assert_eq!(due(pace(Some(1000), Some((3, 1))), 10, 10), 10_000);
+        assert_eq!(due(pace(Some(1000), Some((3, 100))), 10, 10), 100_000);
+    }
+}
