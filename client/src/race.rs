@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use flag_server::forecast::Outlook;
 use flag_server::scenario::{Ending, Plan};
 use flags_data::CountryCode;
 
@@ -130,7 +131,7 @@ impl RaceResult {
     /// as our own server plans them, or as another one told in every response. `None` if it did not.
     pub fn planned_delays(&self, job: &Job, target: &Target) -> Option<Vec<Duration>> {
         if let Some(embedded) = &target.embedded {
-            let plan = |&code| planned_time(job, code, |attempt| embedded.plan(code, attempt));
+            let plan = |&code| planned_time(job, code, |attempt| embedded.forecast(code, attempt));
             return Some(job.codes.iter().map(plan).collect());
         }
         let samples = self.lanes.iter().flat_map(Lane::samples);
@@ -159,8 +160,10 @@ impl RaceResult {
     pub fn unplanned_errors(&self, job: &Job, target: &Target) -> usize {
         let planned = |sample: &Sample| {
             target.embedded.as_ref().is_some_and(|server| {
-                let plan = server.plan(sample.code, sample.attempt);
-                PlannedEnd::of(&plan, job.timeout).outcome.is_error()
+                let (plan, outlook) = server.forecast(sample.code, sample.attempt);
+                PlannedEnd::of(&plan, outlook, job.timeout)
+                    .outcome
+                    .is_error()
             })
         };
         let endings = self.lanes.iter().flat_map(Lane::endings);
@@ -184,17 +187,22 @@ impl RaceResult {
     }
 }
 
-/// The time that a perfect client is busy with this code: the delays of all the attempts that the policy makes
-/// of these plans, and the pauses between them. No attempt takes longer than the job's time limit.
-fn planned_time(job: &Job, code: CountryCode, plan: impl Fn(u32) -> Plan) -> Duration {
+/// The time that a perfect client is busy with this code: the delays, the paced bodies and the silence of all the attempts
+/// that the policy makes of these plans, and the pauses between them. No attempt takes longer than the job's time limit.
+fn planned_time(
+    job: &Job,
+    code: CountryCode,
+    forecast: impl Fn(u32) -> (Plan, Outlook),
+) -> Duration {
     let mut time = Duration::ZERO;
     for number in job.retry.first.get().. {
+        let (plan, outlook) = forecast(number);
         let PlannedEnd {
             outcome,
             status,
             retry_after,
             time: attempt,
-        } = PlannedEnd::of(&plan(number), job.timeout);
+        } = PlannedEnd::of(&plan, outlook, job.timeout);
         time += attempt;
         let pause = job.retry.pause_after(&Attempt {
             code,
@@ -219,8 +227,8 @@ struct PlannedEnd {
 }
 
 impl PlannedEnd {
-    fn of(plan: &Plan, timeout: Duration) -> Self {
-        let mut time = plan.delay;
+    fn of(plan: &Plan, outlook: Outlook, timeout: Duration) -> Self {
+        let time = outlook.time.unwrap_or(Duration::MAX);
         let (outcome, status, retry_after) = match &plan.ending {
             None | Some(Ending::Redirect { .. }) => (Outcome::Downloaded, Some(200), None),
             Some(Ending::Status {
@@ -239,12 +247,14 @@ impl PlannedEnd {
             Some(Ending::Reset { after: None } | Ending::Close | Ending::Garbage { .. }) => {
                 (Outcome::BrokenConnection, None, None)
             }
-            Some(Ending::Reset { .. } | Ending::Truncate(_)) => {
-                (Outcome::BrokenConnection, Some(200), None)
-            }
-            Some(Ending::Stall { after, hold }) => {
-                time += hold.unwrap_or(Duration::MAX - time);
-                (Outcome::BrokenConnection, after.map(|_| 200), None)
+            Some(Ending::Stall { after: None, .. }) => (Outcome::BrokenConnection, None, None),
+            Some(Ending::Reset { .. } | Ending::Truncate(_) | Ending::Stall { .. }) => {
+                let outcome = if outlook.is_whole {
+                    Outcome::Downloaded
+                } else {
+                    Outcome::BrokenConnection
+                };
+                (outcome, Some(200), None)
             }
         };
         if time >= timeout {
@@ -321,10 +331,53 @@ mod tests {
         }
     }
 
+    /// A plan of a delay and a status, and what it comes to.
+    fn bare(plan: Plan) -> (Plan, Outlook) {
+        let outlook = Outlook {
+            time: Some(plan.delay),
+            bytes: 0,
+            is_whole: true,
+        };
+        (plan, outlook)
+    }
+
+    #[test]
+    fn what_a_plan_comes_to_tells_how_the_attempt_ends() {
+        let end = |ending, time, is_whole| {
+            let plan = Plan {
+                ending: Some(ending),
+                ..Plan::default()
+            };
+            let outlook = Outlook {
+                time,
+                bytes: 0,
+                is_whole,
+            };
+            let end = PlannedEnd::of(&plan, outlook, Duration::from_secs(10));
+            (end.outcome, end.time)
+        };
+        let second = Duration::from_secs(1);
+        let reset = Ending::Reset { after: Some(512) };
+        let stall = |hold| Ending::Stall {
+            after: Some(512),
+            hold,
+        };
+        let broken = (Outcome::BrokenConnection, second);
+        assert_eq!(end(reset.clone(), Some(second), false), broken);
+        assert_eq!(
+            end(reset, Some(second), true),
+            (Outcome::Downloaded, second)
+        );
+        assert_eq!(end(stall(Some(second)), Some(second), false), broken);
+        let endless = (Outcome::Timeout, Duration::from_secs(10));
+        assert_eq!(end(stall(None), None, false), endless);
+    }
+
     #[test]
     fn the_planned_time_has_all_attempts_and_the_pauses_between_them() {
-        let time =
-            |retries, plan: &dyn Fn(u32) -> Plan| planned_time(&job(retries), brazil(), plan);
+        let time = |retries, plan: &dyn Fn(u32) -> Plan| {
+            planned_time(&job(retries), brazil(), |n| bare(plan(n)))
+        };
         let secs = Duration::from_secs;
         assert_eq!(time(0, &failing(0, 503)), secs(1));
         assert_eq!(time(5, &failing(0, 503)), secs(1));
@@ -344,9 +397,9 @@ mod tests {
             delay: Duration::from_secs(if attempt == 1 { 60 } else { 1 }),
             ..Plan::default()
         };
-        let time = planned_time(&job(1), brazil(), plan);
+        let time = planned_time(&job(1), brazil(), |n| bare(plan(n)));
         assert_eq!(time, Duration::from_secs(10 + 1) + pause(1));
-        let time = planned_time(&job(0), brazil(), plan);
+        let time = planned_time(&job(0), brazil(), |n| bare(plan(n)));
         assert_eq!(time, Duration::from_secs(10));
     }
 }

@@ -5,6 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use flag_server::config::{ConfigProblem, ScenarioSource, named_scenario};
+use flag_server::forecast::{Outlook, image_len};
 use flag_server::scenario::{Plan, Planner, RequestKey};
 use flag_server::{BlockingFlagServer, Config, StartError};
 use flags_data::CountryCode;
@@ -141,13 +142,21 @@ impl Embedded {
 
     /// What will happen to this attempt (the first is 1) at this image.
     pub fn plan(&self, code: CountryCode, attempt: u32) -> Plan {
+        self.forecast(code, attempt).0
+    }
+
+    /// The same, and what it comes to.
+    pub fn forecast(&self, code: CountryCode, attempt: u32) -> (Plan, Outlook) {
         let path = format!("/flags/{cc}/{cc}.gif", cc = code.to_lowercase());
-        self.planner.plan(&RequestKey {
+        let request = RequestKey {
             run: "",
             method: "GET",
             path: &path,
             attempt,
-        })
+        };
+        let plan = self.planner.plan(&request);
+        let outlook = Outlook::of(&plan, &request, image_len(code));
+        (plan, outlook)
     }
 }
 

@@ -113,38 +113,50 @@ pub struct Outlook {
     pub time: Option<Duration>,
     /// The bytes of the body that are sent.
     pub bytes: u64,
+    /// Whether there is a response that is complete. A body that is not longer than what a reset or a stall lets through is.
+    pub is_whole: bool,
 }
 
 impl Outlook {
     /// The outlook of this plan for this request, where a response that is left alone has `len` bytes.
     pub fn of(plan: &Plan, request: &RequestKey<'_>, len: u64) -> Self {
         let (len, sent) = match &plan.ending {
-            None | Some(Ending::Corrupt { .. } | Ending::Redirect { .. }) => (len, len),
+            None | Some(Ending::Corrupt { .. } | Ending::Redirect { .. }) => (len, Some(len)),
             Some(Ending::Status { status, body, .. }) => {
                 let len = status_body_len(status.get(), body.as_deref(), request);
-                (len, len)
+                (len, Some(len))
             }
-            Some(Ending::Truncate(cut)) => (len, cut.of(len)),
+            Some(Ending::Truncate(cut)) => (len, Some(cut.of(len))),
             Some(Ending::Reset { after } | Ending::Stall { after, .. }) => {
-                (len, after.unwrap_or(0).min(len))
+                (len, after.map(|after| after.min(len)))
             }
-            Some(Ending::Close | Ending::Garbage { .. }) => (len, 0),
+            Some(Ending::Close | Ending::Garbage { .. }) => (len, None),
         };
+        let is_whole = sent == Some(len);
+        let bytes = sent.unwrap_or(0);
         let hold = match plan.ending {
-            // A body that is complete before the silence begins ends the response.
-            Some(Ending::Stall {
-                after: Some(after), ..
-            }) if len <= after => Some(Duration::ZERO),
-            Some(Ending::Stall { hold, .. }) => hold,
+            Some(Ending::Stall { hold, .. }) if !is_whole => hold,
             _ => Some(Duration::ZERO),
         };
         let time = hold.map(|hold| {
             plan.delay
-                .saturating_add(plan.pace.due(len, sent))
+                .saturating_add(plan.pace.due(len, bytes))
                 .saturating_add(hold)
         });
-        Self { time, bytes: sent }
+        Self {
+            time,
+            bytes,
+            is_whole,
+        }
     }
+}
+
+/// The length of the answer to a GET of this country's image, if it is left alone: the flag, or the text of a 404.
+pub fn image_len(code: CountryCode) -> u64 {
+    let flag = Catalogue::embedded()
+        .get(code)
+        .map(|flag| flag.image.bytes.len());
+    flag.unwrap_or(NOT_FOUND.1.len()) as u64
 }
 
 /// The length of the body of a planned status: its own, or the explanation of `fault::status`.
@@ -186,7 +198,7 @@ impl Forecast {
                         attempt,
                     };
                     let plan = planner.plan(&request);
-                    let Outlook { time, bytes } = Outlook::of(&plan, &request, len as u64);
+                    let Outlook { time, bytes, .. } = Outlook::of(&plan, &request, len as u64);
                     entries.push(Entry {
                         code,
                         path: path.clone(),

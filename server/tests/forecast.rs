@@ -95,6 +95,8 @@ fn responses_end_when_it_was_forecast() {
         "{ fault = \"dribble\", chunks = 4, over = \"90ms\" }, { fault = \"bandwidth\", rate = \"10kB\" }",
         "{ fault = \"dribble\", chunks = 4, over = \"90ms\" }, { fault = \"truncate\", fraction = 0.6 }",
         "{ fault = \"stall\", after = \"100B\", hold = \"80ms\" }",
+        "{ fault = \"stall\", after = \"100kB\", hold = \"1h\" }",
+        "{ fault = \"reset\", after = \"100kB\" }, { fault = \"bandwidth\", rate = \"30kB\" }",
     ];
     for rules in kinds {
         let scenario = Scenario::from_toml(&format!("rule = [{rules}]")).unwrap();

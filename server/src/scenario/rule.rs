@@ -37,7 +37,7 @@ pub enum Fault {
     /// known on Linux only. What the network loses just then is lost, and some systems hide from a client what it has not read
     /// when the RST comes (Linux does not).
     Reset {
-        /// How many; with a body that is shorter, after all of it.
+        /// How many; a body that is not longer stays whole.
         after: Option<u64>,
     },
     /// A FIN without a response.
@@ -49,7 +49,7 @@ pub enum Fault {
     /// After a whole body the client may ask for something else, so such a silence lasts no longer than an idle
     /// connection may.
     Stall {
-        /// After so many bytes of the body, or else before the head.
+        /// After so many bytes of the body, or else before the head; a body that is not longer stays whole.
         after: Option<u64>,
         /// How long; for ever if not told.
         hold: Option<Duration>,
