@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How often a silent connection looks whether its client is still there. hyper does not, when it has bytes of the client
 /// that nobody wants yet.
-const GLANCE: Duration = Duration::from_millis(100);
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// How often a connection that is about to end looks whether the kernel has sent everything.
 const DRAIN_PAUSE: Duration = Duration::from_millis(1);

@@ -24,7 +24,8 @@ pub struct Rule {
 /// What a rule does when it fires.
 ///
 /// Latencies and paces combine with each other and with whatever else happens; of the others the first rule that
-/// fires decides.
+/// fires decides. On HTTP/2, whatever would break the connection is an RST_STREAM of one stream, with the reason
+/// INTERNAL_ERROR, after the same bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
     /// The response starts later. Delays of several rules add up.
