@@ -298,6 +298,35 @@ async fn a_break_resets_its_stream_after_exactly_the_planned_bytes_and_nothing_e
     }
 }
 
+#[test]
+fn what_broke_a_stream_does_not_break_the_connection_when_it_ends() {
+    for fault in ["reset", "close", "garbage"] {
+        let server = support::Server::of(for_brazil(&format!("fault = \"{fault}\"")));
+        let mut client = server.connect();
+        // HPACK: GET and http from the static table, then :path and :authority as literals.
+        let mut fields = vec![0x82, 0x86, 0x04, BRAZIL.len() as u8];
+        fields.extend(BRAZIL.bytes());
+        fields.extend([0x01, 1, b'x']);
+        let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        said.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]); // SETTINGS
+        said.extend([0, 0, fields.len() as u8, 1, 0x05, 0, 0, 0, 1]); // HEADERS, and no more
+        said.extend(fields);
+        client.0.write_all(&said).unwrap();
+        let mut frames = Vec::new();
+        let reset = [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 2]; // RST_STREAM of stream 1: INTERNAL_ERROR
+        while !frames.ends_with(&reset) {
+            let mut byte = [0];
+            client.0.read_exact(&mut byte).unwrap();
+            frames.extend(byte);
+        }
+        client.0.shutdown(std::net::Shutdown::Write).unwrap();
+        let (rest, ended) = client.rest();
+        assert_eq!(ended, Ended::Fin, "{fault}");
+        // At most a GOAWAY: nothing that is no frame.
+        assert!(rest.is_empty() || rest[3] == 7, "{fault}: {rest:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_beyond_the_window_of_a_stream_is_exact() {
     let whole = image(huge(), "BR");
