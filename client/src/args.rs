@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use flag_server::args::{ForecastArgs, SelectionArgs};
+use flag_server::scenario::parse_duration;
 
 use crate::downloader::Strategy;
 
@@ -165,9 +166,10 @@ fn retries(text: &str) -> Result<u32, String> {
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
-    let remedy = "give a time with its unit, like 500ms or 10s";
-    match humantime::parse_duration(text) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err(remedy.to_owned()),
+    let duration = parse_duration(text)?;
+    if duration.is_zero() {
+        Err("give a time above zero".to_owned())
+    } else {
+        Ok(duration)
     }
 }

@@ -361,12 +361,9 @@ fn mistakes_are_clear_lines_and_exit_code_2() {
         ),
         (
             &["get", "--timeout", "5"],
-            "give a time with its unit, like 500ms or 10s",
+            "give a duration with its unit, like",
         ),
-        (
-            &["get", "--timeout", "0s"],
-            "give a time with its unit, like 500ms or 10s",
-        ),
+        (&["get", "--timeout", "0s"], "give a time above zero"),
         (
             &["--profile", "teapot"],
             "--profile teapot: there is no such profile; take one of local, delay,",

@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::scenario::parse_duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use flags_data::CountryCode;
 use flags_data::selection::{CodeArg, Selection, select};
@@ -308,7 +309,7 @@ pub struct ServeArgs {
         default_value = "30s",
         env = "FLAG_SERVER_HEAD_TIMEOUT"
     )]
-    #[arg(value_parser = humantime::parse_duration)]
+    #[arg(value_parser = parse_duration)]
     pub head_timeout: Duration,
 
     /// How long requests in flight may take to finish after SIGTERM or Ctrl-C.
@@ -318,7 +319,7 @@ pub struct ServeArgs {
         default_value = "8s",
         env = "FLAG_SERVER_GRACE"
     )]
-    #[arg(value_parser = humantime::parse_duration)]
+    #[arg(value_parser = parse_duration)]
     pub grace: Duration,
 
     /// How to write the log, on standard error.

@@ -49,6 +49,20 @@ fn a_reset_in_the_body_comes_after_the_whole_head_and_exactly_the_planned_bytes(
 }
 
 #[test]
+fn a_body_that_is_complete_before_a_stall_is_whole_and_the_connection_goes_on() {
+    let whole = brazil();
+    let server = Server::with(&rule(&format!(
+        "fault = \"stall\", after = \"{}B\"",
+        whole.len()
+    )));
+    let mut client = server.connect();
+    for _ in 0..2 {
+        client.ask("GET", BRAZIL, &[]);
+        assert_eq!(client.reply().1, whole);
+    }
+}
+
+#[test]
 fn a_close_is_a_fin_and_not_one_byte() {
     let server = Server::with(&rule("fault = \"close\""));
     assert_eq!(server.get().rest(), (vec![], Ended::Fin));
@@ -105,7 +119,7 @@ fn a_stall_is_silent_for_as_long_as_planned_and_ends_with_a_fin() {
     assert!(start.elapsed() >= hold);
     assert_eq!(ends(&server.records(1)), [(None, 0, End::Closed)]);
 
-    for after in [0, 1000, whole.len()] {
+    for after in [0, 1000, whole.len() - 1] {
         let stall = format!("fault = \"stall\", after = \"{after}B\", hold = \"150ms\"");
         let server = Server::with(&rule(&stall));
         let start = Instant::now();

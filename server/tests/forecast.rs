@@ -87,7 +87,7 @@ async fn as_many_bytes_are_sent_as_were_forecast() {
 }
 
 #[test]
-fn responses_end_when_it_was_forecast() {
+fn no_response_ends_before_it_was_forecast() {
     let kinds = [
         "{ fault = \"latency\", distribution = { fixed = \"60ms\" } }",
         "{ fault = \"bandwidth\", rate = \"20kB\" }, { fault = \"truncate\", after = \"1500B\" }",
@@ -106,8 +106,6 @@ fn responses_end_when_it_was_forecast() {
         for entry in &forecast.entries {
             let (planned, found) = (entry.time.unwrap(), time(authority, &entry.path));
             assert!(found >= planned, "{rules}: {found:?} {planned:?}");
-            let slack = Duration::from_millis(400); // of a machine with other work to do
-            assert!(found < planned + slack, "{rules}: {found:?} {planned:?}");
         }
     }
 }

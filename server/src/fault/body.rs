@@ -105,7 +105,7 @@ pub(super) async fn shape(
         Some(Ending::Stall {
             after: Some(after),
             hold,
-        }) => (
+        }) if *after < len => (
             first(&bytes, *after),
             BodyEnd::Break(Some(*hold), ConnectionEnd::Close),
         ),

@@ -415,7 +415,7 @@ mod tests {
         line 18: rule[4].distribution.fixed: give a duration with its unit in quotes, like "250ms" or "1.5s"
         line 21: rule[5].distribution: give exactly one of fixed, uniform, normal, lognormal, exponential, pareto
         line 22: rule[6].fault: is missing: add it
-        line 26: rule[7].distribution.fixed: "3 parsecs" is no duration: give a duration with its unit in quotes, like "250ms" or "1.5s"
+        line 26: rule[7].distribution.fixed: "3 parsecs" is no duration: give a duration with its unit, like "250ms" or "1.5s"
         line 26: rule[7].distribution.uniform.upper: is missing: add it
         line 26: rule[7].distribution: give exactly one of fixed, uniform, normal, lognormal, exponential, pareto
         "#);

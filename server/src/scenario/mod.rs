@@ -23,7 +23,7 @@ pub use planner::{Ending, Pace, Plan, Planner, RequestKey};
 pub use rule::{
     Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,
 };
-pub use toml_reader::Problem;
+pub use toml_reader::{Problem, parse_duration};
 
 /// The JSON Schema (draft 2020-12) of scenario files and of files for `--config`. What it cannot say, the parser says.
 pub const SCHEMA: &str = include_str!("scenario.schema.json");

@@ -45,10 +45,7 @@ pub enum Fault {
     Close,
     /// The length of the whole body, a part of it, and then a FIN.
     Truncate(Cut),
-    /// Silence, and then a FIN.
-    ///
-    /// After a whole body the client may ask for something else, so such a silence lasts no longer than an idle
-    /// connection may.
+    /// Silence, and then a FIN. A body that is complete before it ends the response, and nothing is silent.
     Stall {
         /// After so many bytes of the body, or else before the head; a body that is not longer stays whole.
         after: Option<u64>,

@@ -337,10 +337,32 @@ pub(crate) fn number(value: &Value<'_>) -> Result<f64, String> {
 }
 
 pub(crate) fn duration(value: &Value<'_>) -> Result<Duration, String> {
-    let remedy = "give a duration with its unit in quotes, like \"250ms\" or \"1.5s\"";
-    let found = text(value).map_err(|_| remedy)?;
-    humantime::parse_duration(&found).map_err(|_| format!("{found:?} is no duration: {remedy}"))
+    parse_duration(
+        &text(value)
+            .map_err(|_| "give a duration with its unit in quotes, like \"250ms\" or \"1.5s\"")?,
+    )
 }
+
+/// A duration as files and flags have it: with its unit, and no longer than a day, which is more than anybody waits and less
+/// than any clock can count.
+///
+/// # Errors
+/// With the remedy.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let remedy = "give a duration with its unit, like \"250ms\" or \"1.5s\"";
+    if text.is_empty() {
+        return Err(remedy.to_owned());
+    }
+    let found = humantime::parse_duration(text)
+        .map_err(|_| format!("{text:?} is no duration: {remedy}"))?;
+    if found > MAX_DURATION {
+        Err(format!("{text} is more than a day: check its unit"))
+    } else {
+        Ok(found)
+    }
+}
+
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn size(value: &Value<'_>) -> Result<u64, String> {
     let remedy = "give a size with its unit in quotes, like \"1000B\" or \"32KiB\"";
