@@ -58,6 +58,9 @@ impl Profile {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::mem::discriminant;
+
     use super::*;
     use crate::scenario::file::KINDS;
     use crate::scenario::{Ending, Planner, RequestKey};
@@ -89,16 +92,36 @@ mod tests {
             assert!(has, "{kind}");
         }
         let planner = Planner::new(&scenario);
-        let well = (1..=1000).filter(|attempt| {
-            let plan = planner.plan(&RequestKey {
+        let ending = |cc: &str, attempt| {
+            let path = format!("/flags/{cc}/{cc}.gif");
+            let request = RequestKey {
                 run: "",
                 method: "GET",
-                path: "/flags/br/br.gif",
-                attempt: *attempt,
-            });
-            matches!(plan.ending, None | Some(Ending::Redirect { .. }))
-        });
+                path: &path,
+                attempt,
+            };
+            planner.plan(&request).ending
+        };
+        let goes_well =
+            |ending: &Option<Ending>| matches!(ending, None | Some(Ending::Redirect { .. }));
+        let well = (1..=1000).filter(|attempt| goes_well(&ending("br", *attempt)));
         let well = well.count();
         assert!((480..=620).contains(&well), "{well} of 1000");
+
+        // What most people see first shows it all.
+        let endings: Vec<_> = flags_data::POP20
+            .iter()
+            .map(|code| ending(code.to_lowercase().as_ref(), 1))
+            .collect();
+        assert_eq!(
+            endings.iter().filter(|ending| goes_well(ending)).count(),
+            10
+        );
+        let kinds: HashSet<_> = endings.iter().flatten().map(discriminant).collect();
+        assert_eq!(
+            kinds.len(),
+            KINDS.len() - 3,
+            "all but those that only delay"
+        );
     }
 }
