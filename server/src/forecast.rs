@@ -113,7 +113,8 @@ pub struct Outlook {
     pub time: Option<Duration>,
     /// The bytes of the body that are sent.
     pub bytes: u64,
-    /// Whether there is a response that is complete. A body that is not longer than what a reset or a stall lets through is.
+    /// Whether there is a response that is complete. So is one whose body is not longer than what a reset or a stall lets
+    /// through: what follows it is none of its business.
     pub is_whole: bool,
 }
 

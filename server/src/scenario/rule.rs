@@ -38,7 +38,7 @@ pub enum Fault {
     /// known on Linux only. What the network loses just then is lost, and some systems hide from a client what it has not read
     /// when the RST comes (Linux does not).
     Reset {
-        /// How many; a body that is not longer stays whole.
+        /// How many; with a body that is shorter, after all of it.
         after: Option<u64>,
     },
     /// A FIN without a response.
@@ -47,7 +47,7 @@ pub enum Fault {
     Truncate(Cut),
     /// Silence, and then a FIN. A body that is complete before it ends the response, and nothing is silent.
     Stall {
-        /// After so many bytes of the body, or else before the head; a body that is not longer stays whole.
+        /// After so many bytes of the body, or else before the head; with a body that is shorter, after all of it.
         after: Option<u64>,
         /// How long; for ever if not told.
         hold: Option<Duration>,
