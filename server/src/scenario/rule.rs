@@ -47,7 +47,7 @@ pub enum Fault {
     Truncate(Cut),
     /// Silence, and then a FIN. A body that is complete before it ends the response, and nothing is silent.
     Stall {
-        /// After so many bytes of the body, or else before the head; with a body that is shorter, after all of it.
+        /// After so many bytes of the body, or else before the head.
         after: Option<u64>,
         /// How long; for ever if not told.
         hold: Option<Duration>,
