@@ -8,14 +8,15 @@ use std::collections::BinaryHeap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use flags_data::{Catalogue, CountryCode};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::app::NOT_FOUND;
+use crate::fault::status_text;
 use crate::scenario::{
-    Cut, Ending, Plan, Planner, RequestKey, Scenario, Window, bytes, counted, listed, words,
+    Cut, Ending, Plan, Planner, RequestKey, Scenario, Window, as_millis, as_millis_if_any, bytes,
+    counted, listed, words,
 };
 
 /// What is asked about the future.
@@ -124,7 +125,8 @@ impl Outlook {
         let (len, sent) = match &plan.ending {
             None | Some(Ending::Corrupt { .. } | Ending::Redirect { .. }) => (len, Some(len)),
             Some(Ending::Status { status, body, .. }) => {
-                let len = status_body_len(status.get(), body.as_deref(), request);
+                let text = status_text(*status, body.as_deref(), request);
+                let len = text.map_or(0, |text| text.len()) as u64;
                 (len, Some(len))
             }
             Some(Ending::Truncate(cut)) => (len, Some(cut.of(len))),
@@ -158,18 +160,6 @@ pub fn image_len(code: CountryCode) -> u64 {
         .get(code)
         .map(|flag| flag.image.bytes.len());
     flag.unwrap_or(NOT_FOUND.1.len()) as u64
-}
-
-/// The length of the body of a planned status: its own, or the explanation of `fault::status`.
-fn status_body_len(status: u16, body: Option<&str>, request: &RequestKey<'_>) -> u64 {
-    let text = match (status, body) {
-        (204 | 205 | 304, _) => return 0,
-        (_, Some(body)) => return body.len() as u64,
-        (status, None) => StatusCode::from_u16(status).map(|status| status.to_string()),
-    };
-    let RequestKey { path, attempt, .. } = request;
-    let text = text.unwrap_or_default();
-    format!("{text}: planned for attempt {attempt} at {path}\n").len() as u64
 }
 
 impl Forecast {
@@ -391,19 +381,6 @@ fn align_right(table: &mut Table, columns: std::ops::RangeInclusive<usize>) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-}
-
-fn as_millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_nanos() as f64 / 1e6)
-}
-
-fn as_millis_if_any<S: Serializer>(
-    duration: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    duration
-        .map(|duration| duration.as_nanos() as f64 / 1e6)
-        .serialize(serializer)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
 use axum::http::header::CONTENT_LENGTH;
@@ -22,15 +22,13 @@ use crate::clock::{Sleep, sleep_until};
 use crate::journal::Entry;
 use crate::scenario::{Ending, Pace, Plan};
 
-/// What one piece of a limited rate lasts: short enough for an even flow, long enough to cost nothing.
-const PIECES_PER_SECOND: u64 = 200;
-const LARGEST_PIECE: u64 = 16 * 1024;
-
 /// A body that comes as planned.
 struct FaultyBody {
     /// What is still to be sent.
     rest: Bytes,
-    pace: Schedule,
+    pace: Pace,
+    /// Of the whole body, also if a part of it is never sent.
+    len: u64,
     end: BodyEnd,
     connection: ConnectionHandle,
     /// When the body began: at the first poll.
@@ -113,10 +111,8 @@ pub(super) async fn shape(
     };
     let body = FaultyBody {
         rest: bytes,
-        pace: Schedule {
-            pace: plan.pace,
-            len,
-        },
+        pace: plan.pace,
+        len,
         end,
         connection: connection.clone(),
         start: None,
@@ -150,44 +146,6 @@ fn flip(bytes: &Bytes, draws: &[u64]) -> Bytes {
     flipped.into()
 }
 
-/// When which bytes of a body are due.
-#[derive(Debug, Clone, Copy)]
-struct Schedule {
-    pace: Pace,
-    /// Of the whole body, also if a part of it is never sent.
-    len: u64,
-}
-
-impl Schedule {
-    /// The end of the piece that begins at the byte `from`, and when it is due since the body began.
-    fn piece(&self, from: u64) -> (u64, Duration) {
-        let (mut end, mut due) = (self.len, Duration::ZERO);
-        if let Some(dribble) = self.pace.dribble {
-            // N pieces have N − 1 gaps.
-            let count = u64::from(dribble.chunks.get()).min(self.len);
-            let starts =
-                |index: u64| (u128::from(self.len) * u128::from(index) / u128::from(count)) as u64;
-            // The last piece whose start is not beyond `from`.
-            let index =
-                (((u128::from(from) + 1) * u128::from(count) - 1) / u128::from(self.len)) as u64;
-            end = end.min(starts(index + 1));
-            if count > 1 {
-                let nanos = dribble.over.as_nanos() * u128::from(index) / u128::from(count - 1);
-                due = Duration::from_nanos(nanos as u64);
-            }
-        }
-        if let Some(rate) = self.pace.rate {
-            let piece = (rate.get() / PIECES_PER_SECOND).clamp(1, LARGEST_PIECE);
-            end = end.min(from + piece);
-            let nanos = u128::from(end) * 1_000_000_000 / u128::from(rate.get());
-            due = due.max(Duration::from_nanos(
-                u64::try_from(nanos).unwrap_or(u64::MAX),
-            ));
-        }
-        (end, due)
-    }
-}
-
 impl FaultyBody {
     /// Ready at `deadline`.
     fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
@@ -206,7 +164,7 @@ impl FaultyBody {
             return Poll::Ready(Bytes::new());
         }
         let start = *self.start.get_or_insert_with(Instant::now);
-        let (end, due) = self.pace.piece(self.sent);
+        let (end, due) = self.pace.piece(self.len, self.sent);
         ready!(self.poll_until(start + due, cx));
         let len = ((end - self.sent) as usize).min(self.rest.len());
         self.sent += len as u64;
@@ -286,11 +244,25 @@ impl HttpBody for FaultyBody {
 #[cfg(test)]
 mod tests {
     use std::num::{NonZeroU32, NonZeroU64};
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::*;
     use crate::scenario::Dribble;
+
+    /// A body of this length at this pace.
+    #[derive(Clone, Copy)]
+    struct Schedule {
+        pace: Pace,
+        len: u64,
+    }
+
+    impl Schedule {
+        fn piece(self, from: u64) -> (u64, Duration) {
+            self.pace.piece(self.len, from)
+        }
+    }
 
     /// All pieces of a body: the end of each, and when it is due.
     fn pieces(schedule: Schedule) -> Vec<(u64, Duration)> {
@@ -301,6 +273,8 @@ mod tests {
             assert!(piece.0 > from, "an empty piece at {from}");
             from = piece.0;
             pieces.push(piece);
+            // Whoever asks for a byte in the piece gets the same answer.
+            assert_eq!(schedule.pace.due(schedule.len, from), piece.1);
         }
         pieces
     }

@@ -23,6 +23,7 @@ pub(crate) use self::connection::{Broken, ConnectionEnd, ConnectionHandle, Fault
 use self::connection::{Finale, Silence};
 pub use self::identity::{FLAG_ATTEMPT, FLAG_RUN, MAX_RUN_LEN};
 use self::identity::{Identity, canonical};
+pub(crate) use self::status::status_text;
 use crate::attempts::Attempts;
 use crate::clock;
 use crate::journal::Journal;

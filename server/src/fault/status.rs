@@ -1,5 +1,6 @@
 //! The effects that are complete, well-formed responses: a status, and a redirect to the same flag.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::header::{LOCATION, RETRY_AFTER};
@@ -7,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::identity::Identity;
-use crate::scenario::StatusNumber;
+use crate::scenario::{RequestKey, StatusNumber};
 
 /// The status, with a body of its own or a short text that says what it happened to.
 pub(super) fn respond(
@@ -16,21 +17,9 @@ pub(super) fn respond(
     body: Option<&str>,
     identity: &Identity<'_>,
 ) -> Response {
-    let status = StatusCode::from_u16(status.get()).expect("a status number is a status");
-    let mut response = match (status, body) {
-        // These have no body.
-        (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED, _) => {
-            status.into_response()
-        }
-        (_, Some(body)) => (status, body.to_owned()).into_response(),
-        (_, None) => {
-            let Identity { path, attempt, .. } = identity;
-            (
-                status,
-                format!("{status}: planned for attempt {attempt} at {path}\n"),
-            )
-                .into_response()
-        }
+    let mut response = match status_text(status, body, &identity.key()) {
+        Some(text) => (code(status), text.into_owned()).into_response(),
+        None => code(status).into_response(),
     };
     if let Some(pause) = retry_after {
         response
@@ -38,6 +27,25 @@ pub(super) fn respond(
             .insert(RETRY_AFTER, whole_seconds(pause));
     }
     response
+}
+
+/// The body of a planned status: its own, or what it happened to. `None` where none is allowed.
+pub(crate) fn status_text<'b>(
+    status: StatusNumber,
+    body: Option<&'b str>,
+    request: &RequestKey<'_>,
+) -> Option<Cow<'b, str>> {
+    let status = code(status);
+    let RequestKey { path, attempt, .. } = request;
+    match (status, body) {
+        (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED, _) => None,
+        (_, Some(body)) => Some(body.into()),
+        (_, None) => Some(format!("{status}: planned for attempt {attempt} at {path}\n").into()),
+    }
+}
+
+fn code(status: StatusNumber) -> StatusCode {
+    StatusCode::from_u16(status.get()).expect("a status number is a status")
 }
 
 /// The delay of a `retry-after`, which knows no fractions: rounded up.

@@ -20,6 +20,7 @@ pub use distribution::{Distribution, InvalidDistribution};
 pub use file::ScenarioError;
 pub use matcher::{Circumstances, Conditions, Headers, Pattern, Window};
 pub use planner::{Ending, Pace, Plan, Planner, RequestKey};
+pub(crate) use planner::{as_millis, as_millis_if_any};
 pub use rule::{
     Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,
 };

@@ -16,6 +16,7 @@
 //! breaking change.
 
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,37 +200,73 @@ impl Pace {
     /// The largest of them, in bytes.
     const LARGEST_PIECE: u64 = 16 * 1024;
 
-    /// When the last of the first `sent` bytes of a body of `len` bytes is due, since the body began.
-    pub(crate) fn due(self, len: u64, sent: u64) -> Duration {
-        let sent = sent.min(len);
-        let Some(last) = sent.checked_sub(1) else {
-            return Duration::ZERO;
-        };
-        // The piece of the dribble that the last byte is in, and its first and last byte.
-        let (mut due, mut piece) = (Duration::ZERO, 0..len);
-        if let Some(dribble) = self.dribble {
-            let count = u64::from(dribble.chunks.get()).min(len);
-            let share = |part: u128, of: u64| u128::from(of) * part / u128::from(count);
-            // The last piece that starts at or before this byte.
-            let index = (u128::from(last + 1) * u128::from(count)).div_ceil(u128::from(len)) - 1;
-            piece = share(index, len) as u64..share(index + 1, len) as u64;
-            if count > 1 {
-                due = Duration::from_nanos(
-                    (dribble.over.as_nanos() * index / u128::from(count - 1)) as u64,
-                );
+    /// The end of the piece that begins at the byte `from` of a body of `len` bytes, and when it is due since the body began.
+    pub(crate) fn piece(self, len: u64, from: u64) -> (u64, Duration) {
+        let (mut end, mut due) = (len, Duration::ZERO);
+        if let Some((dribble, piece)) = self.dribbled(len, from) {
+            end = piece.bytes.end;
+            // N pieces have N − 1 gaps.
+            if piece.count > 1 {
+                let nanos =
+                    dribble.over.as_nanos() * u128::from(piece.index) / u128::from(piece.count - 1);
+                due = Duration::from_nanos(nanos as u64);
             }
         }
         if let Some(rate) = self.rate {
-            // Within it, the piece of the rate.
-            let size = (rate.get() / Self::PIECES_PER_SECOND).clamp(1, Self::LARGEST_PIECE);
-            let end = piece.start + (sent - piece.start).next_multiple_of(size);
-            let nanos = u128::from(end.min(piece.end)) * 1_000_000_000 / u128::from(rate.get());
+            end = end.min(from + Self::piece_at(rate));
+            let nanos = u128::from(end) * 1_000_000_000 / u128::from(rate.get());
             due = due.max(Duration::from_nanos(
                 u64::try_from(nanos).unwrap_or(u64::MAX),
             ));
         }
-        due
+        (end, due)
     }
+
+    /// When the last of the first `sent` bytes of a body of `len` bytes is due: with the piece that it is in.
+    pub(crate) fn due(self, len: u64, sent: u64) -> Duration {
+        let Some(last) = sent.min(len).checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        let mut from = self
+            .dribbled(len, last)
+            .map_or(0, |(_, piece)| piece.bytes.start);
+        if let Some(rate) = self.rate {
+            from = last - (last - from) % Self::piece_at(rate);
+        }
+        self.piece(len, from).1
+    }
+
+    /// The piece of the dribble that this byte is in.
+    fn dribbled(self, len: u64, byte: u64) -> Option<(Dribble, DribbledPiece)> {
+        let dribble = self.dribble?;
+        let count = u64::from(dribble.chunks.get()).min(len);
+        let starts = |index: u64| (u128::from(len) * u128::from(index) / u128::from(count)) as u64;
+        // The last piece whose start is not beyond it.
+        let index = (((u128::from(byte) + 1) * u128::from(count) - 1) / u128::from(len)) as u64;
+        let bytes = starts(index)..starts(index + 1);
+        Some((
+            dribble,
+            DribbledPiece {
+                index,
+                count,
+                bytes,
+            },
+        ))
+    }
+
+    /// The bytes of one piece at this rate.
+    fn piece_at(rate: NonZeroU64) -> u64 {
+        (rate.get() / Self::PIECES_PER_SECOND).clamp(1, Self::LARGEST_PIECE)
+    }
+}
+
+/// One of the pieces that a dribbled body comes in.
+struct DribbledPiece {
+    /// From 0.
+    index: u64,
+    /// Of how many.
+    count: u64,
+    bytes: Range<u64>,
 }
 
 impl Plan {
@@ -299,14 +336,14 @@ fn stream(key: &[u8; blake3::KEY_LEN], request: &RequestKey<'_>) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(hasher.finalize().into())
 }
 
-pub(super) fn as_millis<S: Serializer>(
+pub(crate) fn as_millis<S: Serializer>(
     duration: &Duration,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_nanos() as f64 / 1e6)
 }
 
-fn as_millis_if_any<S: Serializer>(
+pub(crate) fn as_millis_if_any<S: Serializer>(
     duration: &Option<Duration>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
