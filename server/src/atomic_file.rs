@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
@@ -11,11 +11,23 @@ use tempfile::{Builder, NamedTempFile};
 /// # Errors
 /// When the folder of `path` does not exist or cannot be written to, or the disk is full.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    stream_atomically(path, |file| file.write_all(bytes))
+}
+
+/// The same for what is better written bit by bit than held in memory whole.
+///
+/// # Errors
+/// As [`write_atomically`], and those of `write`.
+pub fn stream_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = temporary_in(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
+    let mut file = BufWriter::new(temporary_in(folder.unwrap_or(Path::new(".")))?);
+    write(&mut file)?;
+    let file = file.into_inner().map_err(IntoInnerError::into_error)?;
     file.persist(path)?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Config, FlagServer, StartError};
+use crate::{Config, FlagServer, StartError, cpu};
 
 /// A [`FlagServer`] with a runtime of its own. It stops when it is dropped.
 ///
@@ -56,6 +56,8 @@ impl Deref for BlockingFlagServer {
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .thread_name("flag-server")
+        .on_thread_start(cpu::enter)
+        .on_thread_stop(cpu::leave)
         .enable_all()
         .build()
 }

@@ -35,6 +35,8 @@ use std::time::{Duration, Instant};
 
 use deadlines::{BATCH, Deadlines, Ticket};
 
+use crate::cpu;
+
 /// The timer of this process.
 static TIMER: Timer = Timer::new();
 
@@ -160,7 +162,10 @@ impl Timer {
         if !state.runs {
             thread::Builder::new()
                 .name("flag-clock".to_owned())
-                .spawn(|| self.keep())?;
+                .spawn(|| {
+                    cpu::enter(); // it never ends
+                    self.keep();
+                })?;
             state.runs = true;
         }
         Ok(())

@@ -180,6 +180,17 @@ impl Config {
 /// # Errors
 /// When there is no such profile, or the file is missing or wrong.
 pub fn named_scenario(source: &ScenarioSource<'_>) -> Result<(String, Scenario), ConfigProblem> {
+    let (name, scenario, _) = scenario_and_text(source)?;
+    Ok((name, scenario))
+}
+
+/// The same, and the text of its file.
+///
+/// # Errors
+/// When there is no such profile, or the file is missing or wrong.
+pub fn scenario_and_text(
+    source: &ScenarioSource<'_>,
+) -> Result<(String, Scenario, String), ConfigProblem> {
     match source {
         ScenarioSource::Profile(name) => {
             let profile = Profile::find(name)
@@ -187,7 +198,7 @@ pub fn named_scenario(source: &ScenarioSource<'_>) -> Result<(String, Scenario),
             let scenario = profile
                 .scenario()
                 .expect("a test reads every embedded profile");
-            Ok(((*name).to_owned(), scenario))
+            Ok(((*name).to_owned(), scenario, profile.toml.to_owned()))
         }
         ScenarioSource::File(path) => {
             let shown = path.display().to_string();
@@ -205,7 +216,7 @@ pub fn named_scenario(source: &ScenarioSource<'_>) -> Result<(String, Scenario),
             let stem = path
                 .file_stem()
                 .map_or(shown, |stem| stem.to_string_lossy().into_owned());
-            Ok((stem, scenario))
+            Ok((stem, scenario, text))
         }
     }
 }

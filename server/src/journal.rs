@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use lru::LruCache;
@@ -42,6 +42,20 @@ pub struct Record {
     pub sent: Sent,
     /// How much later than planned the response began, in milliseconds; none if it never began.
     pub late_ms: Option<f64>,
+    /// When things happened; not in a file, whose lines are the same in every run but for the lateness.
+    #[serde(skip)]
+    pub times: Times,
+}
+
+/// When things happened to a request, as this process's clock tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Its head had arrived.
+    pub received: Instant,
+    /// The response began; none if it never did.
+    pub begun: Option<Instant>,
+    /// All was over.
+    pub ended: Instant,
 }
 
 /// What was really sent.
@@ -100,6 +114,7 @@ impl Journal {
         if self.kept.is_none() && self.file.is_none() {
             return Entry(None);
         }
+        let now = Instant::now();
         let record = Record {
             run: request.run.to_owned(),
             method: request.method.to_owned(),
@@ -113,6 +128,11 @@ impl Journal {
                 end: End::Left,
             },
             late_ms: None,
+            times: Times {
+                received: now,
+                begun: None,
+                ended: now,
+            },
         };
         Entry(Some(Box::new((record, Arc::clone(self)))))
     }
@@ -162,6 +182,7 @@ impl Entry {
     pub(crate) fn begun(&mut self, late: Duration) {
         if let Some(entry) = &mut self.0 {
             entry.0.late_ms = Some(late.as_micros() as f64 / 1e3);
+            entry.0.times.begun = Some(Instant::now());
         }
     }
 
@@ -199,7 +220,8 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(entry) = self.0.take() {
-            let (record, journal) = *entry;
+            let (mut record, journal) = *entry;
+            record.times.ended = Instant::now();
             journal.write(record);
         }
     }

@@ -66,6 +66,7 @@ mod builder;
 pub mod check;
 pub mod clock;
 pub mod config;
+mod cpu;
 mod fault;
 pub mod forecast;
 pub mod health;
@@ -87,13 +88,14 @@ use tokio::task::JoinSet;
 
 use crate::journal::{Journal, LogFile};
 
-pub use atomic_file::write_atomically;
+pub use atomic_file::{stream_atomically, write_atomically};
 pub use attempts::{MAX_PATHS_PER_RUN, MAX_RUNS};
 pub use blocking::BlockingFlagServer;
 pub use builder::Builder;
 pub use config::{Config, Listener};
+pub use cpu::cpu_time;
 pub use fault::{FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_RUN_LEN, SERVER_TIMING};
-pub use journal::{End, MAX_RECORDS_PER_RUN, Record, Sent};
+pub use journal::{End, MAX_RECORDS_PER_RUN, Record, Sent, Times};
 pub use ready::write_ready_file;
 pub use serve::Limits;
 pub use tls::{Tls, TlsError};
