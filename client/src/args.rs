@@ -9,7 +9,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use flag_server::args::{ForecastArgs, SelectionArgs};
 use flag_server::scenario::parse_duration;
 
-use crate::downloader::Strategy;
+use crate::downloader::{Http, RuntimeFlavor, Strategy};
+use crate::job::Wire;
 
 /// Races sequential, threaded and async downloads of flags, and measures them.
 ///
@@ -48,6 +49,14 @@ pub struct GetArgs {
     #[arg(long, value_enum, default_value = "async")]
     pub strategy: Strategy,
 
+    /// The HTTP library: ureq only blocks, hyper never does.
+    #[arg(long, value_enum, default_value = "reqwest")]
+    pub http: Http,
+
+    /// How it does that.
+    #[command(flatten)]
+    pub runner: RunnerArgs,
+
     /// The folder for the images; it is made if it does not exist.
     #[arg(long, value_name = "DIR", default_value = "downloads")]
     pub out: PathBuf,
@@ -64,6 +73,15 @@ pub struct BenchArgs {
     /// [default: sequential, threaded and async]
     #[arg(long = "strategy", value_enum, value_name = "STRATEGY")]
     pub strategies: Vec<Strategy>,
+
+    /// An HTTP library that the strategies race with; repeat it for more. ureq only blocks, hyper never does.
+    /// [default: reqwest]
+    #[arg(long = "http", value_enum, value_name = "HTTP")]
+    pub https: Vec<Http>,
+
+    /// How they do that.
+    #[command(flatten)]
+    pub runner: RunnerArgs,
 
     /// How often each strategy is measured.
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "5", value_parser = at_least_one::<NonZeroUsize>)]
@@ -151,6 +169,32 @@ pub struct SharedArgs {
     /// Tell more: a line per attempt (get) or per round (bench).
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// Options of the strategies and of the HTTP libraries.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub struct RunnerArgs {
+    /// The threads that run the tasks of async.
+    #[arg(long, value_enum, default_value = "current-thread")]
+    pub runtime: RuntimeFlavor,
+
+    /// Make a new connection for each request.
+    #[arg(long)]
+    pub no_keepalive: bool,
+
+    /// Speak HTTP/2: at once with http://, by agreement (ALPN) with https://. ureq cannot.
+    #[arg(long)]
+    pub http2: bool,
+}
+
+impl RunnerArgs {
+    /// How the connections are used.
+    pub fn wire(&self) -> Wire {
+        Wire {
+            keep_alive: !self.no_keepalive,
+            http2: self.http2,
+        }
+    }
 }
 
 fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {

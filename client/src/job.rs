@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flag_server::write_atomically;
 use flags_data::{Catalogue, CountryCode};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::retry::RetryPolicy;
@@ -35,9 +36,55 @@ pub struct Job {
     pub watcher: Watcher,
     /// Ends the round early: no new attempt is begun.
     pub stop: Stop,
+    /// How the connections are used.
+    pub wire: Wire,
+    /// The program that worker processes run: `flag-client`.
+    pub worker_program: PathBuf,
+}
+
+/// How the connections are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wire {
+    /// Whether a connection carries more than one request.
+    pub keep_alive: bool,
+    /// HTTP/2 instead of HTTP/1.1: taken for granted of `http://`, negotiated (ALPN) with `https://`, and insisted on.
+    pub http2: bool,
+}
+
+impl Default for Wire {
+    /// HTTP/1.1 with keep-alive.
+    fn default() -> Self {
+        Self {
+            keep_alive: true,
+            http2: false,
+        }
+    }
 }
 
 impl Job {
+    /// The most downloads at one time, unless somebody says otherwise.
+    pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(30).expect("not zero");
+    /// The time limit of one attempt, unless somebody says otherwise.
+    pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// These flags, with the defaults of the command line: 30 at a time, 10 seconds for each, no retries; they are
+    /// compared with the embedded catalogue. The program of the workers is the one that runs.
+    pub fn new(base_url: impl Into<String>, codes: Vec<CountryCode>) -> Self {
+        Self {
+            codes,
+            base_url: base_url.into(),
+            max_workers: Self::MAX_WORKERS,
+            timeout: Self::TIMEOUT,
+            retry: RetryPolicy::default(),
+            images: Images::Verify(Catalogue::embedded()),
+            watcher: Watcher::default(),
+            stop: Stop::default(),
+            wire: Wire::default(),
+            // Where the system does not know it, the shell's own search may.
+            worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
+        }
+    }
+
     /// The workers that can be busy at all: never more than there are codes, and at least one.
     pub fn workers(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.codes.len())
@@ -167,6 +214,7 @@ impl fmt::Debug for Job {
             .field("max_workers", &self.max_workers)
             .field("timeout", &self.timeout)
             .field("retry", &self.retry)
+            .field("wire", &self.wire)
             .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@
 //!           (embedded     │      threaded         attempt     numbers
 //!            server and   │      async
 //!            its plan)    │        │
-//!                         └──▶   fetch: what one download means, per HTTP library
+//!                         └──▶   fetch: what one download means, with reqwest, ureq or hyper
 //!                                retry: whether another attempt follows, and when
 //! ```
 //!

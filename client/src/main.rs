@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use flag_client::args::{Args, BenchArgs, Command, GetArgs, PlanArgs, SharedArgs};
-use flag_client::downloader::Strategy;
+use flag_client::args::{Args, BenchArgs, Command, GetArgs, PlanArgs, RunnerArgs, SharedArgs};
+use flag_client::downloader::{NoSuchRunner, Runner};
 use flag_client::job::{Images, Job, Stop, Watcher};
 use flag_client::race::Race;
 use flag_client::report::{book, progress, table};
@@ -42,16 +42,20 @@ fn main() -> ExitCode {
     result.map(ExitCode::from).unwrap_or_else(|error| {
         let is_usage = error
             .downcast_ref::<TargetError>()
-            .is_some_and(TargetError::is_usage);
+            .is_some_and(TargetError::is_usage)
+            || error.is::<NoSuchRunner>();
         eprintln!("error: {error:#}");
         ExitCode::from(if is_usage { USAGE } else { FAILED })
     })
 }
 
 fn get(args: &GetArgs) -> anyhow::Result<u8> {
+    let wire = args.runner.wire();
+    let runners = Runner::select(&[args.strategy], &[args.http], args.runner.runtime, wire)?;
     let target = target(&args.shared, "local")?;
     make_writable(&args.out)?;
-    let mut job = job(&args.shared, &target, Images::Save(args.out.clone()))?;
+    let images = Images::Save(args.out.clone());
+    let mut job = job(&args.shared, &args.runner, &target, images)?;
     let bar = progress::bar(job.codes.len(), !args.shared.verbose);
     job.watcher = if args.shared.verbose {
         let urls = job.clone();
@@ -61,14 +65,15 @@ fn get(args: &GetArgs) -> anyhow::Result<u8> {
         Watcher::new(move |sample| bar.inc(u64::from(sample.is_last())))
     };
 
-    let connections = args.strategy.workers(&job).get();
+    let runner = runners[0];
+    let connections = runner.workers(&job).get();
     say(&book::opening(
         &target.label,
         &job.base_url,
         &job.codes,
         connections,
     ));
-    let round = run_round(args.strategy, &job)?;
+    let round = run_round(&runner, &job)?;
     bar.finish_and_clear();
     say(&book::closing(&round.samples, round.elapsed));
 
@@ -78,28 +83,26 @@ fn get(args: &GetArgs) -> anyhow::Result<u8> {
 }
 
 fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
-    let strategies = match &args.strategies[..] {
-        [] => Strategy::ALL.to_vec(),
-        named => named.to_vec(),
-    };
+    let (wire, runtime) = (args.runner.wire(), args.runner.runtime);
     let race = Race {
-        strategies,
+        runners: Runner::select(&args.strategies, &args.https, runtime, wire)?,
         rounds: args.rounds,
         warmup: args.warmup,
     };
     let target = target(&args.shared, "bench")?;
-    let mut job = job(&args.shared, &target, Images::Verify(Catalogue::embedded()))?;
+    let images = Images::Verify(Catalogue::embedded());
+    let mut job = job(&args.shared, &args.runner, &target, images)?;
     let bar = progress::bar(race.heats() * job.codes.len(), !args.shared.verbose);
     let watched = bar.clone();
     job.watcher = Watcher::new(move |sample| watched.inc(u64::from(sample.is_last())));
 
     say(&table::opening(&race, &job, &target));
-    let result = race.run(&job, |index, strategy, round| {
+    let result = race.run(&job, |index, runner, round| {
         if args.shared.verbose {
             eprintln!(
                 "round {}: {} took {:.3?}",
                 index + 1,
-                strategy.name(),
+                runner.name(),
                 round.elapsed
             );
         }
@@ -153,14 +156,17 @@ fn scenario_source<'a>(
     }
 }
 
-fn job(args: &SharedArgs, target: &Target, images: Images) -> anyhow::Result<Job> {
+fn job(
+    args: &SharedArgs,
+    runner: &RunnerArgs,
+    target: &Target,
+    images: Images,
+) -> anyhow::Result<Job> {
     let stop = Stop::default();
     stop_on_ctrl_c(stop.clone())?;
     let scenario_seed = target.embedded.as_ref().map(Embedded::seed);
     let seed = args.seed.or(scenario_seed);
     Ok(Job {
-        codes: args.selection.codes(),
-        base_url: target.base_url.clone(),
         max_workers: args.max_req,
         timeout: args.timeout,
         retry: RetryPolicy {
@@ -169,8 +175,9 @@ fn job(args: &SharedArgs, target: &Target, images: Images) -> anyhow::Result<Job
             seed: seed.unwrap_or(Scenario::DEFAULT_SEED),
         },
         images,
-        watcher: Watcher::default(),
         stop,
+        wire: runner.wire(),
+        ..Job::new(target.base_url.clone(), args.selection.codes())
     })
 }
 

@@ -1,4 +1,4 @@
-//! `flag-client bench`: every strategy does the same job in every round. It measures, and prints nothing.
+//! `flag-client bench`: every runner does the same job in every round. It measures, and prints nothing.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use flag_server::forecast::Outlook;
 use flag_server::scenario::{Ending, Plan};
 use flags_data::CountryCode;
 
-use crate::downloader::Strategy;
+use crate::downloader::Runner;
 use crate::fetch::SetupError;
 use crate::job::Job;
 use crate::retry::Attempt;
@@ -21,7 +21,7 @@ use crate::target::Target;
 #[derive(Debug, Clone)]
 pub struct Race {
     /// Who; the first is what the others are compared with.
-    pub strategies: Vec<Strategy>,
+    pub runners: Vec<Runner>,
     /// Rounds that are measured.
     pub rounds: NonZeroUsize,
     /// Rounds before them, which are not.
@@ -31,17 +31,17 @@ pub struct Race {
 /// What was measured.
 #[derive(Debug)]
 pub struct RaceResult {
-    /// One per strategy, in the order of the race.
+    /// One per runner, in the order of the race.
     pub lanes: Vec<Lane>,
     /// Whether it ended early; the last round of a lane may be missing then.
     pub interrupted: bool,
 }
 
-/// One strategy's part of the race.
+/// One runner's part of the race.
 #[derive(Debug)]
 pub struct Lane {
     /// Who.
-    pub strategy: Strategy,
+    pub runner: Runner,
     /// The downloads under way at most.
     pub workers: NonZeroUsize,
     /// The measured rounds that were complete.
@@ -49,27 +49,27 @@ pub struct Lane {
 }
 
 impl Race {
-    /// The number of times that some strategy does the whole job.
+    /// The number of times that some runner does the whole job.
     pub fn heats(&self) -> usize {
-        self.strategies.len() * (self.warmup + self.rounds.get())
+        self.runners.len() * (self.warmup + self.rounds.get())
     }
 
     /// Runs the race, or as much of it as the job's [stop](Job::stop) allows, and tells `watch` of each
     /// measured round as it ends.
     ///
     /// # Errors
-    /// When a strategy cannot be set up.
+    /// When a runner cannot be set up.
     pub fn run(
         &self,
         job: &Job,
-        mut watch: impl FnMut(usize, Strategy, &Round),
+        mut watch: impl FnMut(usize, &Runner, &Round),
     ) -> Result<RaceResult, SetupError> {
-        let lane = |&strategy: &Strategy| Lane {
-            strategy,
-            workers: strategy.workers(job),
+        let lane = |&runner: &Runner| Lane {
+            runner,
+            workers: runner.workers(job),
             rounds: Vec::new(),
         };
-        let mut lanes: Vec<Lane> = self.strategies.iter().map(lane).collect();
+        let mut lanes: Vec<Lane> = self.runners.iter().map(lane).collect();
         for round in 0..self.warmup + self.rounds.get() {
             // Whatever the machine's speed drifts by in a round, it does not always favour the same ones.
             let mut order: Vec<&mut Lane> = lanes.iter_mut().collect();
@@ -77,7 +77,7 @@ impl Race {
                 order.reverse();
             }
             for lane in order {
-                let result = run_round(lane.strategy, job)?;
+                let result = run_round(&lane.runner, job)?;
                 if job.stop.is_requested() {
                     return Ok(RaceResult {
                         lanes,
@@ -85,7 +85,7 @@ impl Race {
                     });
                 }
                 if let Some(measured) = round.checked_sub(self.warmup) {
-                    watch(measured, lane.strategy, &result);
+                    watch(measured, &lane.runner, &result);
                     lane.rounds.push(result);
                 }
             }
@@ -281,24 +281,18 @@ impl PlannedEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Images, Stop, Watcher};
     use crate::retry::RetryPolicy;
     use flag_server::scenario::StatusNumber;
-    use flags_data::Catalogue;
 
     fn job(retries: u32) -> Job {
         Job {
-            codes: vec![brazil()],
-            base_url: String::new(),
             max_workers: NonZeroUsize::MIN,
             timeout: Duration::from_secs(10),
             retry: RetryPolicy {
                 retries,
                 ..RetryPolicy::default()
             },
-            images: Images::Verify(Catalogue::embedded()),
-            watcher: Watcher::default(),
-            stop: Stop::default(),
+            ..Job::new("", vec![brazil()])
         }
     }
 

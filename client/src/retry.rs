@@ -27,6 +27,7 @@ use std::time::{Duration, SystemTime};
 
 use flag_server::scenario::Scenario;
 use flags_data::CountryCode;
+use serde::{Deserialize, Serialize};
 
 use crate::sample::Outcome;
 
@@ -41,7 +42,7 @@ pub const MAX_PAUSE: Duration = Duration::from_secs(60);
 const CONTEXT: &str = "flagbench 2026-11-23 retry jitter v1";
 
 /// Which attempt is the first, how often a failed one is repeated, and the seed of the pauses between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
     /// The number of the first attempt: 1, or more for a client that has tried before.
     pub first: NonZeroU32,

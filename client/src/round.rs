@@ -1,8 +1,8 @@
-//! One round: one strategy does the whole job once, and a clock runs beside it.
+//! One round: one runner does the whole job once, and a clock runs beside it.
 
 use std::time::{Duration, Instant};
 
-use crate::downloader::Strategy;
+use crate::downloader::Runner;
 use crate::fetch::SetupError;
 use crate::job::Job;
 use crate::sample::Sample;
@@ -16,12 +16,12 @@ pub struct Round {
     pub elapsed: Duration,
 }
 
-/// Runs one strategy once, with fresh connections.
+/// Runs one of them once, with fresh connections.
 ///
 /// # Errors
-/// When the strategy cannot be set up.
-pub fn run_round(strategy: Strategy, job: &Job) -> Result<Round, SetupError> {
-    let downloader = strategy.prepare(job)?;
+/// When it cannot be set up.
+pub fn run_round(runner: &Runner, job: &Job) -> Result<Round, SetupError> {
+    let downloader = runner.prepare(job)?;
     let start = Instant::now();
     let samples = downloader.download_many(job);
     Ok(Round {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use flags_data::CountryCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One attempt at a download. All times count from the start of its round.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// What was downloaded.
     pub code: CountryCode,
@@ -39,7 +39,7 @@ pub struct Sample {
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The flag arrived, complete.

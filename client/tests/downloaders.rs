@@ -1,4 +1,4 @@
-//! Every strategy against real sockets: the same job, the same outcomes, the same limits.
+//! Every strategy with every HTTP library against real sockets: the same job, the same outcomes, the same limits.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -9,8 +9,8 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_client::downloader::Strategy;
-use flag_client::job::{Images, Job, Stop, Watcher};
+use flag_client::downloader::{Runner, Strategy};
+use flag_client::job::{Images, Job, Watcher};
 use flag_client::race::Race;
 use flag_client::retry::RetryPolicy;
 use flag_client::sample::{Outcome, Sample};
@@ -90,33 +90,28 @@ fn respond_with_flag(path: &str, stream: &mut TcpStream) -> bool {
 }
 
 fn job(base_url: &str, codes: &str, max_workers: usize) -> Job {
+    let codes = codes.split_whitespace();
+    let codes = codes.map(|code| code.parse().unwrap()).collect();
     Job {
-        codes: codes
-            .split_whitespace()
-            .map(|code| code.parse().unwrap())
-            .collect(),
-        base_url: base_url.to_owned(),
         max_workers: NonZeroUsize::new(max_workers).unwrap(),
         timeout: Duration::from_secs(60),
-        retry: RetryPolicy::default(),
-        images: Images::Verify(Catalogue::embedded()),
-        watcher: Watcher::default(),
-        stop: Stop::default(),
+        worker_program: env!("CARGO_BIN_EXE_flag-client").into(),
+        ..Job::new(base_url, codes)
     }
 }
 
-fn run(strategy: Strategy, job: &Job) -> Vec<Sample> {
-    strategy.prepare(job).unwrap().download_many(job)
+fn run(runner: &Runner, job: &Job) -> Vec<Sample> {
+    runner.prepare(job).unwrap().download_many(job)
 }
 
 const TEN: &str = "BD BR CD CN DE EG ET FR ID IN";
 
 #[test]
 fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let server = Handmade::start(respond_with_flag);
         let job = job(&server.base_url, TEN, 4);
-        let samples = run(strategy, &job);
+        let samples = run(&runner, &job);
         let mut asked = server.requests();
         asked.sort();
         let expected: Vec<_> = job
@@ -127,10 +122,10 @@ fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
                 (format!("GET /flags/{cc}/{cc}.gif HTTP/1.1"), "1".to_owned())
             })
             .collect();
-        assert_eq!(asked, expected, "{strategy:?}");
+        assert_eq!(asked, expected, "{runner:?}");
         let mut codes: Vec<CountryCode> = samples.iter().map(|sample| sample.code).collect();
         codes.sort();
-        assert_eq!(codes, job.codes, "{strategy:?}");
+        assert_eq!(codes, job.codes, "{runner:?}");
         for sample in samples {
             let bytes = Catalogue::embedded()
                 .get(sample.code)
@@ -152,27 +147,27 @@ fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
 
 #[test]
 fn codes_are_taken_in_their_order() {
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let server = Handmade::start(respond_with_flag);
         let job = job(&server.base_url, TEN, 1);
-        let codes: Vec<CountryCode> = run(strategy, &job)
+        let codes: Vec<CountryCode> = run(&runner, &job)
             .iter()
             .map(|sample| sample.code)
             .collect();
-        assert_eq!(codes, job.codes, "{strategy:?}");
+        assert_eq!(codes, job.codes, "{runner:?}");
     }
 }
 
 /// No clock is asked: the server answers nobody until as many requests are under way as there are
-/// workers, so a strategy with fewer would wait for ever, and it counts them, so one with more is caught.
+/// workers, so a runner with fewer would wait for ever, and it counts them, so one with more is caught.
 #[test]
 fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
     const WORKERS: usize = 5;
-    for (strategy, workers) in [
-        (Strategy::Sequential, 1),
-        (Strategy::Threaded, WORKERS),
-        (Strategy::Async, WORKERS),
-    ] {
+    for runner in Runner::all() {
+        let workers = match runner.strategy() {
+            Strategy::Sequential => 1,
+            _ => WORKERS,
+        };
         let (under_way, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
         let (seen, barrier) = (Arc::clone(&most), Barrier::new(workers));
         let server = Handmade::start(move |path, stream| {
@@ -184,28 +179,28 @@ fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
             under_way.fetch_sub(1, Ordering::SeqCst);
             respond_with_flag(path, stream)
         });
-        let samples = run(strategy, &job(&server.base_url, TEN, WORKERS));
-        assert_eq!(samples.len(), 10, "{strategy:?}");
-        assert_eq!(most.load(Ordering::SeqCst), workers, "{strategy:?}");
+        let samples = run(&runner, &job(&server.base_url, TEN, WORKERS));
+        assert_eq!(samples.len(), 10, "{runner:?}");
+        assert_eq!(most.load(Ordering::SeqCst), workers, "{runner:?}");
 
         // A worker is a lane: what happens in one does not overlap.
         let mut lanes: BTreeMap<usize, Vec<&Sample>> = BTreeMap::new();
         for sample in &samples {
             lanes.entry(sample.worker).or_default().push(sample);
         }
-        assert!(lanes.keys().all(|lane| *lane < workers), "{strategy:?}");
+        assert!(lanes.keys().all(|lane| *lane < workers), "{runner:?}");
         for lane in lanes.values_mut() {
             lane.sort_by_key(|sample| sample.sent);
             assert!(
                 lane.windows(2).all(|pair| pair[0].done <= pair[1].sent),
-                "{strategy:?}"
+                "{runner:?}"
             );
         }
     }
 }
 
 #[test]
-fn whatever_goes_wrong_becomes_the_same_outcome_in_every_strategy() {
+fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
     let brazil = Catalogue::embedded()
         .get("BR".parse().unwrap())
         .unwrap()
@@ -252,18 +247,18 @@ fn whatever_goes_wrong_becomes_the_same_outcome_in_every_strategy() {
         ("XX", Outcome::NotFound, Some(404)),
     ];
     let codes: Vec<&str> = expected.iter().map(|(code, ..)| *code).collect();
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let job = Job {
             timeout: Duration::from_millis(500),
             ..job(&server.base_url, &codes.join(" "), 3)
         };
-        let mut samples = run(strategy, &job);
+        let mut samples = run(&runner, &job);
         samples.sort_by_key(|sample| sample.code);
         let found: Vec<_> = samples
             .iter()
             .map(|sample| (sample.code.as_str(), sample.outcome, sample.status))
             .collect();
-        assert_eq!(found, expected, "{strategy:?}");
+        assert_eq!(found, expected, "{runner:?}");
         for sample in &samples {
             assert_eq!(
                 sample.error.is_some(),
@@ -288,9 +283,9 @@ fn a_port_where_nobody_listens_is_no_connection() {
         .local_addr()
         .unwrap()
         .port();
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let samples = run(
-            strategy,
+            &runner,
             &job(&format!("http://127.0.0.1:{port}/flags"), TEN, 3),
         );
         assert_eq!(samples.len(), 10);
@@ -305,12 +300,12 @@ fn a_port_where_nobody_listens_is_no_connection() {
 
 #[test]
 fn a_server_that_dies_in_the_middle_leaves_every_code_accounted_for() {
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let answered = AtomicUsize::new(0);
         let server = Handmade::start(move |path, stream| {
             answered.fetch_add(1, Ordering::SeqCst) < 4 && respond_with_flag(path, stream)
         });
-        let samples = run(strategy, &job(&server.base_url, TEN, 3));
+        let samples = run(&runner, &job(&server.base_url, TEN, 3));
         let downloaded = samples
             .iter()
             .filter(|sample| sample.outcome == Outcome::Downloaded)
@@ -319,14 +314,14 @@ fn a_server_that_dies_in_the_middle_leaves_every_code_accounted_for() {
             .iter()
             .filter(|sample| sample.outcome == Outcome::BrokenConnection)
             .count();
-        assert_eq!((downloaded, broken), (4, 6), "{strategy:?}: {samples:?}");
+        assert_eq!((downloaded, broken), (4, 6), "{runner:?}: {samples:?}");
     }
 }
 
 #[test]
 fn a_stopped_job_begins_no_new_download_and_keeps_what_it_has() {
     const WORKERS: usize = 3;
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let server = Handmade::start(respond_with_flag);
         let mut job = job(&server.base_url, TEN, WORKERS);
         let (stop, seen) = (job.stop.clone(), AtomicUsize::new(0));
@@ -335,10 +330,10 @@ fn a_stopped_job_begins_no_new_download_and_keeps_what_it_has() {
                 stop.request();
             }
         });
-        let samples = run(strategy, &job);
+        let samples = run(&runner, &job);
         assert!(
             (2..=1 + WORKERS).contains(&samples.len()),
-            "{strategy:?}: {}",
+            "{runner:?}: {}",
             samples.len()
         );
         assert!(
@@ -351,21 +346,21 @@ fn a_stopped_job_begins_no_new_download_and_keeps_what_it_has() {
 
 #[test]
 fn an_empty_job_is_done_at_once() {
-    for strategy in Strategy::ALL {
-        assert_eq!(run(strategy, &job("http://127.0.0.1:1/flags", "", 30)), []);
+    for runner in Runner::all() {
+        assert_eq!(run(&runner, &job("http://127.0.0.1:1/flags", "", 30)), []);
     }
 }
 
 #[test]
 fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let server = Handmade::start(respond_with_flag);
         let folder = tempfile::tempdir().unwrap();
         let saved = Job {
             images: Images::Save(folder.path().to_owned()),
             ..job(&server.base_url, "BR JP XX", 3)
         };
-        run(strategy, &saved);
+        run(&runner, &saved);
         let mut names: Vec<_> = folder
             .path()
             .read_dir()
@@ -373,7 +368,7 @@ fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         names.sort();
-        assert_eq!(names, ["BR.gif", "JP.gif"], "{strategy:?}");
+        assert_eq!(names, ["BR.gif", "JP.gif"], "{runner:?}");
         for code in ["BR", "JP"] {
             let image = std::fs::read(folder.path().join(format!("{code}.gif"))).unwrap();
             assert_eq!(
@@ -390,7 +385,7 @@ fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
             images: Images::Save(folder.path().join("gone")),
             ..saved
         };
-        let outcomes = run(strategy, &gone)
+        let outcomes = run(&runner, &gone)
             .into_iter()
             .map(|sample| (sample.code.to_string(), sample.outcome));
         let expected = [
@@ -410,7 +405,7 @@ fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
 /// What each flag met: (status, delay planned by the server).
 type Fates = BTreeMap<CountryCode, (Option<u16>, Option<Duration>)>;
 
-fn fates(strategy: Strategy, workers: usize, seed: u64) -> Fates {
+fn fates(runner: &Runner, workers: usize, seed: u64) -> Fates {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("chaos.toml");
     let text = r#"
@@ -425,7 +420,7 @@ fn fates(strategy: Strategy, workers: usize, seed: u64) -> Fates {
         .map(|code| code.to_string())
         .collect();
     let job = job(&target.base_url, &codes.join(" "), workers);
-    let samples = run(strategy, &job);
+    let samples = run(runner, &job);
 
     // The embedded server knew all of it before the first request.
     let embedded = target.embedded.unwrap();
@@ -452,24 +447,24 @@ fn fates(strategy: Strategy, workers: usize, seed: u64) -> Fates {
 }
 
 #[test]
-fn the_same_seed_gives_every_flag_the_same_fate_in_every_strategy_at_any_concurrency() {
-    let expected = fates(Strategy::Sequential, 1, 7);
+fn the_same_seed_gives_every_flag_the_same_fate_in_every_runner_at_any_concurrency() {
+    let expected = fates(&Strategy::Sequential.into(), 1, 7);
     assert_eq!(expected.len(), 194);
     let teapots = expected
         .values()
         .filter(|(status, _)| *status == Some(418))
         .count();
     assert!((30..70).contains(&teapots), "about a quarter: {teapots}");
-    for strategy in [Strategy::Threaded, Strategy::Async] {
+    for runner in Runner::all() {
         for workers in [1, 30, 194] {
             assert_eq!(
-                fates(strategy, workers, 7),
+                fates(&runner, workers, 7),
                 expected,
-                "{strategy:?} with {workers}"
+                "{runner:?} with {workers}"
             );
         }
     }
-    assert_ne!(fates(Strategy::Async, 194, 8), expected, "another seed");
+    assert_ne!(fates(&Runner::default(), 194, 8), expected, "another seed");
 }
 
 fn with_retries(retries: u32, job: Job) -> Job {
@@ -509,19 +504,19 @@ fn attempts_on_the_wire(server: &Handmade) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let server = unavailable_at_first(2, "");
         let job = with_retries(2, job(&server.base_url, TEN, 4));
-        let samples = run(strategy, &job);
+        let samples = run(&runner, &job);
 
         let wire = attempts_on_the_wire(&server);
-        assert_eq!(wire.len(), 10, "{strategy:?}");
+        assert_eq!(wire.len(), 10, "{runner:?}");
         assert!(
             wire.values().all(|attempts| attempts == &["1", "2", "3"]),
-            "{strategy:?}: {wire:?}"
+            "{runner:?}: {wire:?}"
         );
 
-        assert_eq!(samples.len(), 30, "{strategy:?}");
+        assert_eq!(samples.len(), 30, "{runner:?}");
         for attempts in samples.chunks(3) {
             let found: Vec<_> = attempts
                 .iter()
@@ -532,7 +527,7 @@ fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
                 (2, Outcome::HttpError, Some(503)),
                 (3, Outcome::Downloaded, Some(200)),
             ];
-            assert_eq!(found, expected, "{strategy:?}");
+            assert_eq!(found, expected, "{runner:?}");
             let [first, second, third] = attempts else {
                 unreachable!()
             };
@@ -544,7 +539,7 @@ fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
                     "one worker makes all the attempts at one flag"
                 );
                 let pause = earlier.retry_in.unwrap();
-                assert!(later.sent >= earlier.done + pause, "{strategy:?}");
+                assert!(later.sent >= earlier.done + pause, "{runner:?}");
             }
         }
         // The worker does nothing else in the pauses.
@@ -553,40 +548,41 @@ fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
             lane.sort_by_key(|sample| sample.sent);
             for pair in lane.windows(2) {
                 let free = pair[0].done + pair[0].retry_in.unwrap_or_default();
-                assert!(pair[1].sent >= free, "{strategy:?}");
+                assert!(pair[1].sent >= free, "{runner:?}");
             }
         }
     }
 }
 
 #[test]
-fn the_pauses_are_the_same_in_every_strategy() {
-    let pauses = |strategy| -> BTreeMap<_, _> {
+fn the_pauses_are_the_same_in_every_runner() {
+    let pauses = |runner: &Runner| -> BTreeMap<_, _> {
         let server = unavailable_at_first(1, "");
-        let samples = run(strategy, &with_retries(1, job(&server.base_url, TEN, 4)));
+        let samples = run(runner, &with_retries(1, job(&server.base_url, TEN, 4)));
         let pauses = samples
             .iter()
             .map(|sample| ((sample.code, sample.attempt), sample.retry_in));
         pauses.collect()
     };
-    let expected = pauses(Strategy::Sequential);
+    let expected = pauses(&Strategy::Sequential.into());
     assert_eq!(expected.len(), 20);
-    assert_eq!(pauses(Strategy::Threaded), expected);
-    assert_eq!(pauses(Strategy::Async), expected);
+    for runner in Runner::all() {
+        assert_eq!(pauses(&runner), expected, "{runner:?}");
+    }
 }
 
 #[test]
 fn without_enough_retries_the_last_attempt_is_the_outcome() {
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let server = unavailable_at_first(2, "");
-        let samples = run(strategy, &with_retries(1, job(&server.base_url, TEN, 4)));
+        let samples = run(&runner, &with_retries(1, job(&server.base_url, TEN, 4)));
         let endings: Vec<&Sample> = samples.iter().filter(|sample| sample.is_last()).collect();
-        assert_eq!((samples.len(), endings.len()), (20, 10), "{strategy:?}");
+        assert_eq!((samples.len(), endings.len()), (20, 10), "{runner:?}");
         for ending in endings {
             assert_eq!(
                 (ending.attempt, ending.outcome),
                 (2, Outcome::HttpError),
-                "{strategy:?}"
+                "{runner:?}"
             );
         }
     }
@@ -594,28 +590,28 @@ fn without_enough_retries_the_last_attempt_is_the_outcome() {
 
 #[test]
 fn what_cannot_pass_is_not_tried_again() {
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let server = Handmade::start(|path, stream| match path.split('/').nth(2).unwrap() {
             "xx" => respond(stream, "404 Not Found", "", b""),
             "fo" => respond(stream, "403 Forbidden", "", b""),
             _ => respond_with_flag(path, stream),
         });
         let samples = run(
-            strategy,
+            &runner,
             &with_retries(3, job(&server.base_url, "BR FO XX", 3)),
         );
-        assert_eq!(samples.len(), 3, "{strategy:?}");
-        assert!(samples.iter().all(Sample::is_last), "{strategy:?}");
-        assert_eq!(server.requests().len(), 3, "{strategy:?}");
+        assert_eq!(samples.len(), 3, "{runner:?}");
+        assert!(samples.iter().all(Sample::is_last), "{runner:?}");
+        assert_eq!(server.requests().len(), 3, "{runner:?}");
     }
 }
 
-/// Neither reqwest nor hyper repeats a request that the server saw: each number comes once.
+/// No library repeats a request that the server saw: each number comes once.
 #[test]
 fn a_broken_connection_is_an_attempt_and_no_attempt_is_sent_twice() {
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let server = Handmade::start(|_, _| false);
-        let samples = run(strategy, &with_retries(2, job(&server.base_url, TEN, 4)));
+        let samples = run(&runner, &with_retries(2, job(&server.base_url, TEN, 4)));
         assert!(
             samples
                 .iter()
@@ -623,17 +619,17 @@ fn a_broken_connection_is_an_attempt_and_no_attempt_is_sent_twice() {
             "{samples:?}"
         );
         let wire = attempts_on_the_wire(&server);
-        assert_eq!(wire.len(), 10, "{strategy:?}");
+        assert_eq!(wire.len(), 10, "{runner:?}");
         assert!(
             wire.values().all(|attempts| attempts == &["1", "2", "3"]),
-            "{strategy:?}: {wire:?}"
+            "{runner:?}: {wire:?}"
         );
     }
 }
 
 #[test]
 fn the_server_is_left_alone_for_as_long_as_it_asks() {
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let arrivals: Arc<Mutex<Vec<Instant>>> = Arc::default();
         let log = Arc::clone(&arrivals);
         let server = Handmade::start(move |path, stream| {
@@ -645,20 +641,20 @@ fn the_server_is_left_alone_for_as_long_as_it_asks() {
                 respond_with_flag(path, stream)
             }
         });
-        let samples = run(strategy, &with_retries(1, job(&server.base_url, "BR", 1)));
+        let samples = run(&runner, &with_retries(1, job(&server.base_url, "BR", 1)));
         let second = Duration::from_secs(1);
-        assert_eq!(samples[0].retry_in, Some(second), "{strategy:?}");
-        assert_eq!(samples[1].outcome, Outcome::Downloaded, "{strategy:?}");
+        assert_eq!(samples[0].retry_in, Some(second), "{runner:?}");
+        assert_eq!(samples[1].outcome, Outcome::Downloaded, "{runner:?}");
         let arrivals = arrivals.lock().unwrap();
-        assert_eq!(arrivals.len(), 2, "{strategy:?}");
-        assert!(arrivals[1] - arrivals[0] >= second, "{strategy:?}");
+        assert_eq!(arrivals.len(), 2, "{runner:?}");
+        assert!(arrivals[1] - arrivals[0] >= second, "{runner:?}");
     }
 }
 
 #[test]
 fn a_stop_ends_the_pauses_and_no_attempt_follows() {
     const MINUTE: Duration = Duration::from_secs(60);
-    for strategy in Strategy::ALL {
+    for runner in Runner::all() {
         let server = unavailable_at_first(usize::MAX, "retry-after: 60\r\n");
         let mut job = with_retries(5, job(&server.base_url, TEN, 3));
         let (stop, told) = (job.stop.clone(), Arc::new(Mutex::new(Vec::new())));
@@ -673,21 +669,21 @@ fn a_stop_ends_the_pauses_and_no_attempt_follows() {
             });
         });
         let start = Instant::now();
-        let samples = run(strategy, &job);
-        assert!(start.elapsed() < MINUTE, "{strategy:?}: a pause was held");
+        let samples = run(&runner, &job);
+        assert!(start.elapsed() < MINUTE, "{runner:?}: a pause was held");
 
-        assert!((1..=3).contains(&samples.len()), "{strategy:?}");
-        assert_eq!(server.requests().len(), samples.len(), "{strategy:?}");
+        assert!((1..=3).contains(&samples.len()), "{runner:?}");
+        assert_eq!(server.requests().len(), samples.len(), "{runner:?}");
         for sample in &samples {
             assert_eq!((sample.attempt, sample.outcome), (1, Outcome::HttpError));
-            assert!(sample.is_last(), "{strategy:?}: no attempt followed");
+            assert!(sample.is_last(), "{runner:?}: no attempt followed");
             let told = told.lock().unwrap();
             let of_it: Vec<_> = told
                 .iter()
                 .filter(|told| told.code == sample.code)
                 .map(|told| told.retry_in)
                 .collect();
-            assert_eq!(of_it, [Some(MINUTE), None], "{strategy:?}");
+            assert_eq!(of_it, [Some(MINUTE), None], "{runner:?}");
         }
     }
 }
@@ -705,7 +701,7 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
     let mut target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
     let job = with_retries(2, job(&target.base_url, TEN, 10));
     let race = Race {
-        strategies: vec![Strategy::Threaded, Strategy::Async],
+        runners: Runner::all(),
         rounds: NonZeroUsize::MIN,
         warmup: 0,
     };

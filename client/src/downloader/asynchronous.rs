@@ -1,4 +1,4 @@
-//! Tasks on one tokio runtime, let through by a semaphore.
+//! Tasks on a tokio runtime, let through by a semaphore.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::Downloader;
+use super::{Downloader, Http, RuntimeFlavor};
 use crate::fetch::{AsyncHttp, Download, SetupError};
 use crate::job::Job;
 use crate::sample::Sample;
@@ -21,15 +21,19 @@ pub struct Asynchronous {
 }
 
 impl Asynchronous {
-    /// Sets up an HTTP client that the tasks share, and a runtime of one thread: waiting is all they do.
+    /// Sets up an HTTP client that the tasks share, and a runtime that runs them.
     ///
     /// # Errors
-    /// When one of them cannot be set up.
-    pub fn new(job: &Job) -> Result<Self, SetupError> {
-        let runtime = Builder::new_current_thread().enable_all().build();
+    /// When one of them cannot be set up, or the client only blocks.
+    pub fn new(http: Http, runtime: RuntimeFlavor, job: &Job) -> Result<Self, SetupError> {
+        let mut builder = match runtime {
+            RuntimeFlavor::CurrentThread => Builder::new_current_thread(),
+            RuntimeFlavor::MultiThread => Builder::new_multi_thread(),
+        };
+        let runtime = builder.enable_all().build();
         let runtime = runtime.map_err(|error| SetupError(error.to_string()))?;
         Ok(Self {
-            http: AsyncHttp::new(job)?,
+            http: AsyncHttp::new(http, job)?,
             runtime,
         })
     }

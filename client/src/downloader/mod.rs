@@ -4,16 +4,19 @@
 //! job allows, and gives back one [`Sample`] for each attempt that it made.
 
 mod asynchronous;
+mod runner;
 mod sequential;
 mod threaded;
 
 pub use asynchronous::Asynchronous;
+pub use runner::{Http, NoSuchRunner, Runner, RuntimeFlavor};
 pub use sequential::Sequential;
 pub use threaded::Threaded;
 
 use std::num::NonZeroUsize;
 
-use crate::fetch::SetupError;
+use serde::{Deserialize, Serialize};
+
 use crate::job::Job;
 use crate::sample::Sample;
 
@@ -26,7 +29,8 @@ pub trait Downloader {
 }
 
 /// The strategies that come with the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// One blocking request after the other.
     Sequential,
@@ -37,7 +41,10 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// All of them, in the order of the race.
+    /// Those that race if nobody is named, in the order of the race.
+    pub const DEFAULT: [Self; 3] = [Self::Sequential, Self::Threaded, Self::Async];
+
+    /// All of them.
     pub const ALL: [Self; 3] = [Self::Sequential, Self::Threaded, Self::Async];
 
     /// What the command line and the reports call it.
@@ -55,18 +62,5 @@ impl Strategy {
             Self::Sequential => NonZeroUsize::MIN,
             Self::Threaded | Self::Async => job.workers(),
         }
-    }
-
-    /// A downloader with an HTTP client of its own and no connection yet. What it takes to set up is not
-    /// part of what a round measures; the connections are.
-    ///
-    /// # Errors
-    /// When the HTTP client or the runtime cannot be set up.
-    pub fn prepare(self, job: &Job) -> Result<Box<dyn Downloader>, SetupError> {
-        Ok(match self {
-            Self::Sequential => Box::new(Sequential::new(job)?),
-            Self::Threaded => Box::new(Threaded::new(job)?),
-            Self::Async => Box::new(Asynchronous::new(job)?),
-        })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Downloader;
+use super::{Downloader, Http};
 use crate::fetch::{BlockingHttp, Download, SetupError};
 use crate::job::Job;
 use crate::sample::Sample;
@@ -17,10 +17,10 @@ impl Sequential {
     /// Sets up an HTTP client.
     ///
     /// # Errors
-    /// When it cannot be set up.
-    pub fn new(job: &Job) -> Result<Self, SetupError> {
+    /// When it cannot be set up, or does not block.
+    pub fn new(http: Http, job: &Job) -> Result<Self, SetupError> {
         Ok(Self {
-            http: BlockingHttp::new(job)?,
+            http: BlockingHttp::new(http, job)?,
         })
     }
 }

@@ -3,15 +3,18 @@
 //!
 //! The rooms below know one library each. They decide nothing about concurrency.
 
+mod hyper;
 mod reqwest;
+mod ureq;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use ::hyper::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use flags_data::CountryCode;
 use thiserror::Error;
 
-pub(crate) use self::reqwest::{AsyncHttp, BlockingHttp};
+use crate::downloader::{Http, NoSuchRunner};
 use crate::job::{Job, Rejected};
 use crate::retry;
 use crate::sample::{Outcome, Sample};
@@ -20,6 +23,62 @@ use crate::sample::{Outcome, Sample};
 #[derive(Debug, Error)]
 #[error("cannot set up the HTTP client ({0})")]
 pub struct SetupError(pub(crate) String);
+
+impl From<NoSuchRunner> for SetupError {
+    fn from(error: NoSuchRunner) -> Self {
+        Self(error.to_string())
+    }
+}
+
+const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
+
+/// GETs for threads.
+#[derive(Debug)]
+pub(crate) enum BlockingHttp {
+    Reqwest(reqwest::ForThreads),
+    Ureq(ureq::Http),
+}
+
+impl BlockingHttp {
+    pub(crate) fn new(http: Http, job: &Job) -> Result<Self, SetupError> {
+        match http {
+            Http::Reqwest => reqwest::ForThreads::new(job).map(Self::Reqwest),
+            Http::Ureq => ureq::Http::new(job).map(Self::Ureq),
+            Http::Hyper => Err(SetupError("hyper never blocks".to_owned())),
+        }
+    }
+
+    fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
+        match self {
+            Self::Reqwest(http) => http.get(job, url, attempt),
+            Self::Ureq(http) => http.get(url, attempt),
+        }
+    }
+}
+
+/// GETs for tasks. Clones share the connections.
+#[derive(Debug, Clone)]
+pub(crate) enum AsyncHttp {
+    Reqwest(reqwest::ForTasks),
+    Hyper(hyper::Http),
+}
+
+impl AsyncHttp {
+    pub(crate) fn new(http: Http, job: &Job) -> Result<Self, SetupError> {
+        match http {
+            Http::Reqwest => reqwest::ForTasks::new(job).map(Self::Reqwest),
+            Http::Hyper => hyper::Http::new(job).map(Self::Hyper),
+            Http::Ureq => Err(SetupError("ureq only blocks".to_owned())),
+        }
+    }
+
+    async fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
+        match self {
+            Self::Reqwest(http) => http.get(job, url, attempt).await,
+            Self::Hyper(http) => http.get(job, url, attempt).await,
+        }
+    }
+}
 
 /// One GET, as far as it got.
 #[derive(Debug)]
@@ -69,12 +128,23 @@ impl Download {
 
     /// All attempts, by a thread.
     pub(crate) fn run(self, job: &Job, http: &BlockingHttp) -> Vec<Sample> {
+        self.run_with(job, |number| self.attempt(job, http, number))
+    }
+
+    /// One attempt, by a thread.
+    pub(crate) fn attempt(self, job: &Job, http: &BlockingHttp, number: u32) -> Sample {
         let url = job.image_url(self.code);
+        let attempt = self.begin(number);
+        let exchange = http.get(job, &url, number);
+        attempt.finish(job, &exchange)
+    }
+
+    /// All attempts, by a thread that may let others make them.
+    pub(crate) fn run_with(self, job: &Job, mut attempt: impl FnMut(u32) -> Sample) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(1);
         for number in job.retry.first.get().. {
-            let attempt = self.begin(number);
-            let exchange = http.get(job, &url, number);
-            let sample = attempt.finish(job, &exchange);
+            let sample = attempt(number);
+            job.watcher.saw(&sample);
             let retry_in = sample.retry_in;
             samples.push(sample);
             let Some(pause) = retry_in else { break };
@@ -94,6 +164,7 @@ impl Download {
             let attempt = self.begin(number);
             let exchange = http.get(job, &url, number).await;
             let sample = attempt.finish_async(job, &exchange).await;
+            job.watcher.saw(&sample);
             let retry_in = sample.retry_in;
             samples.push(sample);
             let Some(pause) = retry_in else { break };
@@ -170,7 +241,7 @@ impl Attempt {
             status,
             retry_after: head.and_then(|head| head.retry_after),
         };
-        let sample = Sample {
+        Sample {
             code: self.download.code,
             attempt: self.number,
             worker: self.download.worker,
@@ -185,9 +256,7 @@ impl Attempt {
             plan: head.and_then(|head| head.plan),
             wait: head.and_then(|head| head.wait),
             retry_in: job.retry.pause_after(&ended),
-        };
-        job.watcher.saw(&sample);
-        sample
+        }
     }
 }
 
@@ -200,9 +269,42 @@ fn image(exchange: &Exchange) -> Option<&Bytes> {
     exchange.body.as_ref().ok().filter(|_| is_ok)
 }
 
+/// The head of a response that has just arrived.
+fn head(status: u16, headers: &HeaderMap) -> Head {
+    let at = Instant::now();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let timing = text("server-timing").unwrap_or_default();
+    let asked = text("retry-after");
+    Head {
+        at,
+        status,
+        plan: server_timing(timing, "plan"),
+        wait: server_timing(timing, "wait"),
+        retry_after: asked.and_then(|header| retry::retry_after(header, SystemTime::now())),
+    }
+}
+
+/// The error with all its causes: the outermost alone says only "error sending request".
+fn whole_story(error: &dyn std::error::Error) -> String {
+    let mut story = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        story = format!("{story}: {error}");
+        cause = error.source();
+    }
+    story
+}
+
+/// TLS wants its cryptography named, once per process. A second call changes nothing.
+fn install_crypto() {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+}
+
 /// In the words of the book: `HTTP error 418 - I'm a teapot`.
 fn http_error(status: u16) -> String {
-    let reason = ::reqwest::StatusCode::from_u16(status)
+    let reason = StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason());
     format!("HTTP error {status} - {}", reason.unwrap_or("unknown"))

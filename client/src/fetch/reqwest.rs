@@ -4,19 +4,15 @@
 //! which does the input and output of all its callers, and blocks only them. It must never be called
 //! from async code.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
-use reqwest::header::HeaderMap;
-use reqwest::{Error, StatusCode};
+use reqwest::Error;
 
-use super::{Exchange, Failure, Head, SetupError, server_timing};
+use super::{Exchange, Failure, Head, SetupError, USER_AGENT, head, install_crypto, whole_story};
 use crate::job::Job;
-use crate::retry::retry_after;
 use crate::sample::Outcome;
-
-const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
 
 /// Builds either kind of client: both have the same options, but no trait in common.
 macro_rules! client {
@@ -33,6 +29,15 @@ macro_rules! client {
         if !$job.is_https() {
             builder = builder.tls_certs_only([]); // saves reading the system's certificates
         }
+        if !$job.wire.keep_alive {
+            builder = builder.pool_max_idle_per_host(0);
+        }
+        // With https it would take what the server likes best.
+        builder = if $job.wire.http2 {
+            builder.http2_prior_knowledge()
+        } else {
+            builder.http1_only()
+        };
         builder
             .build()
             .map_err(|error| SetupError(whole_story(&error)))
@@ -41,9 +46,9 @@ macro_rules! client {
 
 /// GETs for threads.
 #[derive(Debug, Clone)]
-pub(crate) struct BlockingHttp(reqwest::blocking::Client);
+pub(crate) struct ForThreads(reqwest::blocking::Client);
 
-impl BlockingHttp {
+impl ForThreads {
     pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
         Ok(Self(client!(reqwest::blocking::ClientBuilder, job)?))
     }
@@ -53,7 +58,7 @@ impl BlockingHttp {
         let request = request.header(FLAG_ATTEMPT, attempt);
         match request.send() {
             Ok(response) => {
-                let head = head(response.status(), response.headers());
+                let head = head(response.status().as_u16(), response.headers());
                 exchange(Some(head), response.bytes())
             }
             Err(error) => exchange(None, Err(error)),
@@ -63,9 +68,9 @@ impl BlockingHttp {
 
 /// GETs for tasks.
 #[derive(Debug, Clone)]
-pub(crate) struct AsyncHttp(reqwest::Client);
+pub(crate) struct ForTasks(reqwest::Client);
 
-impl AsyncHttp {
+impl ForTasks {
     pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
         Ok(Self(client!(reqwest::ClientBuilder, job)?))
     }
@@ -75,24 +80,11 @@ impl AsyncHttp {
         let request = request.header(FLAG_ATTEMPT, attempt);
         match request.send().await {
             Ok(response) => {
-                let head = head(response.status(), response.headers());
+                let head = head(response.status().as_u16(), response.headers());
                 exchange(Some(head), response.bytes().await)
             }
             Err(error) => exchange(None, Err(error)),
         }
-    }
-}
-
-fn head(status: StatusCode, headers: &HeaderMap) -> Head {
-    let at = Instant::now();
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let timing = text("server-timing").unwrap_or_default();
-    Head {
-        at,
-        status: status.as_u16(),
-        plan: server_timing(timing, "plan"),
-        wait: server_timing(timing, "wait"),
-        retry_after: text("retry-after").and_then(|header| retry_after(header, SystemTime::now())),
     }
 }
 
@@ -112,22 +104,4 @@ fn exchange(head: Option<Head>, body: Result<Bytes, Error>) -> Exchange {
         }
     });
     Exchange { head, body, done }
-}
-
-/// The error with all its causes: the outermost alone says only "error sending request".
-fn whole_story(error: &Error) -> String {
-    let mut story = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        story = format!("{story}: {error}");
-        cause = error.source();
-    }
-    story
-}
-
-/// TLS wants its cryptography named, once per process. A second call changes nothing.
-fn install_crypto() {
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
 }

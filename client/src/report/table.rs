@@ -91,7 +91,7 @@ fn table(result: &RaceResult, ideal: impl Fn(&Lane) -> Option<Duration>) -> Tabl
             .and_then(|(ideal, median)| stats::efficiency(ideal, median));
         let time = |time: Option<Duration>| time.map_or(NONE.to_owned(), short);
         let mut row = vec![
-            lane.strategy.name().to_owned(),
+            lane.runner.name(),
             lane.workers.to_string(),
             time(median),
             time(times.iter().min().copied()),
@@ -129,7 +129,7 @@ fn errors(result: &RaceResult) -> String {
             let _ = writeln!(
                 text,
                 "{strategy}: {count} × {error} (such as {code})",
-                strategy = lane.strategy.name(),
+                strategy = lane.runner.name(),
                 error = example.error.as_deref().unwrap_or("unknown"),
                 code = example.code,
             );
@@ -155,8 +155,8 @@ fn verdict(result: &RaceResult, ideal: impl Fn(&Lane) -> Option<Duration>) -> St
     };
     let mut sentence = format!(
         "{} was {ratio:.1} times as fast as {}",
-        lane.strategy.name(),
-        first.strategy.name()
+        lane.runner.name(),
+        first.runner.name()
     );
     let efficiency = ideal(lane)
         .zip(stats::median(&lane.times()))
