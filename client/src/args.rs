@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
 use flag_server::args::{ForecastArgs, SelectionArgs};
 use flag_server::scenario::parse_duration;
 
 use crate::downloader::{Http, RuntimeFlavor, Strategy};
 use crate::job::Wire;
+use crate::threshold::Threshold;
 
 /// Races sequential, threaded and async downloads of flags, and measures them.
 ///
@@ -34,8 +35,16 @@ pub enum Command {
     Get(GetArgs),
     /// Race the strategies against each other.
     Bench(BenchArgs),
+    /// Race them at several numbers of workers, and see how each scales.
+    Sweep(SweepArgs),
     /// Print what each request to an embedded server will meet, without sending any.
     Plan(PlanArgs),
+    /// Tell whether a result is faster or slower than an older one.
+    Compare(CompareArgs),
+    /// Report results again that --export-json has written.
+    Report(ReportArgs),
+    /// Print the JSON Schema of everything that is written as JSON.
+    Schema,
 }
 
 /// Options of `get`.
@@ -56,6 +65,14 @@ pub struct GetArgs {
     /// How it does that.
     #[command(flatten)]
     pub runner: RunnerArgs,
+
+    /// At most N downloads at one time.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one::<NonZeroUsize>)]
+    pub max_req: NonZeroUsize,
+
+    /// Write the result as JSON to FILE.
+    #[arg(long, value_name = "FILE")]
+    pub export_json: Option<PathBuf>,
 
     /// The folder for the images; it is made if it does not exist.
     #[arg(long, value_name = "DIR", default_value = "downloads")]
@@ -83,11 +100,78 @@ pub struct BenchArgs {
     #[command(flatten)]
     pub runner: RunnerArgs,
 
-    /// How often each strategy is measured.
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "5", value_parser = at_least_one::<NonZeroUsize>)]
-    pub rounds: NonZeroUsize,
+    /// At most N downloads at one time.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one::<NonZeroUsize>)]
+    pub max_req: NonZeroUsize,
 
-    /// How often each strategy runs before it is measured.
+    /// An external program in the race; repeat it for more. It is run without a shell.
+    ///
+    /// It downloads the flags from {url} and ends; {workers} stands for -m and {codes} for the codes, one word each. Every round it gets a
+    /// fresh embedded server, whose log tells what it asked for.
+    #[arg(long = "command", value_name = "COMMAND", conflicts_with = "server")]
+    pub commands: Vec<String>,
+
+    /// The port of the embedded server for --command, for a program that cannot be told where to download from. [default: a free one]
+    #[arg(long, value_name = "PORT", requires = "commands", value_parser = value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// How often, and what decides.
+    #[command(flatten)]
+    pub rounds: RoundsArgs,
+
+    /// Compare with the result in FILE, and end with exit code 99 if something is slower.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+
+    /// How to compare with it.
+    #[command(flatten)]
+    pub comparing: ComparingArgs,
+
+    /// What comes of it.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Options of `sweep`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct SweepArgs {
+    /// What to download.
+    #[command(flatten)]
+    pub shared: SharedArgs,
+
+    /// The numbers of downloads at one time, like 1,2,5. [default: 1, 2, 5, 10, 30, 100, … and the number of flags]
+    #[arg(short, long, value_name = "LIST", alias = "max_req", value_delimiter = ',', value_parser = at_least_one::<NonZeroUsize>)]
+    pub max_req: Vec<NonZeroUsize>,
+
+    /// A strategy in the sweep; repeat it for more. [default: sequential, threaded and async]
+    #[arg(long = "strategy", value_enum, value_name = "STRATEGY")]
+    pub strategies: Vec<Strategy>,
+
+    /// An HTTP library that they use; repeat it for more. [default: reqwest]
+    #[arg(long = "http", value_enum, value_name = "HTTP")]
+    pub https: Vec<Http>,
+
+    /// How they do that.
+    #[command(flatten)]
+    pub runner: RunnerArgs,
+
+    /// How often, and what decides.
+    #[command(flatten)]
+    pub rounds: RoundsArgs,
+
+    /// What comes of it.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// How often each lane is measured.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub struct RoundsArgs {
+    /// How often each is measured. [default of bench: until the intervals are tight, 5 to 30 times; of sweep: 3]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
+    pub rounds: Option<NonZeroUsize>,
+
+    /// How often each runs before it is measured.
     #[arg(
         short,
         long,
@@ -96,6 +180,100 @@ pub struct BenchArgs {
         default_value = "1"
     )]
     pub warmup: usize,
+}
+
+/// What comes of a measurement.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct OutputArgs {
+    /// What must hold, like 'async.p(99) < 250ms'; repeat it for more. If something does not, or has no data, the exit code is 99.
+    ///
+    /// Metrics: p(N), min, med, avg, max (latency), elapsed, cpu (per flag), memory (per worker), speed_up, efficiency, throughput
+    /// (flags per second), error_rate, errors, unplanned_errors, retries, downloads. Operators: < <= > >= == !=
+    #[arg(long = "threshold", value_name = "THRESHOLD")]
+    pub thresholds: Vec<Threshold>,
+
+    /// The form of what is printed.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Print nothing but errors, failed thresholds, and what --format asks for.
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Write everything as JSON to FILE, again after every round; report and compare read it.
+    #[arg(long, value_name = "FILE")]
+    pub export_json: Option<PathBuf>,
+
+    /// Write the samples as comma-separated values to FILE, again after every round.
+    #[arg(long, value_name = "FILE")]
+    pub export_csv: Option<PathBuf>,
+
+    /// Write the summary as Markdown to FILE, again after every round.
+    #[arg(long, value_name = "FILE")]
+    pub export_markdown: Option<PathBuf>,
+
+    /// Write a page with pictures to FILE.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+
+    /// Write one picture for a slide to FILE, as its ending says.
+    #[arg(long, value_name = "FILE.svg|png")]
+    pub plot: Option<PathBuf>,
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table, bars and sentences.
+    Text,
+    /// The document of --export-json.
+    Json,
+    /// A summary for GitHub.
+    Markdown,
+    /// The samples.
+    Csv,
+}
+
+/// How results are compared.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub struct ComparingArgs {
+    /// The change that counts as none.
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = share)]
+    pub margin: f64,
+
+    /// Compare also what was not the same job, scenario or seed.
+    #[arg(long)]
+    pub anyway: bool,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct CompareArgs {
+    /// The older result.
+    pub old: PathBuf,
+
+    /// The newer result.
+    pub new: PathBuf,
+
+    /// How.
+    #[command(flatten)]
+    pub comparing: ComparingArgs,
+
+    /// The form of what is printed.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = comparison_format)]
+    pub format: Format,
+}
+
+/// Options of `report`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ReportArgs {
+    /// The results.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// What to make of them.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Options of `plan`.
@@ -128,10 +306,6 @@ pub struct SharedArgs {
     /// Which flags.
     #[command(flatten)]
     pub selection: SelectionArgs,
-
-    /// At most N downloads at one time.
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one::<NonZeroUsize>)]
-    pub max_req: NonZeroUsize,
 
     /// LOCAL, DELAY, ERROR, REMOTE or a URL. [default: an embedded server]
     #[arg(short, long, value_name = "LABEL|URL")]
@@ -200,6 +374,26 @@ impl RunnerArgs {
 fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| "give a whole number from 1 up".to_owned())
+}
+
+/// A share between nothing and all: `5%`.
+fn share(text: &str) -> Result<f64, String> {
+    let percent = text
+        .strip_suffix('%')
+        .and_then(|text| text.trim().parse::<f64>().ok());
+    percent
+        .filter(|percent| (0.0..100.0).contains(percent))
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| "give a percentage from 0% to below 100%, like 5%".to_owned())
+}
+
+fn comparison_format(text: &str) -> Result<Format, String> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        "markdown" => Ok(Format::Markdown),
+        _ => Err("take one of text, json, markdown".to_owned()),
+    }
 }
 
 fn retries(text: &str) -> Result<u32, String> {

@@ -42,16 +42,21 @@
 //! ```
 
 pub mod args;
+pub mod compare;
+pub mod contender;
+mod cpu;
 pub mod downloader;
 mod fetch;
 pub mod job;
+pub mod plan;
 pub mod race;
 pub mod report;
+pub mod result;
 pub mod retry;
-pub mod round;
 pub mod sample;
 pub mod stats;
 pub mod target;
+pub mod threshold;
 
 pub use fetch::SetupError;
 pub use flags_data::selection as codes;

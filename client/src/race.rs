@@ -1,399 +1,264 @@
-//! `flag-client bench`: every runner does the same job in every round. It measures, and prints nothing.
+//! The race: every contender does the same job in every round, in an order that alternates. It measures, and neither judges nor prints.
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use flag_server::forecast::Outlook;
-use flag_server::scenario::{Ending, Plan};
-use flags_data::CountryCode;
-
-use crate::downloader::Runner;
+use crate::contender::Contender;
 use crate::fetch::SetupError;
 use crate::job::Job;
-use crate::retry::Attempt;
-use crate::round::{Round, run_round};
-use crate::sample::{Outcome, Sample};
+use crate::plan;
+use crate::result::{Estimate, Lane, Measurement, Round};
+use crate::sample::Outcome;
 use crate::stats;
-use crate::target::Target;
 
 /// Who races, and how often.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Race {
-    /// Who; the first is what the others are compared with.
-    pub runners: Vec<Runner>,
-    /// Rounds that are measured.
-    pub rounds: NonZeroUsize,
-    /// Rounds before them, which are not.
-    pub warmup: usize,
+    contenders: Vec<Box<dyn Contender>>,
+    entries: Vec<Entry>,
+    rounds: Rounds,
+    warmup: usize,
 }
 
-/// What was measured.
+/// A contender with a number of workers: it has a lane.
 #[derive(Debug)]
-pub struct RaceResult {
-    /// One per runner, in the order of the race.
-    pub lanes: Vec<Lane>,
-    /// Whether it ended early; the last round of a lane may be missing then.
-    pub interrupted: bool,
+struct Entry {
+    contender: usize,
+    name: String,
+    max_workers: NonZeroUsize,
 }
 
-/// One runner's part of the race.
+/// How often each lane is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounds {
+    /// So often.
+    Exactly(NonZeroUsize),
+    /// Until every lane's interval is [tight](Self::TIGHT), within [limits](Self::FEWEST).
+    Enough,
+}
+
+impl Rounds {
+    /// How far the ends of a tight interval are from its middle, as a share of the median.
+    pub const TIGHT: f64 = 0.01;
+    /// Fewer rounds are never enough.
+    pub const FEWEST: usize = 5;
+    /// More are never made.
+    pub const MOST: usize = 30;
+    /// After this time no further round is begun, unless there are too few.
+    pub const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+    /// The rounds that there will be at least.
+    pub fn at_least(self) -> usize {
+        match self {
+            Self::Exactly(rounds) => rounds.get(),
+            Self::Enough => Self::FEWEST,
+        }
+    }
+
+    fn are_done(self, lanes: &[Lane], begun: Instant) -> bool {
+        let done = lanes
+            .iter()
+            .map(|lane| lane.rounds.len())
+            .min()
+            .unwrap_or(0);
+        match self {
+            Self::Exactly(rounds) => done >= rounds.get(),
+            Self::Enough if done < Self::FEWEST => false,
+            Self::Enough => {
+                done >= Self::MOST
+                    || begun.elapsed() >= Self::TIME_LIMIT
+                    || lanes.iter().all(is_tight)
+            }
+        }
+    }
+}
+
+fn is_tight(lane: &Lane) -> bool {
+    let times: Vec<f64> = lane.times().into_iter().map(stats::millis).collect();
+    Estimate::of(&times).is_some_and(|elapsed| elapsed.spread() / 2.0 <= Rounds::TIGHT)
+}
+
+/// What whoever watches a race is told.
 #[derive(Debug)]
-pub struct Lane {
-    /// Who.
-    pub runner: Runner,
-    /// The downloads under way at most.
-    pub workers: NonZeroUsize,
-    /// The measured rounds that were complete.
-    pub rounds: Vec<Round>,
+pub enum Moment<'a> {
+    /// A lane sets out.
+    Begins {
+        /// Which lane.
+        lane: usize,
+        /// Rounds that it has behind it, warm-up included.
+        rounds: usize,
+    },
+    /// It has arrived, and the round was measured: it is the last of its lane in the measurement.
+    Measured {
+        /// Which lane.
+        lane: usize,
+        /// Everything so far.
+        measurement: &'a Measurement,
+    },
 }
 
 impl Race {
-    /// The number of times that some runner does the whole job.
-    pub fn heats(&self) -> usize {
-        self.runners.len() * (self.warmup + self.rounds.get())
+    /// Every contender with as many workers as the job allows.
+    pub fn bench(contenders: Vec<Box<dyn Contender>>, job: &Job) -> Self {
+        let entry = |(index, contender): (usize, &Box<dyn Contender>)| Entry {
+            contender: index,
+            name: contender.name(),
+            max_workers: job.max_workers,
+        };
+        let entries = contenders.iter().enumerate().map(entry).collect();
+        Self::of(contenders, entries)
     }
 
-    /// Runs the race, or as much of it as the job's [stop](Job::stop) allows, and tells `watch` of each
-    /// measured round as it ends.
+    /// Every contender with each of these numbers of workers that makes a difference.
+    pub fn sweep(contenders: Vec<Box<dyn Contender>>, job: &Job, levels: &[NonZeroUsize]) -> Self {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (index, contender) in contenders.iter().enumerate() {
+            for &max_workers in levels {
+                let job = Job {
+                    max_workers,
+                    ..job.clone()
+                };
+                let workers = contender.workers(&job).unwrap_or(max_workers);
+                let name = format!("{}@{workers}", contender.name());
+                if entries.iter().all(|entry| entry.name != name) {
+                    entries.push(Entry {
+                        contender: index,
+                        name,
+                        max_workers,
+                    });
+                }
+            }
+        }
+        Self::of(contenders, entries)
+    }
+
+    fn of(contenders: Vec<Box<dyn Contender>>, entries: Vec<Entry>) -> Self {
+        Self {
+            contenders,
+            entries,
+            rounds: Rounds::Enough,
+            warmup: 1,
+        }
+    }
+
+    /// How often each lane is measured; without it, [enough](Rounds::Enough).
+    #[must_use]
+    pub fn rounds(self, rounds: Rounds) -> Self {
+        Self { rounds, ..self }
+    }
+
+    /// How often each lane runs before it is measured; without it, once.
+    #[must_use]
+    pub fn warmup(self, warmup: usize) -> Self {
+        Self { warmup, ..self }
+    }
+
+    /// The names of the lanes, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// The lanes before anything is measured.
+    pub fn lanes(&self, job: &Job) -> Vec<Lane> {
+        let lane = |(entry, job): (&Entry, Job)| Lane {
+            name: entry.name.clone(),
+            ..Lane::new(&*self.contenders[entry.contender], &job)
+        };
+        self.entries.iter().zip(self.jobs(job)).map(lane).collect()
+    }
+
+    /// The job as each lane gets it.
+    fn jobs(&self, job: &Job) -> Vec<Job> {
+        let with = |entry: &Entry| Job {
+            max_workers: entry.max_workers,
+            ..job.clone()
+        };
+        self.entries.iter().map(with).collect()
+    }
+
+    /// Runs the race, or as much of it as the job's [stop](Job::stop) allows, into `measurement`, and tells `watch` how it goes. When
+    /// nobody can reach the server any more, it is over too.
     ///
     /// # Errors
-    /// When a runner cannot be set up.
+    /// When a contender cannot be set up. What was measured before is in `measurement`.
     pub fn run(
         &self,
         job: &Job,
-        mut watch: impl FnMut(usize, &Runner, &Round),
-    ) -> Result<RaceResult, SetupError> {
-        let lane = |&runner: &Runner| Lane {
-            runner,
-            workers: runner.workers(job),
-            rounds: Vec::new(),
-        };
-        let mut lanes: Vec<Lane> = self.runners.iter().map(lane).collect();
-        for round in 0..self.warmup + self.rounds.get() {
+        measurement: &mut Measurement,
+        mut watch: impl FnMut(Moment<'_>),
+    ) -> Result<(), SetupError> {
+        measurement.job.warmup = self.warmup;
+        let jobs = self.jobs(job);
+        measurement.lanes = self.lanes(job);
+        let mut begun = Instant::now();
+        for round in 0.. {
             // Whatever the machine's speed drifts by in a round, it does not always favour the same ones.
-            let mut order: Vec<&mut Lane> = lanes.iter_mut().collect();
+            let mut order: Vec<usize> = (0..self.entries.len()).collect();
             if round % 2 == 1 {
                 order.reverse();
             }
             for lane in order {
-                let result = run_round(&lane.runner, job)?;
-                if job.stop.is_requested() {
-                    return Ok(RaceResult {
-                        lanes,
-                        interrupted: true,
-                    });
-                }
-                if let Some(measured) = round.checked_sub(self.warmup) {
-                    watch(measured, &lane.runner, &result);
-                    lane.rounds.push(result);
-                }
-            }
-        }
-        Ok(RaceResult {
-            lanes,
-            interrupted: false,
-        })
-    }
-}
-
-impl Lane {
-    /// The time that each round took.
-    pub fn times(&self) -> Vec<Duration> {
-        self.rounds.iter().map(|round| round.elapsed).collect()
-    }
-
-    /// All the attempts of all the rounds.
-    pub fn samples(&self) -> impl Iterator<Item = &Sample> {
-        self.rounds.iter().flat_map(|round| &round.samples)
-    }
-
-    /// The last attempt of each download of each round: how the downloads ended.
-    pub fn endings(&self) -> impl Iterator<Item = &Sample> {
-        self.samples().filter(|sample| sample.is_last())
-    }
-
-    /// How many downloads ended in an error.
-    pub fn errors(&self) -> usize {
-        self.endings()
-            .filter(|sample| sample.outcome.is_error())
-            .count()
-    }
-
-    /// How many attempts followed a first one.
-    pub fn retries(&self) -> usize {
-        self.samples().filter(|sample| !sample.is_last()).count()
-    }
-}
-
-impl RaceResult {
-    /// The delays of the job in its order: for each code those of all its attempts and the pauses between them,
-    /// as our own server plans them, or as another one told in every response. `None` if it did not.
-    pub fn planned_delays(&self, job: &Job, target: &Target) -> Option<Vec<Duration>> {
-        if let Some(embedded) = &target.embedded {
-            let plan = |&code| planned_time(job, code, |attempt| embedded.forecast(code, attempt));
-            return Some(job.codes.iter().map(plan).collect());
-        }
-        let samples = self.lanes.iter().flat_map(Lane::samples);
-        let told: HashMap<_, _> = samples
-            .filter_map(|sample| {
-                Some((
-                    (sample.code, sample.attempt),
-                    (sample.plan?, sample.retry_in),
-                ))
-            })
-            .collect();
-        let told_time = |&code| {
-            let mut time = Duration::ZERO;
-            for attempt in job.retry.first.get().. {
-                let (delay, retry_in) = *told.get(&(code, attempt))?;
-                time += delay;
-                let Some(pause) = retry_in else { break };
-                time += pause;
-            }
-            Some(time)
-        };
-        job.codes.iter().map(told_time).collect()
-    }
-
-    /// How many downloads went wrong whose last attempt the plan wanted to go well.
-    pub fn unplanned_errors(&self, job: &Job, target: &Target) -> usize {
-        let planned = |sample: &Sample| {
-            target.embedded.as_ref().is_some_and(|server| {
-                let (plan, outlook) = server.forecast(sample.code, sample.attempt);
-                PlannedEnd::of(&plan, outlook, job.timeout)
-                    .outcome
-                    .is_error()
-            })
-        };
-        let endings = self.lanes.iter().flat_map(Lane::endings);
-        endings
-            .filter(|sample| sample.outcome.is_error() && !planned(sample))
-            .count()
-    }
-
-    /// For each lane, the median over the rounds of how much faster it was than the first lane in the
-    /// same round. `None` without a common round.
-    pub fn speed_ups(&self) -> Vec<Option<f64>> {
-        let reference = self.lanes.first().map(Lane::times).unwrap_or_default();
-        let speed_up = |lane: &Lane| {
-            let pairs = reference.iter().zip(lane.times());
-            let ratios: Option<Vec<f64>> = pairs
-                .map(|(reference, time)| stats::speed_up(*reference, time))
-                .collect();
-            stats::median(&ratios?)
-        };
-        self.lanes.iter().map(speed_up).collect()
-    }
-}
-
-/// The time that a perfect client is busy with this code: the delays, the paced bodies and the silence of all the attempts
-/// that the policy makes of these plans, and the pauses between them. No attempt takes longer than the job's time limit.
-fn planned_time(
-    job: &Job,
-    code: CountryCode,
-    forecast: impl Fn(u32) -> (Plan, Outlook),
-) -> Duration {
-    let mut time = Duration::ZERO;
-    for number in job.retry.first.get().. {
-        let (plan, outlook) = forecast(number);
-        let PlannedEnd {
-            outcome,
-            status,
-            retry_after,
-            time: attempt,
-        } = PlannedEnd::of(&plan, outlook, job.timeout);
-        time += attempt;
-        let pause = job.retry.pause_after(&Attempt {
-            code,
-            number,
-            outcome,
-            status,
-            retry_after,
-        });
-        let Some(pause) = pause else { break };
-        time += pause;
-    }
-    time
-}
-
-/// What a plan comes to for a client with this time limit.
-struct PlannedEnd {
-    outcome: Outcome,
-    status: Option<u16>,
-    retry_after: Option<Duration>,
-    /// From the request to the end.
-    time: Duration,
-}
-
-impl PlannedEnd {
-    fn of(plan: &Plan, outlook: Outlook, timeout: Duration) -> Self {
-        let time = outlook.time.unwrap_or(Duration::MAX);
-        let (outcome, status, retry_after) = match &plan.ending {
-            None | Some(Ending::Redirect { .. }) => (Outcome::Downloaded, Some(200), None),
-            Some(Ending::Status {
-                status,
-                retry_after,
-                ..
-            }) => {
-                let outcome = match status.get() {
-                    200 => Outcome::WrongBody,
-                    404 => Outcome::NotFound,
-                    _ => Outcome::HttpError,
+                watch(Moment::Begins {
+                    lane,
+                    rounds: round,
+                });
+                let (contender, job) =
+                    (&self.contenders[self.entries[lane].contender], &jobs[lane]);
+                let since = begun.elapsed();
+                let heat = contender.run(job)?;
+                let memory_bytes = heat.memory_bytes;
+                let result = Round {
+                    began: since,
+                    ..Round::from(heat)
                 };
-                (outcome, Some(status.get()), *retry_after)
+                let is_gone = is_gone(&result);
+                let stopped = job.stop.is_requested();
+                let into = &mut measurement.lanes[lane];
+                if stopped || is_gone {
+                    into.unfinished = Some(result);
+                    measurement.interrupted = stopped;
+                    measurement.server_gone = is_gone && !stopped;
+                    return Ok(());
+                }
+                if round < self.warmup {
+                    continue;
+                }
+                into.memory_bytes = into.memory_bytes.max(memory_bytes);
+                if contender.workers(job).is_none() {
+                    into.workers = into.workers.max(lanes_used(&result));
+                }
+                into.rounds.push(result);
+                if measurement.server.scenario.is_none() {
+                    measurement.plan = plan::told(job, &measurement.lanes);
+                }
+                watch(Moment::Measured { lane, measurement });
             }
-            Some(Ending::Corrupt { .. }) => (Outcome::WrongBody, Some(200), None),
-            Some(Ending::Reset { after: None } | Ending::Close | Ending::Garbage { .. }) => {
-                (Outcome::BrokenConnection, None, None)
+            if round + 1 == self.warmup {
+                for (lane, (entry, job)) in self.entries.iter().zip(&jobs).enumerate() {
+                    if job.stop.is_requested() {
+                        break;
+                    }
+                    measurement.lanes[lane].memory_bytes =
+                        self.contenders[entry.contender].memory(job);
+                }
+                begun = Instant::now();
             }
-            Some(Ending::Stall { after: None, .. }) => (Outcome::BrokenConnection, None, None),
-            Some(Ending::Reset { .. } | Ending::Truncate(_) | Ending::Stall { .. }) => {
-                let outcome = if outlook.is_whole {
-                    Outcome::Downloaded
-                } else {
-                    Outcome::BrokenConnection
-                };
-                (outcome, Some(200), None)
-            }
-        };
-        if time >= timeout {
-            Self {
-                outcome: Outcome::Timeout,
-                status: None,
-                retry_after: None,
-                time: timeout,
-            }
-        } else {
-            // A header in whole seconds tells what the client sees of it.
-            let retry_after =
-                retry_after.map(|pause| Duration::from_secs_f64(pause.as_secs_f64().ceil()));
-            Self {
-                outcome,
-                status,
-                retry_after,
-                time,
+            if round + 1 >= self.warmup && self.rounds.are_done(&measurement.lanes, begun) {
+                break;
             }
         }
+        Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::retry::RetryPolicy;
-    use flag_server::scenario::StatusNumber;
+/// Whether not one download found a server.
+fn is_gone(round: &Round) -> bool {
+    let outcomes = || round.samples.iter().map(|sample| sample.outcome);
+    outcomes().next().is_some() && outcomes().all(|outcome| outcome == Outcome::NoConnection)
+}
 
-    fn job(retries: u32) -> Job {
-        Job {
-            max_workers: NonZeroUsize::MIN,
-            timeout: Duration::from_secs(10),
-            retry: RetryPolicy {
-                retries,
-                ..RetryPolicy::default()
-            },
-            ..Job::new("", vec![brazil()])
-        }
-    }
-
-    fn brazil() -> CountryCode {
-        "BR".parse().unwrap()
-    }
-
-    /// The pause after an attempt that may pass.
-    fn pause(number: u32) -> Duration {
-        let attempt = Attempt {
-            code: brazil(),
-            number,
-            outcome: Outcome::Timeout,
-            status: None,
-            retry_after: None,
-        };
-        job(9).retry.pause_after(&attempt).unwrap()
-    }
-
-    /// Attempt n takes n seconds; the first `failures` end with this status.
-    fn failing(failures: u32, status: i64) -> impl Fn(u32) -> Plan {
-        move |attempt| Plan {
-            delay: Duration::from_secs(attempt.into()),
-            ending: (attempt <= failures).then(|| Ending::Status {
-                status: StatusNumber::try_new(status).unwrap(),
-                retry_after: None,
-                body: None,
-            }),
-            ..Plan::default()
-        }
-    }
-
-    /// A plan of a delay and a status, and what it comes to.
-    fn bare(plan: Plan) -> (Plan, Outlook) {
-        let outlook = Outlook {
-            time: Some(plan.delay),
-            bytes: 0,
-            is_whole: true,
-        };
-        (plan, outlook)
-    }
-
-    #[test]
-    fn what_a_plan_comes_to_tells_how_the_attempt_ends() {
-        let end = |ending, time, is_whole| {
-            let plan = Plan {
-                ending: Some(ending),
-                ..Plan::default()
-            };
-            let outlook = Outlook {
-                time,
-                bytes: 0,
-                is_whole,
-            };
-            let end = PlannedEnd::of(&plan, outlook, Duration::from_secs(10));
-            (end.outcome, end.time)
-        };
-        let second = Duration::from_secs(1);
-        let reset = Ending::Reset { after: Some(512) };
-        let stall = |hold| Ending::Stall {
-            after: Some(512),
-            hold,
-        };
-        let broken = (Outcome::BrokenConnection, second);
-        assert_eq!(end(reset.clone(), Some(second), false), broken);
-        assert_eq!(
-            end(reset, Some(second), true),
-            (Outcome::Downloaded, second)
-        );
-        assert_eq!(end(stall(Some(second)), Some(second), false), broken);
-        let endless = (Outcome::Timeout, Duration::from_secs(10));
-        assert_eq!(end(stall(None), None, false), endless);
-    }
-
-    #[test]
-    fn the_planned_time_has_all_attempts_and_the_pauses_between_them() {
-        let time = |retries, plan: &dyn Fn(u32) -> Plan| {
-            planned_time(&job(retries), brazil(), |n| bare(plan(n)))
-        };
-        let secs = Duration::from_secs;
-        assert_eq!(time(0, &failing(0, 503)), secs(1));
-        assert_eq!(time(5, &failing(0, 503)), secs(1));
-        assert_eq!(time(0, &failing(2, 503)), secs(1), "no retries");
-        assert_eq!(time(1, &failing(2, 503)), secs(1 + 2) + pause(1), "used up");
-        let all = secs(1 + 2 + 3) + pause(1) + pause(2);
-        assert_eq!(time(2, &failing(2, 503)), all);
-        assert_eq!(time(9, &failing(2, 503)), all, "the third succeeds");
-        assert_eq!(time(2, &failing(2, 200)), all, "a wrong body");
-        assert_eq!(time(2, &failing(2, 404)), secs(1), "not found");
-        assert_eq!(time(2, &failing(2, 403)), secs(1), "it would not pass");
-    }
-
-    #[test]
-    fn a_delay_beyond_the_time_limit_is_a_timeout_that_is_retried() {
-        let plan = |attempt| Plan {
-            delay: Duration::from_secs(if attempt == 1 { 60 } else { 1 }),
-            ..Plan::default()
-        };
-        let time = planned_time(&job(1), brazil(), |n| bare(plan(n)));
-        assert_eq!(time, Duration::from_secs(10 + 1) + pause(1));
-        let time = planned_time(&job(0), brazil(), |n| bare(plan(n)));
-        assert_eq!(time, Duration::from_secs(10));
-    }
+/// The lanes that the samples are in.
+fn lanes_used(round: &Round) -> NonZeroUsize {
+    let last = round.samples.iter().map(|sample| sample.worker).max();
+    NonZeroUsize::MIN.saturating_add(last.unwrap_or(0))
 }

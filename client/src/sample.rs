@@ -3,12 +3,18 @@
 use std::time::Duration;
 
 use flags_data::CountryCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One attempt at a download. All times count from the start of its round.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+use crate::result::millis;
+
+/// One attempt at a download. All times count from the start of its round; in JSON they
+/// are milliseconds, and what there is none of is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Sample {
     /// What was downloaded.
+    #[schemars(with = "String")]
     pub code: CountryCode,
     /// 1 for the first attempt at this code.
     pub attempt: u32,
@@ -17,29 +23,67 @@ pub struct Sample {
     /// How it ended.
     pub outcome: Outcome,
     /// In words, why it did not end well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The status of the response, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The bytes of the body that arrived and were complete.
     pub bytes: usize,
     /// When the code was there to be taken.
+    #[serde(rename = "queued_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub queued: Duration,
     /// When a worker began to send the request; a new connection is part of what follows.
+    #[serde(rename = "sent_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub sent: Duration,
     /// When the head of the response had arrived, if it did.
+    #[serde(
+        rename = "headers_ms",
+        with = "millis::optional",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<f64>")]
     pub headers: Option<Duration>,
     /// When all was over: the body complete, or the failure known.
+    #[serde(rename = "done_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub done: Duration,
     /// The delay that the server says it decided on.
+    #[serde(
+        rename = "plan_ms",
+        with = "millis::optional",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<f64>")]
     pub plan: Option<Duration>,
     /// The delay that the server says it held.
+    #[serde(
+        rename = "wait_ms",
+        with = "millis::optional",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<f64>")]
     pub wait: Option<Duration>,
     /// The pause before the next attempt at this code; `None` if this was the last.
+    #[serde(
+        rename = "retry_in_ms",
+        with = "millis::optional",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<f64>")]
     pub retry_in: Option<Duration>,
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The flag arrived, complete.

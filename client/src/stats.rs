@@ -1,79 +1,411 @@
-//! Numbers from durations. Pure: it neither measures nor prints.
+//! Numbers from numbers. Pure: it neither measures nor prints, and knows no samples. Every rule states its source.
 
-use std::cmp::Ordering;
 use std::time::Duration;
 
-/// A value that has a middle between two of it.
-pub trait Midpoint: Copy + PartialOrd {
-    /// The value half-way between two.
-    fn midpoint(lower: Self, upper: Self) -> Self;
-}
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-impl Midpoint for Duration {
-    fn midpoint(lower: Self, upper: Self) -> Self {
-        lower + (upper - lower) / 2
-    }
-}
+/// The share of repeated experiments whose interval holds the true value, about.
+pub const CONFIDENCE: f64 = 0.95;
+/// The resamples of a bootstrap interval. B. Efron and R. J. Tibshirani ("An Introduction to the Bootstrap", 1993, §14.3) want
+/// 1,000 or more for an interval.
+const RESAMPLES: usize = 10_000;
+/// The seed of the resamples: always the same, so that the same samples give the same interval.
+const SEED: u64 = 0x0066_6c61_6773_0001;
 
-impl Midpoint for f64 {
-    fn midpoint(lower: Self, upper: Self) -> Self {
-        lower.midpoint(upper)
-    }
-}
-
-/// The median: the middle value, or the mean of the two in the middle. `None` of nothing. Values that do not
-/// compare (NaN) count as equal.
-pub fn median<T: Midpoint>(values: &[T]) -> Option<T> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
-    let upper = *sorted.get(sorted.len() / 2)?;
-    if sorted.len() % 2 == 1 {
-        return Some(upper);
-    }
-    Some(T::midpoint(sorted[sorted.len() / 2 - 1], upper))
-}
-
-/// How often `time` goes into `reference`: 2 when it is twice as fast. `None` when it took no time.
-pub fn speed_up(reference: Duration, time: Duration) -> Option<f64> {
-    ratio(reference, time)
-}
-
-/// The share of `time` that could not have been saved. `None` when nothing was planned, or it took no time.
-pub fn efficiency(ideal: Duration, time: Duration) -> Option<f64> {
-    if ideal.is_zero() {
-        None
+/// The value that a share of `percent` % of the values does not exceed: the one percentile rule of this program.
+///
+/// Of the sorted values x₀ … xₙ₋₁ it is the one at the place `h = (n − 1) × percent / 100`, and between two places in proportion: number 7
+/// of R. J. Hyndman and Y. Fan ("Sample Quantiles in Statistical Packages", The American Statistician 50, 1996), as in
+/// NumPy and R. The 50th is the ordinary median; the 99th of 100 values is not the largest. None of no values; NaN is not a value.
+pub fn percentile(sorted: &[f64], percent: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let place = last as f64 * percent.clamp(0.0, 100.0) / 100.0;
+    let (below, above) = (place.floor() as usize, place.ceil() as usize);
+    let (low, high) = (sorted[below], sorted[above]);
+    // Nothing is computed where nothing has to be: an exact place gives an exact value.
+    Some(if below == above {
+        low
     } else {
-        ratio(ideal, time)
+        low + (high - low) * (place - below as f64)
+    })
+}
+
+/// The same values in order.
+pub fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}
+
+/// The middle value, or the mean of the two in the middle. None of nothing.
+pub fn median(values: &[f64]) -> Option<f64> {
+    percentile(&sorted(values.to_vec()), 50.0)
+}
+
+/// The lower and the upper end of the 95 % interval of the median of these values: the percentile bootstrap of
+/// Efron and Tibshirani (1993, §13.3), with 10,000 resamples that are always the same. None of nothing.
+///
+/// *Paired* values (ratios of two contenders in the same round, say) are resampled as pairs when the ratio is what is given.
+pub fn median_interval(values: &[f64]) -> Option<(f64, f64)> {
+    bootstrap(&[values], |medians| medians[0])
+}
+
+/// The 95 % interval of the ratio of two medians that were measured independently: each is resampled by itself (1993, §8.3).
+pub fn ratio_interval(dividend: &[f64], divisor: &[f64]) -> Option<(f64, f64)> {
+    bootstrap(&[dividend, divisor], |medians| medians[0] / medians[1])
+}
+
+fn bootstrap(groups: &[&[f64]], statistic: impl Fn(&[f64]) -> f64) -> Option<(f64, f64)> {
+    if groups.iter().any(|group| group.is_empty()) {
+        return None;
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let mut resample = Vec::new();
+    let mut medians = vec![0.0; groups.len()];
+    let mut statistics = Vec::with_capacity(RESAMPLES);
+    for _ in 0..RESAMPLES {
+        for (group, median) in groups.iter().zip(&mut medians) {
+            resample.clear();
+            // A 32-bit draw, scaled: its bias is below one part in a million for a thousand rounds.
+            let pick = |draw: u32| group[((u64::from(draw) * group.len() as u64) >> 32) as usize];
+            resample.extend(group.iter().map(|_| pick(rng.next_u32())));
+            resample.sort_unstable_by(f64::total_cmp);
+            *median = percentile(&resample, 50.0)?;
+        }
+        statistics.push(statistic(&medians));
+    }
+    let statistics = sorted(statistics);
+    let tail = (1.0 - CONFIDENCE) / 2.0 * 100.0;
+    percentile(&statistics, tail).zip(percentile(&statistics, 100.0 - tail))
+}
+
+/// Which values are far above the rest, by their indices: those whose modified z-score `0.6745 (x − median) / MAD` is above 3.5
+/// (B. Iglewicz and D. C. Hoaglin, "How to Detect and Handle Outliers", 1993). None when more than half of the values are
+/// equal: a MAD of zero is no measure of what is usual.
+pub fn high_outliers(values: &[f64]) -> Vec<usize> {
+    let Some(middle) = median(values) else {
+        return Vec::new();
+    };
+    let deviations: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
+    let mad = median(&deviations).unwrap_or_default();
+    let is_high = |value: f64| mad > 0.0 && 0.6745 * (value - middle) / mad > 3.5;
+    let all = values.iter().enumerate();
+    all.filter_map(|(index, &value)| is_high(value).then_some(index))
+        .collect()
+}
+
+/// How often `divisor` goes into `dividend`: the speed-up of a time over a reference, the efficiency of a time against the ideal. None when
+/// either is zero: then it means nothing.
+pub fn ratio(dividend: Duration, divisor: Duration) -> Option<f64> {
+    (!dividend.is_zero() && !divisor.is_zero())
+        .then(|| dividend.as_secs_f64() / divisor.as_secs_f64())
+}
+
+/// Milliseconds.
+pub fn millis(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e6
+}
+
+/// The Universal Scalability Law of N. J. Gunther ("Guerrilla Capacity Planning", 2007, ch. 4–6):
+/// `X(N) = λN / (1 + σ(N − 1) + κN(N − 1))`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Usl {
+    /// λ: the throughput of one worker, per second.
+    pub lambda: f64,
+    /// σ: contention, the share of the work that cannot be shared out.
+    pub sigma: f64,
+    /// κ: coherency, the cost of each pair of workers.
+    pub kappa: f64,
+    /// R²: the share of the variation of the throughput that the law explains.
+    pub r_squared: f64,
+}
+
+impl Usl {
+    /// Fits the law to points (workers, throughput). None with fewer than three different numbers of workers: then there would be a
+    /// perfect fit to anything.
+    ///
+    /// `N / X` is linear in `1/λ`, `σ/λ` and `κ/λ`; they are found by least squares, weighted so that relative errors count, with
+    /// none below zero (of all choices of σ and κ that are held at zero, the best feasible one).
+    pub fn fit(points: &[(f64, f64)]) -> Option<Self> {
+        let mut workers = sorted(points.iter().map(|point| point.0).collect());
+        workers.dedup();
+        if workers.len() < 3 || points.iter().any(|&(n, x)| n < 1.0 || x <= 0.0) {
+            return None;
+        }
+        let candidates = [[true, true], [true, false], [false, true], [false, false]];
+        candidates
+            .into_iter()
+            .filter_map(|[with_sigma, with_kappa]| {
+                let [intercept, sigma, kappa] = least_squares(points, with_sigma, with_kappa)?;
+                let is_feasible = intercept > 0.0 && sigma >= 0.0 && kappa >= 0.0;
+                is_feasible.then(|| Self {
+                    lambda: 1.0 / intercept,
+                    sigma: sigma / intercept,
+                    kappa: kappa / intercept,
+                    r_squared: 0.0,
+                })
+            })
+            .map(|law| Self {
+                r_squared: law.r_squared(points),
+                ..law
+            })
+            .max_by(|a, b| {
+                b.relative_error(points)
+                    .total_cmp(&a.relative_error(points))
+            })
+    }
+
+    /// The throughput of so many workers.
+    pub fn throughput(&self, workers: f64) -> f64 {
+        let others = workers - 1.0;
+        self.lambda * workers / (1.0 + self.sigma * others + self.kappa * workers * others)
+    }
+
+    /// Where the throughput is highest; none if it never falls.
+    pub fn peak(&self) -> Option<f64> {
+        (self.kappa > 0.0 && self.sigma < 1.0).then(|| ((1.0 - self.sigma) / self.kappa).sqrt())
+    }
+
+    fn relative_error(&self, points: &[(f64, f64)]) -> f64 {
+        let errors = points.iter().map(|&(n, x)| x / self.throughput(n) - 1.0);
+        errors.map(|error| error * error).sum()
+    }
+
+    fn r_squared(&self, points: &[(f64, f64)]) -> f64 {
+        let mean = points.iter().map(|point| point.1).sum::<f64>() / points.len() as f64;
+        let square = |x: f64| x * x;
+        let total: f64 = points.iter().map(|point| square(point.1 - mean)).sum();
+        let rest: f64 = points
+            .iter()
+            .map(|&(n, x)| square(x - self.throughput(n)))
+            .sum();
+        if total == 0.0 {
+            1.0
+        } else {
+            1.0 - rest / total
+        }
     }
 }
 
-fn ratio(dividend: Duration, divisor: Duration) -> Option<f64> {
-    (!divisor.is_zero()).then(|| dividend.as_secs_f64() / divisor.as_secs_f64())
+/// The `a`, `b` and `c` for which `N / X ≈ a + b(N − 1) + cN(N − 1)`, each error as a share of `N / X`; `b` or `c` may be held at zero.
+/// None where the points do not determine them.
+fn least_squares(points: &[(f64, f64)], with_b: bool, with_c: bool) -> Option<[f64; 3]> {
+    // The normal equations, with the right-hand side as the last column. A term that is left out is the equation `term = 0`.
+    let mut rows = [[0.0; 4]; 3];
+    for &(n, x) in points {
+        let weight = x / n;
+        let on = |wanted: bool| if wanted { weight } else { 0.0 };
+        let terms = [weight, (n - 1.0) * on(with_b), n * (n - 1.0) * on(with_c)];
+        for (row, factor) in rows.iter_mut().zip(terms) {
+            for (cell, term) in row.iter_mut().zip(terms.into_iter().chain([1.0])) {
+                *cell += factor * term;
+            }
+        }
+    }
+    for (index, wanted) in [(1, with_b), (2, with_c)] {
+        if !wanted {
+            rows[index][index] = 1.0;
+        }
+    }
+    // Gauss–Jordan. The matrix is positive definite, so no rows have to change places.
+    for pivot in 0..3 {
+        let scale = rows[pivot][pivot];
+        if scale.abs() < f64::MIN_POSITIVE {
+            return None;
+        }
+        rows[pivot] = rows[pivot].map(|cell| cell / scale);
+        let reduced = rows[pivot];
+        for (_, row) in rows
+            .iter_mut()
+            .enumerate()
+            .filter(|(index, _)| *index != pivot)
+        {
+            let factor = row[pivot];
+            for (cell, reduced) in row.iter_mut().zip(reduced) {
+                *cell -= factor * reduced;
+            }
+        }
+    }
+    let solution = rows.map(|row| row[3]);
+    solution
+        .iter()
+        .all(|value| value.is_finite())
+        .then_some(solution)
+}
+
+/// The number of workers from which more buy nothing: where the line through the origin and the fewest workers meets the highest throughput, as
+/// the two asymptotic bounds of a closed system meet (E. D. Lazowska et al., "Quantitative System Performance", 1984, ch. 5). `points` are
+/// (workers, throughput). None if at the most workers the throughput was still nine tenths of the line or more, or without points.
+pub fn knee(points: &[(f64, f64)]) -> Option<f64> {
+    let first = points.iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let last = points.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let per_worker = first.1 / first.0;
+    let highest = points.iter().map(|point| point.1).max_by(f64::total_cmp)?;
+    let is_bent = last.0 > first.0 && last.1 < 0.9 * per_worker * last.0;
+    is_bent.then(|| highest / per_worker)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    fn secs(list: &[u64]) -> Vec<Duration> {
-        list.iter().copied().map(Duration::from_secs).collect()
+    #[test]
+    fn percentiles_are_interpolated_by_hand() {
+        // h = (5 − 1) × p / 100
+        let values = [10.0, 20.0, 40.0, 80.0, 160.0];
+        for (percent, expected) in [
+            (0.0, 10.0),
+            (25.0, 20.0),
+            (50.0, 40.0),
+            (90.0, 80.0 + 0.6 * 80.0), // h = 3.6
+            (100.0, 160.0),
+        ] {
+            let found = percentile(&values, percent).unwrap();
+            assert!((found - expected).abs() < 1e-9, "{percent}: {found}");
+        }
+        assert_eq!(percentile(&[], 50.0), None);
+        assert_eq!(percentile(&[7.0], 99.0), Some(7.0));
+    }
+
+    #[test]
+    fn the_99th_percentile_of_100_values_is_not_the_largest() {
+        let values: Vec<f64> = (1..=100).map(f64::from).collect();
+        // h = 98.01: a hundredth of the way from 99 to 100.
+        assert!((percentile(&values, 99.0).unwrap() - 99.01).abs() < 1e-9);
     }
 
     #[test]
     fn the_median_of_an_odd_count_is_the_middle_and_of_an_even_count_the_mean_of_two() {
-        assert_eq!(median::<Duration>(&[]), None);
-        assert_eq!(median(&[2.0, 1.0]), Some(1.5));
-        assert_eq!(median(&secs(&[7])), Some(Duration::from_secs(7)));
-        assert_eq!(median(&secs(&[9, 1, 5])), Some(Duration::from_secs(5)));
-        assert_eq!(median(&secs(&[4, 1, 2, 9])), Some(Duration::from_secs(3)));
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[7.0]), Some(7.0));
+        assert_eq!(median(&[9.0, 1.0, 5.0]), Some(5.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
+    }
+
+    /// With two values the median of a resample is 1 (a quarter of the time), 2 (a half) or 3 (a quarter); the 2.5th percentile of that
+    /// is 1 and the 97.5th is 3. With three it is 1, 2 or 3 in 7, 13 and 7 of the 27 cases.
+    #[test]
+    fn the_interval_of_two_or_three_values_is_known_by_counting_all_resamples() {
+        assert_eq!(median_interval(&[1.0, 3.0]), Some((1.0, 3.0)));
+        assert_eq!(median_interval(&[1.0, 2.0, 3.0]), Some((1.0, 3.0)));
+        assert_eq!(median_interval(&[5.0]), Some((5.0, 5.0)));
+        assert_eq!(median_interval(&[]), None);
+    }
+
+    /// The median of seven values is below the k-th smallest when at least four of seven draws are: binomial. For 1, …, 7:
+    /// P(median ≤ 1) = P(Bin(7, 1/7) ≥ 4) = 0.0102, P(median ≤ 2) = P(Bin(7, 2/7) ≥ 4) = 0.0984. So the 2.5th percentile is 2, and the
+    /// 97.5th is 6.
+    #[test]
+    fn the_interval_of_seven_values_is_that_of_the_binomial_distribution() {
+        let values = [4.0, 1.0, 7.0, 2.0, 6.0, 3.0, 5.0];
+        assert_eq!(median_interval(&values), Some((2.0, 6.0)));
+    }
+
+    /// Each median of two is 1, 2 or 3 (1 : 2 : 1), or 10: the ratio is below 0.1 never, and 0.1 in a quarter of the cases.
+    #[test]
+    fn the_interval_of_a_ratio_resamples_both_sides() {
+        assert_eq!(ratio_interval(&[1.0, 3.0], &[10.0]), Some((0.1, 0.3)));
+        // 1/3 in one of sixteen cases and 3/1 in another: both are within the middle 95 %.
+        let (lower, upper) = ratio_interval(&[1.0, 3.0], &[1.0, 3.0]).unwrap();
+        assert_eq!((lower, upper), (1.0 / 3.0, 3.0));
+        assert_eq!(ratio_interval(&[], &[1.0]), None);
+    }
+
+    /// The median is 3, the deviations 2 1 0 1 97, so the MAD is 1: the score of 100 is 0.6745 × 97 = 65.4, that of 5 is 1.3.
+    #[test]
+    fn an_outlier_is_far_above_the_rest_and_none_where_most_are_equal() {
+        assert_eq!(high_outliers(&[1.0, 2.0, 3.0, 4.0, 100.0]), [4]);
+        assert_eq!(high_outliers(&[1.0, 2.0, 3.0, 4.0, 5.0]), [0; 0]);
+        assert_eq!(high_outliers(&[-100.0, 2.0, 3.0, 4.0, 5.0]), [0; 0]);
+        // Above 3 + 3.5 / 0.6745 = 8.189 and not at it.
+        assert_eq!(high_outliers(&[1.0, 2.0, 3.0, 4.0, 8.1]), [0; 0]);
+        assert_eq!(high_outliers(&[1.0, 2.0, 3.0, 4.0, 8.3]), [4]);
+        assert_eq!(high_outliers(&[2.0, 2.0, 2.0, 900.0]), [0; 0], "MAD 0");
+        assert_eq!(high_outliers(&[]), [0; 0]);
     }
 
     #[test]
     fn a_ratio_without_a_meaning_is_none() {
         let second = Duration::from_secs(1);
-        assert_eq!(speed_up(second, second / 2), Some(2.0));
-        assert_eq!(efficiency(second, second * 4), Some(0.25));
-        assert_eq!(speed_up(second, Duration::ZERO), None);
-        assert_eq!(efficiency(Duration::ZERO, second), None);
+        assert_eq!(ratio(second, second / 2), Some(2.0));
+        assert_eq!(ratio(second, Duration::ZERO), None);
+        assert_eq!(ratio(Duration::ZERO, second), None);
+    }
+
+    /// λ = 100, σ = 1/10, κ = 1/100: X(1) = 100, X(2) = 200 / 1.12, X(5) = 500 / 1.6, X(10) = 1000 / 2.8.
+    #[test]
+    fn the_law_of_exact_points_is_found_again() {
+        let points = [
+            (1.0, 100.0),
+            (2.0, 200.0 / 1.12),
+            (5.0, 500.0 / 1.6),
+            (10.0, 1000.0 / 2.8),
+        ];
+        let law = Usl::fit(&points).unwrap();
+        assert!((law.lambda - 100.0).abs() < 1e-6, "{law:?}");
+        assert!((law.sigma - 0.1).abs() < 1e-9, "{law:?}");
+        assert!((law.kappa - 0.01).abs() < 1e-9, "{law:?}");
+        assert!((law.r_squared - 1.0).abs() < 1e-9, "{law:?}");
+        // √((1 − 0.1) / 0.01) = √90
+        assert!((law.peak().unwrap() - 9.486_832_980_505).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_scales_perfectly_has_no_contention_and_no_peak() {
+        let law = Usl::fit(&[(1.0, 7.0), (2.0, 14.0), (30.0, 210.0)]).unwrap();
+        assert!(
+            (law.lambda - 7.0).abs() < 1e-9 && law.sigma.abs() < 1e-9,
+            "{law:?}"
+        );
+        // Better than in proportion is measured now and then: the law does not follow.
+        let law = Usl::fit(&[(1.0, 7.0), (2.0, 15.0), (30.0, 240.0)]).unwrap();
+        assert_eq!((law.sigma, law.kappa, law.peak()), (0.0, 0.0, None));
+    }
+
+    #[test]
+    fn two_numbers_of_workers_determine_no_law() {
+        assert_eq!(Usl::fit(&[(1.0, 7.0), (2.0, 14.0)]), None);
+        assert_eq!(Usl::fit(&[(1.0, 7.0), (1.0, 8.0), (2.0, 14.0)]), None);
+        assert_eq!(Usl::fit(&[(1.0, 7.0), (2.0, 0.0), (3.0, 1.0)]), None);
+    }
+
+    /// Eight servers of 20 per second each: the line 20 N meets 160 at 8.
+    #[test]
+    fn the_knee_is_where_the_line_meets_the_ceiling() {
+        let saturated = [
+            (1.0, 20.0),
+            (2.0, 40.0),
+            (5.0, 100.0),
+            (10.0, 160.0),
+            (30.0, 159.0),
+        ];
+        assert_eq!(knee(&saturated), Some(8.0));
+        assert_eq!(knee(&saturated[..3]), None, "still a line");
+        assert_eq!(knee(&saturated[..1]), None);
+        assert_eq!(knee(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_interval_holds_the_median_and_is_the_same_every_time(values in prop::collection::vec(0.1_f64..1e6, 1..30)) {
+            let (lower, upper) = median_interval(&values).unwrap();
+            let middle = median(&values).unwrap();
+            prop_assert!(lower <= middle && middle <= upper);
+            prop_assert_eq!(median_interval(&values), Some((lower, upper)));
+        }
+
+        #[test]
+        fn a_law_is_found_from_its_own_points(lambda in 1.0_f64..1e4, sigma in 0.0_f64..0.9, kappa in 0.0_f64..0.1) {
+            let law = Usl { lambda, sigma, kappa, r_squared: 1.0 };
+            let points: Vec<_> = [1.0, 2.0, 5.0, 10.0, 30.0].map(|n| (n, law.throughput(n))).into();
+            let found = Usl::fit(&points).unwrap();
+            for (n, x) in points {
+                prop_assert!((found.throughput(n) / x - 1.0).abs() < 1e-4, "{:?}", found);
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use flag_server::config::{ConfigProblem, ScenarioSource, named_scenario};
+use flag_server::config::{ConfigProblem, ScenarioSource, scenario_and_text};
 use flag_server::forecast::{Outlook, image_len};
 use flag_server::scenario::{Plan, Planner, RequestKey};
 use flag_server::{BlockingFlagServer, Config, StartError};
@@ -39,6 +39,8 @@ pub struct Target {
 pub struct Embedded {
     /// The name of its profile, or of its scenario file.
     pub scenario: String,
+    /// The text of its scenario; the seed it runs with may be another.
+    pub toml: String,
     planner: Planner,
     _server: BlockingFlagServer,
 }
@@ -116,7 +118,7 @@ impl Target {
     /// # Errors
     /// When there is no such scenario, or the server does not start.
     pub fn embedded(source: &ScenarioSource<'_>, seed: Option<u64>) -> Result<Self, TargetError> {
-        let (name, mut scenario) = named_scenario(source)?;
+        let (name, mut scenario, toml) = scenario_and_text(source)?;
         if let Some(seed) = seed {
             scenario = scenario.with_seed(seed);
         }
@@ -127,6 +129,7 @@ impl Target {
             base_url: server.endpoints()[0].flags_url(),
             embedded: Some(Embedded {
                 scenario: name,
+                toml,
                 planner,
                 _server: server,
             }),

@@ -9,9 +9,12 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flag_client::contender::Contender;
 use flag_client::downloader::{Runner, Strategy};
 use flag_client::job::{Images, Job, Watcher};
-use flag_client::race::Race;
+use flag_client::plan;
+use flag_client::race::{Race, Rounds};
+use flag_client::result::{Analysis, Kind, Measurement};
 use flag_client::retry::RetryPolicy;
 use flag_client::sample::{Outcome, Sample};
 use flag_client::target::Target;
@@ -700,17 +703,19 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
     std::fs::write(&file, text).unwrap();
     let mut target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
     let job = with_retries(2, job(&target.base_url, TEN, 10));
-    let race = Race {
-        runners: Runner::all(),
-        rounds: NonZeroUsize::MIN,
-        warmup: 0,
-    };
-    let result = race.run(&job, |_, _, _| {}).unwrap();
-    let planned = result.planned_delays(&job, &target).unwrap();
-    assert_eq!(result.unplanned_errors(&job, &target), 0);
+    let contenders = Runner::all().into_iter();
+    let contenders = contenders.map(|runner| Box::new(runner) as Box<dyn Contender>);
+    let race = Race::bench(contenders.collect(), &job)
+        .rounds(Rounds::Exactly(NonZeroUsize::MIN))
+        .warmup(0);
+    let mut measurement = Measurement::new(Kind::Bench, &job, &target, Vec::new());
+    race.run(&job, &mut measurement, |_| {}).unwrap();
+    let planned = measurement.planned_times().unwrap();
+    let analysis = Analysis::of(&measurement);
+    assert!(analysis.lanes.iter().all(|lane| lane.unplanned_errors == 0));
 
     let embedded = target.embedded.take().unwrap();
-    for lane in &result.lanes {
+    for lane in &measurement.lanes {
         assert!(lane.retries() > 0, "or nothing is tested");
         assert_eq!(lane.endings().count(), 10);
         for sample in lane.samples() {
@@ -731,8 +736,8 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
         }
     }
     // Of a server that is not ours it is known as precisely as the header tells it.
-    let told = result.planned_delays(&job, &target).unwrap();
+    let told = plan::told(&job, &measurement.lanes).unwrap();
     for (told, planned) in told.iter().zip(&planned) {
-        assert!(told.abs_diff(*planned) < Duration::from_micros(5));
+        assert!(told.time().abs_diff(*planned) < Duration::from_micros(5));
     }
 }

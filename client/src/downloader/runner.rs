@@ -64,6 +64,16 @@ pub enum RuntimeFlavor {
     MultiThread,
 }
 
+impl RuntimeFlavor {
+    /// What the command line and the reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CurrentThread => "current-thread",
+            Self::MultiThread => "multi-thread",
+        }
+    }
+}
+
 /// Why nobody can do a job in this way. The texts name the flags and the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NoSuchRunner {

@@ -1,21 +1,29 @@
-//! The race as one table of text.
+//! The race in a terminal: a table, bars, and sentences. Colours are always written; who prints takes them out where they do not belong.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
 
+use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-use flag_server::forecast::ideal_makespan;
 
-use super::{list_codes, plural, short};
-use crate::job::Job;
-use crate::race::{Lane, Race, RaceResult};
+use super::{Column, change, changes, columns, list_codes, percent, plural, short_ms, words};
+use crate::compare::Comparison;
+use crate::race::Rounds;
+use crate::result::{Analysis, Kind, LaneAnalysis, Measurement, Scaling};
 use crate::sample::{Outcome, Sample};
-use crate::stats;
-use crate::target::Target;
+use crate::threshold::Checked;
 
-/// Stands for a number that does not exist.
-const NONE: &str = "–";
+/// The most outliers that are named.
+const OUTLIERS: usize = 3;
+/// The longest bar.
+const BAR: usize = 40;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const BAD: Style = AnsiColor::Red.on_default();
+const GOOD: Style = AnsiColor::Green.on_default();
+const WARNING: Style = AnsiColor::Yellow.on_default();
+const BARS: Style = AnsiColor::Cyan.on_default();
 
 /// Three lines: above, below the header, and below.
 const STYLE: TableStyle = {
@@ -27,82 +35,88 @@ const STYLE: TableStyle = {
 };
 
 /// What is printed before the race.
-pub fn opening(race: &Race, job: &Job, target: &Target) -> String {
-    let count = job.codes.len();
-    let server = match &target.embedded {
-        Some(embedded) => format!(
-            "embedded, scenario {}, seed {}",
-            embedded.scenario,
-            embedded.seed()
-        ),
-        None => format!("{} at {}", target.label, target.base_url),
+pub fn opening(measurement: &Measurement, rounds: Rounds, warmup: usize) -> String {
+    let rounds = match rounds {
+        Rounds::Exactly(rounds) => {
+            format!("{rounds} {}", plural(rounds.get(), "round"))
+        }
+        Rounds::Enough => format!("{} to {} rounds", Rounds::FEWEST, Rounds::MOST),
     };
     format!(
-        "{count} {flags} ({codes}), at most {workers} at a time\n\
-         server: {server}\n\
-         {rounds} {rounds_noun} after {warmup} to warm up; every image checked against its SHA-256\n",
-        flags = plural(count, "flag"),
-        codes = list_codes(&job.codes),
-        workers = job.max_workers,
-        rounds = race.rounds,
-        rounds_noun = plural(race.rounds.get(), "round"),
-        warmup = race.warmup,
+        "{}{rounds} after {warmup} to warm up; every image checked against its SHA-256\n",
+        subject(measurement)
     )
 }
 
-/// What is printed after it.
-pub fn closing(result: &RaceResult, delays: Option<&[Duration]>) -> String {
-    let mut text = String::new();
-    if result.interrupted {
-        text.push_str("interrupted: this is what was measured until then\n");
+/// What was or is to be measured, and where.
+fn subject(measurement: &Measurement) -> String {
+    let count = measurement.job.codes.len();
+    let server = match &measurement.server.scenario {
+        Some(scenario) => format!(
+            "embedded, scenario {}, seed {}",
+            scenario.name, scenario.seed
+        ),
+        None => format!("{} at {}", measurement.server.label, measurement.server.url),
+    };
+    let at_a_time = match measurement.kind {
+        Kind::Sweep => String::new(),
+        Kind::Get | Kind::Bench => format!(", at most {} at a time", measurement.job.max_workers),
+    };
+    format!(
+        "{count} {flags} ({codes}){at_a_time}\nserver: {server}\n",
+        flags = plural(count, "flag"),
+        codes = list_codes(&measurement.job.codes),
+    )
+}
+
+/// All of it, for a measurement that is read from a file.
+pub fn whole(measurement: &Measurement, analysis: &Analysis) -> String {
+    let subject = subject(measurement);
+    format!(
+        "{subject}measured {}\n{}",
+        measurement.started,
+        closing(measurement, analysis)
+    )
+}
+
+/// What is printed after the race.
+pub fn closing(measurement: &Measurement, analysis: &Analysis) -> String {
+    let mut text = format!("{}\n", table(analysis));
+    text += &bars(analysis);
+    for scaling in &analysis.scaling {
+        text += &sentence(&self::scaling(scaling));
     }
-    let ideal =
-        |lane: &Lane| delays.map(|delays| ideal_makespan(delays.iter().copied(), lane.workers));
-    let _ = writeln!(text, "{}", table(result, ideal)); // writing to a String cannot fail
-    text.push_str(&errors(result));
-    text.push_str(&verdict(result, ideal));
+    text += &errors(measurement);
+    if analysis.scaling.is_empty() {
+        for lane in &analysis.lanes {
+            text += &words::loss(&lane.name, lane).map_or(String::new(), |loss| sentence(&loss));
+        }
+    }
+    text += &outliers(analysis);
+    for warning in &analysis.warnings {
+        let _ = writeln!(
+            text,
+            "{WARNING}warning:{WARNING:#} {}",
+            words::warning(warning)
+        );
+    }
+    if let Some(verdict) = verdict(analysis) {
+        let _ = writeln!(text, "{BOLD}{verdict}{BOLD:#}");
+    }
     text
 }
 
-fn table(result: &RaceResult, ideal: impl Fn(&Lane) -> Option<Duration>) -> Table {
-    // A column of zeros tells nobody anything.
-    let has_retries = result.lanes.iter().any(|lane| lane.retries() > 0);
+fn sentence(text: &str) -> String {
+    format!("{text}\n")
+}
+
+fn table(analysis: &Analysis) -> Table {
+    let columns = columns(analysis);
     let mut table = Table::new();
     table.load_style(STYLE);
-    let mut header = vec![
-        "strategy",
-        "workers",
-        "median",
-        "fastest",
-        "slowest",
-        "ideal",
-        "speed-up",
-        "efficiency",
-    ];
-    header.extend(has_retries.then_some("retries"));
-    header.push("errors");
-    table.set_header(header);
-    for (lane, speed_up) in result.lanes.iter().zip(result.speed_ups()) {
-        let times = lane.times();
-        let ideal = ideal(lane);
-        let median = stats::median(&times);
-        let efficiency = ideal
-            .zip(median)
-            .and_then(|(ideal, median)| stats::efficiency(ideal, median));
-        let time = |time: Option<Duration>| time.map_or(NONE.to_owned(), short);
-        let mut row = vec![
-            lane.runner.name(),
-            lane.workers.to_string(),
-            time(median),
-            time(times.iter().min().copied()),
-            time(times.iter().max().copied()),
-            time(ideal),
-            speed_up.map_or(NONE.to_owned(), |ratio| format!("{ratio:.2} ×")),
-            efficiency.map_or(NONE.to_owned(), percent),
-        ];
-        row.extend(has_retries.then(|| lane.retries().to_string()));
-        row.push(lane.errors().to_string());
-        table.add_row(row);
+    table.set_header(columns.iter().map(|column| column.title));
+    for lane in &analysis.lanes {
+        table.add_row(columns.iter().map(|Column { cell, .. }| cell(lane)));
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -110,10 +124,74 @@ fn table(result: &RaceResult, ideal: impl Fn(&Lane) -> Option<Duration>) -> Tabl
     table
 }
 
-/// What went wrong, kind by kind.
-fn errors(result: &RaceResult) -> String {
+/// The times as bars, in eighths of a character.
+fn bars(analysis: &Analysis) -> String {
+    let times = || {
+        analysis
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((lane, lane.elapsed_ms?.median)))
+    };
+    let longest = times().map(|(_, time)| time).fold(0.0, f64::max);
+    let width = times()
+        .map(|(lane, _)| lane.name.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut text = String::new();
-    for lane in &result.lanes {
+    for (LaneAnalysis { name, .. }, time) in times().filter(|_| longest > 0.0) {
+        let bar = bar(time / longest);
+        let _ = writeln!(
+            text,
+            " {name:width$} {BARS}{bar}{BARS:#} {DIM}{}{DIM:#}",
+            short_ms(time)
+        );
+    }
+    text
+}
+
+fn bar(share: f64) -> String {
+    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = ((share * BAR as f64 * 8.0).round() as usize).clamp(1, BAR * 8);
+    "█".repeat(eighths / 8) + PARTS[eighths % 8]
+}
+
+/// What a sweep says of one contender.
+fn scaling(scaling: &Scaling) -> String {
+    let mut text = match scaling.knee {
+        Some(knee) => format!(
+            "{}: the knee is at {knee:.1} workers; more buy nothing",
+            scaling.contender
+        ),
+        None => format!(
+            "{}: no knee, it scales almost in proportion up to {}",
+            scaling.contender,
+            scaling
+                .points
+                .last()
+                .map_or("nothing".to_owned(), |point| format!(
+                    "{} {}",
+                    point.workers,
+                    plural(point.workers, "worker")
+                ))
+        ),
+    };
+    if let Some(law) = scaling.usl {
+        let _ = write!(
+            text,
+            ". Universal Scalability Law: λ {:.2}/s, σ {:.4}, κ {:.6}, R² {:.4}",
+            law.lambda, law.sigma, law.kappa, law.r_squared
+        );
+        if let Some(peak) = scaling.peak {
+            let _ = write!(text, ", peak at {peak:.0}");
+        }
+    }
+    text
+}
+
+/// What went wrong, kind by kind.
+fn errors(measurement: &Measurement) -> String {
+    let mut text = String::new();
+    for lane in &measurement.lanes {
         let mut kinds: BTreeMap<(Outcome, Option<u16>), (usize, &Sample)> = BTreeMap::new();
         for sample in lane.endings().filter(|sample| sample.outcome.is_error()) {
             let (count, example) = kinds
@@ -128,8 +206,8 @@ fn errors(result: &RaceResult) -> String {
         for (count, example) in kinds.values() {
             let _ = writeln!(
                 text,
-                "{strategy}: {count} × {error} (such as {code})",
-                strategy = lane.runner.name(),
+                "{BAD}{lane}: {count} × {error} (such as {code}){BAD:#}",
+                lane = lane.name,
                 error = example.error.as_deref().unwrap_or("unknown"),
                 code = example.code,
             );
@@ -138,40 +216,92 @@ fn errors(result: &RaceResult) -> String {
     text
 }
 
-/// The result in one sentence: who was fastest, and how much of that was possible.
-fn verdict(result: &RaceResult, ideal: impl Fn(&Lane) -> Option<Duration>) -> String {
-    let speed_ups = result.speed_ups();
-    let Some(first) = result.lanes.first() else {
-        return String::new();
+fn outliers(analysis: &Analysis) -> String {
+    let all = || {
+        (analysis.lanes.iter())
+            .flat_map(|lane| lane.outliers.iter().map(move |outlier| (lane, outlier)))
     };
-    let fastest = result
-        .lanes
-        .iter()
-        .zip(&speed_ups)
-        .skip(1)
-        .filter_map(|(lane, ratio)| Some((lane, (*ratio)?)));
-    let Some((lane, ratio)) = fastest.max_by(|a, b| a.1.total_cmp(&b.1)) else {
-        return String::new();
-    };
-    let mut sentence = format!(
-        "{} was {ratio:.1} times as fast as {}",
-        lane.runner.name(),
-        first.runner.name()
-    );
-    let efficiency = ideal(lane)
-        .zip(stats::median(&lane.times()))
-        .and_then(|(ideal, median)| stats::efficiency(ideal, median));
-    if let Some(efficiency) = efficiency {
-        let _ = write!(
-            sentence,
-            ": {} of what is possible with {} workers",
-            percent(efficiency),
-            lane.workers
+    let mut found: Vec<_> = all().collect();
+    found.sort_by_key(|(_, outlier)| std::cmp::Reverse(outlier.excess));
+    let mut text = String::new();
+    for (lane, outlier) in found.into_iter().take(OUTLIERS) {
+        let _ = writeln!(
+            text,
+            "{DIM}outlier: {}{DIM:#}",
+            words::outlier(&lane.name, outlier)
         );
     }
-    sentence + "\n"
+    text
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+/// The result in one sentence: who was fastest, and how much of that was possible.
+pub(super) fn verdict(analysis: &Analysis) -> Option<String> {
+    let first = analysis
+        .lanes
+        .first()
+        .filter(|_| analysis.scaling.is_empty())?;
+    let others = analysis.lanes.iter().skip(1);
+    let timed = others.filter_map(|lane| Some((lane, lane.speed_up?)));
+    let (lane, ratio) = timed.max_by(|a, b| a.1.median.total_cmp(&b.1.median))?;
+    let mut sentence = format!(
+        "{} was {:.1} times as fast as {} (95 % interval {:.1} to {:.1})",
+        lane.name, ratio.median, first.name, ratio.lower, ratio.upper
+    );
+    if let Some(efficiency) = lane.efficiency {
+        let _ = write!(
+            sentence,
+            ": {} of what is possible with {} {}",
+            percent(efficiency),
+            lane.workers,
+            plural(lane.workers, "worker")
+        );
+    }
+    Some(sentence)
+}
+
+/// How a threshold ended.
+pub fn threshold(checked: &Checked) -> String {
+    let (style, sign) = if checked.is_met() {
+        (GOOD, '✓')
+    } else {
+        (BAD, '✗')
+    };
+    format!(
+        "{style}{sign} {}{style:#}, found {}\n",
+        checked.threshold,
+        checked.found_text()
+    )
+}
+
+/// What has become faster or slower.
+pub fn comparison(comparison: &Comparison) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    table.set_header(["lane", "old", "new", "change", "95 % interval", "verdict"]);
+    for lane in &comparison.lanes {
+        table.add_row([
+            lane.name.clone(),
+            short_ms(lane.old_ms),
+            short_ms(lane.new_ms),
+            change(lane.ratio.median),
+            changes(&lane.ratio),
+            lane.verdict.name().to_owned(),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = format!("{table}\n");
+    for difference in &comparison.differences {
+        let _ = writeln!(text, "{WARNING}not the same{WARNING:#} {difference}");
+    }
+    for note in &comparison.notes {
+        let _ = writeln!(text, "{DIM}note: another {note}{DIM:#}");
+    }
+    let margin = percent(comparison.margin);
+    let _ = writeln!(
+        text,
+        "same: within {margin}; inconclusive: the interval lies across that, so take more rounds"
+    );
+    text
 }

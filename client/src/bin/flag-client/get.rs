@@ -1,0 +1,72 @@
+//! `flag-client get`: the book's flags2 program.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use flag_client::args::GetArgs;
+use flag_client::contender::Contender;
+use flag_client::downloader::Runner;
+use flag_client::job::{Images, Job, Watcher};
+use flag_client::report::{book, progress};
+use flag_client::result::{Analysis, Kind, Lane, Measurement, Round};
+
+use crate::{FAILED, INTERRUPTED, command_line, job, output, say, target};
+
+/// Downloads, saves, and says so in the words of the book.
+pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
+    let wire = args.runner.wire();
+    let runners = Runner::select(&[args.strategy], &[args.http], args.runner.runtime, wire)?;
+    let runner = runners[0];
+    output::check_file("--export-json", args.export_json.as_deref())?;
+    let target = target(&args.shared, "local")?;
+    make_writable(&args.out)?;
+    let images = Images::Save(args.out.clone());
+    let mut job = Job {
+        max_workers: args.max_req,
+        ..job(&args.shared, &args.runner, &target, images)?
+    };
+    let bar = progress::bar(job.codes.len(), !args.shared.verbose);
+    job.watcher = if args.shared.verbose {
+        let urls = job.clone();
+        Watcher::new(move |sample| say(&(book::line(sample, &urls.image_url(sample.code)) + "\n")))
+    } else {
+        let bar = bar.clone();
+        Watcher::new(move |sample| bar.inc(u64::from(sample.is_last())))
+    };
+
+    let workers = runner.workers(&job);
+    let opening = book::opening(&target.label, &job.base_url, &job.codes, workers.get());
+    say(&opening);
+    let heat = Contender::run(&runner, &job)?;
+    bar.finish_and_clear();
+    say(&book::closing(&heat.samples, heat.elapsed));
+
+    let mut endings = heat.samples.iter().filter(|sample| sample.is_last());
+    let failed = endings.any(|sample| sample.outcome.is_error());
+    if let Some(file) = &args.export_json {
+        let mut measurement = Measurement::new(Kind::Get, &job, &target, command_line());
+        measurement.interrupted = job.stop.is_requested();
+        measurement.lanes.push(Lane::new(&runner, &job));
+        measurement.lanes[0].rounds.push(Round::from(heat));
+        output::save_json(file, &measurement, &Analysis::of(&measurement))?;
+    }
+    Ok(match (job.stop.is_requested(), failed) {
+        (true, _) => INTERRUPTED,
+        (false, true) => FAILED,
+        (false, false) => 0,
+    })
+}
+
+/// A folder that cannot be written to is better known before the downloads than after them.
+fn make_writable(folder: &Path) -> anyhow::Result<()> {
+    let remedy = || {
+        format!(
+            "--out {}: cannot be written to; name another folder",
+            folder.display()
+        )
+    };
+    std::fs::create_dir_all(folder).with_context(remedy)?;
+    let probe: PathBuf = folder.join(".flag-client");
+    std::fs::write(&probe, b"").with_context(remedy)?;
+    std::fs::remove_file(&probe).with_context(remedy)
+}

@@ -1,0 +1,198 @@
+//! `flag-client`: parse, run, print, exit code.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place that talks to the terminal"
+)]
+
+mod compare;
+mod get;
+mod measure;
+mod output;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use flag_client::args::{Args, Command, PlanArgs, ReportArgs, RunnerArgs, SharedArgs};
+use flag_client::downloader::NoSuchRunner;
+use flag_client::job::{Images, Job, Stop};
+use flag_client::report::json::{self, ReadError};
+use flag_client::report::table;
+use flag_client::result::Analysis;
+use flag_client::retry::RetryPolicy;
+use flag_client::target::{Embedded, Target, TargetError};
+use flag_client::threshold::NoSuchLane;
+use flag_server::config::{ScenarioSource, named_scenario};
+use flag_server::scenario::Scenario;
+use thiserror::Error;
+
+/// Some download went wrong.
+const FAILED: u8 = 1;
+/// Bad usage or configuration.
+const USAGE: u8 = 2;
+/// A threshold is not met, or something has become slower: k6's code for it.
+const REGRESSED: u8 = 99;
+/// Ended by Ctrl-C, as a shell would say it: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// What was typed makes no sense, in words that name the flag and the remedy.
+#[derive(Debug, Error)]
+#[error("{0}")]
+struct Usage(String);
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match &args.command {
+        Some(Command::Get(args)) => get::get(args),
+        Some(Command::Bench(args)) => measure::bench(args),
+        Some(Command::Sweep(args)) => measure::sweep(args),
+        Some(Command::Plan(args)) => plan(args),
+        Some(Command::Compare(args)) => compare::compare(args),
+        Some(Command::Report(args)) => report(args),
+        Some(Command::Schema) => {
+            say(&json::schema());
+            Ok(0)
+        }
+        None => measure::bench(&args.bench),
+    };
+    result.map(ExitCode::from).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(if is_usage(&error) { USAGE } else { FAILED })
+    })
+}
+
+/// Whether the command line or a file that it names is to blame.
+fn is_usage(error: &anyhow::Error) -> bool {
+    let target = error.downcast_ref::<TargetError>();
+    target.is_some_and(TargetError::is_usage)
+        || error.is::<NoSuchRunner>()
+        || error.is::<NoSuchLane>()
+        || error.is::<ReadError>()
+        || error.is::<Usage>()
+}
+
+fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
+    let source = scenario_source(args.scenario.as_deref(), args.profile.as_deref(), "bench");
+    let (name, scenario) = named_scenario(&source).map_err(TargetError::from)?;
+    let seed = args.seed.unwrap_or(scenario.seed());
+    let codes = args.selection.codes();
+    say(&args.forecast.text(&name, &scenario.with_seed(seed), &codes));
+    Ok(0)
+}
+
+fn report(args: &ReportArgs) -> anyhow::Result<u8> {
+    output::check(&args.output)?;
+    if args.files.len() > 1 {
+        output::check_single(&args.output)?;
+    }
+    let mut results = Vec::new();
+    for file in &args.files {
+        let measurement = json::read(file)?;
+        let analysis = Analysis::of(&measurement);
+        results.push((file.display().to_string(), measurement, analysis));
+    }
+    let mut all_met = true;
+    for (title, measurement, analysis) in &results {
+        flag_client::threshold::know_lanes(
+            &args.output.thresholds,
+            measurement.lanes.iter().map(|lane| lane.name.as_str()),
+        )?;
+        let mut text = table::whole(measurement, analysis);
+        if results.len() > 1 {
+            text = format!("{title}\n{text}\n");
+        }
+        output::save_so_far(&args.output, measurement)?;
+        output::print(&args.output, measurement, analysis, &text)?;
+        all_met &= output::judge(&args.output, measurement, analysis);
+    }
+    let pages: Vec<_> = (results.iter())
+        .map(|(title, measurement, analysis)| (title.as_str(), measurement, analysis))
+        .collect();
+    output::save_pictures(&args.output, &pages)?;
+    Ok(if all_met { 0 } else { REGRESSED })
+}
+
+fn target(args: &SharedArgs, default_profile: &str) -> Result<Target, TargetError> {
+    match &args.server {
+        Some(server) => Target::named(server),
+        None => Target::embedded(&source(args, default_profile), args.seed),
+    }
+}
+
+fn source<'a>(args: &'a SharedArgs, default_profile: &'a str) -> ScenarioSource<'a> {
+    scenario_source(
+        args.scenario.as_deref(),
+        args.profile.as_deref(),
+        default_profile,
+    )
+}
+
+fn scenario_source<'a>(
+    file: Option<&'a Path>,
+    profile: Option<&'a str>,
+    default_profile: &'a str,
+) -> ScenarioSource<'a> {
+    match file {
+        Some(file) => ScenarioSource::File(file),
+        None => ScenarioSource::Profile(profile.unwrap_or(default_profile)),
+    }
+}
+
+fn job(
+    args: &SharedArgs,
+    runner: &RunnerArgs,
+    target: &Target,
+    images: Images,
+) -> anyhow::Result<Job> {
+    let stop = Stop::default();
+    stop_on_ctrl_c(stop.clone())?;
+    let scenario_seed = target.embedded.as_ref().map(Embedded::seed);
+    let seed = args.seed.or(scenario_seed);
+    Ok(Job {
+        timeout: args.timeout,
+        retry: RetryPolicy {
+            first: args.attempt,
+            retries: args.retries,
+            seed: seed.unwrap_or(Scenario::DEFAULT_SEED),
+        },
+        images,
+        stop,
+        wire: runner.wire(),
+        ..Job::new(target.base_url.clone(), args.selection.codes())
+    })
+}
+
+/// The first Ctrl-C ends the work in good order, the second at once.
+fn stop_on_ctrl_c(stop: Stop) -> anyhow::Result<()> {
+    ctrlc::set_handler(move || {
+        if stop.is_requested() {
+            #[allow(
+                clippy::exit,
+                reason = "the main thread may be waiting for a server that never answers"
+            )]
+            std::process::exit(INTERRUPTED.into());
+        }
+        stop.request();
+    })
+    .context("cannot listen for Ctrl-C")
+}
+
+/// What was typed, so that somebody else can type it again.
+fn command_line() -> Vec<String> {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("flag-client".to_owned())
+        .chain(words.skip(1))
+        .collect()
+}
+
+/// Prints, with colours on a terminal only. Whoever reads may have read enough: that is no error, and no reason to panic.
+fn say(text: &str) {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .ok();
+}

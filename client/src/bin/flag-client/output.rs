@@ -1,0 +1,179 @@
+//! Where results go: standard output, files, and the exit code.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use flag_client::args::{Format, OutputArgs};
+use flag_client::report::{csv, json, markdown, page, plot, table};
+use flag_client::result::{Analysis, Measurement};
+use flag_client::threshold::{self, Checked};
+use flag_server::{stream_atomically, write_atomically};
+
+use crate::{Usage, say};
+
+/// What is wrong with the options is better known before the measurement than after it.
+pub(crate) fn check(args: &OutputArgs) -> anyhow::Result<()> {
+    let files = [
+        ("--export-json", &args.export_json),
+        ("--export-csv", &args.export_csv),
+        ("--export-markdown", &args.export_markdown),
+        ("--report", &args.report),
+        ("--plot", &args.plot),
+    ];
+    for (flag, file) in files {
+        check_file(flag, file.as_deref())?;
+    }
+    if let Some(file) = &args.plot
+        && !["svg", "png"].contains(&ending(file))
+    {
+        bail!(Usage(format!(
+            "--plot {}: name a file that ends with .svg or .png",
+            file.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a file can be written there.
+pub(crate) fn check_file(flag: &str, file: Option<&Path>) -> anyhow::Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) || file.is_dir() {
+        bail!(Usage(format!(
+            "{flag} {}: name a file in a folder that exists",
+            file.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Of several results only a page holds all.
+pub(crate) fn check_single(args: &OutputArgs) -> anyhow::Result<()> {
+    let files = [
+        ("--export-json", &args.export_json),
+        ("--export-csv", &args.export_csv),
+        ("--export-markdown", &args.export_markdown),
+        ("--plot", &args.plot),
+    ];
+    for (flag, file) in files {
+        if let Some(file) = file {
+            bail!(Usage(format!(
+                "{flag} {}: holds one result; name one FILE to report",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn ending(file: &Path) -> &str {
+    file.extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or_default()
+}
+
+/// Writes what is written again after every round.
+pub(crate) fn save_so_far(args: &OutputArgs, measurement: &Measurement) -> anyhow::Result<()> {
+    if args.export_json.is_some() || args.export_markdown.is_some() {
+        let analysis = Analysis::of(measurement);
+        if let Some(file) = &args.export_json {
+            save_json(file, measurement, &analysis)?;
+        }
+        if let Some(file) = &args.export_markdown {
+            let checked = threshold::check(&args.thresholds, measurement, &analysis);
+            let text = markdown::whole(measurement, &analysis, &checked);
+            write_atomically(file, text.as_bytes())
+                .with_context(|| cannot_write("--export-markdown", file))?;
+        }
+    }
+    if let Some(file) = &args.export_csv {
+        stream_atomically(file, |out| csv::write(measurement, out))
+            .with_context(|| cannot_write("--export-csv", file))?;
+    }
+    Ok(())
+}
+
+/// Writes the document.
+pub(crate) fn save_json(
+    file: &Path,
+    measurement: &Measurement,
+    analysis: &Analysis,
+) -> anyhow::Result<()> {
+    stream_atomically(file, |out| json::write(measurement, analysis, out))
+        .with_context(|| cannot_write("--export-json", file))
+}
+
+/// Writes the pictures of these results, each with its title.
+pub(crate) fn save_pictures(
+    args: &OutputArgs,
+    results: &[(&str, &Measurement, &Analysis)],
+) -> anyhow::Result<()> {
+    if let Some(file) = &args.report {
+        write_atomically(file, page::html(results).as_bytes())
+            .with_context(|| cannot_write("--report", file))?;
+    }
+    if let (Some(file), Some((_, measurement, analysis))) = (&args.plot, results.first()) {
+        let svg = plot::poster(measurement, analysis);
+        let bytes = match ending(file) {
+            "png" => plot::png(&svg).with_context(|| cannot_write("--plot", file))?,
+            _ => svg.into_bytes(),
+        };
+        write_atomically(file, &bytes).with_context(|| cannot_write("--plot", file))?;
+    }
+    Ok(())
+}
+
+fn cannot_write(flag: &str, file: &Path) -> String {
+    format!(
+        "{flag} {}: cannot be written; name another file",
+        file.display()
+    )
+}
+
+/// Prints a result in the form that is asked for; `text` is how it looks as text.
+pub(crate) fn print(
+    args: &OutputArgs,
+    measurement: &Measurement,
+    analysis: &Analysis,
+    text: &str,
+) -> anyhow::Result<()> {
+    match args.format {
+        Format::Text if args.quiet => {}
+        Format::Text => say(text),
+        Format::Json => finished(json::write(measurement, analysis, io::stdout().lock()))?,
+        Format::Markdown => {
+            let checked = threshold::check(&args.thresholds, measurement, analysis);
+            say(&markdown::whole(measurement, analysis, &checked));
+        }
+        Format::Csv => finished(csv::write(measurement, io::stdout().lock()))?,
+    }
+    Ok(())
+}
+
+/// Whoever reads may have read enough: that is no error.
+fn finished(written: io::Result<()>) -> anyhow::Result<()> {
+    match written.and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tells how the thresholds ended, and returns whether all are met.
+pub(crate) fn judge(args: &OutputArgs, measurement: &Measurement, analysis: &Analysis) -> bool {
+    let checked = threshold::check(&args.thresholds, measurement, analysis);
+    let aloud = args.format == Format::Text && !args.quiet;
+    for one in &checked {
+        let line = table::threshold(one);
+        if aloud {
+            say(&line);
+        } else if !one.is_met() {
+            anstream::eprint!("{line}");
+        }
+    }
+    checked.iter().all(Checked::is_met)
+}

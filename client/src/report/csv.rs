@@ -1,0 +1,67 @@
+//! The samples as comma-separated values, one line per attempt, for spreadsheets and data frames.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::result::Measurement;
+use crate::sample::Outcome;
+use crate::stats;
+
+/// A line. Times are milliseconds since the start of the round; a field that does not exist is empty.
+#[derive(Serialize)]
+struct Line<'m> {
+    lane: &'m str,
+    workers: usize,
+    round: usize,
+    code: &'m str,
+    attempt: u32,
+    worker: usize,
+    outcome: Outcome,
+    status: Option<u16>,
+    bytes: usize,
+    queued_ms: f64,
+    sent_ms: f64,
+    headers_ms: Option<f64>,
+    done_ms: f64,
+    plan_ms: Option<f64>,
+    wait_ms: Option<f64>,
+    retry_in_ms: Option<f64>,
+    error: Option<&'m str>,
+}
+
+/// Writes a header and all samples of all complete rounds; the first round is 1.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(measurement: &Measurement, out: impl Write) -> io::Result<()> {
+    let millis = |time: Option<Duration>| time.map(stats::millis);
+    let mut csv = csv::Writer::from_writer(out);
+    for lane in &measurement.lanes {
+        for (index, round) in lane.rounds.iter().enumerate() {
+            for sample in &round.samples {
+                csv.serialize(Line {
+                    lane: &lane.name,
+                    workers: lane.workers.get(),
+                    round: index + 1,
+                    code: sample.code.as_str(),
+                    attempt: sample.attempt,
+                    worker: sample.worker,
+                    outcome: sample.outcome,
+                    status: sample.status,
+                    bytes: sample.bytes,
+                    queued_ms: stats::millis(sample.queued),
+                    sent_ms: stats::millis(sample.sent),
+                    headers_ms: millis(sample.headers),
+                    done_ms: stats::millis(sample.done),
+                    plan_ms: millis(sample.plan),
+                    wait_ms: millis(sample.wait),
+                    retry_in_ms: millis(sample.retry_in),
+                    error: sample.error.as_deref(),
+                })?;
+            }
+        }
+    }
+    csv.flush()
+}

@@ -1,0 +1,119 @@
+//! The one JSON document of a measurement, its schema, and how it is read again.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::compare::Comparison;
+use crate::result::{Analysis, Measurement, SCHEMA_VERSION};
+
+/// A measurement as it is written: with what it means beside it, for readers who do not want to compute it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "measurement")]
+struct Document<'m> {
+    #[serde(flatten)]
+    measurement: &'m Measurement,
+    /// What it means; computed from the rest.
+    analysis: &'m Analysis,
+}
+
+/// What `flag-client` writes as JSON.
+#[derive(JsonSchema)]
+#[schemars(untagged, title = "What flag-client writes as JSON")]
+#[expect(dead_code, reason = "its shape is all that is wanted of it")]
+enum Written<'m> {
+    Measured(Document<'m>),
+    Compared(Comparison),
+}
+
+/// Writes it.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(
+    measurement: &Measurement,
+    analysis: &Analysis,
+    mut out: impl Write,
+) -> io::Result<()> {
+    let document = Document {
+        measurement,
+        analysis,
+    };
+    serde_json::to_writer(&mut out, &document)?;
+    out.write_all(b"\n")
+}
+
+/// A comparison as JSON.
+pub fn comparison(comparison: &Comparison) -> String {
+    serde_json::to_string_pretty(comparison).expect("texts and numbers can be written") + "\n"
+}
+
+/// The JSON Schema (draft 2020-12) of everything that `flag-client` writes as JSON.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Written<'static>);
+    serde_json::to_string_pretty(&schema).expect("a schema can be written") + "\n"
+}
+
+/// Why a file is not a result.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// It cannot be read.
+    #[error("{path}: cannot be read ({reason}); name a file that --export-json has written")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// It is something else.
+    #[error(
+        "{path}: is no result of flag-client ({reason}); name a file that --export-json has written"
+    )]
+    NotAResult {
+        /// The file.
+        path: String,
+        /// What does not fit.
+        reason: serde_json::Error,
+    },
+    /// It is of another version.
+    #[error(
+        "{path}: has schema_version {found}, and this flag-client reads {SCHEMA_VERSION}; read it with the version that wrote it"
+    )]
+    OtherVersion {
+        /// The file.
+        path: String,
+        /// The version it has.
+        found: u32,
+    },
+}
+
+/// Reads a result that was written before.
+///
+/// # Errors
+/// When there is no such file, or it is no result of this version.
+pub fn read(path: &Path) -> Result<Measurement, ReadError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema_version: u32,
+    }
+    let shown = || path.display().to_string();
+    let not_a_result = |reason| ReadError::NotAResult {
+        path: shown(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|reason| ReadError::Unreadable {
+        path: shown(),
+        reason,
+    })?;
+    let Versioned { schema_version } = serde_json::from_str(&text).map_err(not_a_result)?;
+    if schema_version != SCHEMA_VERSION {
+        return Err(ReadError::OtherVersion {
+            path: shown(),
+            found: schema_version,
+        });
+    }
+    serde_json::from_str(&text).map_err(not_a_result)
+}

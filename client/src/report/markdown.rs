@@ -1,0 +1,123 @@
+//! The race as GitHub-flavoured Markdown, ready for a pull request or for `$GITHUB_STEP_SUMMARY`.
+
+use std::fmt::Write;
+
+use super::{columns, list_codes, plural, table, words};
+use crate::compare::{Comparison, Verdict};
+use crate::result::{Analysis, Measurement};
+use crate::threshold::Checked;
+
+/// All of it.
+pub fn whole(measurement: &Measurement, analysis: &Analysis, thresholds: &[Checked]) -> String {
+    let mut text = String::new();
+    if let Some(verdict) = table::verdict(analysis) {
+        let _ = writeln!(text, "**{}**\n", escaped(&verdict)); // writing to a String cannot fail
+    }
+    let columns = columns(analysis);
+    let cells = |cell: &mut dyn Iterator<Item = String>| {
+        cell.fold("|".to_owned(), |row, cell| format!("{row} {cell} |")) + "\n"
+    };
+    text += &cells(&mut columns.iter().map(|column| column.title.to_owned()));
+    text += &cells(
+        &mut (0..columns.len()).map(|index| if index == 0 { "---" } else { "---:" }.to_owned()),
+    );
+    for lane in &analysis.lanes {
+        text += &cells(&mut columns.iter().map(|column| escaped(&(column.cell)(lane))));
+    }
+    if !thresholds.is_empty() {
+        text += "\n| threshold | found | |\n| --- | ---: | --- |\n";
+        for checked in thresholds {
+            let sign = if checked.is_met() {
+                "✓"
+            } else {
+                "✗ failed"
+            };
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {sign} |",
+                checked.threshold,
+                checked.found_text()
+            );
+        }
+    }
+    text.push('\n');
+    let count = measurement.job.codes.len();
+    let server = match &measurement.server.scenario {
+        Some(scenario) => format!("scenario {}, seed {}", scenario.name, scenario.seed),
+        None => format!("{} at {}", measurement.server.label, measurement.server.url),
+    };
+    let _ = writeln!(
+        text,
+        "{count} {} ({}), {}; measured {}.",
+        plural(count, "flag"),
+        list_codes(&measurement.job.codes),
+        escaped(&server),
+        measurement.started
+    );
+    let losses = analysis
+        .lanes
+        .iter()
+        .filter_map(|lane| words::loss(&lane.name, lane));
+    let outliers = analysis.lanes.iter().flat_map(|lane| {
+        lane.outliers
+            .iter()
+            .map(|outlier| words::outlier(&lane.name, outlier))
+    });
+    let warnings = analysis
+        .warnings
+        .iter()
+        .map(|warning| format!("**Warning:** {}", words::warning(warning)));
+    let notes: Vec<String> = warnings.chain(losses).chain(outliers).collect();
+    if !notes.is_empty() {
+        text += "\n<details><summary>Notes</summary>\n\n";
+        for note in notes {
+            let _ = writeln!(text, "- {}", escaped(&note));
+        }
+        text += "\n</details>\n";
+    }
+    let _ = writeln!(
+        text,
+        "\n```sh\n{}\n```",
+        super::shell_words(&measurement.command)
+    );
+    text
+}
+
+/// A comparison.
+pub fn comparison(comparison: &Comparison) -> String {
+    let mut text = "| lane | old | new | new / old | 95 % interval | |\n| --- | ---: | ---: | ---: | ---: | --- |\n".to_owned();
+    for lane in &comparison.lanes {
+        let sign = match lane.verdict {
+            Verdict::Slower => "✗ **slower**",
+            verdict => verdict.name(),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {sign} |",
+            escaped(&lane.name),
+            super::short_ms(lane.old_ms),
+            super::short_ms(lane.new_ms),
+            super::change(lane.ratio.median),
+            super::changes(&lane.ratio),
+        );
+    }
+    for difference in &comparison.differences {
+        let _ = writeln!(text, "\n- {}", escaped(difference));
+    }
+    text
+}
+
+/// What Markdown or HTML would read as its own.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => escaped.push_str("&lt;"),
+            '&' => escaped.push_str("&amp;"),
+            '|' | '*' | '_' | '`' | '\\' => escaped.extend(['\\', character]),
+            '\n' => escaped.push(' '),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,63 @@
+//! The machine that a measurement ran on: all that a reader needs to know whether two results can be compared, and nothing that says
+//! whose machine it is.
+
+use std::num::NonZeroUsize;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+/// The machine, as its system describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// The version of `flag-client` (and of the server and the flags that are built into it).
+    pub flag_client: String,
+    /// How it was built: `release`, or `debug`, whose figures mean little.
+    pub build: String,
+    /// The model of the processor.
+    pub cpu: Option<String>,
+    /// The logical processors that this process may use.
+    pub cores: Option<NonZeroUsize>,
+    /// The main memory.
+    pub memory_bytes: Option<u64>,
+    /// `linux`, `macos`, `windows`, …
+    pub os: String,
+    /// Its version, in its own words.
+    pub os_version: Option<String>,
+    /// The kernel.
+    pub kernel: Option<String>,
+    /// `x86_64`, `aarch64`, …
+    pub arch: String,
+    /// The load average over one minute when the measurement began; none where the system has no such thing.
+    pub load: Option<f64>,
+}
+
+impl Environment {
+    /// This machine, now.
+    pub fn here() -> Self {
+        let wanted = RefreshKind::nothing()
+            .with_cpu(CpuRefreshKind::nothing())
+            .with_memory(MemoryRefreshKind::nothing().with_ram());
+        let system = System::new_with_specifics(wanted).ok();
+        let cpu = system.as_ref().and_then(|system| system.cpus().first());
+        let cpu = cpu.map(|cpu| cpu.brand().trim().to_owned());
+        Self {
+            flag_client: env!("CARGO_PKG_VERSION").to_owned(),
+            build: if cfg!(debug_assertions) {
+                "debug"
+            } else {
+                "release"
+            }
+            .to_owned(),
+            cpu: cpu.filter(|brand| !brand.is_empty()),
+            cores: std::thread::available_parallelism().ok(),
+            memory_bytes: system.map(|system| system.total_memory()),
+            os: std::env::consts::OS.to_owned(),
+            os_version: System::long_os_version().ok(),
+            kernel: System::kernel_version().ok(),
+            arch: std::env::consts::ARCH.to_owned(),
+            load: System::load_average().ok().map(|load| load.one),
+        }
+    }
+}
