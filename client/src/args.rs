@@ -45,6 +45,12 @@ pub enum Command {
     Report(ReportArgs),
     /// Print the JSON Schema of everything that is written as JSON.
     Schema,
+    /// Make attempts as standard input says: the other end of `--strategy processes`.
+    #[command(hide = true)]
+    Worker,
+    /// Run one round as standard input says, and tell what memory it needs.
+    #[command(hide = true)]
+    Probe,
 }
 
 /// Options of `get`.

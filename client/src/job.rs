@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of threads, tasks or HTTP libraries.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flag_server::write_atomically;
-use flags_data::{Catalogue, CountryCode};
+use flags_data::{Catalogue, CountryCode, Digest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -107,6 +108,8 @@ impl Job {
 pub enum Images {
     /// It is compared with the catalogue, and forgotten.
     Verify(Catalogue),
+    /// Its SHA-256 is compared with these: a catalogue without its images.
+    Compare(Arc<BTreeMap<CountryCode, Digest>>),
     /// It is written to `BR.gif` in this folder.
     Save(PathBuf),
 }
@@ -127,7 +130,7 @@ impl Images {
     /// When the image is not that of the catalogue, or cannot be written.
     pub fn accept(&self, code: CountryCode, image: &[u8]) -> Result<(), Rejected> {
         match self {
-            Self::Verify(catalogue) => verify(catalogue, code, image),
+            Self::Verify(_) | Self::Compare(_) => verify(self.expected(code), image),
             Self::Save(folder) => {
                 let path = folder.join(format!("{code}.gif"));
                 write_atomically(&path, image).map_err(|error| Rejected {
@@ -138,13 +141,22 @@ impl Images {
         }
     }
 
+    /// The digest of the image that it is compared with, where there is one.
+    pub(crate) fn expected(&self, code: CountryCode) -> Option<Digest> {
+        match self {
+            Self::Verify(catalogue) => catalogue.get(code).map(|flag| flag.image.digest),
+            Self::Compare(digests) => digests.get(&code).copied(),
+            Self::Save(_) => None,
+        }
+    }
+
     /// The same for tasks: the event loop is not blocked.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
     pub async fn accept_async(&self, code: CountryCode, image: Bytes) -> Result<(), Rejected> {
         match self {
-            Self::Verify(_) => self.accept(code, &image),
+            Self::Verify(_) | Self::Compare(_) => self.accept(code, &image),
             Self::Save(_) => {
                 let images = self.clone();
                 let saving = tokio::task::spawn_blocking(move || images.accept(code, &image));
@@ -156,9 +168,8 @@ impl Images {
     }
 }
 
-fn verify(catalogue: &Catalogue, code: CountryCode, image: &[u8]) -> Result<(), Rejected> {
-    let expected = catalogue.get(code).map(|flag| flag.image.digest);
-    let found = flags_data::Digest::of(image);
+fn verify(expected: Option<Digest>, image: &[u8]) -> Result<(), Rejected> {
+    let found = Digest::of(image);
     if expected == Some(found) {
         return Ok(());
     }

@@ -8,7 +8,8 @@
 //!  args ──▶ target ─┘     │      sequential       one per     pure     text
 //!           (embedded     │      threaded         attempt     numbers
 //!            server and   │      async
-//!            its plan)    │        │
+//!            its plan)    │      processes ──▶ worker
+//!                         │        │
 //!                         └──▶   fetch: what one download means, with reqwest, ureq or hyper
 //!                                retry: whether another attempt follows, and when
 //! ```
@@ -19,7 +20,8 @@
 //! * [`job`] is what every downloader gets, [`sample`] what it gives back.
 //! * [`downloader`] holds the strategies, twins that can be read side by side; `fetch` the HTTP libraries.
 //! * [`retry`] decides, for all of them, what is tried again and after which pause.
-//! * [`round`] and [`race`] measure, [`stats`] computes, [`report`] words. Only `main` prints.
+//! * [`worker`] is the other end of `processes`.
+//! * [`round`], [`race`] and [`memory`] measure, [`stats`] computes, [`report`] words. Only `main` prints.
 //!
 //! # Your own downloader
 //!
@@ -48,6 +50,7 @@ mod cpu;
 pub mod downloader;
 mod fetch;
 pub mod job;
+pub mod memory;
 pub mod plan;
 pub mod race;
 pub mod report;
@@ -57,6 +60,7 @@ pub mod sample;
 pub mod stats;
 pub mod target;
 pub mod threshold;
+pub mod worker;
 
 pub use fetch::SetupError;
 pub use flags_data::selection as codes;

@@ -111,7 +111,7 @@ fn may_pass(outcome: Outcome, status: Option<u16>) -> bool {
         | Outcome::BrokenConnection
         | Outcome::WrongBody => true,
         Outcome::HttpError => matches!(status, Some(408 | 418 | 429 | 500..=599)),
-        Outcome::Downloaded | Outcome::NotFound | Outcome::NotSaved => false,
+        Outcome::Downloaded | Outcome::NotFound | Outcome::NotSaved | Outcome::WorkerDied => false,
     }
 }
 

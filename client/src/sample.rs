@@ -102,6 +102,8 @@ pub enum Outcome {
     WrongBody,
     /// The flag arrived and could not be saved.
     NotSaved,
+    /// The worker process that was to download it died, or never was.
+    WorkerDied,
 }
 
 impl Outcome {

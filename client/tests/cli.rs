@@ -357,7 +357,7 @@ fn mistakes_are_clear_lines_and_exit_code_2() {
         (&["get", "-a", "-e"], "cannot be used with"),
         (
             &["get", "--strategy", "parallel"],
-            "[possible values: sequential, threaded, async]",
+            "[possible values: sequential, threaded, async, processes]",
         ),
         (
             &["get", "--timeout", "5"],

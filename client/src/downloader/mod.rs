@@ -4,11 +4,13 @@
 //! job allows, and gives back one [`Sample`] for each attempt that it made.
 
 mod asynchronous;
+mod processes;
 mod runner;
 mod sequential;
 mod threaded;
 
 pub use asynchronous::Asynchronous;
+pub use processes::Processes;
 pub use runner::{Http, NoSuchRunner, Runner, RuntimeFlavor};
 pub use sequential::Sequential;
 pub use threaded::Threaded;
@@ -36,8 +38,10 @@ pub enum Strategy {
     Sequential,
     /// A pool of OS threads that take codes from a queue, with blocking requests.
     Threaded,
-    /// Tasks on one tokio runtime, let through by a semaphore.
+    /// Tasks on a tokio runtime, let through by a semaphore.
     Async,
+    /// A pool of processes that are fed from a queue, with blocking requests.
+    Processes,
 }
 
 impl Strategy {
@@ -45,7 +49,12 @@ impl Strategy {
     pub const DEFAULT: [Self; 3] = [Self::Sequential, Self::Threaded, Self::Async];
 
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Sequential, Self::Threaded, Self::Async];
+    pub const ALL: [Self; 4] = [
+        Self::Sequential,
+        Self::Threaded,
+        Self::Async,
+        Self::Processes,
+    ];
 
     /// What the command line and the reports call it.
     pub fn name(self) -> &'static str {
@@ -53,6 +62,7 @@ impl Strategy {
             Self::Sequential => "sequential",
             Self::Threaded => "threaded",
             Self::Async => "async",
+            Self::Processes => "processes",
         }
     }
 
@@ -60,7 +70,7 @@ impl Strategy {
     pub fn workers(self, job: &Job) -> NonZeroUsize {
         match self {
             Self::Sequential => NonZeroUsize::MIN,
-            Self::Threaded | Self::Async => job.workers(),
+            Self::Threaded | Self::Async | Self::Processes => job.workers(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Asynchronous, Downloader, Sequential, Strategy, Threaded};
+use super::{Asynchronous, Downloader, Processes, Sequential, Strategy, Threaded};
 use crate::fetch::SetupError;
 use crate::job::{Job, Wire};
 
@@ -226,6 +226,7 @@ impl Runner {
             Strategy::Sequential => Box::new(Sequential::new(self.http, job)?),
             Strategy::Threaded => Box::new(Threaded::new(self.http, job)?),
             Strategy::Async => Box::new(Asynchronous::new(self.http, self.runtime, job)?),
+            Strategy::Processes => Box::new(Processes::new(self.http, job)?),
         })
     }
 

@@ -3,6 +3,7 @@
 //! Nothing is repeated: not even, as reqwest does, a request of which no byte was written because its pooled
 //! connection had closed.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -26,7 +27,7 @@ const MAX_REDIRECTS: usize = 10;
 
 /// GETs for tasks. Clones share the connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Http(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>);
+pub(crate) struct Http(Arc<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>>);
 
 impl Http {
     pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
@@ -57,7 +58,7 @@ impl Http {
         if !job.wire.keep_alive {
             client.pool_max_idle_per_host(0);
         }
-        Ok(Self(client.build(connector)))
+        Ok(Self(Arc::new(client.build(connector))))
     }
 
     pub(crate) async fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {

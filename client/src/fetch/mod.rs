@@ -176,6 +176,42 @@ impl Download {
         samples
     }
 
+    pub(crate) fn code(self) -> CountryCode {
+        self.code
+    }
+
+    /// A sample of this download from somebody whose round began at another time.
+    pub(crate) fn moved(self, sample: Sample, their_round: Instant) -> Sample {
+        let later = their_round.saturating_duration_since(self.round);
+        Sample {
+            worker: self.worker,
+            sent: sample.sent + later,
+            headers: sample.headers.map(|headers| headers + later),
+            done: sample.done + later,
+            ..sample
+        }
+    }
+
+    /// The sample of an attempt of which nobody knows what became.
+    pub(crate) fn lost(self, attempt: u32, handed_over: Instant, error: String) -> Sample {
+        Sample {
+            code: self.code,
+            attempt,
+            worker: self.worker,
+            outcome: Outcome::WorkerDied,
+            error: Some(error),
+            status: None,
+            bytes: 0,
+            queued: Duration::ZERO,
+            sent: handed_over.saturating_duration_since(self.round),
+            headers: None,
+            done: self.round.elapsed(),
+            plan: None,
+            wait: None,
+            retry_in: None,
+        }
+    }
+
     fn begin(self, number: u32) -> Attempt {
         Attempt {
             download: self,

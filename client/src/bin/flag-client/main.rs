@@ -11,7 +11,7 @@ mod get;
 mod measure;
 mod output;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,6 +26,7 @@ use flag_client::result::Analysis;
 use flag_client::retry::RetryPolicy;
 use flag_client::target::{Embedded, Target, TargetError};
 use flag_client::threshold::NoSuchLane;
+use flag_client::{memory, worker};
 use flag_server::config::{ScenarioSource, named_scenario};
 use flag_server::scenario::Scenario;
 use thiserror::Error;
@@ -53,6 +54,8 @@ fn main() -> ExitCode {
         Some(Command::Plan(args)) => plan(args),
         Some(Command::Compare(args)) => compare::compare(args),
         Some(Command::Report(args)) => report(args),
+        Some(Command::Worker) => worker(),
+        Some(Command::Probe) => probe(),
         Some(Command::Schema) => {
             say(&json::schema());
             Ok(0)
@@ -81,6 +84,19 @@ fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
     let seed = args.seed.unwrap_or(scenario.seed());
     let codes = args.selection.codes();
     say(&args.forecast.text(&name, &scenario.with_seed(seed), &codes));
+    Ok(0)
+}
+
+/// Whoever feeds it hears Ctrl-C too, and ends the work in good order.
+fn worker() -> anyhow::Result<u8> {
+    ctrlc::set_handler(|| {}).context("cannot listen for Ctrl-C")?;
+    worker::run(io::stdin().lock(), io::stdout().lock())?;
+    Ok(0)
+}
+
+fn probe() -> anyhow::Result<u8> {
+    ctrlc::set_handler(|| {}).context("cannot listen for Ctrl-C")?;
+    memory::run(io::BufReader::new(io::stdin()), io::stdout().lock())?;
     Ok(0)
 }
 
