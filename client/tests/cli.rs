@@ -292,6 +292,135 @@ fn bench_prints_one_table_and_a_verdict() {
 }
 
 #[test]
+fn every_strategy_that_is_named_races_with_every_library_that_it_works_with() {
+    let folder = scratch();
+    let output = flag_client(
+        &[
+            "bench",
+            "--profile",
+            "local",
+            "-r",
+            "1",
+            "-w",
+            "0",
+            "--strategy",
+            "sequential",
+            "--strategy",
+            "async",
+            "--strategy",
+            "processes",
+            "--http",
+            "hyper",
+            "--http",
+            "reqwest",
+            "--http",
+            "ureq",
+            "--runtime",
+            "multi-thread",
+            "--no-keepalive",
+            "BR",
+            "JP",
+        ],
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let text = words(&output);
+    let rows = text.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        Some((*words.first()?, words.get(1)?.parse::<usize>().ok()?))
+    });
+    let rows: Vec<_> = rows.collect();
+    let expected = [
+        ("sequential", 1),
+        ("sequential-ureq", 1),
+        ("async-hyper-multi-thread", 2),
+        ("async-multi-thread", 2),
+        ("processes", 2),
+        ("processes-ureq", 2),
+    ];
+    assert_eq!(rows, expected, "{text}");
+}
+
+#[test]
+fn what_only_our_own_processes_use_is_no_sub_command_for_people() {
+    let folder = scratch();
+    let help = String::from_utf8(flag_client(&["--help"], folder.path()).stdout).unwrap();
+    assert!(help.contains("  get "), "{help}");
+    for hidden in ["worker", "probe"] {
+        assert!(!help.contains(&format!("\n  {hidden} ")), "{help}");
+        let output = flag_client(&[hidden], folder.path());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(
+            message.starts_with("error: a worker process reads its work from "),
+            "{message}"
+        );
+    }
+}
+
+/// A certificate that the clients are told to trust, as an administrator does.
+#[cfg(target_os = "linux")]
+#[test]
+fn https_is_spoken_by_every_library_and_http_2_where_there_is_any() {
+    use flag_server::{FlagServer, Tls};
+
+    let folder = scratch();
+    let (certificates, key) = (
+        folder.path().join("chain.pem"),
+        folder.path().join("key.pem"),
+    );
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(&certificates, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = Tls::Files {
+        certificates: certificates.clone(),
+        key,
+    };
+    let server = FlagServer::builder().tls(tls).start_blocking().unwrap();
+    let url = server.flags_url();
+    assert!(url.starts_with("https://"));
+    for (strategy, http, more) in [
+        ("threaded", "reqwest", &[][..]),
+        ("threaded", "reqwest", &["--http2"]),
+        ("threaded", "ureq", &[]),
+        ("async", "reqwest", &[]),
+        ("async", "reqwest", &["--http2"]),
+        ("async", "hyper", &[]),
+        ("async", "hyper", &["--http2"]),
+        ("processes", "ureq", &["--no-keepalive"]),
+        ("processes", "reqwest", &["--http2"]),
+    ] {
+        let get = |trusted: &Path| {
+            let args = ["get", "-v", "-s", &url, "BR", "JP", "--strategy", strategy];
+            let mut command = Command::new(env!("CARGO_BIN_EXE_flag-client"));
+            command.args(args).args(["--http", http]).args(more);
+            command
+                .env("SSL_CERT_FILE", trusted)
+                .current_dir(folder.path());
+            command.output().unwrap()
+        };
+        let output = get(&certificates);
+        let text = words(&output);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{strategy} {http} {more:?}: {text}"
+        );
+        assert!(text.contains("  2 flags downloaded."), "{text}");
+
+        // A stranger is no connection at all.
+        let output = get(Path::new("/dev/null"));
+        let text = words(&output);
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{strategy} {http} {more:?}: {text}"
+        );
+        assert!(text.contains("  2 errors."), "{text}");
+    }
+}
+
+#[test]
 fn bench_counts_planned_errors_and_does_not_fail_for_them() {
     let folder = scratch();
     let scenario = folder.path().join("tea.toml");
@@ -358,6 +487,39 @@ fn mistakes_are_clear_lines_and_exit_code_2() {
         (
             &["get", "--strategy", "parallel"],
             "[possible values: sequential, threaded, async, processes]",
+        ),
+        (
+            &["get", "--http", "ureq"],
+            "--strategy async --http ureq: ureq only blocks; take --http reqwest or hyper",
+        ),
+        (
+            &[
+                "--strategy",
+                "async",
+                "--strategy",
+                "threaded",
+                "--http",
+                "hyper",
+            ],
+            "--strategy threaded --http hyper: hyper never blocks; take --http reqwest or ureq",
+        ),
+        (
+            &["--strategy", "threaded", "--http", "ureq", "--http2"],
+            "--http ureq --http2: ureq has no HTTP/2; take --http reqwest or hyper",
+        ),
+        (
+            &[
+                "get",
+                "--strategy",
+                "processes",
+                "--runtime",
+                "multi-thread",
+            ],
+            "--strategy processes --runtime multi-thread: only async has a runtime; leave --runtime out",
+        ),
+        (
+            &["get", "--http", "curl"],
+            "[possible values: reqwest, ureq, hyper]",
         ),
         (
             &["get", "--timeout", "5"],

@@ -27,9 +27,9 @@ const MAX_REDIRECTS: usize = 10;
 
 /// GETs for tasks. Clones share the connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Http(Arc<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>>);
+pub(crate) struct ForTasks(Arc<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>>);
 
-impl Http {
+impl ForTasks {
     pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
         install_crypto();
         let tls = ClientConfig::builder();

@@ -36,14 +36,14 @@ const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug)]
 pub(crate) enum BlockingHttp {
     Reqwest(reqwest::ForThreads),
-    Ureq(ureq::Http),
+    Ureq(ureq::ForThreads),
 }
 
 impl BlockingHttp {
     pub(crate) fn new(http: Http, job: &Job) -> Result<Self, SetupError> {
         match http {
             Http::Reqwest => reqwest::ForThreads::new(job).map(Self::Reqwest),
-            Http::Ureq => ureq::Http::new(job).map(Self::Ureq),
+            Http::Ureq => ureq::ForThreads::new(job).map(Self::Ureq),
             Http::Hyper => Err(SetupError("hyper never blocks".to_owned())),
         }
     }
@@ -60,14 +60,14 @@ impl BlockingHttp {
 #[derive(Debug, Clone)]
 pub(crate) enum AsyncHttp {
     Reqwest(reqwest::ForTasks),
-    Hyper(hyper::Http),
+    Hyper(hyper::ForTasks),
 }
 
 impl AsyncHttp {
     pub(crate) fn new(http: Http, job: &Job) -> Result<Self, SetupError> {
         match http {
             Http::Reqwest => reqwest::ForTasks::new(job).map(Self::Reqwest),
-            Http::Hyper => hyper::Http::new(job).map(Self::Hyper),
+            Http::Hyper => hyper::ForTasks::new(job).map(Self::Hyper),
             Http::Ureq => Err(SetupError("ureq only blocks".to_owned())),
         }
     }

@@ -29,9 +29,9 @@ const IDLE: Duration = Duration::from_secs(90);
 
 /// GETs for threads. Clones share the connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Http(Agent);
+pub(crate) struct ForThreads(Agent);
 
-impl Http {
+impl ForThreads {
     pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
         install_crypto();
         // Of a pool with less room, some workers would find no connection.
