@@ -215,6 +215,25 @@ fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
         "xx" => respond(stream, "404 Not Found", "", b""),
         "te" => respond(stream, "418 I'm a teapot", "", b"short and stout"),
         "em" => respond(stream, "204 No Content", "", b""),
+        // Without a length: in chunks that break off, and to the end of the connection.
+        "ch" => {
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffff\r\n";
+            stream
+                .write_all(&[head.as_bytes(), &half].concat())
+                .unwrap();
+            false
+        }
+        "cl" => {
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+            stream
+                .write_all(&[head.as_bytes(), &half].concat())
+                .unwrap();
+            false
+        }
+        "fr" if path.ends_with("/fr.gif") => {
+            respond(stream, "302 Found", "location: elsewhere.gif\r\n", b"")
+        }
+        "lo" => respond(stream, "302 Found", "", b""),
         "ja" => respond(stream, "200 OK", "", &brazil),
         "fi" => false,
         "ga" => {
@@ -239,10 +258,14 @@ fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
     });
     let expected = [
         ("BR", Outcome::Downloaded, Some(200)),
+        ("CH", Outcome::BrokenConnection, Some(200)),
+        ("CL", Outcome::WrongBody, Some(200)),
         ("EM", Outcome::HttpError, Some(204)),
         ("FI", Outcome::BrokenConnection, None),
+        ("FR", Outcome::Downloaded, Some(200)),
         ("GA", Outcome::BrokenConnection, None),
         ("JA", Outcome::WrongBody, Some(200)),
+        ("LO", Outcome::HttpError, Some(302)),
         ("SB", Outcome::Timeout, Some(200)),
         ("ST", Outcome::Timeout, None),
         ("TE", Outcome::HttpError, Some(418)),

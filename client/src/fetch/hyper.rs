@@ -9,8 +9,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
 use http_body_util::{BodyExt, Empty};
-use hyper::header::{ACCEPT, LOCATION, USER_AGENT};
-use hyper::{Request, Response};
+use hyper::Request;
+use hyper::header::{ACCEPT, USER_AGENT};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -18,12 +18,12 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use reqwest::Url;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::{Exchange, Failure, Head, SetupError, head, install_crypto, whole_story};
+use super::{
+    Exchange, Failure, Head, MAX_REDIRECTS, SetupError, broken, head, install_crypto, redirect,
+    too_many_redirects, whole_story,
+};
 use crate::job::Job;
 use crate::sample::Outcome;
-
-/// As many as reqwest and ureq follow.
-const MAX_REDIRECTS: usize = 10;
 
 /// GETs for tasks. Clones share the connections.
 #[derive(Debug, Clone)]
@@ -95,8 +95,8 @@ impl ForTasks {
                     error: whole_story(&error),
                 }
             })?;
-            let Some(next) = next(&url, &response) else {
-                *arrived = Some(head(response.status().as_u16(), response.headers()));
+            let Some(next) = redirect(&url, response.status(), response.headers()) else {
+                *arrived = Some(head(response.status(), response.headers()));
                 let body = response.into_body().collect().await;
                 return body
                     .map(http_body_util::Collected::to_bytes)
@@ -104,10 +104,7 @@ impl ForTasks {
             };
             url = next;
         }
-        Err(Failure {
-            outcome: Outcome::BrokenConnection,
-            error: format!("more than {MAX_REDIRECTS} redirects"),
-        })
+        Err(too_many_redirects())
     }
 }
 
@@ -117,20 +114,4 @@ fn request(url: &Url, attempt: u32) -> Result<Request<Empty<Bytes>>, hyper::http
         .header(USER_AGENT, super::USER_AGENT)
         .header(FLAG_ATTEMPT, attempt)
         .body(Empty::new())
-}
-
-/// Where a redirect leads to; `None` if it is none.
-fn next<B>(url: &Url, response: &Response<B>) -> Option<Url> {
-    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    let location = response.headers().get(LOCATION)?.to_str().ok()?;
-    url.join(location).ok()
-}
-
-fn broken(error: &dyn std::error::Error) -> Failure {
-    Failure {
-        outcome: Outcome::BrokenConnection,
-        error: whole_story(error),
-    }
 }

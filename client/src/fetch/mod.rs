@@ -10,6 +10,7 @@ mod ureq;
 use std::time::{Duration, Instant, SystemTime};
 
 use ::hyper::{HeaderMap, StatusCode};
+use ::reqwest::Url;
 use bytes::Bytes;
 use flags_data::CountryCode;
 use thiserror::Error;
@@ -29,6 +30,9 @@ impl From<NoSuchRunner> for SetupError {
         Self(error.to_string())
     }
 }
+
+/// As many as reqwest follows.
+const MAX_REDIRECTS: usize = 10;
 
 const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
 
@@ -51,7 +55,7 @@ impl BlockingHttp {
     fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
         match self {
             Self::Reqwest(http) => http.get(job, url, attempt),
-            Self::Ureq(http) => http.get(url, attempt),
+            Self::Ureq(http) => http.get(job, url, attempt),
         }
     }
 }
@@ -306,17 +310,40 @@ fn image(exchange: &Exchange) -> Option<&Bytes> {
 }
 
 /// The head of a response that has just arrived.
-fn head(status: u16, headers: &HeaderMap) -> Head {
+fn head(status: StatusCode, headers: &HeaderMap) -> Head {
     let at = Instant::now();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let timing = text("server-timing").unwrap_or_default();
     let asked = text("retry-after");
     Head {
         at,
-        status,
+        status: status.as_u16(),
         plan: server_timing(timing, "plan"),
         wait: server_timing(timing, "wait"),
         retry_after: asked.and_then(|header| retry::retry_after(header, SystemTime::now())),
+    }
+}
+
+/// Where a redirect leads to; `None` if it is none, or leads nowhere. reqwest has the same rules for a GET.
+fn redirect(url: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = headers.get("location")?.to_str().ok()?;
+    url.join(location).ok()
+}
+
+fn too_many_redirects() -> Failure {
+    Failure {
+        outcome: Outcome::BrokenConnection,
+        error: format!("more than {MAX_REDIRECTS} redirects"),
+    }
+}
+
+fn broken(error: &dyn std::error::Error) -> Failure {
+    Failure {
+        outcome: Outcome::BrokenConnection,
+        error: whole_story(error),
     }
 }
 

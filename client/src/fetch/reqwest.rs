@@ -58,7 +58,7 @@ impl ForThreads {
         let request = request.header(FLAG_ATTEMPT, attempt);
         match request.send() {
             Ok(response) => {
-                let head = head(response.status().as_u16(), response.headers());
+                let head = head(response.status(), response.headers());
                 exchange(Some(head), response.bytes())
             }
             Err(error) => exchange(None, Err(error)),
@@ -80,7 +80,7 @@ impl ForTasks {
         let request = request.header(FLAG_ATTEMPT, attempt);
         match request.send().await {
             Ok(response) => {
-                let head = head(response.status().as_u16(), response.headers());
+                let head = head(response.status(), response.headers());
                 exchange(Some(head), response.bytes().await)
             }
             Err(error) => exchange(None, Err(error)),

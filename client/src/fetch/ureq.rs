@@ -9,7 +9,9 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
+use reqwest::Url;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig};
@@ -20,7 +22,10 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Body, Error};
 
-use super::{Exchange, Failure, SetupError, USER_AGENT, head, install_crypto, whole_story};
+use super::{
+    Exchange, Failure, Head, MAX_REDIRECTS, SetupError, USER_AGENT, broken, head, install_crypto,
+    redirect, too_many_redirects, whole_story,
+};
 use crate::job::Job;
 use crate::sample::Outcome;
 
@@ -41,7 +46,7 @@ impl ForThreads {
             0
         };
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
-        // All of it here and none with the request, or TLS would be set up for each connection anew.
+        // All of it here: with options of its own a request does not leave its TLS to the next one.
         let config = Config::builder()
             .user_agent(USER_AGENT)
             .timeout_global(Some(job.timeout))
@@ -51,6 +56,7 @@ impl ForThreads {
             .tls_config(tls.build())
             .proxy(None) // one of the environment would be what is measured
             .http_status_as_error(false)
+            .max_redirects(0)
             .build();
         Ok(Self(Agent::with_parts(
             config,
@@ -59,25 +65,52 @@ impl ForThreads {
         )))
     }
 
-    pub(crate) fn get(&self, url: &str, attempt: u32) -> Exchange {
-        let request = self.0.get(url).header(FLAG_ATTEMPT, attempt.to_string());
-        let (head, body) = match request.call() {
-            Ok(mut response) => {
-                let head = head(response.status().as_u16(), response.headers());
-                (Some(head), read(response.body_mut()))
-            }
-            Err(error) => (None, Err(error)),
-        };
+    pub(crate) fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
+        let mut head = None;
+        let body = self.follow(job, url, attempt, &mut head);
         Exchange {
             head,
             done: Instant::now(),
-            body: body.map(Into::into).map_err(failure),
+            body,
         }
+    }
+
+    /// Leaves the head behind, also where the body fails or does not come in time. ureq's own way with redirects takes
+    /// one that leads nowhere for an error, and its status is lost.
+    fn follow(
+        &self,
+        job: &Job,
+        url: &str,
+        attempt: u32,
+        arrived: &mut Option<Head>,
+    ) -> Result<Bytes, Failure> {
+        let begun = Instant::now();
+        let mut url = Url::parse(url).map_err(|error| broken(&error))?;
+        for hop in 0..=MAX_REDIRECTS {
+            let request = self.0.get(url.as_str());
+            let request = request.header(FLAG_ATTEMPT, attempt.to_string());
+            let response = if hop == 0 {
+                request.call()
+            } else {
+                let left = job.timeout.saturating_sub(begun.elapsed());
+                let request = request.config().timeout_global(Some(left)).build();
+                request.call()
+            };
+            let mut response = response.map_err(failure)?;
+            let Some(next) = redirect(&url, response.status(), response.headers()) else {
+                *arrived = Some(head(response.status(), response.headers()));
+                return read(response.body_mut()).map_err(failure);
+            };
+            read(response.body_mut()).map_err(failure)?; // or its connection could not be used again
+            url = next;
+        }
+        Err(too_many_redirects())
     }
 }
 
-fn read(body: &mut Body) -> Result<Vec<u8>, Error> {
-    body.with_config().limit(u64::MAX).read_to_vec()
+fn read(body: &mut Body) -> Result<Bytes, Error> {
+    let body = body.with_config().limit(u64::MAX).read_to_vec()?;
+    Ok(body.into())
 }
 
 fn failure(error: Error) -> Failure {
@@ -90,10 +123,7 @@ fn failure(error: Error) -> Failure {
             outcome: Outcome::Timeout,
             error: error.to_string(),
         },
-        error => Failure {
-            outcome: Outcome::BrokenConnection,
-            error: whole_story(&error),
-        },
+        error => broken(&error),
     }
 }
 
