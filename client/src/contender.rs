@@ -9,6 +9,7 @@ use crate::cpu;
 use crate::downloader::{Downloader, Runner, Strategy};
 use crate::fetch::SetupError;
 use crate::job::Job;
+use crate::memory;
 use crate::result::ContenderRecord;
 use crate::sample::Sample;
 
@@ -86,6 +87,10 @@ impl Contender for Runner {
 
     fn run(&self, job: &Job) -> Result<Heat, SetupError> {
         Ok(Heat::of(&*self.prepare(job)?, job))
+    }
+
+    fn memory(&self, job: &Job) -> Option<u64> {
+        memory::probe(self, job)
     }
 }
 

@@ -115,7 +115,7 @@ impl FromStr for Threshold {
         };
         let dot = dot
             .filter(|dot| *dot > 0)
-            .ok_or_else(|| ThresholdError::NoLane(left.to_owned()))?;
+            .ok_or_else(|| ThresholdError::NoLane(left.trim_start_matches('.').to_owned()))?;
         let metric: Metric = left[dot + 1..].parse()?;
         Ok(Self {
             lane: left[..dot].to_owned(),

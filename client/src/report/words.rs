@@ -209,7 +209,10 @@ mod tests {
             Warning::ServerGone,
         ];
         let texts: Vec<String> = warnings.iter().map(warning).collect();
-        insta::assert_snapshot!(texts.join("\n"));
+        for text in &texts {
+            assert!(text.ends_with('.') && !text.contains("  "), "{text}");
+        }
+        insta::assert_snapshot!(texts[0], @"The intervals rest on 1 round and say little. Take more: -r 10.");
     }
 
     #[test]
