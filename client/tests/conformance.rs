@@ -25,7 +25,7 @@ const PLAIN: Wire = Wire {
 type Case = (&'static str, &'static str, Outcome, Option<u16>);
 
 /// Those that end by themselves.
-const CASES: [Case; 17] = [
+const CASES: [Case; 18] = [
     ("AD", "", Outcome::Downloaded, Some(200)),
     ("AE", "fault = 'reset'", Outcome::BrokenConnection, None),
     (
@@ -102,6 +102,13 @@ const CASES: [Case; 17] = [
         "fault = 'dribble', chunks = 5, over = '50ms'",
         Outcome::Downloaded,
         Some(200),
+    ),
+    // A redirect that leads nowhere.
+    (
+        "BJ",
+        "fault = 'status', status = 302",
+        Outcome::HttpError,
+        Some(302),
     ),
 ];
 

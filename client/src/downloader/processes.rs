@@ -61,6 +61,7 @@ impl Downloader for Processes {
                 let attempts = download.run_with(job, |number| process.attempt(download, number));
                 lock(&samples).extend(attempts);
                 if process.is_dead {
+                    *lock(&self.peak_bytes) = None;
                     process = Process::start(job, &order)?;
                 }
             }
