@@ -261,3 +261,28 @@ fn notes(old: &Measurement, new: &Measurement) -> Vec<String> {
         .map(|(what, old, new)| format!("{what}: {old} and {new}"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(lower: f64, upper: f64) -> Verdict {
+        let ratio = Estimate {
+            median: f64::midpoint(lower, upper),
+            lower,
+            upper,
+        };
+        Verdict::of(&ratio, MARGIN)
+    }
+
+    #[test]
+    fn a_verdict_follows_from_where_the_interval_lies() {
+        assert_eq!(of(1.06, 1.20), Verdict::Slower);
+        assert_eq!(of(1.04, 1.20), Verdict::Inconclusive);
+        assert_eq!(of(0.96, 1.04), Verdict::Same);
+        assert_eq!(of(0.80, 0.94), Verdict::Faster);
+        assert_eq!(of(0.80, 0.96), Verdict::Inconclusive);
+        assert_eq!(of(0.50, 2.00), Verdict::Inconclusive);
+        assert_eq!(of(1.0, 1.0), Verdict::Same);
+    }
+}

@@ -18,6 +18,7 @@ pub struct Race {
     entries: Vec<Entry>,
     rounds: Rounds,
     warmup: usize,
+    probes_memory: bool,
 }
 
 /// A contender with a number of workers: it has a lane.
@@ -100,12 +101,13 @@ pub enum Moment<'a> {
 impl Race {
     /// Every contender with as many workers as the job allows.
     pub fn bench(contenders: Vec<Box<dyn Contender>>, job: &Job) -> Self {
-        let entry = |(index, contender): (usize, &Box<dyn Contender>)| Entry {
-            contender: index,
-            name: contender.name(),
+        let names = contenders.iter().map(|contender| contender.name());
+        let entry = |(contender, name)| Entry {
+            contender,
+            name,
             max_workers: job.max_workers,
         };
-        let entries = contenders.iter().enumerate().map(entry).collect();
+        let entries = names.enumerate().map(entry).collect();
         Self::of(contenders, entries)
     }
 
@@ -138,6 +140,7 @@ impl Race {
             entries,
             rounds: Rounds::Enough,
             warmup: 1,
+            probes_memory: false,
         }
     }
 
@@ -151,6 +154,15 @@ impl Race {
     #[must_use]
     pub fn warmup(self, warmup: usize) -> Self {
         Self { warmup, ..self }
+    }
+
+    /// Whether each lane does the job once more before it is measured, in a process of its own that is asked for its memory; without it, not.
+    #[must_use]
+    pub fn probes_memory(self, probes_memory: bool) -> Self {
+        Self {
+            probes_memory,
+            ..self
+        }
     }
 
     /// The names of the lanes, in their order.
@@ -192,6 +204,12 @@ impl Race {
         measurement.lanes = self.lanes(job);
         let mut begun = Instant::now();
         for round in 0.. {
+            if round == self.warmup {
+                if self.probes_memory {
+                    self.probe_memory(&jobs, measurement);
+                }
+                begun = Instant::now();
+            }
             // Whatever the machine's speed drifts by in a round, it does not always favour the same ones.
             let mut order: Vec<usize> = (0..self.entries.len()).collect();
             if round % 2 == 1 {
@@ -233,21 +251,20 @@ impl Race {
                 }
                 watch(Moment::Measured { lane, measurement });
             }
-            if round + 1 == self.warmup {
-                for (lane, (entry, job)) in self.entries.iter().zip(&jobs).enumerate() {
-                    if job.stop.is_requested() {
-                        break;
-                    }
-                    measurement.lanes[lane].memory_bytes =
-                        self.contenders[entry.contender].memory(job);
-                }
-                begun = Instant::now();
-            }
-            if round + 1 >= self.warmup && self.rounds.are_done(&measurement.lanes, begun) {
+            if round >= self.warmup && self.rounds.are_done(&measurement.lanes, begun) {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Lets each lane do the job once more, in a process of its own that is asked for its memory.
+    fn probe_memory(&self, jobs: &[Job], measurement: &mut Measurement) {
+        for ((entry, job), lane) in self.entries.iter().zip(jobs).zip(&mut measurement.lanes) {
+            if !job.stop.is_requested() {
+                lane.memory_bytes = self.contenders[entry.contender].memory(job);
+            }
+        }
     }
 }
 

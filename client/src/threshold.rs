@@ -474,7 +474,7 @@ mod tests {
             ("async.p(99)", "write it as"),
             ("async.p(99) = 1ms", "write it as"),
             ("p(99) < 1ms", "\"p(99)\" names no lane"),
-            (".p(99) < 1ms", "names no lane"),
+            (".p(99) < 1ms", "\"p(99)\" names no lane"),
             (
                 "async.p(101) < 1ms",
                 "\"p(101)\" is no metric; take one of p(0) to p(100)",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{columns, list_codes, plural, table, words};
+use super::{columns, list_codes, plural, table, words, worst_outliers};
 use crate::compare::{Comparison, Verdict};
 use crate::result::{Analysis, Measurement};
 use crate::threshold::Checked;
@@ -58,20 +58,19 @@ pub fn whole(measurement: &Measurement, analysis: &Analysis, thresholds: &[Check
         .lanes
         .iter()
         .filter_map(|lane| words::loss(&lane.name, lane));
-    let outliers = analysis.lanes.iter().flat_map(|lane| {
-        lane.outliers
-            .iter()
-            .map(|outlier| words::outlier(&lane.name, outlier))
-    });
-    let warnings = analysis
-        .warnings
-        .iter()
-        .map(|warning| format!("**Warning:** {}", words::warning(warning)));
-    let notes: Vec<String> = warnings.chain(losses).chain(outliers).collect();
+    let warnings = analysis.warnings.iter().map(words::warning);
+    let notes: Vec<String> = warnings
+        .map(|warning| format!("**Warning:** {}", escaped(&warning)))
+        .chain(
+            losses
+                .chain(worst_outliers(analysis))
+                .map(|note| escaped(&note)),
+        )
+        .collect();
     if !notes.is_empty() {
         text += "\n<details><summary>Notes</summary>\n\n";
         for note in notes {
-            let _ = writeln!(text, "- {}", escaped(&note));
+            let _ = writeln!(text, "- {note}");
         }
         text += "\n</details>\n";
     }

@@ -10,6 +10,7 @@ pub mod progress;
 pub mod table;
 pub mod words;
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -87,8 +88,11 @@ const NONE: &str = "–";
 /// A column of the table that every report has.
 struct Column {
     title: &'static str,
-    cell: fn(&LaneAnalysis) -> String,
+    cell: Cell,
 }
+
+/// What a column says of a lane.
+type Cell = fn(&LaneAnalysis) -> String;
 
 /// Those that tell something: a column of zeros tells nobody anything.
 fn columns(analysis: &Analysis) -> Vec<Column> {
@@ -97,7 +101,7 @@ fn columns(analysis: &Analysis) -> Vec<Column> {
     }
     let any = |has: fn(&LaneAnalysis) -> bool| analysis.lanes.iter().any(has);
     let is_sweep = !analysis.scaling.is_empty();
-    let all: [(bool, &'static str, fn(&LaneAnalysis) -> String); 14] = [
+    let all: [(bool, &'static str, Cell); 14] = [
         (true, "strategy", |lane| lane.name.clone()),
         (!is_sweep, "workers", |lane| lane.workers.to_string()),
         (true, "median", |lane| {
@@ -145,6 +149,21 @@ fn columns(analysis: &Analysis) -> Vec<Column> {
         .collect()
 }
 
+/// The most outliers that are named.
+const OUTLIERS: usize = 3;
+
+/// The farthest outliers of all lanes, in words.
+fn worst_outliers(analysis: &Analysis) -> Vec<String> {
+    let all = analysis.lanes.iter();
+    let all = all.flat_map(|lane| lane.outliers.iter().map(move |outlier| (lane, outlier)));
+    let mut all: Vec<_> = all.collect();
+    all.sort_by_key(|(_, outlier)| Reverse(outlier.excess));
+    let worst = all.into_iter().take(OUTLIERS);
+    worst
+        .map(|(lane, outlier)| words::outlier(&lane.name, outlier))
+        .collect()
+}
+
 /// Up to ten codes are listed; of more, the first and the last are named.
 fn list_codes(codes: &[CountryCode]) -> String {
     match codes {
@@ -163,6 +182,22 @@ fn plural(count: usize, noun: &str) -> String {
     } else {
         format!("{noun}s")
     }
+}
+
+/// A ratio of times as a change: `+9.8 %`, `−1.2 %`.
+fn change(ratio: f64) -> String {
+    let sign = if ratio < 1.0 { '−' } else { '+' };
+    format!("{sign}{:.1} %", (ratio - 1.0).abs() * 100.0)
+}
+
+/// The interval of such a change.
+fn changes(ratio: &Estimate) -> String {
+    format!("{} to {}", change(ratio.lower), change(ratio.upper))
+}
+
+/// A command line that a shell reads as these words.
+fn shell_words(words: &[String]) -> String {
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
 #[cfg(test)]
@@ -195,20 +230,4 @@ mod tests {
         assert_eq!(of(999.0, 1001.0), "0.999–1.001 s");
         assert_eq!(of(0.1, 0.2), "100–200 µs");
     }
-}
-
-/// A ratio of times as a change: `+9.8 %`, `−1.2 %`.
-fn change(ratio: f64) -> String {
-    let sign = if ratio < 1.0 { '−' } else { '+' };
-    format!("{sign}{:.1} %", (ratio - 1.0).abs() * 100.0)
-}
-
-/// The interval of such a change.
-fn changes(ratio: &Estimate) -> String {
-    format!("{} to {}", change(ratio.lower), change(ratio.upper))
-}
-
-/// A command line that a shell reads as these words.
-fn shell_words(words: &[String]) -> String {
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }

@@ -6,15 +6,15 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{Column, change, changes, columns, list_codes, percent, plural, short_ms, words};
+use super::{
+    Column, change, changes, columns, list_codes, percent, plural, short_ms, words, worst_outliers,
+};
 use crate::compare::Comparison;
 use crate::race::Rounds;
 use crate::result::{Analysis, Kind, LaneAnalysis, Measurement, Scaling};
 use crate::sample::{Outcome, Sample};
 use crate::threshold::Checked;
 
-/// The most outliers that are named.
-const OUTLIERS: usize = 3;
 /// The longest bar.
 const BAR: usize = 40;
 
@@ -83,7 +83,11 @@ pub fn whole(measurement: &Measurement, analysis: &Analysis) -> String {
 pub fn closing(measurement: &Measurement, analysis: &Analysis) -> String {
     let mut text = format!("{}\n", table(analysis));
     text += &bars(analysis);
-    for scaling in &analysis.scaling {
+    for scaling in analysis
+        .scaling
+        .iter()
+        .filter(|scaling| scaling.points.len() > 1)
+    {
         text += &sentence(&self::scaling(scaling));
     }
     text += &errors(measurement);
@@ -217,19 +221,9 @@ fn errors(measurement: &Measurement) -> String {
 }
 
 fn outliers(analysis: &Analysis) -> String {
-    let all = || {
-        (analysis.lanes.iter())
-            .flat_map(|lane| lane.outliers.iter().map(move |outlier| (lane, outlier)))
-    };
-    let mut found: Vec<_> = all().collect();
-    found.sort_by_key(|(_, outlier)| std::cmp::Reverse(outlier.excess));
     let mut text = String::new();
-    for (lane, outlier) in found.into_iter().take(OUTLIERS) {
-        let _ = writeln!(
-            text,
-            "{DIM}outlier: {}{DIM:#}",
-            words::outlier(&lane.name, outlier)
-        );
+    for outlier in worst_outliers(analysis) {
+        let _ = writeln!(text, "{DIM}outlier: {outlier}{DIM:#}");
     }
     text
 }

@@ -119,6 +119,7 @@ pub fn cause(cause: Cause) -> &'static str {
         Cause::Error => "it ended in an error",
         Cause::FirstRound => "the first measured round; one more for warming up may help: -w 2",
         Cause::Server => "the server held its delay longer than planned",
+        Cause::Capacity => "the server's capacity: it was served slowly or waited its turn",
         Cause::Unknown => "the cause is not known; if it comes again, look for other programs",
     }
 }

@@ -1,10 +1,12 @@
 //! What a measurement means: numbers, outliers with their causes, and warnings as data. Pure.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use flag_server::forecast::ideal_makespan;
+use flag_server::scenario::Scenario;
 use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -180,6 +182,8 @@ pub enum Cause {
     FirstRound,
     /// The server held the delay longer than planned.
     Server,
+    /// The server has a capacity: it was served slowly, or waited its turn.
+    Capacity,
     /// Not known.
     Unknown,
 }
@@ -553,6 +557,9 @@ fn outliers(measurement: &Measurement, lane: &Lane) -> Vec<Outlier> {
             },
         });
 
+    let scenario = measurement.server.scenario.as_ref();
+    let scenario = scenario.and_then(|scenario| Scenario::from_toml(&scenario.toml).ok());
+    let has_capacity = scenario.is_some_and(|scenario| scenario.capacity().is_some());
     let planned = by_code(measurement);
     let excess = |sample: &Sample| {
         let expected = planned_time(&planned, measurement.job.first_attempt, sample);
@@ -583,11 +590,14 @@ fn outliers(measurement: &Measurement, lane: &Lane) -> Vec<Outlier> {
             code: Some(sample.code),
             attempt: Some(sample.attempt),
             excess: excess(sample),
-            cause: cause(round, sample, excess(sample)),
+            cause: match cause(round, sample, excess(sample)) {
+                Cause::Unknown if has_capacity => Cause::Capacity,
+                cause => cause,
+            },
         }
     });
     let mut outliers: Vec<Outlier> = rounds.chain(far).collect();
-    outliers.sort_by(|a, b| b.excess.cmp(&a.excess));
+    outliers.sort_by_key(|outlier| Reverse(outlier.excess));
     outliers.truncate(MOST_OUTLIERS);
     outliers
 }
@@ -816,4 +826,348 @@ fn scaling(measurement: &Measurement, lanes: &[LaneAnalysis]) -> Vec<Scaling> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Job;
+    use crate::result::{Kind, PlannedAttempt};
+    use crate::target::Target;
+    use flag_server::config::ScenarioSource;
+
+    fn ms(millis: f64) -> Duration {
+        Duration::from_secs_f64(millis / 1e3)
+    }
+
+    fn code(text: &str) -> CountryCode {
+        text.parse().unwrap()
+    }
+
+    /// BR, CN and JP are delayed by 100, 200 and 300 ms.
+    fn measurement(lanes: Vec<Lane>) -> Measurement {
+        let target = Target::embedded(&ScenarioSource::Profile("local"), None).unwrap();
+        let job = Job::new("", ["BR", "CN", "JP"].map(code).to_vec());
+        let planned = |(&code, millis): (&CountryCode, f64)| Planned {
+            code,
+            attempts: vec![PlannedAttempt {
+                outcome: Outcome::Downloaded,
+                delay: ms(millis),
+                time: ms(millis),
+                pause: Duration::ZERO,
+            }],
+        };
+        let plan = job.codes.iter().zip([100.0, 200.0, 300.0]).map(planned);
+        Measurement {
+            plan: Some(plan.collect()),
+            lanes,
+            ..Measurement::new(Kind::Bench, &job, &target, Vec::new())
+        }
+    }
+
+    fn lane(name: &str, workers: usize, rounds: Vec<Round>) -> Lane {
+        Lane {
+            name: name.to_owned(),
+            contender: ContenderRecord::Custom,
+            workers: NonZeroUsize::new(workers).unwrap(),
+            memory_bytes: Some(3000),
+            rounds,
+            unfinished: None,
+        }
+    }
+
+    /// A flag that was asked for at `sent`: the server held `wait`, the head came at `headers` and the end at `done`.
+    fn sample(text: &str, worker: usize, [sent, wait, headers, done]: [f64; 4]) -> Sample {
+        let plan = match text {
+            "BR" => 100.0,
+            "CN" => 200.0,
+            _ => 300.0,
+        };
+        Sample {
+            code: code(text),
+            attempt: 1,
+            worker,
+            outcome: Outcome::Downloaded,
+            error: None,
+            status: Some(200),
+            bytes: 1,
+            queued: Duration::ZERO,
+            sent: ms(sent),
+            headers: Some(ms(headers)),
+            done: ms(done),
+            plan: Some(ms(plan)),
+            wait: Some(ms(wait)),
+            retry_in: None,
+        }
+    }
+
+    fn round(elapsed: f64, cpu: f64, samples: Vec<Sample>) -> Round {
+        Round {
+            began: Duration::ZERO,
+            elapsed: ms(elapsed),
+            cpu: Some(ms(cpu)),
+            exit_code: None,
+            samples,
+        }
+    }
+
+    /// One after the other: 5 ms before, 1 ms of lateness in each wait, 3, 4 and 5 ms of connecting and so on, 2 ms for each body, 1 ms
+    /// between two.
+    fn one_after_the_other(elapsed: f64) -> Round {
+        let samples = vec![
+            sample("BR", 0, [5.0, 101.0, 109.0, 111.0]),
+            sample("CN", 0, [112.0, 201.0, 317.0, 319.0]),
+            sample("JP", 0, [320.0, 301.0, 626.0, 628.0]),
+        ];
+        round(elapsed, 6.0, samples)
+    }
+
+    /// BR and CN at once, then JP where BR was.
+    fn two_at_a_time(elapsed: f64) -> Round {
+        let samples = vec![
+            sample("BR", 0, [1.0, 100.0, 103.0, 104.0]),
+            sample("CN", 1, [1.0, 200.0, 203.0, 204.0]),
+            sample("JP", 0, [105.0, 300.0, 407.0, 408.0]),
+        ];
+        round(elapsed, 9.0, samples)
+    }
+
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+
+    fn both() -> Analysis {
+        Analysis::of(&measurement(vec![
+            lane(
+                "one",
+                1,
+                [630.0, 640.0, 630.0].map(one_after_the_other).to_vec(),
+            ),
+            lane("two", 2, [420.0, 410.0, 420.0].map(two_at_a_time).to_vec()),
+        ]))
+    }
+
+    #[test]
+    fn the_ideal_is_that_of_as_many_workers_and_the_efficiency_its_share_of_the_median() {
+        let analysis = both();
+        let [one, two] = &analysis.lanes[..] else {
+            panic!("two lanes")
+        };
+        assert_eq!(one.ideal, Some(ms(600.0)));
+        // BR ends at 100, so JP begins there and ends at 400; CN ends at 200.
+        assert_eq!(two.ideal, Some(ms(400.0)));
+        close(one.elapsed_ms.unwrap().median, 630.0);
+        close(two.elapsed_ms.unwrap().median, 420.0);
+        close(one.efficiency.unwrap(), 600.0 / 630.0);
+        close(two.efficiency.unwrap(), 400.0 / 420.0);
+        close(two.ideal_speed_up.unwrap(), 1.5);
+        assert_eq!(
+            (two.fastest, two.slowest),
+            (Some(ms(410.0)), Some(ms(420.0)))
+        );
+    }
+
+    #[test]
+    fn speed_ups_are_paired_by_round() {
+        let analysis = both();
+        // 630/420, 640/410, 630/420: the median is 1.5, the interval goes to the second.
+        let speed_up = analysis.lanes[1].speed_up.unwrap();
+        close(speed_up.median, 1.5);
+        close(speed_up.lower, 1.5);
+        close(speed_up.upper, 640.0 / 410.0);
+        close(analysis.lanes[0].speed_up.unwrap().upper, 1.0);
+    }
+
+    #[test]
+    fn rates_are_per_flag_and_per_worker() {
+        let analysis = both();
+        let [one, two] = &analysis.lanes[..] else {
+            panic!("two lanes")
+        };
+        close(one.throughput.unwrap().median, 3.0 / 0.63);
+        close(one.cpu_ms_per_download.unwrap(), 2.0);
+        close(two.cpu_ms_per_download.unwrap(), 3.0);
+        assert_eq!(
+            (one.memory_bytes_per_worker, two.memory_bytes_per_worker),
+            (Some(3000), Some(1500))
+        );
+        // 106, 207 and 308, three times each: of nine, h = 8 × 0.5 = 4 is the fifth.
+        let latency = one.latency.unwrap();
+        close(latency.p50, 207.0);
+        close(latency.mean, 207.0);
+        close(latency.max, 308.0);
+        assert_eq!(latency.count, 9);
+        assert_eq!(one.failed_latency, None);
+    }
+
+    #[test]
+    fn what_was_lost_is_divided_among_its_causes_and_adds_up() {
+        let analysis = Analysis::of(&measurement(vec![lane(
+            "one",
+            1,
+            vec![one_after_the_other(630.0)],
+        )]));
+        let loss = analysis.lanes[0].loss.unwrap();
+        close(loss.total_ms, 30.0);
+        close(loss.server_ms, 3.0);
+        // Heads after 104, 205 and 306 ms, less the plan and the lateness: 3 + 4 + 5.
+        close(loss.waiting_ms, 12.0);
+        close(loss.transfer_ms, 6.0);
+        // 5 before, 1 + 1 between, 2 after.
+        close(loss.client_ms, 9.0);
+        close(loss.order_ms, 0.0);
+        close(
+            loss.server_ms + loss.waiting_ms + loss.transfer_ms + loss.client_ms + loss.order_ms,
+            loss.total_ms,
+        );
+    }
+
+    #[test]
+    fn another_order_than_the_ideal_one_is_named_as_such() {
+        // JP begins where CN was: its worker is busy for 500 planned milliseconds instead of 400.
+        let samples = vec![
+            sample("BR", 0, [0.0, 100.0, 100.0, 100.0]),
+            sample("CN", 1, [0.0, 200.0, 200.0, 200.0]),
+            sample("JP", 1, [200.0, 300.0, 500.0, 500.0]),
+        ];
+        let analysis = Analysis::of(&measurement(vec![lane(
+            "two",
+            2,
+            vec![round(500.0, 1.0, samples)],
+        )]));
+        let loss = analysis.lanes[0].loss.unwrap();
+        close(loss.total_ms, 100.0);
+        close(loss.order_ms, 100.0);
+        close(loss.client_ms, 0.0);
+    }
+
+    #[test]
+    fn an_outlier_has_the_cause_that_is_known() {
+        let mut rounds = vec![one_after_the_other(630.0); 6];
+        // All of them are 6, 7 or 8 ms longer than planned, but these.
+        rounds[1].samples[0].done += ms(40.0);
+        rounds[2].samples[1].done += ms(50.0);
+        rounds[3].samples[2].outcome = Outcome::HttpError;
+        rounds[3].samples[2].done += ms(60.0);
+        rounds[4].samples[1].wait = Some(ms(270.0));
+        rounds[4].samples[1].done += ms(70.0);
+        let analysis = Analysis::of(&measurement(vec![lane("one", 1, rounds)]));
+        let found: Vec<_> = analysis.lanes[0]
+            .outliers
+            .iter()
+            .map(|outlier| {
+                (
+                    outlier.round,
+                    outlier.code.unwrap().to_string(),
+                    outlier.cause,
+                )
+            })
+            .collect();
+        let expected = [
+            (5, "CN", Cause::Server),
+            (4, "JP", Cause::Error),
+            (3, "CN", Cause::Unknown),
+            (2, "BR", Cause::FirstConnection),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(round, code, cause)| (round, code.to_owned(), cause))
+        );
+        assert_eq!(analysis.lanes[0].outliers[3].excess, ms(46.0));
+    }
+
+    #[test]
+    fn warnings_are_given_for_what_a_reader_should_know() {
+        let kinds = |measurement: &Measurement| -> Vec<Warning> {
+            let all = Analysis::of(measurement).warnings.into_iter();
+            // What depends on the machine of the test.
+            let here = |warning: &Warning| {
+                matches!(warning, Warning::DebugBuild | Warning::BusyMachine { .. })
+            };
+            all.filter(|warning| !here(warning)).collect()
+        };
+        let steady = || vec![one_after_the_other(630.0); 5];
+        assert_eq!(kinds(&measurement(vec![lane("one", 1, steady())])), []);
+
+        let few = measurement(vec![
+            lane("one", 1, steady()),
+            lane("two", 2, vec![two_at_a_time(420.0)]),
+        ]);
+        assert_eq!(kinds(&few), [Warning::TooFewRounds { rounds: 1 }]);
+
+        let noisy = [600.0, 700.0, 650.0, 800.0, 620.0]
+            .map(one_after_the_other)
+            .to_vec();
+        let found = kinds(&measurement(vec![lane("one", 1, noisy)]));
+        assert!(
+            matches!(&found[..], [Warning::NoisyMachine { spread, .. }] if *spread > 0.2),
+            "{found:?}"
+        );
+
+        let mut busy = steady();
+        for round in &mut busy {
+            round.cpu = Some(ms(10_000.0));
+        }
+        let found = kinds(&measurement(vec![lane("one", 1, busy)]));
+        assert!(
+            matches!(&found[..], [Warning::ClientSaturated { busy, .. }] if *busy > 15.0),
+            "{found:?}"
+        );
+
+        let mut other = steady();
+        other[0].samples[0].outcome = Outcome::HttpError;
+        other[1].samples[1].plan = Some(ms(150.0));
+        let found = kinds(&measurement(vec![lane("one", 1, other)]));
+        let expected = Warning::ServerNotAsPlanned {
+            lane: "one".to_owned(),
+            outcomes: 1,
+            delays: 1,
+        };
+        assert!(found.contains(&expected), "{found:?}");
+
+        let mut unknown = measurement(vec![lane("one", 1, steady())]);
+        unknown.plan = None;
+        unknown.interrupted = true;
+        assert_eq!(kinds(&unknown), [Warning::Interrupted, Warning::NoPlan]);
+    }
+
+    #[test]
+    fn a_sweep_is_compared_with_its_own_fewest_workers_and_its_knee_is_named() {
+        let lanes = [(1, 600.0), (2, 300.0), (4, 200.0), (8, 200.0)];
+        let lanes = lanes.map(|(workers, elapsed)| {
+            let mut lane = lane(
+                &format!("own@{workers}"),
+                workers,
+                vec![one_after_the_other(elapsed); 2],
+            );
+            lane.contender = ContenderRecord::Custom;
+            lane
+        });
+        let sweep = Measurement {
+            kind: Kind::Sweep,
+            ..measurement(lanes.to_vec())
+        };
+        let analysis = Analysis::of(&sweep);
+        close(analysis.lanes[3].speed_up.unwrap().median, 3.0);
+        let [scaling] = &analysis.scaling[..] else {
+            panic!("one contender")
+        };
+        assert_eq!(scaling.contender, "own");
+        // Five per second and worker; fifteen is the most.
+        close(scaling.points[0].throughput, 5.0);
+        close(scaling.points[3].throughput, 15.0);
+        close(scaling.knee.unwrap(), 3.0);
+        assert!(scaling.usl.is_some());
+    }
+
+    #[test]
+    fn nothing_measured_is_nothing_said() {
+        let analysis = Analysis::of(&measurement(vec![lane("one", 1, Vec::new())]));
+        let numbers = &analysis.lanes[0];
+        assert_eq!(
+            (numbers.elapsed_ms, numbers.latency, numbers.loss),
+            (None, None, None)
+        );
+        assert_eq!(numbers.downloads, 0);
+    }
 }

@@ -42,7 +42,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
             Images::Verify(Catalogue::embedded()),
         )?
     };
-    let race = Race::bench(contenders, &job);
+    let race = Race::bench(contenders, &job).probes_memory(true);
     let session = Session::new(
         Kind::Bench,
         race,
