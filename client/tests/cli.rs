@@ -695,7 +695,9 @@ fn the_plan_of_the_client_is_that_of_the_server() {
         "json",
     ]);
     assert!(
-        json.starts_with("{\n  \"scenario\": \"flaky\",\n  \"seed\": 7,\n"),
+        json.starts_with(
+            "{\n  \"kind\": \"plan\",\n  \"schema_version\": 1,\n  \"scenario\": \"flaky\",\n  \"seed\": 7,\n"
+        ),
         "{json}"
     );
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use flags_data::{Catalogue, CountryCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::NOT_FOUND;
@@ -37,8 +38,13 @@ pub struct Question<'a> {
 }
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Forecast {
+    /// Tells it from the other documents of this project.
+    pub kind: ForecastKind,
+    /// The version of the shape.
+    pub schema_version: u32,
     /// The name of the scenario.
     pub scenario: String,
     /// Its seed.
@@ -53,10 +59,20 @@ pub struct Forecast {
     pub entries: Vec<Entry>,
 }
 
+/// Says what a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ForecastKind {
+    /// A forecast.
+    Plan,
+}
+
 /// One request, and what it will meet.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Entry {
     /// The country.
+    #[schemars(with = "String")]
     pub code: CountryCode,
     /// The canonical path.
     pub path: String,
@@ -67,6 +83,7 @@ pub struct Entry {
     /// From the request to the end of the response, for a client and a network that take no time; none if
     /// the response never ends. In JSON: milliseconds.
     #[serde(rename = "time_ms", serialize_with = "as_millis_if_any")]
+    #[schemars(with = "Option<f64>")]
     pub time: Option<Duration>,
     /// The bytes of the body that are sent.
     pub bytes: u64,
@@ -75,12 +92,14 @@ pub struct Entry {
 }
 
 /// How long a perfect client takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Ideal {
     /// The requests under way at one time.
     pub workers: NonZeroUsize,
     /// From the first request to the end of the last response. In JSON: milliseconds.
     #[serde(rename = "makespan_ms", serialize_with = "as_millis")]
+    #[schemars(with = "f64")]
     pub makespan: Duration,
 }
 
@@ -163,6 +182,9 @@ pub fn image_len(code: CountryCode) -> u64 {
 }
 
 impl Forecast {
+    /// The version of its shape.
+    pub const SCHEMA_VERSION: u32 = 1;
+
     /// The workers for which the ideal time is computed, as far as there are so many requests.
     const WORKERS: [usize; 9] = [1, 2, 5, 10, 30, 100, 200, 500, 1000];
 
@@ -203,6 +225,8 @@ impl Forecast {
             }
         }
         Self {
+            kind: ForecastKind::Plan,
+            schema_version: Self::SCHEMA_VERSION,
             scenario: question.name.to_owned(),
             seed: question.scenario.seed(),
             run: question.run.to_owned(),

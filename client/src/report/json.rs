@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use flag_server::forecast::Forecast;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -27,6 +28,7 @@ struct Document<'m> {
 enum Written<'m> {
     Measured(Document<'m>),
     Compared(Comparison),
+    Planned(Forecast),
 }
 
 /// Writes it.

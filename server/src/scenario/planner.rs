@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::{
@@ -60,21 +61,25 @@ pub struct RequestKey<'a> {
 }
 
 /// What is to happen to one request.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Plan {
     /// The time before the first byte of the response: the sum of the latencies that fired. In JSON: milliseconds.
     #[serde(rename = "delay_ms", serialize_with = "as_millis")]
+    #[schemars(with = "f64")]
     pub delay: Duration,
     /// How fast the body comes.
     pub pace: Pace,
     /// How the request ends, when it does not end with the flag.
     pub ending: Option<Ending>,
     /// The rules that fired, in the order of the scenario.
+    #[schemars(with = "Vec<String>")]
     pub rules: Vec<RuleName>,
 }
 
 /// How fast a body comes. Each of its bytes has to satisfy both limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Pace {
     /// Bytes per second.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,15 +90,18 @@ pub struct Pace {
 }
 
 /// An end of a request other than its flag, with every draw that it needs. [`Fault`] says what each means.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Ending {
     /// This status.
     Status {
         /// The number.
+        #[schemars(with = "u16")]
         status: StatusNumber,
         /// The header `retry-after`.
         #[serde(rename = "retry_after_ms", serialize_with = "as_millis_if_any")]
+        #[schemars(with = "Option<f64>")]
         retry_after: Option<Duration>,
         /// The body.
         #[serde(skip)]
@@ -114,12 +122,14 @@ pub enum Ending {
         after: Option<u64>,
         /// For ever if not told.
         #[serde(rename = "hold_ms", serialize_with = "as_millis_if_any")]
+        #[schemars(with = "Option<f64>")]
         hold: Option<Duration>,
     },
     /// Bytes that are not HTTP.
     Garbage {
         /// The bytes; the first is none that HTTP could begin with.
         #[serde(serialize_with = "as_hex")]
+        #[schemars(with = "String")]
         bytes: Vec<u8>,
         /// Whether the head of a chunked response comes first.
         after_head: bool,

@@ -7,6 +7,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -159,7 +160,7 @@ impl StatusFault {
 }
 
 /// Where a truncated body ends.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cut {
     /// After so many bytes; a shorter body stays whole.
@@ -179,12 +180,14 @@ impl Cut {
 }
 
 /// A body in pieces: the first at once, the last when the time is over, the others evenly between them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Dribble {
     /// How many pieces, 1 to [`Fault::MAX_CHUNKS`].
     pub chunks: NonZeroU32,
     /// From the first piece to the last. In JSON: milliseconds.
     #[serde(rename = "over_ms", serialize_with = "super::planner::as_millis")]
+    #[schemars(with = "f64")]
     pub over: Duration,
 }
 
@@ -408,7 +411,7 @@ impl fmt::Display for RuleName {
 }
 
 /// A number from 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Probability(f64);
 
