@@ -37,10 +37,12 @@ def bench(folder, *args, code=0):
 
 
 def objects(schema):
-    """Every schema of an object with named properties."""
+    """Every schema of an object with named properties, but for the parts of one that is closed as a whole."""
     if isinstance(schema, dict):
         if "properties" in schema:
             yield schema
+            if schema.get("unevaluatedProperties") is False:
+                schema = schema["properties"]
         for part in schema.values():
             yield from objects(part)
     elif isinstance(schema, list):

@@ -236,7 +236,7 @@ fn least_squares(points: &[(f64, f64)], with_b: bool, with_c: bool) -> Option<[f
         .then_some(solution)
 }
 
-/// The number of workers from which more buy nothing: where the line through the origin and the fewest workers meets the highest throughput, as
+/// The number of workers that would do if all scaled as the fewest do: where the line through the origin and the fewest workers meets the highest throughput, as
 /// the two asymptotic bounds of a closed system meet (E. D. Lazowska et al., "Quantitative System Performance", 1984, ch. 5). `points` are
 /// (workers, throughput). None if at the most workers the throughput was still nine tenths of the line or more, or without points.
 pub fn knee(points: &[(f64, f64)]) -> Option<f64> {

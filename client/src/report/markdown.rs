@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{columns, list_codes, plural, table, words, worst_outliers};
+use super::{columns, list_codes, plural, words, worst_outliers};
 use crate::compare::{Comparison, Verdict};
 use crate::result::{Analysis, Measurement};
 use crate::threshold::Checked;
@@ -10,8 +10,8 @@ use crate::threshold::Checked;
 /// All of it.
 pub fn whole(measurement: &Measurement, analysis: &Analysis, thresholds: &[Checked]) -> String {
     let mut text = String::new();
-    if let Some(verdict) = table::verdict(analysis) {
-        let _ = writeln!(text, "**{}**\n", escaped(&verdict)); // writing to a String cannot fail
+    if let Some(headline) = words::headline(measurement, analysis) {
+        let _ = writeln!(text, "**{}**\n", escaped(&headline)); // writing to a String cannot fail
     }
     let columns = columns(analysis);
     let cells = |cell: &mut dyn Iterator<Item = String>| {

@@ -1,6 +1,337 @@
-//! Stub.
-use crate::result::{Analysis, Measurement};
-/// Stub.
-pub fn html(_: &[(&str, &Measurement, &Analysis)]) -> String {
-    String::new()
+//! The report as one page of HTML: pictures, tables, and how to do it again. It needs no network, no script and no font of its own,
+//! and is for light and dark, for screens and phones.
+//!
+//! Each picture is there twice, and the stylesheet shows the one that fits: that takes no script.
+
+use std::fmt::Display;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::plot::{Figure, Width, picture};
+use super::{
+    interval, list_codes, memory, palette, percent, plural, short, short_ms, times, words,
+};
+use crate::result::{Analysis, Environment, LaneAnalysis, Measurement, ScenarioRecord};
+
+/// The page of these measurements: each with its title (the name of its file, say), and what it means.
+pub fn html(measurements: &[(&str, &Measurement, &Analysis)]) -> String {
+    let title = match measurements {
+        [(title, ..)] => format!("{title} – Flagbench"),
+        _ => "Flagbench".to_owned(),
+    };
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(palette::css())) (PreEscaped(STYLE)) }
+            }
+            body {
+                @if measurements.len() > 1 {
+                    h1 { "Flagbench" }
+                    nav {
+                        ul {
+                            @for (number, (title, ..)) in measurements.iter().enumerate() {
+                                li { a href={ "#m" (number) } { (title) } }
+                            }
+                        }
+                    }
+                }
+                @for (number, (title, measurement, analysis)) in measurements.iter().enumerate() {
+                    section id={ "m" (number) } {
+                        @if measurements.len() > 1 { h2 { (title) } } @else { h1 { (title) } }
+                        (section(number, measurement, analysis))
+                    }
+                }
+            }
+        }
+    }
+    .into_string()
 }
+
+fn section(number: usize, measurement: &Measurement, analysis: &Analysis) -> Markup {
+    let warnings = analysis.warnings.len();
+    html! {
+        @if let Some(headline) = words::headline(measurement, analysis) { p.headline { (headline) } }
+        p.about {
+            (about(measurement))
+            " Begun " span.whole { (measurement.started) } "."
+            @if warnings > 0 {
+                " " a href={ "#m" (number) "-warnings" } { (warnings) " " (plural(warnings, "warning")) } "."
+            }
+        }
+        @for figure in Figure::ALL { (self::figure(measurement, analysis, figure)) }
+        h3 { "The numbers" }
+        (numbers(analysis))
+        @if !analysis.warnings.is_empty() {
+            h3 id={ "m" (number) "-warnings" } { "Before you trust them" }
+            ul.warnings {
+                @for warning in &analysis.warnings { li { (words::warning(warning)) } }
+            }
+        }
+        (told("Where the lost time went", analysis.lanes.iter().filter_map(|lane| words::loss(&lane.name, lane)).collect()))
+        (told("What was far from the rest", outliers(analysis)))
+        h3 { "Do it again" }
+        (again(measurement))
+        h3 { "The machine" }
+        (environment(&measurement.environment))
+    }
+}
+
+fn about(measurement: &Measurement) -> String {
+    let job = &measurement.job;
+    let codes = job.codes.len();
+    let rounds = measurement
+        .lanes
+        .iter()
+        .map(|lane| lane.rounds.len())
+        .max()
+        .unwrap_or(0);
+    let early = if measurement.interrupted {
+        ", ended early"
+    } else {
+        ""
+    };
+    let server = &measurement.server;
+    let source = match &server.scenario {
+        Some(scenario) => format!("an embedded server with the scenario {}", scenario.name),
+        None => format!("{} ({})", server.label, server.url),
+    };
+    format!(
+        "{codes} {} ({}) from {source}, {rounds} measured {}{early}.",
+        plural(codes, "flag"),
+        list_codes(&job.codes),
+        plural(rounds, "round")
+    )
+}
+
+fn figure(measurement: &Measurement, analysis: &Analysis, figure: Figure) -> Markup {
+    let drawn = |width| picture(measurement, analysis, figure, width);
+    let pictures = drawn(Width::Wide).zip(drawn(Width::Narrow));
+    html! {
+        h3 { (figure.title(measurement)) }
+        figure {
+            @if let Some((wide, narrow)) = pictures {
+                div.wide { (PreEscaped(wide)) }
+                div.narrow { (PreEscaped(narrow)) }
+            }
+            figcaption { (figure.caption(measurement, analysis)) }
+        }
+    }
+}
+
+fn numbers(analysis: &Analysis) -> Markup {
+    let has = |wanted: &dyn Fn(&LaneAnalysis) -> bool| analysis.lanes.iter().any(wanted);
+    let has_cpu = has(&|lane| lane.cpu_ms_per_download.is_some());
+    let has_memory = has(&|lane| lane.memory_bytes_per_worker.is_some());
+    html! {
+        div.scroll role="region" aria-label="The numbers" tabindex="0" {
+            table {
+                thead {
+                    tr {
+                        @for head in ["strategy", "median", "fastest", "slowest", "ideal", "speed‑up", "possible",
+                            "efficiency", "latency"] { th scope="col" { (head) } }
+                        @if has_cpu { th scope="col" { "CPU per download" } }
+                        @if has_memory { th scope="col" { "memory per worker" } }
+                        @for head in ["errors", "retries"] { th scope="col" { (head) } }
+                    }
+                }
+                tbody {
+                    @for lane in &analysis.lanes {
+                        tr {
+                            th scope="row" { (lane.name) }
+                            (pair(lane.elapsed_ms.map(|elapsed| (short_ms(elapsed.median), interval(&elapsed)))))
+                            (cell(lane.fastest.map(short)))
+                            (cell(lane.slowest.map(short)))
+                            (cell(lane.ideal.map(short)))
+                            (pair(lane.speed_up.map(|speed_up| (times(speed_up.median), format!("{:.2}–{:.2}", speed_up.lower, speed_up.upper)))))
+                            (cell(lane.ideal_speed_up.map(times)))
+                            (cell(lane.efficiency.map(percent)))
+                            (pair(lane.latency.map(|latency| (short_ms(latency.p50), format!("p99 {}", short_ms(latency.p99))))))
+                            @if has_cpu { (cell(lane.cpu_ms_per_download.map(short_ms))) }
+                            @if has_memory { (cell(lane.memory_bytes_per_worker.map(memory))) }
+                            (pair(Some((lane.errors.to_string(), unplanned(lane)))))
+                            (cell(Some(lane.retries)))
+                        }
+                    }
+                }
+            }
+        }
+        p.note {
+            "Under a median or a speed-up stands its 95 % bootstrap interval, under the median latency its 99th percentile; a speed-up is paired by round. Ideal and possible are those of a client \
+             that takes no time itself. Unplanned errors are those that the server did not intend."
+        }
+    }
+}
+
+fn cell(value: Option<impl Display>) -> Markup {
+    html! {
+        td { @match value { Some(value) => (value), None => "–" } }
+    }
+}
+
+/// How many errors were none of the server's doing; nothing without errors.
+fn unplanned(lane: &LaneAnalysis) -> String {
+    match lane.errors {
+        0 => String::new(),
+        _ => format!("{} unplanned", lane.unplanned_errors),
+    }
+}
+
+/// A value above what belongs to it: its interval, say.
+fn pair(value: Option<(String, String)>) -> Markup {
+    html! {
+        td {
+            @match value {
+                Some((value, more)) => { (value) small { (more) } },
+                None => "–",
+            }
+        }
+    }
+}
+
+fn outliers(analysis: &Analysis) -> Vec<String> {
+    let lanes = analysis.lanes.iter();
+    lanes
+        .flat_map(|lane| {
+            lane.outliers
+                .iter()
+                .map(|outlier| words::outlier(&lane.name, outlier))
+        })
+        .collect()
+}
+
+/// More sentences than that are shown to those who ask for them.
+const MOST_TOLD: usize = 8;
+
+/// A list with a heading, if there is anything in it.
+fn told(heading: &str, sentences: Vec<String>) -> Markup {
+    html! {
+        @if !sentences.is_empty() {
+            h3 { (heading) }
+            @if sentences.len() > MOST_TOLD {
+                details {
+                    summary { "All " (sentences.len()) }
+                    ul { @for sentence in sentences { li { (sentence) } } }
+                }
+            } @else {
+                ul { @for sentence in sentences { li { (sentence) } } }
+            }
+        }
+    }
+}
+
+fn again(measurement: &Measurement) -> Markup {
+    let command = measurement.command.iter().map(String::as_str);
+    // A command with a NUL in it cannot have been typed.
+    let command = shlex::try_join(command).unwrap_or_else(|_| measurement.command.join(" "));
+    html! {
+        pre tabindex="0" { code { (command) } }
+        @match &measurement.server.scenario {
+            Some(scenario) => (self::scenario(scenario, measurement.job.retry_seed)),
+            None => p {
+                "The server was not ours: what it did may be another the next time. The pauses before retries have the seed "
+                (measurement.job.retry_seed) "."
+            },
+        }
+    }
+}
+
+fn scenario(scenario: &ScenarioRecord, retry_seed: u64) -> Markup {
+    html! {
+        p {
+            "Seed " b { (scenario.seed) }
+            @if retry_seed != scenario.seed { ", for the pauses before retries " b { (retry_seed) } }
+            ": every delay and every fault is the same again, in any order and at any concurrency. This is the whole scenario; it can be saved \
+             and given to " code { "--scenario FILE --seed " (scenario.seed) } "."
+        }
+        details {
+            summary { "Scenario " (scenario.name) }
+            pre tabindex="0" { code { (scenario.toml) } }
+        }
+    }
+}
+
+fn environment(environment: &Environment) -> Markup {
+    let system = [
+        Some(environment.os.clone()),
+        environment.os_version.clone(),
+        environment
+            .kernel
+            .as_ref()
+            .map(|kernel| format!("kernel {kernel}")),
+        Some(environment.arch.clone()),
+    ];
+    let system: Vec<String> = system.into_iter().flatten().collect();
+    let facts = [
+        (
+            "flag-client",
+            Some(format!(
+                "{}, {} build",
+                environment.flag_client, environment.build
+            )),
+        ),
+        ("processor", environment.cpu.clone()),
+        (
+            "logical processors",
+            environment.cores.map(|cores| cores.to_string()),
+        ),
+        ("memory", environment.memory_bytes.map(memory)),
+        ("system", Some(system.join(", "))),
+        (
+            "load at the start",
+            environment.load.map(|load| format!("{load:.2}")),
+        ),
+    ];
+    html! {
+        dl {
+            @for (name, fact) in facts {
+                @if let Some(fact) = fact { dt { (name) } dd { (fact) } }
+            }
+        }
+    }
+}
+
+const STYLE: &str = "\
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
+* { box-sizing: border-box }
+body { background: var(--paper); color: var(--ink); margin: 0 auto; max-width: 68rem; overflow-wrap: anywhere; padding: 1rem }
+h1 { font-size: 1.75rem; line-height: 1.2; margin: .5rem 0 }
+h2 { border-top: 2px solid var(--grid); font-size: 1.5rem; line-height: 1.2; margin: 3rem 0 .5rem; padding-top: 1.5rem }
+h3 { font-size: 1.15rem; margin: 2.5rem 0 .5rem }
+a { color: var(--lane2) }
+.headline { font-size: 1.25rem; line-height: 1.4; margin: .5rem 0 }
+.about, .note, figcaption, dt { color: var(--muted) }
+.note, figcaption { font-size: .9rem; max-width: 46rem }
+figure { margin: 0 }
+figcaption { margin-top: .5rem }
+svg { display: block; height: auto; width: 100% }
+svg text { font-family: system-ui, sans-serif }
+.narrow { display: none }
+.whole { white-space: nowrap }
+.scroll, pre { max-width: 100%; overflow-x: auto }
+pre { background: var(--band); border: 1px solid var(--grid); border-radius: .4rem; font-size: .875rem; padding: .75rem }
+table { border-collapse: collapse; font-size: .8125rem; font-variant-numeric: tabular-nums; overflow-wrap: normal }
+th, td { border-bottom: 1px solid var(--grid); padding: .4rem .5rem; text-align: right; vertical-align: top; white-space: nowrap }
+thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; white-space: normal }
+td small { color: var(--muted); display: block; font-size: .8em }
+th:first-child { background: var(--paper); left: 0; padding-left: 0; position: sticky; text-align: left }
+ul { padding-left: 1.25rem }
+.warnings { border-left: 4px solid var(--waiting); list-style: none; margin: 0; padding: .1rem 0 .1rem 1rem }
+.warnings li { margin: .5rem 0 }
+dl { display: grid; gap: .25rem 1.5rem; grid-template-columns: max-content 1fr }
+dd { margin: 0 }
+summary { cursor: pointer; padding: .4rem 0 }
+@media (max-width: 720px) {
+.wide { display: none }
+.narrow { display: block; max-width: 34rem }
+h1 { font-size: 1.5rem }
+dl { grid-template-columns: 1fr; gap: 0 }
+dd { margin-bottom: .5rem }
+}
+@media print { .scroll { overflow: visible } }
+";

@@ -104,8 +104,8 @@ pub fn closing(measurement: &Measurement, analysis: &Analysis) -> String {
             words::warning(warning)
         );
     }
-    if let Some(verdict) = verdict(analysis) {
-        let _ = writeln!(text, "{BOLD}{verdict}{BOLD:#}");
+    if let Some(headline) = words::headline(measurement, analysis) {
+        let _ = writeln!(text, "{BOLD}{headline}{BOLD:#}");
     }
     text
 }
@@ -163,7 +163,7 @@ fn bar(share: f64) -> String {
 fn scaling(scaling: &Scaling) -> String {
     let mut text = match scaling.knee {
         Some(knee) => format!(
-            "{}: the knee is at {knee:.1} workers; more buy nothing",
+            "{}: the knee is at {knee:.1} workers: so many would do, if they scaled perfectly",
             scaling.contender
         ),
         None => format!(
@@ -226,31 +226,6 @@ fn outliers(analysis: &Analysis) -> String {
         let _ = writeln!(text, "{DIM}outlier: {outlier}{DIM:#}");
     }
     text
-}
-
-/// The result in one sentence: who was fastest, and how much of that was possible.
-pub(super) fn verdict(analysis: &Analysis) -> Option<String> {
-    let first = analysis
-        .lanes
-        .first()
-        .filter(|_| analysis.scaling.is_empty())?;
-    let others = analysis.lanes.iter().skip(1);
-    let timed = others.filter_map(|lane| Some((lane, lane.speed_up?)));
-    let (lane, ratio) = timed.max_by(|a, b| a.1.median.total_cmp(&b.1.median))?;
-    let mut sentence = format!(
-        "{} was {:.1} times as fast as {} (95 % interval {:.1} to {:.1})",
-        lane.name, ratio.median, first.name, ratio.lower, ratio.upper
-    );
-    if let Some(efficiency) = lane.efficiency {
-        let _ = write!(
-            sentence,
-            ": {} of what is possible with {} {}",
-            percent(efficiency),
-            lane.workers,
-            plural(lane.workers, "worker")
-        );
-    }
-    Some(sentence)
 }
 
 /// How a threshold ended.

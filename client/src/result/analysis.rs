@@ -279,8 +279,8 @@ pub struct Scaling {
     pub usl: Option<Usl>,
     /// Where the fitted throughput is highest, if it falls again after it.
     pub peak: Option<f64>,
-    /// Where the line through the fewest workers meets the highest throughput: more workers than that buy nothing. None if
-    /// the throughput still grew almost in proportion at the most workers.
+    /// Where the line through the fewest workers meets the highest throughput: with a client and a server that scale perfectly up to
+    /// there, more workers than that buy nothing. None if the throughput still grew almost in proportion at the most workers.
     pub knee: Option<f64>,
 }
 

@@ -115,6 +115,7 @@ pub enum Ending {
     /// A FIN without a response.
     Close,
     /// A part of the body.
+    #[schemars(extend("unevaluatedProperties" = false))]
     Truncate(Cut),
     /// Silence.
     Stall {

@@ -235,7 +235,11 @@ impl<'a> Session<'a> {
         drop(unsaved);
         let analysis = Analysis::of(&measurement);
         output::save_so_far(output, &measurement)?;
-        output::save_pictures(output, &[("", &measurement, &analysis)])?;
+        let title = match measurement.kind {
+            Kind::Sweep => "The sweep",
+            Kind::Get | Kind::Bench => "The race",
+        };
+        output::save_pictures(output, &[(title, &measurement, &analysis)])?;
         output::print(
             output,
             &measurement,

@@ -1,0 +1,176 @@
+//! How long every round took: a strip per lane, on an axis of its own, because a lane that is ten times as fast would be a dot on
+//! a common one.
+
+use super::super::palette;
+use super::super::{interval, plural, short, short_ms};
+use super::sheet::{
+    Area, At, Axis, Drawn, Format, Sign, bar, chart, dashes, dot, fine, legend, legend_height,
+    line, sheet, ticks, time_label, write,
+};
+use super::{Draft, Measurement};
+use crate::result::{Analysis, Lane, LaneAnalysis};
+use crate::stats::millis;
+
+/// The ideal is drawn if it is no farther from the data than this many times their own range.
+const REACH: f64 = 4.0;
+
+/// A caption with the times of more lanes than that would not be read.
+const MOST_TOLD: usize = 6;
+
+pub(super) fn caption(measurement: &Measurement, analysis: &Analysis) -> String {
+    let lanes = lanes(measurement, analysis);
+    if lanes.is_empty() {
+        return "No round was completed, so there are no times.".to_owned();
+    }
+    // Of many, the table tells.
+    let told: Vec<String> = lanes
+        .iter()
+        .filter(|_| lanes.len() <= MOST_TOLD)
+        .filter_map(|(_, lane, numbers)| {
+            let elapsed = numbers.elapsed_ms?;
+            let rounds = lane.rounds.len();
+            Some(format!(
+                "{}: {} ({}; {rounds} {})",
+                lane.name,
+                short_ms(elapsed.median),
+                interval(&elapsed),
+                plural(rounds, "round")
+            ))
+        })
+        .collect();
+    let told = if told.is_empty() {
+        String::new()
+    } else {
+        format!(" {}.", told.join("; "))
+    };
+    format!(
+        "Each strip has a scale of its own, which does not begin at zero. A dot is a round, the first at the top; the line is the median, \
+         the shade its 95 % interval.{told}"
+    )
+}
+
+fn lanes<'a>(
+    measurement: &'a Measurement,
+    analysis: &'a Analysis,
+) -> Vec<(usize, &'a Lane, &'a LaneAnalysis)> {
+    let lanes = measurement.lanes.iter().zip(&analysis.lanes).enumerate();
+    lanes
+        .map(|(index, (lane, numbers))| (index, lane, numbers))
+        .filter(|(_, lane, _)| !lane.rounds.is_empty())
+        .collect()
+}
+
+pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
+    let format = draft.format;
+    let lanes = lanes(draft.measurement, draft.analysis);
+    let most = lanes.iter().map(|(_, lane, _)| lane.rounds.len()).max()?;
+    let dots = (most as f64 * 9.0).clamp(36.0, 120.0);
+    let strip = format.line() * 3.0 + dots;
+    let entries = [
+        (Sign::Dot, palette::INK, "round".to_owned()),
+        (Sign::Line, palette::INK, "median".to_owned()),
+        (
+            Sign::Dashes,
+            palette::MUTED,
+            "ideal, where it is in reach".to_owned(),
+        ),
+    ];
+    let top = legend_height(format, &entries) + format.text * 0.5;
+    let height = top + strip * lanes.len() as f64;
+    Some(sheet(format, height, name, false, |area| {
+        legend(area, format, 0.0, &entries)?;
+        for (place, lane) in lanes.iter().enumerate() {
+            let y = top + strip * place as f64;
+            let part = area
+                .clone()
+                .shrink((0, fine(y)), (fine(format.width), fine(strip)));
+            draw_strip(&part, format, draft.measurement, *lane)?;
+        }
+        Ok(())
+    }))
+}
+
+fn draw_strip(
+    area: &Area<'_>,
+    format: Format,
+    measurement: &Measurement,
+    (index, lane, numbers): (usize, &Lane, &LaneAnalysis),
+) -> Drawn {
+    let colour = super::colour(measurement, index);
+    let times: Vec<f64> = lane.times().into_iter().map(millis).collect();
+    let (low, high) = ends(&times);
+    let ideal = numbers.ideal.map(millis);
+    let in_reach = ideal.filter(|ideal| low - ideal <= REACH * (high - low).max(low * 0.01));
+    let (low, high) = (
+        in_reach.unwrap_or(low).min(low),
+        in_reach.unwrap_or(high).max(high),
+    );
+    let margin = ((high - low) * 0.08).max(high * 0.002).max(1e-6);
+    let range = (low - margin).max(0.0)..high + margin;
+
+    let title = match numbers.ideal {
+        Some(ideal) => format!("{} · ideal {}", lane.name, short(ideal)),
+        None => lane.name.clone(),
+    };
+    let line_height = format.line();
+    write(
+        area,
+        &title,
+        (2.0, line_height * 0.75),
+        At::Start,
+        palette::INK,
+        format.text,
+    )?;
+    let part = area
+        .clone()
+        .margin(fine(line_height * 1.3), fine(line_height * 0.3), 0, 0);
+    let x = Axis {
+        ticks: ticks(&range, format.ticks),
+        range: range.clone(),
+        label: &|at| time_label(at, range.end),
+        has_grid: true,
+    };
+    let count = times.len() as f64;
+    let y = Axis {
+        range: count..0.0,
+        ticks: Vec::new(),
+        label: &|_| String::new(),
+        has_grid: false,
+    };
+    let mut chart = chart(&part, format, format.text * 2.6, &x, &y)?;
+    if let Some(elapsed) = numbers.elapsed_ms {
+        bar(
+            &mut chart,
+            (elapsed.lower, 0.0),
+            (elapsed.upper, count),
+            colour,
+            0.2,
+        )?;
+        let median = vec![(elapsed.median, 0.0), (elapsed.median, count)];
+        line(&mut chart, median, colour, 2.0 * format.bold)?;
+    }
+    if let Some(ideal) = in_reach {
+        dashes(
+            &mut chart,
+            vec![(ideal, 0.0), (ideal, count)],
+            palette::MUTED,
+            1.5 * format.bold,
+        )?;
+    }
+    for (round, time) in times.into_iter().enumerate() {
+        dot(
+            &mut chart,
+            (time, round as f64 + 0.5),
+            colour,
+            3.5 * format.bold,
+            0.85,
+        )?;
+    }
+    Ok(())
+}
+
+/// The smallest and the largest.
+fn ends(values: &[f64]) -> (f64, f64) {
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    (low, values.iter().copied().fold(0.0, f64::max))
+}

@@ -1,0 +1,67 @@
+//! A picture as pixels, the same on every machine: it has its own font and asks the system for none.
+
+use std::sync::{Arc, OnceLock};
+
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::{Options, Tree, fontdb};
+use thiserror::Error;
+
+/// How it was made is in the README beside it.
+const FONT: &[u8] = include_bytes!("../../../assets/DejaVuSans-subset.ttf");
+const FAMILY: &str = "DejaVu Sans";
+
+/// More pixels than that are a mistake, and a gigabyte.
+const MOST_PIXELS: u64 = 100_000_000;
+
+/// Why there is no PNG.
+#[derive(Debug, Error)]
+pub enum PlotError {
+    /// It is no SVG.
+    #[error("the picture cannot be read: {0}")]
+    Svg(String),
+    /// It is too large.
+    #[error("the picture is too large: {width} × {height} pixels; write an .svg instead")]
+    Size {
+        /// In pixels.
+        width: u32,
+        /// In pixels.
+        height: u32,
+    },
+    /// The pixels cannot be packed.
+    #[error("the picture cannot be written as PNG: {0}")]
+    Png(String),
+}
+
+/// This SVG as the bytes of a PNG file, one pixel per pixel of the picture.
+///
+/// # Errors
+/// When it is no SVG, or has more pixels than fit.
+pub fn png(svg: &str) -> Result<Vec<u8>, PlotError> {
+    let options = Options {
+        font_family: FAMILY.to_owned(),
+        fontdb: fonts(),
+        ..Options::default()
+    };
+    let tree = Tree::from_str(svg, &options).map_err(|error| PlotError::Svg(error.to_string()))?;
+    let size = tree.size().to_int_size();
+    let (width, height) = (size.width(), size.height());
+    let pixmap = (u64::from(width) * u64::from(height) <= MOST_PIXELS)
+        .then(|| Pixmap::new(width, height))
+        .flatten();
+    let mut pixmap = pixmap.ok_or(PlotError::Size { width, height })?;
+    resvg::render(&tree, Transform::identity(), &mut pixmap.as_mut());
+    pixmap
+        .encode_png()
+        .map_err(|error| PlotError::Png(error.to_string()))
+}
+
+fn fonts() -> Arc<fontdb::Database> {
+    static FONTS: OnceLock<Arc<fontdb::Database>> = OnceLock::new();
+    let load = || {
+        let mut fonts = fontdb::Database::new();
+        fonts.load_font_data(FONT.to_vec());
+        fonts.set_sans_serif_family(FAMILY);
+        Arc::new(fonts)
+    };
+    Arc::clone(FONTS.get_or_init(load))
+}

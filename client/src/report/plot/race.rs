@@ -1,0 +1,417 @@
+//! The race: one round of each lane, request by request, all on one time axis.
+//!
+//! Each worker has a band, and in it each of its downloads a row: a single worker walks down a staircase, and twenty at a time
+//! stand like a wall. All panels have as many rows as there were downloads, so nothing but time makes them differ.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use flags_data::CountryCode;
+
+use super::super::palette::{self, Colour};
+use super::super::{percent, plural, short};
+use super::sheet::{
+    Area, At, Axis, Chart, Drawn, Format, Sign, bar, chart, cross, fine, legend, legend_height,
+    line, ring, sheet, ticks, time_label, write,
+};
+use super::{Draft, POSTER_HEIGHT, chosen};
+use crate::result::{Lane, Measurement, Round};
+use crate::sample::{Outcome, Sample};
+use crate::stats::millis;
+
+/// A lane that ends before this share of the common axis is shown once more, on an axis of its own.
+const SHORT: f64 = 0.25;
+/// The least height of a row.
+const LEAST_ROW: f64 = 2.0;
+/// The least height of a bar, which may be more than that of its row.
+const LEAST_BAR: f64 = 1.5;
+/// The least height of all the rows of a lane on a poster.
+const LEAST_PANEL: f64 = 80.0;
+/// Rows of that height have room for the name of the flag.
+const NAMED_ROW: f64 = 12.5;
+
+/// One lane on one axis.
+struct Panel<'a> {
+    title: String,
+    rows: Vec<Row<'a>>,
+    /// Where the axis ends, in milliseconds.
+    end: f64,
+}
+
+/// A download, with all its attempts.
+struct Row<'a> {
+    worker: usize,
+    attempts: Vec<&'a Sample>,
+}
+
+pub(super) fn caption(measurement: &Measurement) -> String {
+    let rounds = drawn(measurement);
+    if rounds.is_empty() {
+        return "No round was completed, so there is no race to be seen.".to_owned();
+    }
+    let mut told: Vec<String> = Vec::new();
+    for (lane, _, round) in &rounds {
+        let downloads = round
+            .samples
+            .iter()
+            .filter(|sample| sample.is_last())
+            .count();
+        let flags = format!("{downloads} {}", plural(downloads, "download"));
+        let ideal = measurement
+            .planned_times()
+            .map(|times| flag_server::forecast::ideal_makespan(times, lane.workers));
+        let above = ideal
+            .filter(|ideal| !ideal.is_zero())
+            .map_or(String::new(), |ideal| {
+                let share = round.elapsed.as_secs_f64() / ideal.as_secs_f64() - 1.0;
+                if share < 0.0 {
+                    format!(", {} below the ideal", percent(-share))
+                } else {
+                    format!(", {} above the ideal", percent(share))
+                }
+            });
+        let how = match lane.workers.get() {
+            1 => format!("takes one flag after the other: {flags}, "),
+            many => format!("has {many} in flight: {flags}, "),
+        };
+        told.push(format!(
+            "{} {how}{}{above}.",
+            lane.name,
+            short(round.elapsed)
+        ));
+    }
+    let which: Vec<String> = rounds
+        .iter()
+        .map(|(lane, number, _)| format!("{number} of {}", lane.name))
+        .collect();
+    format!(
+        "{} A row is a download, a band a worker. Each lane's median round is drawn: round {}.",
+        told.join(" "),
+        which.join(", ")
+    )
+}
+
+/// The median round of each lane that has one, and its number, from 1.
+fn drawn(measurement: &Measurement) -> Vec<(&Lane, usize, &Round)> {
+    let of = |lane| {
+        let (number, round) = median_round(lane)?;
+        Some((lane, number, round))
+    };
+    chosen(measurement)
+        .into_iter()
+        .filter_map(|(_, lane)| of(lane))
+        .collect()
+}
+
+fn median_round(lane: &Lane) -> Option<(usize, &Round)> {
+    let mut rounds: Vec<(usize, &Round)> = lane
+        .rounds
+        .iter()
+        .enumerate()
+        .map(|(index, round)| (index + 1, round))
+        .filter(|(_, round)| !round.samples.is_empty())
+        .collect();
+    rounds.sort_by_key(|(_, round)| round.elapsed);
+    rounds.get(rounds.len().saturating_sub(1) / 2).copied()
+}
+
+pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
+    let Draft {
+        measurement,
+        format,
+        poster,
+        ..
+    } = draft;
+    let panels = panels(measurement, poster.is_none());
+    let rows = panels.iter().map(|panel| panel.rows.len()).max()?;
+    let entries = entries(&panels);
+    let (title, top) = heights(format, poster, &entries);
+    let frame = format.line() * 2.9;
+    let row = if poster.is_some() {
+        let free = POSTER_HEIGHT - top;
+        // Of many lanes the poster grows longer rather than flat.
+        ((free / panels.len() as f64 - frame) / rows as f64)
+            .max(LEAST_ROW.min(LEAST_PANEL / rows as f64))
+    } else {
+        (260.0 / rows as f64).clamp(LEAST_ROW, 13.0)
+    };
+    let panel_height = frame + row * rows as f64;
+    let height = top + panel_height * panels.len() as f64 + format.text * 0.5;
+    let height = if poster.is_some() {
+        (height - format.text * 0.5).max(POSTER_HEIGHT)
+    } else {
+        height
+    };
+    let planned = planned(measurement);
+    Some(sheet(format, height, name, poster.is_some(), |area| {
+        if let Some(text) = poster {
+            let place = (2.0, title / 2.0);
+            write(
+                area,
+                text,
+                place,
+                At::Start,
+                palette::INK,
+                format.text * 1.5,
+            )?;
+        }
+        legend(area, format, title, &entries)?;
+        for (index, panel) in panels.iter().enumerate() {
+            let y = top + panel_height * index as f64;
+            let part = area
+                .clone()
+                .shrink((0, fine(y)), (fine(format.width), fine(panel_height)));
+            draw_panel(&part, format, panel, row, &planned)?;
+        }
+        Ok(())
+    }))
+}
+
+/// The height of the title, and where the first panel begins.
+fn heights(format: Format, poster: Option<&str>, entries: &[(Sign, Colour, String)]) -> (f64, f64) {
+    let title = poster.map_or(0.0, |_| format.text * 3.0);
+    (
+        title,
+        title + legend_height(format, entries) + format.text * 0.5,
+    )
+}
+
+/// All on the same axis; those that are short also on one of their own.
+fn panels(measurement: &Measurement, with_zoom: bool) -> Vec<Panel<'_>> {
+    let rounds = drawn(measurement);
+    let ends = rounds.iter().map(|(.., round)| end(round));
+    let common = ends.fold(0.0, f64::max);
+    let mut panels = Vec::new();
+    for (lane, _, round) in rounds {
+        let workers = lane.workers.get();
+        let title = format!(
+            "{} · {} · {workers} {}",
+            lane.name,
+            short(round.elapsed),
+            plural(workers, "worker")
+        );
+        let own = end(round);
+        if own > 0.0 {
+            panels.push(Panel {
+                title,
+                rows: rows(round),
+                end: common,
+            });
+        }
+        if with_zoom && own > 0.0 && own < SHORT * common {
+            panels.push(Panel {
+                title: format!("{}, zoomed {:.0}×", lane.name, common / own),
+                rows: rows(round),
+                end: own,
+            });
+        }
+    }
+    panels
+}
+
+/// When the last of it was over, in milliseconds.
+fn end(round: &Round) -> f64 {
+    let dones = round.samples.iter().map(|sample| sample.done);
+    millis(dones.fold(round.elapsed, Duration::max))
+}
+
+/// By worker, and of each in the order of time.
+fn rows(round: &Round) -> Vec<Row<'_>> {
+    let mut downloads: BTreeMap<(usize, CountryCode), Vec<&Sample>> = BTreeMap::new();
+    for sample in &round.samples {
+        let download = downloads.entry((sample.worker, sample.code));
+        download.or_default().push(sample);
+    }
+    let mut rows: Vec<Row<'_>> = downloads
+        .into_iter()
+        .map(|((worker, _), attempts)| Row { worker, attempts })
+        .collect();
+    rows.sort_by_key(|row| (row.worker, row.attempts.first().map(|sample| sample.sent)));
+    rows
+}
+
+/// The delays of the plan: a request that broke was not told its own.
+fn planned(measurement: &Measurement) -> BTreeMap<(CountryCode, u32), Duration> {
+    let first = measurement.job.first_attempt;
+    let downloads = measurement.plan.iter().flatten();
+    downloads
+        .flat_map(|download| {
+            let attempts = (first..).zip(&download.attempts);
+            attempts.map(|(number, attempt)| ((download.code, number), attempt.delay))
+        })
+        .collect()
+}
+
+fn entries(panels: &[Panel<'_>]) -> Vec<(Sign, Colour, String)> {
+    let samples = || {
+        panels
+            .iter()
+            .flat_map(|panel| &panel.rows)
+            .flat_map(|row| &row.attempts)
+    };
+    let mut entries = vec![
+        (Sign::Bar, palette::PLANNED, "planned delay".to_owned()),
+        (Sign::Bar, palette::WAITING, "other waiting".to_owned()),
+        (Sign::Bar, palette::TRANSFER, "transfer".to_owned()),
+    ];
+    if samples().any(|sample| sample.retry_in.is_some()) {
+        entries.push((Sign::Line, palette::MUTED, "pause".to_owned()));
+    }
+    if samples().any(|sample| sample.outcome.is_error()) {
+        entries.push((Sign::Cross, palette::FAULT, "error".to_owned()));
+    }
+    if samples().any(|sample| sample.outcome == Outcome::NotFound) {
+        entries.push((Sign::Ring, palette::MUTED, "not found".to_owned()));
+    }
+    entries
+}
+
+fn draw_panel(
+    area: &Area<'_>,
+    format: Format,
+    panel: &Panel<'_>,
+    row_height: f64,
+    planned: &BTreeMap<(CountryCode, u32), Duration>,
+) -> Drawn {
+    let rows = &panel.rows;
+    let line_height = format.line();
+    write(
+        area,
+        &panel.title,
+        (2.0, line_height * 0.75),
+        At::Start,
+        palette::INK,
+        format.text,
+    )?;
+    let part = area
+        .clone()
+        .margin(fine(line_height * 1.3), fine(line_height * 0.3), 0, 0);
+    let count = rows.len() as f64;
+    // As many names as there is room for.
+    let every = (NAMED_ROW.max(format.text * 0.95) / row_height)
+        .ceil()
+        .max(1.0) as usize;
+    let x = Axis {
+        range: 0.0..panel.end * 1.01,
+        ticks: ticks(&(0.0..panel.end), format.ticks),
+        label: &|at| time_label(at, panel.end),
+        has_grid: true,
+    };
+    let y = Axis {
+        range: count..0.0,
+        ticks: (0..rows.len())
+            .step_by(every)
+            .map(|row| row as f64 + 0.5)
+            .collect(),
+        label: &|at| {
+            let row = rows.get(at as usize).and_then(|row| row.attempts.first());
+            row.map_or(String::new(), |sample| sample.code.to_string())
+        },
+        has_grid: false,
+    };
+    let mut chart = chart(&part, format, format.text * 2.6, &x, &y)?;
+    let bands = bands(rows);
+    // With a worker per row and no room between them, bands would be a pattern and no help.
+    let has_bands = row_height >= NAMED_ROW / 2.0 || bands.len() * 2 <= rows.len();
+    for band in bands.into_iter().filter(|_| has_bands).skip(1).step_by(2) {
+        let (top, bottom) = (band.start as f64, band.end as f64);
+        bar(
+            &mut chart,
+            (0.0, top),
+            (panel.end * 1.01, bottom),
+            palette::BAND,
+            1.0,
+        )?;
+    }
+    for (index, row) in rows.iter().enumerate() {
+        draw_row(&mut chart, format, row, index as f64, row_height, planned)?;
+    }
+    Ok(())
+}
+
+/// The rows of each worker.
+fn bands(rows: &[Row<'_>]) -> Vec<Range<usize>> {
+    let mut bands: Vec<Range<usize>> = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        match bands.last_mut() {
+            Some(band) if rows[band.start].worker == row.worker => band.end = index + 1,
+            _ => bands.push(index..index + 1),
+        }
+    }
+    bands
+}
+
+fn draw_row(
+    chart: &mut Chart<'_, '_>,
+    format: Format,
+    row: &Row<'_>,
+    top: f64,
+    row_height: f64,
+    planned: &BTreeMap<(CountryCode, u32), Duration>,
+) -> Drawn {
+    // A gap between rows that are high enough for one.
+    let gap: f64 = if row_height >= 4.0 { 0.12 } else { 0.0 };
+    let middle = top + 0.5;
+    // A staircase of hundreds of steps is still to be seen.
+    let half = (0.5 - gap).max(LEAST_BAR * format.bold / row_height / 2.0);
+    for sample in &row.attempts {
+        let told = sample
+            .plan
+            .or_else(|| planned.get(&(sample.code, sample.attempt)).copied());
+        for (part, colour) in parts(sample, told) {
+            let (from, to) = (millis(part.start), millis(part.end));
+            bar(
+                chart,
+                (from, middle - half),
+                (to, middle + half),
+                colour,
+                1.0,
+            )?;
+        }
+        let done = millis(sample.done);
+        if let Some(pause) = sample.retry_in {
+            // What was asked for may be more than there was time for.
+            let next = (done + millis(pause)).min(chart.x_range().end);
+            line(
+                chart,
+                vec![(done, middle), (next, middle)],
+                palette::MUTED,
+                format.bold,
+            )?;
+        }
+    }
+    // The signs come last: nothing lies on them.
+    let radius = (row_height * 0.4).clamp(2.5 * format.bold, 4.5 * format.bold);
+    for sample in &row.attempts {
+        let end = (millis(sample.done), middle);
+        if sample.outcome.is_error() {
+            cross(chart, end, palette::FAULT, radius, 2.0 * format.bold)?;
+        } else if sample.outcome == Outcome::NotFound {
+            ring(chart, end, palette::MUTED, radius, 1.5 * format.bold)?;
+        }
+    }
+    Ok(())
+}
+
+/// What an attempt was made of: the planned delay, the rest until the head of the response, and the body. Parts without length
+/// are left out.
+fn parts(sample: &Sample, planned: Option<Duration>) -> Vec<(Range<Duration>, Colour)> {
+    let headers = sample
+        .headers
+        .unwrap_or(sample.done)
+        .clamp(sample.sent, sample.done.max(sample.sent));
+    let waited = sample
+        .sent
+        .saturating_add(planned.unwrap_or_default())
+        .min(headers);
+    let parts = [
+        (sample.sent..waited, palette::PLANNED),
+        (waited..headers, palette::WAITING),
+        (headers..sample.done, palette::TRANSFER),
+    ];
+    parts
+        .into_iter()
+        .filter(|(part, _)| part.start < part.end)
+        .collect()
+}

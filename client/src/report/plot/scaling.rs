@@ -1,0 +1,461 @@
+//! What more workers buy: the speed-up of the lanes of a race, or the throughput of a sweep, beside that of a perfect client; and
+//! the share of the possible that was reached.
+
+use std::num::NonZeroUsize;
+
+use flag_server::forecast::ideal_makespan;
+
+use super::super::palette::{self, Colour};
+use super::super::{percent, times};
+use super::sheet::{
+    At, Axis, Chart, Drawn, Sign, chart, dashes, dot, fine, legend, legend_height, line, note,
+    ring, sheet, ticks, write,
+};
+use super::{Draft, POSTER_HEIGHT};
+use crate::result::{Analysis, Kind, Measurement};
+use crate::stats;
+
+/// The numbers of workers that are named on the axis, as far as it goes.
+const NAMED: [usize; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+
+/// Everything that is in one chart, by the number of workers.
+#[derive(Debug, Default)]
+struct Curves {
+    /// What a perfect client reaches.
+    ideal: Vec<(f64, f64)>,
+    contenders: Vec<Contender>,
+}
+
+/// A dot, with the ends of its interval if it has one.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    workers: f64,
+    value: f64,
+    interval: Option<(f64, f64)>,
+}
+
+/// What one contender reached.
+#[derive(Debug)]
+struct Contender {
+    name: String,
+    colour: Colour,
+    points: Vec<Point>,
+    fitted: Vec<(f64, f64)>,
+    knee: Option<f64>,
+}
+
+pub(super) fn caption(measurement: &Measurement, analysis: &Analysis) -> String {
+    if measurement.kind == Kind::Sweep {
+        return sweep_caption(analysis);
+    }
+    let first = measurement
+        .lanes
+        .first()
+        .map_or("", |lane| lane.name.as_str());
+    let told: Vec<String> = analysis
+        .lanes
+        .iter()
+        .skip(1)
+        .filter_map(|numbers| {
+            let speed_up = numbers.speed_up?;
+            let ideal = numbers.ideal_speed_up.map_or(String::new(), |ideal| {
+                format!(" (a perfect client: {})", times(ideal))
+            });
+            Some(format!(
+                "{}: {}{ideal}",
+                numbers.name,
+                times(speed_up.median)
+            ))
+        })
+        .collect();
+    if told.is_empty() {
+        return "There are no two lanes with complete rounds, so there is no speed-up.".to_owned();
+    }
+    let curve = if measurement.plan.is_some() {
+        " The dashed curve is the best that this plan allows: it flattens where the longest download alone takes all the time."
+    } else {
+        ""
+    };
+    format!(
+        "How many times as fast as {first}. {}.{curve}",
+        told.join("; ")
+    )
+}
+
+fn sweep_caption(analysis: &Analysis) -> String {
+    let told: Vec<String> = analysis
+        .scaling
+        .iter()
+        .filter_map(|scaling| {
+            let best = scaling
+                .points
+                .iter()
+                .max_by(|a, b| a.throughput.total_cmp(&b.throughput))?;
+            let knee = scaling.knee.map_or(String::new(), |knee| {
+                format!("; a client that scaled perfectly would need {knee:.0} for that (the knee)")
+            });
+            Some(format!(
+                "{} is fastest with {} workers: {:.0} flags per second{knee}.",
+                scaling.contender, best.workers, best.throughput
+            ))
+        })
+        .collect();
+    if told.is_empty() {
+        return "No round was completed, so it cannot be seen how anything scales.".to_owned();
+    }
+    format!(
+        "{} Dots are medians; the lines are the Universal Scalability Law fitted to them.",
+        told.join(" ")
+    )
+}
+
+pub(super) fn efficiency_caption(measurement: &Measurement, analysis: &Analysis) -> String {
+    let lanes = analysis
+        .lanes
+        .iter()
+        .filter_map(|numbers| Some((&numbers.name, numbers.efficiency?)));
+    let worst = lanes.clone().min_by(|a, b| a.1.total_cmp(&b.1));
+    let best = lanes.max_by(|a, b| a.1.total_cmp(&b.1));
+    let Some((worst, best)) = worst.zip(best) else {
+        return if measurement.plan.is_none() {
+            "The plan is not known, so nobody can say what was possible.".to_owned()
+        } else {
+            "No round was completed, so there is no efficiency.".to_owned()
+        };
+    };
+    format!(
+        "The ideal time for as many workers, divided by the median: 100 % is a client that takes no time itself. Best: {} with {}; worst: {} \
+         with {}.",
+        best.0,
+        percent(best.1),
+        worst.0,
+        percent(worst.1)
+    )
+}
+
+pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
+    let Draft {
+        measurement,
+        analysis,
+        ..
+    } = draft;
+    match measurement.kind {
+        Kind::Sweep => {
+            let curves = throughputs(measurement, analysis);
+            draw_curves(draft, name, &curves, &|at| format!("{at}/s"))
+        }
+        Kind::Get | Kind::Bench => {
+            // A speed-up over itself is no news.
+            let is_race = measurement.lanes.len() > 1;
+            let curves = is_race.then(|| speed_ups(measurement, analysis))?;
+            draw_curves(draft, name, &curves, &|at| format!("{at}×"))
+        }
+    }
+}
+
+pub(super) fn draw_efficiency(draft: Draft<'_>, name: &str) -> Option<String> {
+    let curves = efficiencies(draft.measurement, draft.analysis);
+    draw_curves(draft, name, &curves, &|at| format!("{at} %"))
+}
+
+fn throughputs(measurement: &Measurement, analysis: &Analysis) -> Curves {
+    let mut curves = Curves {
+        ideal: ideal_throughputs(measurement, analysis).unwrap_or_default(),
+        contenders: Vec::new(),
+    };
+    for (index, scaling) in analysis.scaling.iter().enumerate() {
+        let workers = |point: &crate::result::ScalingPoint| point.workers as f64;
+        let points = &scaling.points;
+        let ends = points.first().zip(points.last());
+        let fitted = ends
+            .zip(scaling.usl)
+            .map_or(Vec::new(), |((first, last), law)| {
+                between(first.workers, last.workers)
+                    .map(|workers| (workers, law.throughput(workers)))
+                    .collect()
+            });
+        curves.contenders.push(Contender {
+            name: scaling.contender.clone(),
+            colour: palette::lane(index),
+            points: points
+                .iter()
+                .map(|point| Point {
+                    workers: workers(point),
+                    value: point.throughput,
+                    interval: None,
+                })
+                .collect(),
+            fitted,
+            knee: scaling.knee,
+        });
+    }
+    curves
+}
+
+/// For every number of workers: between two that were measured it is no straight line.
+fn ideal_throughputs(measurement: &Measurement, analysis: &Analysis) -> Option<Vec<(f64, f64)>> {
+    let plan = measurement.planned_times()?;
+    let makespan = |workers| ideal_makespan(plan.iter().copied(), workers);
+    let points = || analysis.scaling.iter().flat_map(|scaling| &scaling.points);
+    let known = points().find(|point| point.ideal_throughput.is_some())?;
+    let flags = known.ideal_throughput? * makespan(NonZeroUsize::new(known.workers)?).as_secs_f64();
+    let most = points().map(|point| point.workers).max()?;
+    let at = |workers: usize| {
+        let seconds = makespan(NonZeroUsize::new(workers)?).as_secs_f64();
+        (seconds > 0.0).then(|| (workers as f64, flags / seconds))
+    };
+    Some((1..=most).filter_map(at).collect())
+}
+
+/// Numbers of workers for a smooth curve.
+fn between(first: usize, last: usize) -> impl Iterator<Item = f64> {
+    let (first, last) = ((first as f64).log2(), (last as f64).log2());
+    (0..=60).map(move |step| (first + (last - first) * f64::from(step) / 60.0).exp2())
+}
+
+fn speed_ups(measurement: &Measurement, analysis: &Analysis) -> Curves {
+    let most = measurement.lanes.iter().map(|lane| lane.workers).max();
+    let first = measurement.lanes.first().map(|lane| lane.workers);
+    let ideal = measurement
+        .planned_times()
+        .zip(most.zip(first))
+        .map(|(plan, (most, first))| {
+            let makespan = |workers| ideal_makespan(plan.iter().copied(), workers);
+            let at = |workers: usize| {
+                let workers = NonZeroUsize::new(workers)?;
+                let speed_up = stats::ratio(makespan(first), makespan(workers))?;
+                Some((workers.get() as f64, speed_up))
+            };
+            (1..=most.get()).filter_map(at).collect()
+        });
+    let contenders = measurement.lanes.iter().zip(&analysis.lanes).enumerate();
+    Curves {
+        ideal: ideal.unwrap_or_default(),
+        contenders: contenders
+            .filter_map(|(index, (lane, numbers))| {
+                let speed_up = numbers.speed_up?;
+                let interval = Some((speed_up.lower, speed_up.upper));
+                Some(Contender {
+                    name: lane.name.clone(),
+                    colour: palette::lane(index),
+                    points: vec![Point {
+                        workers: lane.workers.get() as f64,
+                        value: speed_up.median,
+                        interval,
+                    }],
+                    fitted: Vec::new(),
+                    knee: None,
+                })
+            })
+            .collect(),
+    }
+}
+
+/// In percent. The lanes of one contender of a sweep are one line.
+fn efficiencies(measurement: &Measurement, analysis: &Analysis) -> Curves {
+    let mut curves = Curves::default();
+    for (index, (lane, numbers)) in measurement.lanes.iter().zip(&analysis.lanes).enumerate() {
+        let Some(efficiency) = numbers.efficiency else {
+            continue;
+        };
+        let point = Point {
+            workers: lane.workers.get() as f64,
+            value: efficiency * 100.0,
+            interval: None,
+        };
+        let name = match measurement.kind {
+            Kind::Sweep => lane.name.split('@').next().unwrap_or(&lane.name),
+            Kind::Get | Kind::Bench => &lane.name,
+        };
+        let known = curves
+            .contenders
+            .iter_mut()
+            .find(|known| known.name == name);
+        if let (Kind::Sweep, Some(known)) = (measurement.kind, known) {
+            known.points.push(point);
+        } else {
+            let place = if measurement.kind == Kind::Sweep {
+                curves.contenders.len()
+            } else {
+                index
+            };
+            curves.contenders.push(Contender {
+                name: name.to_owned(),
+                colour: palette::lane(place),
+                points: vec![point],
+                fitted: Vec::new(),
+                knee: None,
+            });
+        }
+    }
+    for contender in &mut curves.contenders {
+        contender
+            .points
+            .sort_by(|a, b| a.workers.total_cmp(&b.workers));
+        if measurement.kind == Kind::Sweep {
+            contender.fitted = contender
+                .points
+                .iter()
+                .map(|point| (point.workers, point.value))
+                .collect();
+        }
+    }
+    let workers = || {
+        measurement
+            .lanes
+            .iter()
+            .map(|lane| lane.workers.get() as f64)
+    };
+    if let Some(most) = workers().max_by(f64::total_cmp) {
+        curves.ideal = vec![(1.0, 100.0), (most.max(2.0), 100.0)];
+    }
+    curves
+}
+
+fn draw_curves(
+    draft: Draft<'_>,
+    name: &str,
+    curves: &Curves,
+    label: &dyn Fn(f64) -> String,
+) -> Option<String> {
+    let Draft { format, poster, .. } = draft;
+    let points = || {
+        curves
+            .contenders
+            .iter()
+            .flat_map(|contender| &contender.points)
+    };
+    let most = points().map(|point| point.workers).max_by(f64::total_cmp)?;
+    let ideals = curves.ideal.iter().map(|point| point.1);
+    let fitted = curves
+        .contenders
+        .iter()
+        .flat_map(|contender| &contender.fitted);
+    let highest = points().map(|point| point.interval.map_or(point.value, |(_, upper)| upper));
+    let highest = highest
+        .chain(ideals)
+        .chain(fitted.map(|point| point.1))
+        .fold(0.0, f64::max);
+    if !(highest > 0.0 && highest.is_finite()) {
+        return None;
+    }
+    let mut entries = Vec::new();
+    if !curves.ideal.is_empty() {
+        entries.push((Sign::Dashes, palette::MUTED, "ideal".to_owned()));
+    }
+    for contender in &curves.contenders {
+        entries.push((Sign::Dot, contender.colour, contender.name.clone()));
+    }
+    let title = poster.map_or(0.0, |_| format.text * 3.0);
+    let top = title + legend_height(format, &entries) + format.text * 0.5;
+    let foot = format.line();
+    let height = if poster.is_some() {
+        POSTER_HEIGHT
+    } else {
+        top + 260.0 + foot
+    };
+    Some(sheet(format, height, name, poster.is_some(), |area| {
+        if let Some(text) = poster {
+            let place = (2.0, title / 2.0);
+            write(
+                area,
+                text,
+                place,
+                At::Start,
+                palette::INK,
+                format.text * 1.5,
+            )?;
+        }
+        legend(area, format, title, &entries)?;
+        let middle = (format.width / 2.0, height - foot * 0.6);
+        write(
+            area,
+            "downloads at one time",
+            middle,
+            At::Middle,
+            palette::MUTED,
+            format.text * 0.92,
+        )?;
+        let part = area.clone().margin(fine(top), fine(foot), 0, 0);
+        let most = most.max(2.0).log2();
+        let range = 0.0..highest * 1.08;
+        let named = NAMED.into_iter().map(|workers| (workers as f64).log2());
+        let x = Axis {
+            range: -0.15..most + 0.15,
+            ticks: named.filter(|at| *at <= most + 0.05).collect(),
+            label: &|at| format!("{:.0}", at.exp2()),
+            has_grid: true,
+        };
+        let y = Axis {
+            ticks: ticks(&range, 6),
+            range,
+            label: &|at| label((at * 1e6).round() / 1e6),
+            has_grid: true,
+        };
+        let mut chart = chart(&part, format, format.text * 4.2, &x, &y)?;
+        let ideal = curves
+            .ideal
+            .iter()
+            .map(|&(workers, value)| (workers.log2(), value))
+            .collect();
+        if !curves.ideal.is_empty() {
+            dashes(&mut chart, ideal, palette::MUTED, 1.5 * format.bold)?;
+        }
+        let bold = format.bold;
+        let knees = curves
+            .contenders
+            .iter()
+            .filter_map(|contender| contender.knee);
+        let leftmost = knees.fold(f64::INFINITY, f64::min);
+        for (place, contender) in curves.contenders.iter().enumerate() {
+            // Dots that lie on each other: the first is the widest.
+            let radius = 3.5 + 1.5 * (curves.contenders.len() - 1 - place) as f64;
+            let radius = radius.min(9.5) * bold;
+            draw_contender(&mut chart, contender, radius, highest * 1.08, bold)?;
+            if let Some(knee) = contender.knee {
+                // One below the other, left of all their lines.
+                let height = highest * (1.06 - 0.08 * place as f64);
+                let at = (leftmost.max(1.0).log2() - 0.06, height);
+                let text = format!("knee of {}: {knee:.0}", contender.name);
+                note(&mut chart, at, text, contender.colour, format.text * 0.92)?;
+            }
+        }
+        Ok(())
+    }))
+}
+
+fn draw_contender(
+    chart: &mut Chart<'_, '_>,
+    contender: &Contender,
+    radius: f64,
+    top: f64,
+    bold: f64,
+) -> Drawn {
+    let colour = contender.colour;
+    if let Some(knee) = contender.knee {
+        let at = knee.max(1.0).log2();
+        dashes(chart, vec![(at, 0.0), (at, top)], colour, bold)?;
+    }
+    let fitted: Vec<(f64, f64)> = contender
+        .fitted
+        .iter()
+        .map(|&(workers, value)| (workers.log2(), value))
+        .collect();
+    if !fitted.is_empty() {
+        line(chart, fitted, colour, 2.0 * bold)?;
+    }
+    for &Point {
+        workers,
+        value,
+        interval,
+    } in &contender.points
+    {
+        let at = workers.log2();
+        if let Some((lower, upper)) = interval {
+            line(chart, vec![(at, lower), (at, upper)], colour, 2.0 * bold)?;
+        }
+        dot(chart, (at, value), colour, radius, 1.0)?;
+        ring(chart, (at, value), palette::PAPER, radius, bold)?;
+    }
+    Ok(())
+}
