@@ -1,7 +1,7 @@
 """Every command in the documents is run, and prints what they say.
 
-In a ```console block a line after `$ ` is a command; what follows is its output. Numbers, durations and the
-width of tables may differ from run to run; words may not. A ```toml block that begins with its name, like
+In a ```console block a line after `$ ` is a command; what follows is its output. Numbers, durations, bars and the
+width of tables may differ from run to run, and so may warnings, outliers and where time was lost; words may not. A ```toml block that begins with its name, like
 `# tea.toml`, is a file that the commands of its document find. A command that ends with `&` runs on until the end of
 its document.
 """
@@ -35,10 +35,15 @@ def files(document: Path) -> list[tuple[str, str]]:
 
 def words(text: str) -> str:
     """The text without what may differ."""
+    text = re.sub(r"^(?:outlier|warning): .*\n?", "", text, flags=re.M)
+    text = re.sub(r"^(\S+) (?:lost .* against|was .* below) the ideal.*", r"\1 and the ideal", text, flags=re.M)
+    text = re.sub(r"[█▏▎▍▌▋▊▉]+", "█", text)
+    text = re.sub(r"\d\d\d\d-\d\d-\d\dT[\d:]{8}Z", "TIME", text)
+    text = re.sub(r"\d[\d.]*× \(\S+\)", "N×", text)
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     text = re.sub(r"[\da-f]{64}", "DIGEST", text)
     text = re.sub(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", "DATE", text)
-    text = re.sub(r"\d[\d.]*(?: (?:s|ms|µs)\b)?", "N", text)
+    text = re.sub(r"\d[\d.]*(?:–\d[\d.]*)?(?: (?:s|ms|µs|[KM]iB)\b)?", "N", text)
     text = re.sub(r"^(threaded|async) was", "FASTEST was", text, flags=re.M)
     text = re.sub(r"[─ ]+", lambda run: "─" if "─" in run[0] else " ", text)
     return "\n".join(line.strip() for line in text.strip().splitlines())

@@ -145,7 +145,7 @@ pub struct SweepArgs {
     #[command(flatten)]
     pub shared: SharedArgs,
 
-    /// The numbers of downloads at one time, like 1,2,5. [default: 1, 2, 5, 10, 30, 100, … and the number of flags]
+    /// The numbers of downloads at one time, like 1,2,5. [default: 1, 2, 5, 10, 30, 100, 300, as far as there are so many flags, and all]
     #[arg(short, long, value_name = "LIST", alias = "max_req", value_delimiter = ',', value_parser = at_least_one::<NonZeroUsize>)]
     pub max_req: Vec<NonZeroUsize>,
 

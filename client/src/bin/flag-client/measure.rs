@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use flag_client::args::{BenchArgs, Format, OutputArgs, RoundsArgs, SharedArgs, SweepArgs};
+use flag_client::SetupError;
+use flag_client::args::{BenchArgs, Format, OutputArgs, SweepArgs};
 use flag_client::compare::Comparison;
 use flag_client::contender::Contender;
 use flag_client::downloader::Runner;
@@ -11,8 +12,7 @@ use flag_client::job::{Images, Job, Watcher};
 use flag_client::race::{Moment, Race, Rounds};
 use flag_client::report::progress::RaceBar;
 use flag_client::report::{json, table};
-use flag_client::result::{Analysis, Kind, Measurement};
-use flag_client::target::Target;
+use flag_client::result::{Analysis, Kind, Lane, Measurement};
 use flag_client::threshold;
 use flag_server::forecast::ideal_makespan;
 use flags_data::Catalogue;
@@ -43,16 +43,15 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
         )?
     };
     let race = Race::bench(contenders, &job).probes_memory(true);
-    let session = Session::new(
-        Kind::Bench,
+    let session = Session {
         race,
-        Rounds::Enough,
-        args.rounds,
-        &args.shared,
-        &args.output,
+        rounds: args.rounds.rounds.map_or(Rounds::Enough, Rounds::Exactly),
+        warmup: args.rounds.warmup,
+        measurement: Measurement::new(Kind::Bench, &job, &target, command_line()),
         job,
-        &target,
-    );
+        output: &args.output,
+        verbose: args.shared.verbose,
+    };
     if let (Some(old), Some(file)) = (&baseline, &args.baseline) {
         may_be_compared(old, &session.prospect(), args.comparing, file)?;
     }
@@ -100,34 +99,23 @@ pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
         ..job
     };
     let race = Race::sweep(contenders, &job, &levels);
-    let rounds = Rounds::Exactly(SWEEP_ROUNDS);
-    let session = Session::new(
-        Kind::Sweep,
+    let session = Session {
         race,
-        rounds,
-        args.rounds,
-        &args.shared,
-        &args.output,
+        rounds: Rounds::Exactly(args.rounds.rounds.unwrap_or(SWEEP_ROUNDS)),
+        warmup: args.rounds.warmup,
+        measurement: Measurement::new(Kind::Sweep, &job, &target, command_line()),
         job,
-        &target,
-    );
+        output: &args.output,
+        verbose: args.shared.verbose,
+    };
     Ok(session.run()?.1)
 }
 
-/// 1, 2, 5, 10, 30, 100, 300, … up to the number of flags, and that.
+/// 1, 2, 5, 10, 30, … as far as there are so many flags, and as many as there are.
 fn levels(codes: usize) -> Vec<NonZeroUsize> {
-    let few = [1, 2, 5, 10].into_iter();
-    let many = std::iter::successors(Some(30), |level| {
-        Some(if level / 3 % 10 == 1 || level == &30 {
-            level * 10 / 3
-        } else {
-            level * 3
-        })
-    });
-    let below = few
-        .chain(many.take_while(|level| *level < codes))
-        .filter(|level| *level < codes);
-    below.chain([codes]).filter_map(NonZeroUsize::new).collect()
+    let fewer = [1, 2, 5, 10, 30, 100, 300];
+    let fewer = fewer.into_iter().filter(|level| *level < codes);
+    fewer.chain([codes]).filter_map(NonZeroUsize::new).collect()
 }
 
 /// One measurement from its beginning to its end.
@@ -141,33 +129,7 @@ struct Session<'a> {
     verbose: bool,
 }
 
-impl<'a> Session<'a> {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "bench and sweep have them all in common"
-    )]
-    fn new(
-        kind: Kind,
-        race: Race,
-        default_rounds: Rounds,
-        rounds: RoundsArgs,
-        shared: &SharedArgs,
-        output: &'a OutputArgs,
-        job: Job,
-        target: &Target,
-    ) -> Self {
-        let count = rounds.rounds.map_or(default_rounds, Rounds::Exactly);
-        Self {
-            race: race.rounds(count).warmup(rounds.warmup),
-            rounds: count,
-            warmup: rounds.warmup,
-            measurement: Measurement::new(kind, &job, target, command_line()),
-            job,
-            output,
-            verbose: shared.verbose,
-        }
-    }
-
+impl Session<'_> {
     /// What it will be a measurement of.
     fn prospect(&self) -> Measurement {
         Measurement {
@@ -176,7 +138,43 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Measures, tells, and saves; the result, and the exit code that follows from it.
     fn run(self) -> anyhow::Result<(Measurement, u8)> {
+        let output = self.output;
+        threshold::know_lanes(&output.thresholds, self.race.names())?;
+        if output.format == Format::Text && !output.quiet {
+            let opening = table::opening(&self.measurement, self.rounds, self.warmup);
+            say(&opening);
+        }
+        let (measurement, raced) = self.race();
+        let analysis = Analysis::of(&measurement);
+        // Whatever cannot be written, what was measured is told first.
+        let text = table::closing(&measurement, &analysis);
+        output::print(output, &measurement, &analysis, &text)?;
+        let all_met = output::judge(output, &measurement, &analysis);
+        raced?;
+        output::save_so_far(output, &measurement)?;
+        let title = match measurement.kind {
+            Kind::Sweep => "A sweep of downloads",
+            Kind::Get | Kind::Bench => "A race of downloads",
+        };
+        output::save_pictures(output, &[(title, &measurement, &analysis)])?;
+
+        let unplanned = analysis.lanes.iter().any(|lane| lane.unplanned_errors > 0);
+        let mut rounds = measurement.lanes.iter().flat_map(|lane| &lane.rounds);
+        let failed =
+            measurement.server_gone || unplanned || rounds.any(|round| round.exit_code.is_some());
+        let code = match (measurement.interrupted, all_met, failed) {
+            (true, ..) => INTERRUPTED,
+            (false, false, _) => REGRESSED,
+            (false, true, true) => FAILED,
+            (false, true, false) => 0,
+        };
+        Ok((measurement, code))
+    }
+
+    /// The race, with a bar or a line for each round beside it; everything so far is saved after each.
+    fn race(self) -> (Measurement, Result<(), SetupError>) {
         let Self {
             race,
             rounds,
@@ -186,12 +184,10 @@ impl<'a> Session<'a> {
             output,
             verbose,
         } = self;
-        threshold::know_lanes(&output.thresholds, race.names())?;
-        let aloud = output.format == Format::Text && !output.quiet;
-        if aloud {
-            say(&table::opening(&measurement, rounds, warmup));
-        }
+        let race = race.rounds(rounds).warmup(warmup);
         let names: Vec<String> = race.names().map(str::to_owned).collect();
+        let expected = expected(&measurement, &race.lanes(&job));
+        let all: Duration = expected.iter().sum();
         let bar = RaceBar::new(job.codes.len(), !verbose && !output.quiet);
         let watched = bar.clone();
         job.watcher = Watcher::new(move |sample| {
@@ -199,81 +195,40 @@ impl<'a> Session<'a> {
                 watched.advances();
             }
         });
-        let expected = expected(
-            &measurement,
-            &race
-                .lanes(&job)
-                .iter()
-                .map(|lane| lane.workers)
-                .collect::<Vec<_>>(),
-        );
-        let mut unsaved = Ok(());
         let raced = race.run(&job, &mut measurement, |moment| match moment {
             Moment::Begins { lane, rounds: done } => {
                 let rounds = (warmup + rounds.at_least()).max(done + 1) as u32;
-                bar.begins(
-                    &names[lane],
-                    expected[lane],
-                    expected.iter().sum::<Duration>() * rounds,
-                );
+                bar.begins(&names[lane], expected[lane], all * rounds);
             }
             Moment::Measured { lane, measurement } => {
                 let lane = &measurement.lanes[lane];
                 if let (true, Some(round)) = (verbose, lane.rounds.last()) {
-                    let took = format!("{:.3?}", round.elapsed);
-                    bar.tell(&format!(
-                        "round {}: {} took {took}",
-                        lane.rounds.len(),
-                        lane.name
-                    ));
+                    let (number, took) = (lane.rounds.len(), round.elapsed);
+                    bar.tell(&format!("round {number}: {} took {took:.3?}", lane.name));
                 }
-                // The race goes on: what cannot be saved now may be saved at its end, and is told then.
-                unsaved = output::save_so_far(output, measurement);
+                // What cannot be saved now is tried again after the next round, and told after the last.
+                output::save_so_far(output, measurement).ok();
             }
         });
         bar.finish();
-        drop(unsaved);
-        let analysis = Analysis::of(&measurement);
-        output::save_so_far(output, &measurement)?;
-        let title = match measurement.kind {
-            Kind::Sweep => "The sweep",
-            Kind::Get | Kind::Bench => "The race",
-        };
-        output::save_pictures(output, &[(title, &measurement, &analysis)])?;
-        output::print(
-            output,
-            &measurement,
-            &analysis,
-            &table::closing(&measurement, &analysis),
-        )?;
-        raced?;
-        let all_met = output::judge(output, &measurement, &analysis);
-        let failed = measurement.server_gone
-            || analysis.lanes.iter().any(|lane| lane.unplanned_errors > 0)
-            || measurement
-                .lanes
-                .iter()
-                .any(|lane| lane.rounds.iter().any(|round| round.exit_code.is_some()));
-        let code = match (measurement.interrupted, all_met, failed) {
-            (true, ..) => INTERRUPTED,
-            (false, false, _) => REGRESSED,
-            (false, true, true) => FAILED,
-            (false, true, false) => 0,
-        };
-        Ok((measurement, code))
+        (measurement, raced)
     }
 }
 
 /// About how long a round of each lane will take: what is ideal, or equally long where that is not known.
-fn expected(measurement: &Measurement, workers: &[NonZeroUsize]) -> Vec<Duration> {
-    let least = Duration::from_millis(10);
-    let ideal = |workers: &NonZeroUsize| {
-        let times = measurement.planned_times()?;
-        Some(ideal_makespan(times, *workers).max(least))
+fn expected(measurement: &Measurement, lanes: &[Lane]) -> Vec<Duration> {
+    let (least, unknown) = (Duration::from_millis(10), Duration::from_secs(1));
+    let times = measurement.planned_times();
+    let ideal = |lane: &Lane| {
+        let times = times.iter().flatten().copied();
+        ideal_makespan(times, lane.workers).max(least)
     };
-    let second = Duration::from_secs(1);
-    workers
-        .iter()
-        .map(|workers| ideal(workers).unwrap_or(second))
-        .collect()
+    let expected = |lane| {
+        if times.is_some() {
+            ideal(lane)
+        } else {
+            unknown
+        }
+    };
+    lanes.iter().map(expected).collect()
 }
