@@ -110,11 +110,13 @@ pub struct BenchArgs {
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one::<NonZeroUsize>)]
     pub max_req: NonZeroUsize,
 
-    /// An external program in the race; repeat it for more. It is run without a shell.
+    /// An external program in the race, like 'python3 my_flags.py {url}'; repeat it for more.
     ///
-    /// It downloads the flags from {url} and ends; {workers} stands for -m and {codes} for the codes, one word each. Every round it gets a
-    /// fresh embedded server, whose log tells what it asked for.
-    #[arg(long = "command", value_name = "COMMAND", conflicts_with = "server")]
+    /// It downloads the flags from {url} and ends. {workers} stands for the downloads at one time, and {codes} for the codes: a word each,
+    /// or in a longer word with commas between them. There is no shell; where one is needed, write sh -c '…'. Every round gets a fresh
+    /// embedded server, whose log tells what the program asked for; --timeout, --retries and the options of the strategies are not for
+    /// it. It comes after the strategies.
+    #[arg(long = "command", value_name = "COMMAND", conflicts_with_all = ["server", "attempt"])]
     pub commands: Vec<String>,
 
     /// The port of the embedded server for --command, for a program that cannot be told where to download from. [default: a free one]

@@ -69,7 +69,7 @@ impl Job {
     pub const TIMEOUT: Duration = Duration::from_secs(10);
 
     /// These flags, with the defaults of the command line: 30 at a time, 10 seconds for each, no retries; they are
-    /// compared with the embedded catalogue. The program of the workers is the one that runs.
+    /// compared with the embedded catalogue. The program of the workers is the `flag-client` that the system finds.
     pub fn new(base_url: impl Into<String>, codes: Vec<CountryCode>) -> Self {
         Self {
             codes,
@@ -81,8 +81,8 @@ impl Job {
             watcher: Watcher::default(),
             stop: Stop::default(),
             wire: Wire::default(),
-            // Where the system does not know it, the shell's own search may.
-            worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
+            // Not the program that runs: that may be anybody's, and would not know what it is started for.
+            worker_program: "flag-client".into(),
         }
     }
 

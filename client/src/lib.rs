@@ -20,8 +20,9 @@
 //! * [`job`] is what every downloader gets, [`sample`] what it gives back.
 //! * [`downloader`] holds the strategies, twins that can be read side by side; `fetch` the HTTP libraries.
 //! * [`retry`] decides, for all of them, what is tried again and after which pause.
+//! * [`contender`] is whoever races: a strategy, a downloader of somebody's own, or an external program ([`command`]).
 //! * [`worker`] is the other end of `processes`.
-//! * [`round`], [`race`] and [`memory`] measure, [`stats`] computes, [`report`] words. Only `main` prints.
+//! * [`race`] and [`memory`] measure, [`stats`] computes, [`report`] words. Only `main` prints.
 //!
 //! # Your own downloader
 //!
@@ -42,8 +43,56 @@
 //!     }
 //! }
 //! ```
+//!
+//! One with an HTTP client of its own lets [`Download`] make the samples, and joins a [`Race`](race::Race) as
+//! [`Custom`](contender::Custom):
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use flag_client::contender::{Contender, Custom};
+//! use flag_client::downloader::{Downloader, Runner, Strategy};
+//! use flag_client::job::Job;
+//! use flag_client::race::{Race, Rounds};
+//! use flag_client::sample::Sample;
+//! use flag_client::target::Target;
+//! use flag_client::Download;
+//! use flag_server::config::ScenarioSource;
+//!
+//! struct OneByOne;
+//!
+//! impl Downloader for OneByOne {
+//!     fn download_many(&self, job: &Job) -> Vec<Sample> {
+//!         let round = Instant::now();
+//!         let one = |&code| Download::new(round, code, 0).record(job, get);
+//!         job.codes.iter().flat_map(one).collect()
+//!     }
+//! }
+//!
+//! /// The status and the body. The server would like to know the number of the attempt, too.
+//! fn get(url: &str, attempt: u32) -> Result<(u16, Vec<u8>), ureq::Error> {
+//!     let mut response = ureq::get(url).header("flag-attempt", attempt.to_string()).call()?;
+//!     Ok((response.status().as_u16(), response.body_mut().read_to_vec()?))
+//! }
+//!
+//! let target = Target::embedded(&ScenarioSource::Profile("local"), None)?;
+//! let job = Job::new(&target.base_url, vec!["BR".parse()?, "JP".parse()?]);
+//! let contenders: Vec<Box<dyn Contender>> = vec![
+//!     Box::new(Runner::from(Strategy::Sequential)),
+//!     Box::new(Custom::new("one-by-one", |_| Ok(OneByOne))),
+//! ];
+//! let race = Race::bench(contenders, &job).rounds(Rounds::Exactly(1.try_into()?));
+//! let measurement = race.run_on(&job, &target)?;
+//! assert_eq!(measurement.lanes[1].name, "one-by-one");
+//! assert_eq!(measurement.lanes[1].errors(), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A whole program is `examples/custom_downloader.rs`. One that is not written in Rust joins as a
+//! [command](command::ExternalCommand).
 
 pub mod args;
+pub mod command;
 pub mod compare;
 pub mod contender;
 mod cpu;
@@ -62,5 +111,5 @@ pub mod target;
 pub mod threshold;
 pub mod worker;
 
-pub use fetch::SetupError;
+pub use fetch::{Download, SetupError};
 pub use flags_data::selection as codes;

@@ -118,9 +118,18 @@ pub(crate) fn peak() -> Option<u64> {
     resident("VmHWM:")
 }
 
-/// A line of `/proc/self/status`, which gives KiB.
+/// The most bytes of another process that were resident at one time, so far.
+pub(crate) fn peak_of(process: u32) -> Option<u64> {
+    line_of(&format!("/proc/{process}/status"), "VmHWM:")
+}
+
 fn resident(key: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+    line_of("/proc/self/status", key)
+}
+
+/// A line of such a file, which gives KiB.
+fn line_of(file: &str, key: &str) -> Option<u64> {
+    let status = fs::read_to_string(file).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)

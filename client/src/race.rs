@@ -7,13 +7,15 @@ use crate::contender::Contender;
 use crate::fetch::SetupError;
 use crate::job::Job;
 use crate::plan;
-use crate::result::{Estimate, Lane, Measurement, Round};
+use crate::result::{Estimate, Kind, Lane, Measurement, Round};
 use crate::sample::Outcome;
 use crate::stats;
+use crate::target::Target;
 
 /// Who races, and how often.
 #[derive(Debug)]
 pub struct Race {
+    kind: Kind,
     contenders: Vec<Box<dyn Contender>>,
     entries: Vec<Entry>,
     rounds: Rounds,
@@ -99,16 +101,21 @@ pub enum Moment<'a> {
 }
 
 impl Race {
-    /// Every contender with as many workers as the job allows.
+    /// Every contender with as many workers as the job allows. Of those with one name the second is called `name-2`, and so on.
     pub fn bench(contenders: Vec<Box<dyn Contender>>, job: &Job) -> Self {
-        let names = contenders.iter().map(|contender| contender.name());
-        let entry = |(contender, name)| Entry {
-            contender,
-            name,
-            max_workers: job.max_workers,
-        };
-        let entries = names.enumerate().map(entry).collect();
-        Self::of(contenders, entries)
+        let mut entries: Vec<Entry> = Vec::new();
+        for (index, contender) in contenders.iter().enumerate() {
+            let own = contender.name();
+            let more = (2..).map(|number| format!("{own}-{number}"));
+            let is_free = |name: &String| entries.iter().all(|entry| entry.name != *name);
+            let name = std::iter::once(own.clone()).chain(more).find(is_free);
+            entries.push(Entry {
+                contender: index,
+                name: name.unwrap_or(own),
+                max_workers: job.max_workers,
+            });
+        }
+        Self::of(Kind::Bench, contenders, entries)
     }
 
     /// Every contender with each of these numbers of workers that makes a difference.
@@ -131,11 +138,12 @@ impl Race {
                 }
             }
         }
-        Self::of(contenders, entries)
+        Self::of(Kind::Sweep, contenders, entries)
     }
 
-    fn of(contenders: Vec<Box<dyn Contender>>, entries: Vec<Entry>) -> Self {
+    fn of(kind: Kind, contenders: Vec<Box<dyn Contender>>, entries: Vec<Entry>) -> Self {
         Self {
+            kind,
             contenders,
             entries,
             rounds: Rounds::Enough,
@@ -186,6 +194,17 @@ impl Race {
             ..job.clone()
         };
         self.entries.iter().map(with).collect()
+    }
+
+    /// Runs the race on this server, and gives back what was measured.
+    ///
+    /// # Errors
+    /// When a contender cannot be set up.
+    pub fn run_on(&self, job: &Job, target: &Target) -> Result<Measurement, SetupError> {
+        let command = std::env::args().collect();
+        let mut measurement = Measurement::new(self.kind, job, target, command);
+        self.run(job, &mut measurement, |_| {})?;
+        Ok(measurement)
     }
 
     /// Runs the race, or as much of it as the job's [stop](Job::stop) allows, into `measurement`, and tells `watch` how it goes. When

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flag_server::config::{ConfigProblem, ScenarioSource, scenario_and_text};
 use flag_server::forecast::{Outlook, image_len};
-use flag_server::scenario::{Plan, Planner, RequestKey};
+use flag_server::scenario::{Plan, Planner, RequestKey, Scenario};
 use flag_server::{BlockingFlagServer, Config, StartError};
 use flags_data::CountryCode;
 use reqwest::Url;
@@ -41,6 +41,7 @@ pub struct Embedded {
     pub scenario: String,
     /// The text of its scenario; the seed it runs with may be another.
     pub toml: String,
+    faults: Scenario,
     planner: Planner,
     _server: BlockingFlagServer,
 }
@@ -123,13 +124,14 @@ impl Target {
             scenario = scenario.with_seed(seed);
         }
         let planner = Planner::new(&scenario);
-        let server = BlockingFlagServer::start(&Config::embedded(&name, scenario))?;
+        let server = BlockingFlagServer::start(&Config::embedded(&name, scenario.clone()))?;
         Ok(Self {
             label: "EMBEDDED".to_owned(),
             base_url: server.endpoints()[0].flags_url(),
             embedded: Some(Embedded {
                 scenario: name,
                 toml,
+                faults: scenario,
                 planner,
                 _server: server,
             }),
@@ -141,6 +143,11 @@ impl Embedded {
     /// The seed of its scenario.
     pub fn seed(&self) -> u64 {
         self.planner.seed()
+    }
+
+    /// What it does to its clients, with the seed that it runs with.
+    pub fn faults(&self) -> &Scenario {
+        &self.faults
     }
 
     /// What will happen to this attempt (the first is 1) at this image.

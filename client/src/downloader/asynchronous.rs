@@ -31,7 +31,7 @@ impl Asynchronous {
             RuntimeFlavor::MultiThread => Builder::new_multi_thread(),
         };
         let runtime = builder.enable_all().build();
-        let runtime = runtime.map_err(|error| SetupError(error.to_string()))?;
+        let runtime = runtime.map_err(|error| SetupError::Http(error.to_string()))?;
         Ok(Self {
             http: AsyncHttp::new(http, job)?,
             runtime,

@@ -35,7 +35,7 @@ impl ForTasks {
         let tls = ClientConfig::builder();
         let tls = if job.is_https() {
             tls.try_with_platform_verifier()
-                .map_err(|error| SetupError(error.to_string()))?
+                .map_err(|error| SetupError::Http(error.to_string()))?
         } else {
             tls.with_root_certificates(RootCertStore::empty()) // saves reading the system's certificates
         };

@@ -15,19 +15,29 @@ use bytes::Bytes;
 use flags_data::CountryCode;
 use thiserror::Error;
 
+use crate::command::CommandError;
 use crate::downloader::{Http, NoSuchRunner};
 use crate::job::{Job, Rejected};
 use crate::retry;
 use crate::sample::{Outcome, Sample};
 
-/// No HTTP client could be set up.
+/// Somebody cannot do the job at all.
 #[derive(Debug, Error)]
-#[error("cannot set up the HTTP client ({0})")]
-pub struct SetupError(pub(crate) String);
+pub enum SetupError {
+    /// No HTTP client could be set up.
+    #[error("cannot set up the HTTP client ({0})")]
+    Http(String),
+    /// An external program cannot be run, or makes no sense.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// Whatever else a downloader of somebody's own needs, in words that name the remedy.
+    #[error("{0}")]
+    Other(String),
+}
 
 impl From<NoSuchRunner> for SetupError {
     fn from(error: NoSuchRunner) -> Self {
-        Self(error.to_string())
+        Self::Http(error.to_string())
     }
 }
 
@@ -48,7 +58,7 @@ impl BlockingHttp {
         match http {
             Http::Reqwest => reqwest::ForThreads::new(job).map(Self::Reqwest),
             Http::Ureq => ureq::ForThreads::new(job).map(Self::Ureq),
-            Http::Hyper => Err(SetupError("hyper never blocks".to_owned())),
+            Http::Hyper => Err(SetupError::Http("hyper never blocks".to_owned())),
         }
     }
 
@@ -72,7 +82,7 @@ impl AsyncHttp {
         match http {
             Http::Reqwest => reqwest::ForTasks::new(job).map(Self::Reqwest),
             Http::Hyper => hyper::ForTasks::new(job).map(Self::Hyper),
-            Http::Ureq => Err(SetupError("ureq only blocks".to_owned())),
+            Http::Ureq => Err(SetupError::Http("ureq only blocks".to_owned())),
         }
     }
 
@@ -106,28 +116,68 @@ pub(crate) struct Head {
     pub(crate) retry_after: Option<Duration>,
 }
 
+impl Head {
+    /// One of which only the status is known.
+    fn bare(at: Instant, status: u16) -> Self {
+        Self {
+            at,
+            status,
+            plan: None,
+            wait: None,
+            retry_after: None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) outcome: Outcome,
     pub(crate) error: String,
 }
 
-/// One flag to download: what it is, who does it, and when its round began.
+/// One flag to download: what it is, who does it, and when its round began. With it a downloader of somebody's own makes
+/// the samples of its own GETs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Download {
+pub struct Download {
     round: Instant,
     code: CountryCode,
     worker: usize,
 }
 
 impl Download {
-    /// `round` is when the codes were there to be taken.
-    pub(crate) fn new(round: Instant, code: CountryCode, worker: usize) -> Self {
+    /// `round` is when the codes were there to be taken, `worker` (from 0) who takes this one: the lane in a picture of the round.
+    pub fn new(round: Instant, code: CountryCode, worker: usize) -> Self {
         Self {
             round,
             code,
             worker,
         }
+    }
+
+    /// All attempts, with somebody's own GET: it gets the URL and the number of the attempt, which the server wants to find in the
+    /// header `flag-attempt`, and gives back the status and the body, also of a 404. It follows redirects itself, and an error of
+    /// it is a broken connection. The rest is as with all downloads: the image is checked, the policy of the job decides whether
+    /// another attempt follows, and the job's watcher is told.
+    pub fn record<B: Into<Bytes>, E: std::fmt::Display>(
+        self,
+        job: &Job,
+        mut get: impl FnMut(&str, u32) -> Result<(u16, B), E>,
+    ) -> Vec<Sample> {
+        let url = job.image_url(self.code);
+        self.run_with(job, |number| {
+            let attempt = self.begin(number);
+            let got = get(&url, number);
+            let done = Instant::now();
+            let (head, body) = match got {
+                Ok((status, body)) => (Some(Head::bare(done, status)), Ok(body.into())),
+                Err(error) => {
+                    let error = error.to_string();
+                    let outcome = Outcome::BrokenConnection;
+                    (None, Err(Failure { outcome, error }))
+                }
+            };
+            attempt.finish(job, &Exchange { head, body, done })
+        })
     }
 
     /// All attempts, by a thread.
@@ -366,7 +416,7 @@ fn install_crypto() {
 }
 
 /// In the words of the book: `HTTP error 418 - I'm a teapot`.
-fn http_error(status: u16) -> String {
+pub(crate) fn http_error(status: u16) -> String {
     let reason = StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason());

@@ -40,7 +40,7 @@ macro_rules! client {
         };
         builder
             .build()
-            .map_err(|error| SetupError(whole_story(&error)))
+            .map_err(|error| SetupError::Http(whole_story(&error)))
     }};
 }
 

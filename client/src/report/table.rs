@@ -11,7 +11,7 @@ use super::{
 };
 use crate::compare::Comparison;
 use crate::race::Rounds;
-use crate::result::{Analysis, Kind, LaneAnalysis, Measurement, Scaling};
+use crate::result::{Analysis, ContenderRecord, Kind, Lane, LaneAnalysis, Measurement, Scaling};
 use crate::sample::{Outcome, Sample};
 use crate::threshold::Checked;
 
@@ -42,8 +42,14 @@ pub fn opening(measurement: &Measurement, rounds: Rounds, warmup: usize) -> Stri
         }
         Rounds::Enough => format!("{} to {} rounds", Rounds::FEWEST, Rounds::MOST),
     };
+    let is_command = |lane: &Lane| matches!(lane.contender, ContenderRecord::Command { .. });
+    let but = if measurement.lanes.iter().any(is_command) {
+        ", but for those of a command"
+    } else {
+        ""
+    };
     format!(
-        "{}{rounds} after {warmup} to warm up; every image checked against its SHA-256\n",
+        "{}{rounds} after {warmup} to warm up; every image checked against its SHA-256{but}\n",
         subject(measurement)
     )
 }

@@ -162,13 +162,21 @@ pub fn loss(lane: &str, numbers: &LaneAnalysis) -> Option<String> {
         waiting_ms,
         transfer_ms,
         client_ms,
+        startup_ms,
         order_ms,
     } = numbers.loss?;
+    let own = match startup_ms {
+        Some(before) => format!(
+            "to the program's own work, of which {} before its first request",
+            short_ms(before)
+        ),
+        None => "to the client's own work between downloads".to_owned(),
+    };
     let mut parts = [
         (waiting_ms, "to connecting, sending and being answered"),
         (server_ms, "to delays that the server held too long"),
         (transfer_ms, "to the bodies"),
-        (client_ms, "to the client's own work between downloads"),
+        (client_ms, &own),
         (order_ms, "to downloads shared out otherwise than ideally"),
     ];
     parts.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));

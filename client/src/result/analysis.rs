@@ -143,6 +143,8 @@ pub struct Loss {
     pub transfer_ms: f64,
     /// Before, between and after the downloads: the client's own work.
     pub client_ms: f64,
+    /// What of that came before the first request. Of a command only, whose process has to start.
+    pub startup_ms: Option<f64>,
     /// The downloads were shared out otherwise than the perfect client would have; below zero if that was luck.
     pub order_ms: f64,
 }
@@ -479,6 +481,17 @@ fn planned_time(
         .copied()
 }
 
+/// What was planned for an attempt that the job does not have, and a command made: all that is known is the delay.
+fn unasked(sample: &Sample) -> Option<super::PlannedAttempt> {
+    let delay = sample.plan?;
+    Some(super::PlannedAttempt {
+        outcome: sample.outcome,
+        delay,
+        time: delay,
+        pause: Duration::ZERO,
+    })
+}
+
 fn by_code(measurement: &Measurement) -> HashMap<CountryCode, &Planned> {
     let plan = measurement.plan.iter().flatten();
     plan.map(|planned| (planned.code, planned)).collect()
@@ -491,6 +504,8 @@ fn signed_millis(longer: Duration, shorter: Duration) -> f64 {
 fn loss(measurement: &Measurement, lane: &Lane) -> Option<Loss> {
     let ideal = ideal(measurement, lane.workers)?;
     let planned = by_code(measurement);
+    let is_command = matches!(lane.contender, ContenderRecord::Command { .. });
+    let mut startups = Vec::new();
     let mut parts: [Vec<f64>; 6] = Default::default();
     for round in &lane.rounds {
         let last = round.samples.iter().max_by_key(|sample| sample.done)?;
@@ -501,7 +516,8 @@ fn loss(measurement: &Measurement, lane: &Lane) -> Option<Loss> {
             .iter()
             .filter(|sample| sample.worker == last.worker)
         {
-            let expected = planned_time(&planned, measurement.job.first_attempt, sample)?;
+            let expected = planned_time(&planned, measurement.job.first_attempt, sample);
+            let expected = expected.or_else(|| unasked(sample).filter(|_| is_command))?;
             let pause = sample.retry_in.unwrap_or_default();
             plan += expected.time + pause;
             busy += sample.latency() + pause;
@@ -520,6 +536,8 @@ fn loss(measurement: &Measurement, lane: &Lane) -> Option<Loss> {
             }
         }
         let client = signed_millis(round.elapsed, busy);
+        let first = round.samples.iter().map(|sample| sample.sent).min();
+        startups.extend(first.filter(|_| is_command).map(stats::millis));
         let order = signed_millis(plan, ideal);
         let total = signed_millis(round.elapsed, ideal);
         for (all, part) in parts
@@ -536,6 +554,7 @@ fn loss(measurement: &Measurement, lane: &Lane) -> Option<Loss> {
         waiting_ms: waiting?,
         transfer_ms: transfer?,
         client_ms: client?,
+        startup_ms: stats::median(&startups),
         order_ms: order?,
     })
 }

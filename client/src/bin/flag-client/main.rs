@@ -17,7 +17,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use flag_client::SetupError;
 use flag_client::args::{Args, Command, PlanArgs, ReportArgs, RunnerArgs, SharedArgs};
+use flag_client::command::CommandError;
 use flag_client::downloader::NoSuchRunner;
 use flag_client::job::{Images, Job, Stop};
 use flag_client::report::json::{self, ReadError};
@@ -73,6 +75,8 @@ fn is_usage(error: &anyhow::Error) -> bool {
     let target = error.downcast_ref::<TargetError>();
     target.is_some_and(TargetError::is_usage)
         || error.is::<NoSuchRunner>()
+        || error.is::<CommandError>()
+        || matches!(error.downcast_ref(), Some(SetupError::Command(_)))
         || error.is::<NoSuchLane>()
         || error.is::<ReadError>()
         || error.is::<Usage>()
@@ -178,6 +182,8 @@ fn job(
         images,
         stop,
         wire: runner.wire(),
+        // Where the system does not know it, the shell's own search may.
+        worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
         ..Job::new(target.base_url.clone(), args.selection.codes())
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flag_client::SetupError;
 use flag_client::args::{BenchArgs, Format, OutputArgs, SweepArgs};
+use flag_client::command::ExternalCommand;
 use flag_client::compare::Comparison;
 use flag_client::contender::Contender;
 use flag_client::downloader::Runner;
@@ -33,6 +34,14 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     output::check(&args.output)?;
     let baseline = args.baseline.as_deref().map(json::read).transpose()?;
     let target = target(&args.shared, "bench")?;
+    for line in &args.commands {
+        // A named server has been refused by then: it would not tell what it was asked for.
+        if let Some(embedded) = &target.embedded {
+            let scenario = embedded.faults().clone();
+            let command = ExternalCommand::try_new(line, scenario, args.port)?;
+            contenders.push(Box::new(command));
+        }
+    }
     let job = Job {
         max_workers: args.max_req,
         ..job(
@@ -147,6 +156,12 @@ impl Session<'_> {
             say(&opening);
         }
         let (measurement, raced) = self.race();
+        let is_empty = measurement.lanes.iter().all(|lane| lane.rounds.is_empty());
+        let raced = match raced {
+            // There is nothing to tell but why.
+            Err(error) if is_empty => return Err(error.into()),
+            raced => raced,
+        };
         let analysis = Analysis::of(&measurement);
         // Whatever cannot be written, what was measured is told first.
         let text = table::closing(&measurement, &analysis);
