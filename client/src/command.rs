@@ -465,9 +465,20 @@ impl Chain<'_> {
         sent.end == End::Whole || (is_image && sent.end != End::Left)
     }
 
+    /// Of the answer, which with some garbage begins like one.
+    fn status(&self) -> Option<u16> {
+        let sent = &self.last.sent;
+        match &self.last.plan.ending {
+            Some(Ending::Garbage {
+                after_head: true, ..
+            }) if sent.end == End::Garbage => Some(200),
+            _ => sent.status,
+        }
+    }
+
     fn outcome(&self) -> (Outcome, Option<String>) {
         let sent = &self.last.sent;
-        let place = match sent.status {
+        let place = match self.status() {
             None => "before it answered".to_owned(),
             Some(_) => format!("after {} bytes of the body", sent.bytes),
         };
@@ -518,7 +529,7 @@ impl Chain<'_> {
             worker: 0,
             outcome,
             error,
-            status: last.sent.status,
+            status: self.status(),
             bytes: if self.is_whole() {
                 last.sent.bytes as usize
             } else {
@@ -526,7 +537,7 @@ impl Chain<'_> {
             },
             queued: Duration::ZERO,
             sent: since_start(first.times.received),
-            headers: last.sent.status.and(last.times.begun).map(since_start),
+            headers: self.status().and(last.times.begun).map(since_start),
             done: since_start(last.times.ended),
             plan: Some(delay),
             // Without a delay nobody waits, as in `server-timing`.

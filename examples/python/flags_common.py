@@ -30,11 +30,12 @@ def image_url(base_url: str, cc: str) -> str:
 
 def save_flag(cc: str, image: bytes) -> None:
     images[cc] = image
-    print(cc, end=" ", flush=True)
+    print(f"{cc} ", end="", flush=True)  # in one piece, or what threads print would be mixed
 
 
 def report_error(cc: str, error: Exception) -> None:
-    print(f"{cc}: {error}", file=sys.stderr)
+    reason = str(error).partition("\n")[0]
+    print(f"{cc}: {type(error).__name__} {reason}\n", end="", file=sys.stderr)
 
 
 def main(download_many: Downloader) -> None:

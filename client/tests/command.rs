@@ -1,0 +1,592 @@
+//! External programs in the race: what the server saw is what they did, and whatever they do, the race ends.
+
+#![cfg(unix)]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flag_client::SetupError;
+use flag_client::command::{CommandError, ExternalCommand};
+use flag_client::contender::{Contender, Heat};
+use flag_client::downloader::{Runner, Strategy};
+use flag_client::job::Job;
+use flag_client::race::{Race, Rounds};
+use flag_client::result::{Analysis, Warning};
+use flag_client::retry::RetryPolicy;
+use flag_client::sample::{Outcome, Sample};
+use flag_client::target::Target;
+use flag_server::config::{ScenarioSource, named_scenario};
+use flag_server::scenario::Scenario;
+use flag_server::{BlockingFlagServer, FlagServer};
+use flags_data::{Catalogue, CountryCode};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_flag-client");
+
+/// A program without an HTTP client: `get /flags/br/br.gif` asks for it and reads the answer. It numbers no attempts.
+const GET: &str = r#"
+url={url}; host=${url#http://}; host=${host%/flags}
+get() {
+    exec 3<>/dev/tcp/${host%:*}/${host#*:}
+    printf 'GET %s HTTP/1.0\r\n\r\n' "$1" >&3
+    cat <&3 >/dev/null
+}
+"#;
+
+fn scenario(toml: &str) -> Scenario {
+    Scenario::from_toml(toml).unwrap()
+}
+
+fn codes(names: &[&str]) -> Vec<CountryCode> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+fn job(names: &[&str]) -> Job {
+    Job::new("", codes(names))
+}
+
+fn line(words: &[&str]) -> String {
+    shlex::try_join(words.iter().copied()).unwrap()
+}
+
+/// A script that can `get`.
+fn bash(script: &str) -> String {
+    line(&["bash", "-c", &format!("{GET}\n{script}")])
+}
+
+fn command(line: &str, scenario: &Scenario) -> ExternalCommand {
+    ExternalCommand::try_new(line, scenario.clone(), None).unwrap()
+}
+
+/// One round of a program that is in its first.
+fn heat(line: &str, toml: &str) -> Result<Heat, SetupError> {
+    command(line, &scenario(toml)).run(&job(&["BR", "JP"]))
+}
+
+fn refusal(line: &str, port: Option<u16>) -> String {
+    let error = ExternalCommand::try_new(line, Scenario::faultless(), port).unwrap_err();
+    error.to_string()
+}
+
+fn server(scenario: &Scenario) -> BlockingFlagServer {
+    let server = FlagServer::builder().scenario(scenario.clone());
+    server.start_blocking().unwrap()
+}
+
+/// What does not depend on when something happened, or on who looked.
+type Seen = (CountryCode, u32, Outcome, Option<u16>, usize, bool);
+
+fn seen(samples: &[Sample]) -> Vec<Seen> {
+    let seen = |sample: &Sample| {
+        assert_eq!(sample.error.is_some(), sample.outcome.is_error());
+        assert_eq!(sample.headers.is_some(), sample.status.is_some());
+        assert!(sample.sent <= sample.done);
+        let (outcome, is_last) = (sample.outcome, sample.is_last());
+        (
+            sample.code,
+            sample.attempt,
+            outcome,
+            sample.status,
+            sample.bytes,
+            is_last,
+        )
+    };
+    let mut seen: Vec<Seen> = samples.iter().map(seen).collect();
+    seen.sort();
+    seen
+}
+
+#[test]
+fn the_server_says_of_a_program_what_a_strategy_says_of_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let (_, flaky) = named_scenario(&ScenarioSource::Profile("flaky")).unwrap();
+    let job = Job {
+        max_workers: 5.try_into().unwrap(),
+        retry: RetryPolicy {
+            retries: 1,
+            seed: flaky.seed(),
+            ..RetryPolicy::default()
+        },
+        ..Job::new("", Catalogue::embedded().codes().collect())
+    };
+    let line = line(&[
+        PROGRAM,
+        "get",
+        "-s",
+        "{url}",
+        "-m",
+        "{workers}",
+        "--retries",
+        "1",
+        "--out",
+        out,
+        "{codes}",
+    ]);
+    let program = command(&line, &flaky);
+    let server = server(&flaky);
+    let own = Job {
+        base_url: server.flags_url(),
+        ..job.clone()
+    };
+    // A program that saves an image looks at none: only the server knows that it is a wrong one, so it is not tried again.
+    let runner = Runner::from(Strategy::Async).run(&own).unwrap();
+    let (wrong, right): (Vec<_>, Vec<_>) = seen(&runner.samples)
+        .into_iter()
+        .partition(|(_, attempt, outcome, ..)| *attempt == 1 && *outcome == Outcome::WrongBody);
+    assert!(!wrong.is_empty());
+    let is_wrong = |code: CountryCode| wrong.iter().any(|(other, ..)| *other == code);
+    let heat = program.run(&job).unwrap();
+    assert_eq!(heat.exit_code, Some(1), "some downloads fail");
+    let found = seen(&heat.samples).into_iter();
+    let found: Vec<Seen> = found.filter(|(code, ..)| !is_wrong(*code)).collect();
+    let expected = right.into_iter();
+    let expected: Vec<Seen> = expected.filter(|(code, ..)| !is_wrong(*code)).collect();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found, expected);
+    }
+    for (code, ..) in wrong {
+        let mut own = heat.samples.iter().filter(|sample| sample.code == code);
+        let only = own.next().unwrap();
+        assert_eq!((only.outcome, own.next()), (Outcome::WrongBody, None));
+    }
+}
+
+#[test]
+fn a_program_that_leaves_has_lost_its_patience() {
+    let line = line(&[
+        "sh",
+        "-c",
+        "$0 get -s {url} --timeout 200ms --out \"$1\" BR; true",
+        PROGRAM,
+        "/tmp",
+    ]);
+    for rule in ["fault = 'stall'", "fault = 'stall', after = '512B'"] {
+        let heat = heat(&line, &format!("rule = [{{ {rule} }}]")).unwrap();
+        let outcomes: Vec<_> = heat.samples.iter().map(|sample| sample.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Timeout], "{rule}");
+        assert!(heat.samples[0].latency() >= Duration::from_millis(150)); // less what the way took
+    }
+}
+
+#[test]
+fn every_round_meets_the_first_attempts() {
+    let scenario =
+        scenario("rule = [{ fault = 'status', status = 503, attempts = { first = 1 } }]");
+    let command = command(
+        &bash("for i in 1 2; do get /flags/br/br.gif; done"),
+        &scenario,
+    );
+    for _ in 0..3 {
+        let heat = command.run(&job(&["BR"])).unwrap();
+        let [first, second] = &heat.samples[..] else {
+            panic!("{heat:?}");
+        };
+        assert_eq!((first.attempt, first.outcome), (1, Outcome::HttpError));
+        assert_eq!((second.attempt, second.outcome), (2, Outcome::Downloaded));
+        // The pause between them is no guess.
+        assert_eq!(first.retry_in, Some(second.sent - first.done));
+        assert!(second.is_last());
+        assert_eq!((first.worker, second.worker), (0, 0));
+    }
+}
+
+#[test]
+fn only_requests_for_images_are_samples() {
+    let script = "for path in / br/br.gif br/metadata.json XX/xx.gif jp/jp.gif jp/jp.gif; do get /flags/$path; done; get /data/flags/de/de.gif";
+    let heat = heat(&bash(script), "").unwrap();
+    let found: Vec<_> = heat
+        .samples
+        .iter()
+        .map(|sample| (sample.code.as_str(), sample.outcome))
+        .collect();
+    let downloaded = Outcome::Downloaded;
+    assert_eq!(
+        found,
+        [
+            ("BR", downloaded),
+            ("XX", Outcome::NotFound),
+            ("JP", downloaded),
+            ("JP", downloaded),
+            ("DE", downloaded)
+        ]
+    );
+    assert!(
+        heat.samples.iter().all(Sample::is_last),
+        "nothing had failed"
+    );
+    assert_eq!(heat.exit_code, None);
+}
+
+#[test]
+fn the_processor_and_the_memory_of_the_process_are_told() {
+    let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; get /flags/br/br.gif";
+    let heat = heat(&bash(script), "").unwrap();
+    let cpu = heat.cpu.unwrap();
+    assert!(
+        cpu > Duration::from_millis(10) && cpu < heat.elapsed * 2,
+        "{heat:?}"
+    );
+    if cfg!(target_os = "linux") {
+        // A shell is smaller than this test, of which it was a copy.
+        let bytes = heat.memory_bytes.unwrap();
+        assert!(bytes > 500_000 && bytes < 20_000_000, "{bytes}");
+    }
+    // It is the elapsed time of the process, and the first request comes late in it.
+    assert!(heat.samples[0].sent > cpu / 2 && heat.samples[0].done <= heat.elapsed);
+}
+
+#[test]
+fn an_exit_code_is_an_error_when_nothing_explains_it_and_data_otherwise() {
+    let failing = "rule = [{ fault = 'status', status = 503 }]";
+    let explained = heat(&bash("get /flags/br/br.gif; exit 3"), failing).unwrap();
+    assert_eq!(explained.exit_code, Some(3));
+    let killed = heat(&bash("get /flags/br/br.gif; kill -9 $$"), failing).unwrap();
+    assert_eq!(killed.exit_code, Some(128 + 9));
+
+    let error = heat(&bash("echo oh dear >&2; exit 3"), "")
+        .unwrap_err()
+        .to_string();
+    let (start, words) = error.rsplit_once(". It said:\n").unwrap();
+    assert!(start.ends_with(
+        "ended with exit code 3 before it had asked for a flag; correct the command line or the program"
+    ), "{error}");
+    assert_eq!(words, "oh dear");
+    let error = heat(&bash("get /flags/br/br.gif; exit 3"), "")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("exit code 3 though its only download had gone well"),
+        "{error}"
+    );
+    assert!(!error.contains("It said"), "{error}");
+
+    // Once it has gone well, it is data.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("been-here").display().to_string();
+    let again = command(
+        &bash(&format!("[ -e {file} ] && exit 4; touch {file}")),
+        &scenario(""),
+    );
+    assert_eq!(again.run(&job(&["BR"])).unwrap().exit_code, None);
+    assert_eq!(again.run(&job(&["BR"])).unwrap().exit_code, Some(4));
+}
+
+#[test]
+fn a_program_that_says_much_is_read_to_the_end() {
+    let script =
+        "i=0; while [ $i -lt 20000 ]; do echo \"line $i of many\" >&2; i=$((i+1)); done; exit 7";
+    let error = heat(&bash(script), "").unwrap_err().to_string();
+    assert!(error.ends_with("line 19999 of many"), "{error}");
+    let (_, words) = error.split_once("It said:\n").unwrap();
+    assert!((3000..=4096).contains(&words.len()), "{}", words.len());
+}
+
+#[test]
+fn a_stop_ends_a_program_that_hangs_and_all_that_it_has_started() {
+    for (trap, least) in [("", 0), ("trap '' TERM;", 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let pids = folder.path().join("pids");
+        let script = format!(
+            "{trap} echo {{url}}; echo $$ >{pids}; sleep 1000 & echo $! >>{pids}; wait; sleep 1000",
+            pids = pids.display()
+        );
+        let command = command(&line(&["sh", "-c", &script]), &scenario(""));
+        let job = job(&["BR"]);
+        let stop = job.stop.clone();
+        let written = pids.clone();
+        let stopping = thread::spawn(move || {
+            while std::fs::read_to_string(&written)
+                .unwrap_or_default()
+                .lines()
+                .count()
+                < 2
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+            stop.request();
+            Instant::now()
+        });
+        let heat = command.run(&job).unwrap();
+        let took = stopping.join().unwrap().elapsed();
+        assert!(
+            took >= Duration::from_secs(least) && took < Duration::from_secs(30),
+            "{took:?}"
+        );
+        assert!(heat.exit_code.is_some());
+        let pids = std::fs::read_to_string(&pids).unwrap();
+        for pid in pids.lines() {
+            assert!(!is_running(pid), "{pid}");
+        }
+    }
+}
+
+/// Whether there is such a process, and not only its exit code.
+fn is_running(pid: &str) -> bool {
+    let mut ps = Command::new("sh");
+    ps.args([
+        "-c",
+        &format!("kill -0 {pid} && ! grep -q '^State:\tZ' /proc/{pid}/status"),
+    ]);
+    ps.stderr(Stdio::null()).status().unwrap().success()
+}
+
+#[test]
+fn placeholders_stand_for_the_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("words").display().to_string();
+    let line = line(&[
+        "sh",
+        "-c",
+        &format!("printf '%s\\n' \"$@\" >{file}"),
+        "sh",
+        "{url}/",
+        "-m{workers}",
+        "{codes}",
+        "--only={codes}",
+        "{other}",
+    ]);
+    heat(&line, "").unwrap();
+    let words = std::fs::read_to_string(file).unwrap();
+    let (url, rest) = words.split_once('\n').unwrap();
+    assert!(
+        url.starts_with("http://127.0.0.1:") && url.ends_with("/flags/"),
+        "{url}"
+    );
+    assert_eq!(rest, "-m2\nBR\nJP\n--only=BR,JP\n{other}\n");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_the_flag_and_the_remedy() {
+    insta::assert_snapshot!(refusal("curl 'http://localhost", None), @"--command curl 'http://localhost: a quotation mark or what a backslash stands before is missing; quote the words as for a shell");
+    insta::assert_snapshot!(refusal(" ", None), @r#"--command " ": names no program; give one, like --command 'python3 my_flags.py {url}'"#);
+    insta::assert_snapshot!(refusal("'' {url}", None), @r#"--command "'' {url}": names no program; give one, like --command 'python3 my_flags.py {url}'"#);
+    insta::assert_snapshot!(refusal("sh my_flags.sh", None), @"--command sh my_flags.sh: does not tell the program where the flags are; put {url} where it wants the URL, or give the port that it uses by itself with --port");
+    insta::assert_snapshot!(refusal("no-such-program {url}", None), @"--command no-such-program {url}: there is no program no-such-program; check its name, or give its path");
+    // A folder, and a file that nobody may run.
+    for program in ["/", "/etc/passwd", "./no-such-program"] {
+        let error = refusal(&format!("{program} {{url}}"), None);
+        assert!(
+            error.contains(&format!("there is no program {program};")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_program_that_knows_its_port_needs_no_url() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let script =
+        bash("get /flags/br/br.gif").replace("{url}", &format!("http://127.0.0.1:{port}/flags"));
+    let error = refusal(&script, Some(port));
+    assert!(
+        error.starts_with(&format!(
+            "--port {port}: the server for --command cannot listen there ("
+        )),
+        "{error}"
+    );
+    assert!(
+        error.ends_with("); stop the program that has the port, or give another one"),
+        "{error}"
+    );
+    drop(taken);
+    let command = ExternalCommand::try_new(&script, Scenario::faultless(), Some(port)).unwrap();
+    for _ in 0..3 {
+        assert_eq!(command.run(&job(&["BR"])).unwrap().samples.len(), 1);
+    }
+}
+
+#[test]
+fn a_command_is_called_by_its_script_or_its_program_and_nobody_shares_a_name() {
+    let lines = [
+        "sh -c 'echo {url}'",
+        "sh /some/where/my_flags.py {url}",
+        "sh -u my_flags.py {url} other.py",
+        "/bin/sh {url}",
+        "sh my.flags.js {url}",
+    ];
+    let mut contenders: Vec<Box<dyn Contender>> = vec![Box::new(Runner::from(Strategy::Async))];
+    for line in lines {
+        contenders.push(Box::new(command(line, &Scenario::faultless())));
+    }
+    let race = Race::bench(contenders, &job(&["BR"]));
+    let names: Vec<&str> = race.names().collect();
+    assert_eq!(
+        names,
+        [
+            "async",
+            "sh",
+            "my_flags.py",
+            "my_flags.py-2",
+            "sh-2",
+            "my.flags.js"
+        ]
+    );
+}
+
+#[test]
+fn as_many_workers_as_the_server_saw_are_what_a_command_is_measured_by() {
+    let toml = "rule = [{ fault = 'latency', distribution = { fixed = '100ms' } }]";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("late.toml"), toml).unwrap();
+    let file = folder.path().join("late.toml");
+    let target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
+    let out = folder.path().to_str().unwrap();
+    let job = Job::new(
+        &target.base_url,
+        Catalogue::embedded().codes().take(12).collect(),
+    );
+    let scenario = target.embedded.as_ref().unwrap().faults().clone();
+    let contender = |strategy, workers| -> Box<dyn Contender> {
+        let line = line(&[
+            PROGRAM,
+            "get",
+            "-s",
+            "{url}",
+            "--strategy",
+            strategy,
+            "-m",
+            workers,
+            "--out",
+            out,
+            "{codes}",
+        ]);
+        Box::new(command(&line, &scenario))
+    };
+    let others = "for path in ad/ad.gif ad/ad.gif ae/ae.gif; do get /flags/$path; done";
+    let contenders = vec![
+        contender("sequential", "4"),
+        contender("threaded", "4"),
+        Box::new(command(&bash(others), &scenario)),
+    ];
+    let race = Race::bench(contenders, &job).rounds(Rounds::Exactly(2.try_into().unwrap()));
+    let measurement = race.run_on(&job, &target).unwrap();
+    let analysis = Analysis::of(&measurement);
+    let [one, four, other] = &analysis.lanes[..] else {
+        panic!("{analysis:?}");
+    };
+    assert_eq!((one.workers, four.workers, other.workers), (1, 4, 1));
+    assert_eq!(one.ideal, Some(Duration::from_millis(1200)));
+    assert_eq!(four.ideal, Some(Duration::from_millis(300)));
+    assert_eq!(
+        (one.downloads, four.downloads, other.downloads),
+        (24, 24, 6)
+    );
+    assert_eq!(one.errors + four.errors + other.errors, 0);
+    for lane in [one, four] {
+        let loss = lane.loss.unwrap();
+        let startup = loss.startup_ms.unwrap();
+        assert!(startup > 0.0 && startup <= loss.client_ms + 1.0, "{loss:?}");
+        assert!(lane.efficiency.unwrap() < 1.0);
+    }
+    let said: Vec<&Warning> = analysis
+        .warnings
+        .iter()
+        .filter(|warning| {
+            matches!(
+                warning,
+                Warning::OtherRequests { .. } | Warning::ServerNotAsPlanned { .. }
+            )
+        })
+        .collect();
+    let expected = Warning::OtherRequests {
+        lane: "bash".to_owned(),
+        missing: 2 * 10,
+        extra: 2,
+    };
+    assert_eq!(said, [&expected]);
+}
+
+fn bench(args: &[&str], folder: &Path) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.arg("bench").args(args).current_dir(folder);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn commands_race_after_the_strategies() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = bash("get /flags/br/br.gif");
+    let lanes = |args: &[&str]| {
+        let always = [
+            "BR",
+            "-r",
+            "1",
+            "-w",
+            "0",
+            "--profile",
+            "local",
+            "--format",
+            "json",
+            "--command",
+            &program,
+        ];
+        let output = bench(&[&always, args].concat(), folder.path());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let lanes = document["measurement"]["lanes"]
+            .as_array()
+            .or(document["lanes"].as_array());
+        let names = lanes
+            .unwrap()
+            .iter()
+            .map(|lane| lane["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(lanes(&[]), ["sequential", "threaded", "async", "bash"]);
+    assert_eq!(
+        lanes(&["--strategy", "async", "--command", &program]),
+        ["async", "bash", "bash-2"]
+    );
+}
+
+#[test]
+fn a_command_that_fails_at_once_ends_the_race_as_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    for (line, expected) in [
+        ("sh no_such.sh {url}", "ended with exit code "),
+        ("no-such-program {url}", "there is no program"),
+        ("sh my.sh", "--port"),
+    ] {
+        let output = bench(
+            &["BR", "--strategy", "async", "--command", line],
+            folder.path(),
+        );
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            error.starts_with(&format!("error: --command {line}: ")),
+            "{error}"
+        );
+        assert!(error.contains(expected), "{error}");
+        let table = String::from_utf8(output.stdout).unwrap();
+        assert!(!table.contains("strategy"), "nothing was measured: {table}");
+    }
+}
+
+#[test]
+fn a_program_that_is_gone_when_the_race_begins_is_an_error_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("program");
+    // Another process writes it: one that somebody may still write to cannot be started.
+    let script = "printf '#!/bin/sh\\n' >program && chmod +x program";
+    let written = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(folder.path())
+        .status();
+    assert!(written.unwrap().success());
+    let command = command(
+        &format!("{} {{url}}", file.display()),
+        &Scenario::faultless(),
+    );
+    std::fs::remove_file(&file).unwrap();
+    let error = command.run(&job(&["BR"])).unwrap_err();
+    assert!(
+        matches!(error, SetupError::Command(CommandError::Start { .. })),
+        "{error}"
+    );
+}
