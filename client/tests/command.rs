@@ -590,3 +590,25 @@ fn a_program_that_is_gone_when_the_race_begins_is_an_error_too() {
         "{error}"
     );
 }
+
+#[test]
+fn a_redirect_that_is_not_followed_is_an_answer_and_one_that_is_belongs_to_its_download() {
+    let redirect = "rule = [{ fault = 'redirect', hops = 2 }]";
+    let alone = heat(&bash("get /flags/br/br.gif"), redirect).unwrap();
+    let [sample] = &alone.samples[..] else {
+        panic!("{alone:?}");
+    };
+    assert_eq!(
+        (sample.outcome, sample.status),
+        (Outcome::HttpError, Some(302))
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let get = line(&[PROGRAM, "get", "-s", "{url}", "--out", out, "{codes}"]);
+    let followed = heat(&get, redirect).unwrap();
+    let seen = seen(&followed.samples).into_iter();
+    let seen: Vec<_> = seen
+        .map(|(_, attempt, outcome, status, ..)| (attempt, outcome, status))
+        .collect();
+    assert_eq!(seen, [(1, Outcome::Downloaded, Some(200)); 2]);
+}

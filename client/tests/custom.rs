@@ -1,0 +1,129 @@
+//! A downloader of somebody's own, through the public library alone.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use flag_client::contender::{Contender, Custom};
+use flag_client::downloader::Downloader;
+use flag_client::job::{Job, Watcher};
+use flag_client::race::{Race, Rounds};
+use flag_client::result::Kind;
+use flag_client::retry::RetryPolicy;
+use flag_client::sample::{Outcome, Sample};
+use flag_client::target::Target;
+use flag_client::{Download, SetupError};
+use flag_server::config::ScenarioSource;
+use flags_data::{Catalogue, CountryCode};
+
+fn code(text: &str) -> CountryCode {
+    text.parse().unwrap()
+}
+
+fn brazil() -> Vec<u8> {
+    let catalogue = Catalogue::embedded();
+    catalogue.get(code("BR")).unwrap().image.bytes.to_vec()
+}
+
+#[test]
+fn the_samples_of_ones_own_get_are_made_as_all_others() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let watched = Arc::clone(&told);
+    let job = Job {
+        retry: RetryPolicy {
+            retries: 3,
+            ..RetryPolicy::default()
+        },
+        watcher: Watcher::new(move |sample| watched.lock().unwrap().push(sample.attempt)),
+        ..Job::new("http://example.org/flags", vec![code("BR")])
+    };
+    let round = Instant::now();
+    let samples = Download::new(round, code("BR"), 7).record(&job, |url, attempt| {
+        assert_eq!(url, "http://example.org/flags/br/br.gif");
+        match attempt {
+            1 => Err("no luck"),
+            2 => Ok((503, b"busy".to_vec())),
+            3 => Ok((200, b"GIF89a".to_vec())),
+            _ => Ok((200, brazil())),
+        }
+    });
+    let seen: Vec<_> = samples
+        .iter()
+        .map(|sample| {
+            (
+                sample.attempt,
+                sample.outcome,
+                sample.status,
+                sample.is_last(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (1, Outcome::BrokenConnection, None, false),
+            (2, Outcome::HttpError, Some(503), false),
+            (3, Outcome::WrongBody, Some(200), false),
+            (4, Outcome::Downloaded, Some(200), true),
+        ]
+    );
+    assert_eq!(*told.lock().unwrap(), [1, 2, 3, 4]);
+    assert!(samples.iter().all(|sample| sample.worker == 7));
+    assert_eq!(samples[0].error.as_deref(), Some("no luck"));
+    let between = samples.windows(2).all(|pair| pair[0].done <= pair[1].sent);
+    assert!(between && samples[3].done <= round.elapsed());
+}
+
+#[test]
+fn what_does_not_exist_is_no_error_and_not_tried_again() {
+    let job = Job {
+        retry: RetryPolicy {
+            retries: 3,
+            ..RetryPolicy::default()
+        },
+        ..Job::new("", vec![code("XX")])
+    };
+    let missing = |_: &str, _| Ok::<_, String>((404, "not found"));
+    let samples = Download::new(Instant::now(), code("XX"), 0).record(&job, missing);
+    assert_eq!(samples.len(), 1);
+    assert_eq!(
+        (samples[0].outcome, samples[0].bytes),
+        (Outcome::NotFound, 9)
+    );
+}
+
+/// It says that it has done what it was asked for.
+struct Liar;
+
+impl Downloader for Liar {
+    fn download_many(&self, job: &Job) -> Vec<Sample> {
+        let round = Instant::now();
+        let one = |&code| {
+            Download::new(round, code, 0).record(job, |_, _| Ok::<_, String>((200, brazil())))
+        };
+        job.codes.iter().flat_map(one).collect()
+    }
+}
+
+#[test]
+fn a_race_on_a_target_is_one_call_and_who_cannot_take_part_says_why() {
+    let target = Target::embedded(&ScenarioSource::Profile("local"), None).unwrap();
+    let job = Job::new(&target.base_url, vec![code("BR"), code("JP")]);
+    let run = |contender: Box<dyn Contender>| {
+        let rounds = Rounds::Exactly(2.try_into().unwrap());
+        Race::bench(vec![contender], &job)
+            .rounds(rounds)
+            .run_on(&job, &target)
+    };
+    let measurement = run(Box::new(Custom::new("liar", |_| Ok(Liar)))).unwrap();
+    assert_eq!(measurement.kind, Kind::Bench);
+    let lane = &measurement.lanes[0];
+    assert_eq!((lane.name.as_str(), lane.rounds.len()), ("liar", 2));
+    assert_eq!(lane.errors(), 2, "Japan's flag is another");
+    assert!(lane.times().into_iter().all(|time| time > Duration::ZERO));
+
+    let unable = Custom::new("unable", |_| -> Result<Liar, _> {
+        Err(SetupError::Other("no floppy disk; insert one".to_owned()))
+    });
+    let error = run(Box::new(unable)).unwrap_err();
+    assert_eq!(error.to_string(), "no floppy disk; insert one");
+}
