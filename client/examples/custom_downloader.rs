@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ];
     let race = Race::bench(contenders, &job).rounds(Rounds::Exactly(5.try_into()?));
     let measurement = race.run_on(&job, &target)?;
-    let text = table::whole(&measurement, &Analysis::of(&measurement));
+    let text = table::whole(&measurement, &Analysis::of(&measurement), None);
     anstream::print!("{text}"); // colours on a terminal only
     Ok(())
 }

@@ -25,7 +25,8 @@ images: dict[str, bytes] = {}
 
 
 def image_url(base_url: str, cc: str) -> str:
-    return f"{base_url}/{cc}/{cc}.gif".lower()
+    cc = cc.lower()
+    return f"{base_url}/{cc}/{cc}.gif"
 
 
 def save_flag(cc: str, image: bytes) -> None:

@@ -76,18 +76,18 @@ fn subject(measurement: &Measurement) -> String {
 }
 
 /// All of it, for a measurement that is read from a file.
-pub fn whole(measurement: &Measurement, analysis: &Analysis) -> String {
+pub fn whole(measurement: &Measurement, analysis: &Analysis, width: Option<usize>) -> String {
     let subject = subject(measurement);
     format!(
         "{subject}measured {}\n{}",
         measurement.started,
-        closing(measurement, analysis)
+        closing(measurement, analysis, width)
     )
 }
 
-/// What is printed after the race.
-pub fn closing(measurement: &Measurement, analysis: &Analysis) -> String {
-    let mut text = format!("{}\n", table(analysis));
+/// What is printed after the race. On a terminal with fewer columns than the table has, some columns of it give way.
+pub fn closing(measurement: &Measurement, analysis: &Analysis, width: Option<usize>) -> String {
+    let mut text = format!("{}\n", table(analysis, width.unwrap_or(usize::MAX)));
     text += &bars(analysis);
     for scaling in analysis
         .scaling
@@ -120,8 +120,30 @@ fn sentence(text: &str) -> String {
     format!("{text}\n")
 }
 
-fn table(analysis: &Analysis) -> Table {
-    let columns = columns(analysis);
+/// The columns that can be missed, the first the most.
+const LESS_WANTED: [&str; 6] = [
+    "memory/worker",
+    "CPU/flag",
+    "p50",
+    "95 % interval",
+    "ideal",
+    "p99",
+];
+
+fn table(analysis: &Analysis, width: usize) -> Table {
+    let mut columns = columns(analysis);
+    let mut less_wanted = LESS_WANTED.into_iter();
+    loop {
+        let table = table_of(analysis, &columns);
+        let fits = table.lines().all(|line| line.chars().count() <= width);
+        match less_wanted.next() {
+            Some(title) if !fits => columns.retain(|column| column.title != title),
+            _ => return table,
+        }
+    }
+}
+
+fn table_of(analysis: &Analysis, columns: &[Column]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
     table.set_header(columns.iter().map(|column| column.title));

@@ -121,7 +121,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<u8> {
             &args.output.thresholds,
             measurement.lanes.iter().map(|lane| lane.name.as_str()),
         )?;
-        let mut text = table::whole(measurement, analysis);
+        let mut text = table::whole(measurement, analysis, width());
         if results.len() > 1 {
             text = format!("{title}\n{text}\n");
         }
@@ -209,6 +209,12 @@ fn command_line() -> Vec<String> {
     std::iter::once("flag-client".to_owned())
         .chain(words.skip(1))
         .collect()
+}
+
+/// The columns of the terminal, if that is where it is printed.
+fn width() -> Option<usize> {
+    let terminal = console::Term::stdout();
+    terminal.is_term().then(|| usize::from(terminal.size().1))
 }
 
 /// Prints, with colours on a terminal only. Whoever reads may have read enough: that is no error, and no reason to panic.

@@ -19,7 +19,7 @@ use flag_server::forecast::ideal_makespan;
 use flags_data::Catalogue;
 
 use crate::compare::{exit_code, may_be_compared};
-use crate::{FAILED, INTERRUPTED, REGRESSED, command_line, job, output, say, target};
+use crate::{FAILED, INTERRUPTED, REGRESSED, command_line, job, output, say, target, width};
 
 /// The rounds of a sweep, which has many lanes.
 const SWEEP_ROUNDS: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
@@ -164,7 +164,7 @@ impl Session<'_> {
         };
         let analysis = Analysis::of(&measurement);
         // Whatever cannot be written, what was measured is told first.
-        let text = table::closing(&measurement, &analysis);
+        let text = table::closing(&measurement, &analysis, width());
         output::print(output, &measurement, &analysis, &text)?;
         let all_met = output::judge(output, &measurement, &analysis);
         raced?;
