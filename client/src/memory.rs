@@ -78,6 +78,8 @@ pub fn run(
     let http = order.work.http();
     let job = Job {
         max_workers: order.max_workers,
+        // Whoever runs this is the program that knows how to be a worker.
+        worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
         ..order.work.job(order.codes)
     };
     let stop = job.stop.clone();
