@@ -190,7 +190,7 @@ fn ctrl_c_lets_the_workers_finish_what_they_are_at() {
         .read_to_string(&mut text)
         .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(text.contains("interrupted: "), "{text}");
+    assert!(text.contains("warning: It ended early"), "{text}");
     assert!(!text.contains("worker process"), "{text}");
     let rest: Vec<String> = rounds.map_while(Result::ok).collect();
     assert!(

@@ -521,9 +521,8 @@ fn loss(measurement: &Measurement, lane: &Lane) -> Option<Loss> {
             let pause = sample.retry_in.unwrap_or_default();
             plan += expected.time + pause;
             busy += sample.latency() + pause;
-            let late = sample
-                .wait
-                .map_or(0.0, |wait| signed_millis(wait, expected.delay));
+            let told = sample.wait.zip(sample.plan);
+            let late = told.map_or(0.0, |(wait, plan)| signed_millis(wait, plan));
             let body = expected.time.saturating_sub(expected.delay);
             match sample.headers {
                 Some(headers) => {
@@ -711,7 +710,9 @@ fn warnings_of(measurement: &Measurement, lane: &Lane, numbers: &LaneAnalysis) -
         let differs =
             |sample: &&Sample| attempt(sample).is_some_and(|plan| plan.outcome != sample.outcome);
         let told = |sample: &&Sample| {
-            let pair = attempt(sample).zip(sample.plan);
+            // The last response of a chain of redirects tells none: the delay was held before the first.
+            let told = sample.plan.filter(|told| !told.is_zero());
+            let pair = attempt(sample).zip(told);
             pair.is_some_and(|(plan, told)| plan.delay.abs_diff(told) > TOLD)
         };
         let outcomes = lane.samples().filter(differs).count();

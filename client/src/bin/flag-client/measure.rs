@@ -13,7 +13,7 @@ use flag_client::job::{Images, Job, Watcher};
 use flag_client::race::{Moment, Race, Rounds};
 use flag_client::report::progress::RaceBar;
 use flag_client::report::{json, table};
-use flag_client::result::{Analysis, Kind, Lane, Measurement};
+use flag_client::result::{Analysis, Kind, Lane, Measurement, Round};
 use flag_client::threshold;
 use flag_server::forecast::ideal_makespan;
 use flags_data::Catalogue;
@@ -152,7 +152,7 @@ impl Session<'_> {
         let output = self.output;
         threshold::know_lanes(&output.thresholds, self.race.names())?;
         if output.format == Format::Text && !output.quiet {
-            let opening = table::opening(&self.measurement, self.rounds, self.warmup);
+            let opening = table::opening(&self.prospect(), self.rounds, self.warmup);
             say(&opening);
         }
         let (measurement, raced) = self.race();
@@ -228,6 +228,12 @@ impl Session<'_> {
         bar.finish();
         (measurement, raced)
     }
+}
+
+/// Whether a command ended badly though its downloads had ended well: that they did not is counted elsewhere, as planned or not.
+fn has_failed(round: &Round) -> bool {
+    let mut endings = round.samples.iter().filter(|sample| sample.is_last());
+    round.exit_code.is_some() && !endings.any(|sample| sample.outcome.is_error())
 }
 
 /// About how long a round of each lane will take: what is ideal, or equally long where that is not known.
