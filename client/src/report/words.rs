@@ -4,34 +4,37 @@
 use super::{percent, plural, short, short_ms, times};
 use crate::result::{Analysis, Cause, Kind, LaneAnalysis, Loss, Measurement, Outlier, Warning};
 
-/// The result in one sentence, where there is something to compare.
+/// The result in one sentence, where there is something to compare: who was faster beyond doubt, with all of the interval.
 pub fn headline(measurement: &Measurement, analysis: &Analysis) -> Option<String> {
-    let speed = |lane: &&LaneAnalysis| lane.speed_up.map_or(0.0, |speed_up| speed_up.median);
-    let best = analysis
-        .lanes
-        .iter()
-        .max_by(|a, b| speed(a).total_cmp(&speed(b)))?;
     let first = match measurement.kind {
         Kind::Sweep => "with the fewest workers",
         Kind::Get | Kind::Bench => measurement.lanes.first()?.name.as_str(),
     };
-    let speed_up = best.speed_up.filter(|_| analysis.lanes.len() > 1)?;
-    if best.name == first {
-        return Some(format!("{first} was the fastest."));
-    }
-    let possible = best.efficiency.map_or(String::new(), |share| {
-        let workers = plural(best.workers, "worker");
-        let share = percent(share);
-        format!(
-            ", {share} of what is possible with {} {workers}",
-            best.workers
-        )
-    });
-    Some(format!(
-        "{} was {} as fast as {first}{possible}.",
-        best.name,
-        times(speed_up.median)
-    ))
+    let timed = analysis.lanes.iter().skip(1);
+    let timed = || {
+        timed
+            .clone()
+            .filter_map(|lane| Some((lane, lane.speed_up?)))
+    };
+    timed().next()?;
+    let faster = timed().filter(|(_, speed_up)| speed_up.lower > 1.0);
+    let best = faster.max_by(|a, b| a.1.median.total_cmp(&b.1.median));
+    Some(match best {
+        Some((lane, speed_up)) => {
+            let possible = lane.efficiency.map_or(String::new(), |share| {
+                format!(", {} of what is possible", percent(share))
+            });
+            let speed_up = times(speed_up.median);
+            format!("{} was {speed_up} as fast as {first}{possible}.", lane.name)
+        }
+        None if measurement.kind == Kind::Sweep => {
+            "More workers were not clearly faster.".to_owned()
+        }
+        None if timed().all(|(_, speed_up)| speed_up.upper < 1.0) => {
+            format!("{first} was the fastest.")
+        }
+        None => format!("Nothing was clearly faster than {first}."),
+    })
 }
 
 /// The warning, and what helps.

@@ -177,8 +177,7 @@ impl Session<'_> {
 
         let unplanned = analysis.lanes.iter().any(|lane| lane.unplanned_errors > 0);
         let mut rounds = measurement.lanes.iter().flat_map(|lane| &lane.rounds);
-        let failed =
-            measurement.server_gone || unplanned || rounds.any(|round| round.exit_code.is_some());
+        let failed = measurement.server_gone || unplanned || rounds.any(has_failed);
         let code = match (measurement.interrupted, all_met, failed) {
             (true, ..) => INTERRUPTED,
             (false, false, _) => REGRESSED,
