@@ -4,11 +4,11 @@
 //!
 //! ```text
 //!  args ──▶ codes ──┐
-//!                   ├──▶ Job ──▶ Downloader ──▶ Samples ──▶ stats ──▶ report
-//!  args ──▶ target ─┘     │      sequential       one per     pure     text
-//!           (embedded     │      threaded         attempt     numbers
-//!            server and   │      async
-//!            its plan)    │      processes ──▶ worker
+//!                   ├──▶ Job ──▶ Downloader ──▶ Samples ──▶ Measurement ──▶ Analysis ──▶ report
+//!  args ──▶ target ─┘     │      sequential       one per     all rounds      pure        text, Markdown,
+//!           (embedded     │      threaded         attempt     of all lanes,   numbers     CSV, JSON,
+//!            server and   │      async                        as a file has                pictures
+//!            its plan)    │      processes ──▶ worker         them
 //!                         │        │
 //!                         └──▶   fetch: what one download means, with reqwest, ureq or hyper
 //!                                retry: whether another attempt follows, and when
@@ -17,12 +17,13 @@
 //! # Layout
 //!
 //! * [`args`] is what was typed; [`codes`] and [`target`] are what it means.
-//! * [`job`] is what every downloader gets, [`sample`] what it gives back.
+//! * [`job`] is what every downloader gets, [`sample`] what it gives back; [`plan`] is what will happen to it, computed before.
 //! * [`downloader`] holds the strategies, twins that can be read side by side; `fetch` the HTTP libraries.
 //! * [`retry`] decides, for all of them, what is tried again and after which pause.
 //! * [`contender`] is whoever races: a strategy, a downloader of somebody's own, or an external program ([`command`]).
 //! * [`worker`] is the other end of `processes`.
-//! * [`race`] and [`memory`] measure, [`stats`] computes, [`report`] words. Only `main` prints.
+//! * [`race`], `cpu` and [`memory`] measure; [`result`] is what was measured and what it means, with [`stats`] for the numbers.
+//! * [`compare`] and [`threshold`] judge, [`report`] words and draws. Only `main` prints.
 //!
 //! # Your own downloader
 //!
