@@ -3,37 +3,26 @@
 As a program it renews the picture of the README: `python e2e/test_page.py` (FLAGBENCH_BIN names the binaries).
 """
 
-import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from browser import browser_page, needs_browser
 from conftest import ROOT, running
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="SKIPPED LOUDLY: there is no Chromium on this machine")
+pytestmark = needs_browser
 
 
 @contextmanager
 def page_of_flags(url: str, width: int, height: int, scheme: str):
-    """A page of the browser, with all its pictures loaded."""
-    from playwright.sync_api import sync_playwright
-
-    options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-        page.problems = []
-        page.on("console", lambda message: page.problems.append(message.text))
-        page.on("requestfailed", lambda request: page.problems.append(request.url))
+    """The page with all its pictures loaded."""
+    with browser_page(width, height, scheme) as page:
         page.goto(url)
         page.evaluate("for (const image of document.images) image.loading = 'eager'")
         page.wait_for_function("[...document.images].every(image => image.complete)")
         yield page
-        browser.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -261,6 +261,13 @@ impl Lane {
         }
     }
 
+    /// Who has it: in a sweep, a contender has several lanes.
+    pub fn contender_name(&self) -> &str {
+        self.name
+            .rsplit_once('@')
+            .map_or(&self.name, |(name, _)| name)
+    }
+
     /// The time that each round took.
     pub fn times(&self) -> Vec<Duration> {
         self.rounds.iter().map(|round| round.elapsed).collect()
