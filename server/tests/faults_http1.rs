@@ -168,7 +168,8 @@ fn a_stall_for_ever_ends_when_the_client_leaves_even_if_it_left_bytes_behind() {
         drop(clients);
         let records = eventually(|| Some(server.records("")).filter(|records| records.len() == 4));
         assert_eq!(ends(&records), [sent; 4], "{stall}");
-        eventually(|| (runtime.metrics().num_alive_tasks() == idle).then_some(()));
+        // Fewer if the server before was still on its way out when these were counted.
+        eventually(|| (runtime.metrics().num_alive_tasks() <= idle).then_some(()));
     }
 }
 
