@@ -13,7 +13,7 @@ use super::super::palette::{self, Colour};
 use super::super::{percent, plural, short};
 use super::sheet::{
     Area, At, Axis, Chart, Drawn, Format, Sign, bar, chart, cross, fine, legend, legend_height,
-    line, ring, sheet, ticks, time_label, write,
+    line, ring, sheet, ticks, time_label, top_of_poster, write,
 };
 use super::{Draft, POSTER_HEIGHT, chosen};
 use crate::result::{Lane, Measurement, Round};
@@ -145,17 +145,7 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     };
     let planned = planned(measurement);
     Some(sheet(format, height, name, poster.is_some(), |area| {
-        if let Some(text) = poster {
-            let place = (2.0, title / 2.0);
-            write(
-                area,
-                text,
-                place,
-                At::Start,
-                palette::INK,
-                format.text * 1.5,
-            )?;
-        }
+        top_of_poster(area, format, poster, title)?;
         legend(area, format, title, &entries)?;
         for (index, panel) in panels.iter().enumerate() {
             let y = top + panel_height * index as f64;

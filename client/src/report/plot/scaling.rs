@@ -9,7 +9,7 @@ use super::super::palette::{self, Colour};
 use super::super::{percent, times};
 use super::sheet::{
     At, Axis, Chart, Drawn, Sign, chart, dashes, dot, fine, legend, legend_height, line, note,
-    ring, sheet, ticks, write,
+    ring, sheet, ticks, top_of_poster, write,
 };
 use super::{Draft, POSTER_HEIGHT};
 use crate::result::{Analysis, Kind, Measurement};
@@ -355,17 +355,7 @@ fn draw_curves(
         top + 260.0 + foot
     };
     Some(sheet(format, height, name, poster.is_some(), |area| {
-        if let Some(text) = poster {
-            let place = (2.0, title / 2.0);
-            write(
-                area,
-                text,
-                place,
-                At::Start,
-                palette::INK,
-                format.text * 1.5,
-            )?;
-        }
+        top_of_poster(area, format, poster, title)?;
         legend(area, format, title, &entries)?;
         let middle = (format.width / 2.0, height - foot * 0.6);
         write(

@@ -215,6 +215,19 @@ pub(super) fn write(
     area.draw(&Text::new(text, (fine(x), fine(y)), style))
 }
 
+/// The title of a poster, in a strip of this height; a picture of a page has its title beside it.
+pub(super) fn top_of_poster(
+    area: &Area<'_>,
+    format: Format,
+    title: Option<&str>,
+    height: f64,
+) -> Drawn {
+    title.map_or(Ok(()), |title| {
+        let (place, size) = ((2.0, height / 2.0), format.text * 1.5);
+        write(area, title, place, At::Start, palette::INK, size)
+    })
+}
+
 /// An axis of a chart.
 pub(super) struct Axis<'a> {
     pub(super) range: Range<f64>,
