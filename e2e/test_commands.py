@@ -34,7 +34,7 @@ def race(folder, *args: str) -> tuple[dict[str, list[str]], dict[str, dict]]:
     result = run(CLIENT, "bench", "-r", "2", "--export-json", "result.json", *args, *FLAGS, cwd=folder)
     assert result.returncode == 0, result.stderr + result.stdout
     document = json.loads((folder / "result.json").read_text())
-    measurement = document.get("measurement", document)
+    measurement = document
     return rows(result.stdout), {lane["name"]: lane for lane in measurement["lanes"]}
 
 
@@ -74,10 +74,11 @@ def test_the_faults_are_those_that_our_own_strategies_meet(tmp_path):
     program = command(THREADS, "{url}", "{codes}")
     args = ["bench", "-r", "1", "-w", "0", "--export-json", "result.json", "--profile", "error-1e", "--strategy", "threaded"]
     result = run(CLIENT, *args, *program, *FLAGS, "XX", "YY", "ZZ", cwd=tmp_path)
-    assert result.returncode == 1, "the program says by its exit code that some downloads failed"
+    # The program says by its exit code that some downloads failed: the plan wanted it, so it is told and no failure.
+    assert result.returncode == 0
     assert f"{THREADS}: the command ended with exit code 1 in 1 round" in result.stdout
     document = json.loads((tmp_path / "result.json").read_text())
-    lanes = document.get("measurement", document)["lanes"]
+    lanes = document["lanes"]
     ours, theirs = ({sample["code"]: (sample["outcome"], sample["status"]) for sample in samples(lane)} for lane in lanes)
     assert ours == theirs and ("not_found", 404) in ours.values() and ("http_error", 503) in ours.values()
 
