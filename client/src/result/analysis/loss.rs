@@ -5,8 +5,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, ideal};
-use crate::result::{ContenderRecord, Lane, Measurement, PlannedAttempt, Round};
+use super::Plan;
+use crate::result::{ContenderRecord, Lane, PlannedAttempt, Round};
 use crate::sample::Sample;
 use crate::stats;
 
@@ -33,9 +33,8 @@ pub struct Loss {
 
 impl Loss {
     /// Of a lane; none if the plan is not known, or nothing was measured.
-    pub(super) fn of(measurement: &Measurement, lane: &Lane) -> Option<Self> {
-        let ideal = ideal(measurement, lane.workers)?;
-        let plan = Plan::of(measurement);
+    pub(super) fn of(plan: &Plan<'_>, lane: &Lane) -> Option<Self> {
+        let ideal = plan.ideal(lane.workers)?;
         let is_command = matches!(lane.contender, ContenderRecord::Command { .. });
         let planned = |sample: &Sample| {
             let unasked = || unasked(sample).filter(|_| is_command);

@@ -7,10 +7,8 @@ mod plan;
 mod scaling;
 mod warning;
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use flag_server::forecast::ideal_makespan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -126,14 +124,15 @@ pub struct Latencies {
 impl Analysis {
     /// Computes it.
     pub fn of(measurement: &Measurement) -> Self {
+        let plan = Plan::of(measurement);
         let lanes: Vec<LaneAnalysis> = measurement
             .lanes
             .iter()
-            .map(|lane| LaneAnalysis::of(measurement, lane))
+            .map(|lane| LaneAnalysis::of(measurement, &plan, lane))
             .collect();
         Self {
-            warnings: warning::all(measurement, &lanes),
-            scaling: scaling::all(measurement, &lanes),
+            warnings: warning::all(measurement, &plan, &lanes),
+            scaling: scaling::all(measurement, &plan, &lanes),
             lanes,
         }
     }
@@ -183,17 +182,16 @@ pub(crate) fn latencies(lane: &Lane, wanted: impl Fn(Outcome) -> bool) -> Vec<f6
 }
 
 impl LaneAnalysis {
-    fn of(measurement: &Measurement, lane: &Lane) -> Self {
+    fn of(measurement: &Measurement, plan: &Plan<'_>, lane: &Lane) -> Self {
         let times: Vec<f64> = lane.times().into_iter().map(stats::millis).collect();
         let elapsed_ms = Estimate::of(&times);
         let median = elapsed_ms.map(|elapsed| Duration::from_secs_f64(elapsed.median / 1e3));
-        let ideal = ideal(measurement, lane.workers);
+        let ideal = plan.ideal(lane.workers);
         let reference = reference(measurement, lane);
         let downloads = lane.endings().count();
         let ended = |wanted: &dyn Fn(&Sample) -> bool| {
             lane.endings().filter(|sample| wanted(sample)).count()
         };
-        let plan = Plan::of(measurement);
         let is_planned = |sample: &Sample| {
             let outcome = plan.outcome(sample.code);
             outcome.is_some_and(Outcome::is_error)
@@ -206,9 +204,8 @@ impl LaneAnalysis {
             slowest: lane.times().into_iter().max(),
             ideal,
             speed_up: reference.and_then(|reference| speed_up(reference, lane)),
-            ideal_speed_up: reference.and_then(|reference| {
-                stats::ratio(self::ideal(measurement, reference.workers)?, ideal?)
-            }),
+            ideal_speed_up: reference
+                .and_then(|reference| stats::ratio(plan.ideal(reference.workers)?, ideal?)),
             efficiency: ideal.and_then(|ideal| stats::ratio(ideal, median?)),
             throughput: throughput(lane),
             latency: Latencies::of(latencies(lane, |outcome| outcome == Outcome::Downloaded)),
@@ -222,16 +219,10 @@ impl LaneAnalysis {
             errors: lane.errors(),
             unplanned_errors: ended(&|sample| sample.outcome.is_error() && !is_planned(sample)),
             retries: lane.retries(),
-            loss: Loss::of(measurement, lane),
-            outliers: outlier::all(measurement, lane),
+            loss: Loss::of(plan, lane),
+            outliers: outlier::all(plan, lane),
         }
     }
-}
-
-/// The time of a perfect client with so many workers.
-fn ideal(measurement: &Measurement, workers: NonZeroUsize) -> Option<Duration> {
-    let ideal = ideal_makespan(measurement.planned_times()?, workers);
-    (!ideal.is_zero()).then_some(ideal)
 }
 
 /// The lane that this one is compared with.
@@ -284,6 +275,8 @@ fn cpu_per_download(lane: &Lane) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::num::NonZeroUsize;
+
     use crate::job::Job;
     use crate::result::{ContenderRecord, Kind, Planned, PlannedAttempt};
     use crate::target::Target;

@@ -3,13 +3,12 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use flag_server::scenario::Scenario;
 use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use crate::result::{Lane, Measurement, Round, millis};
+use crate::result::{Lane, Round, millis};
 use crate::sample::Sample;
 use crate::stats;
 
@@ -58,9 +57,9 @@ pub enum Cause {
 }
 
 /// The farthest of a lane: whole rounds, and attempts that took longer than planned.
-pub(super) fn all(measurement: &Measurement, lane: &Lane) -> Vec<Outlier> {
+pub(super) fn all(plan: &Plan<'_>, lane: &Lane) -> Vec<Outlier> {
     let mut outliers = rounds(lane);
-    outliers.extend(attempts(measurement, lane));
+    outliers.extend(attempts(plan, lane));
     outliers.sort_by_key(|outlier| Reverse(outlier.excess));
     outliers.truncate(MOST);
     outliers
@@ -84,8 +83,7 @@ fn rounds(lane: &Lane) -> Vec<Outlier> {
     .collect()
 }
 
-fn attempts(measurement: &Measurement, lane: &Lane) -> Vec<Outlier> {
-    let plan = Plan::of(measurement);
+fn attempts(plan: &Plan<'_>, lane: &Lane) -> Vec<Outlier> {
     let excess = |sample: &Sample| {
         let planned = plan.attempt(sample).map(|planned| planned.time);
         let planned = planned.or(sample.plan).unwrap_or_default();
@@ -105,7 +103,7 @@ fn attempts(measurement: &Measurement, lane: &Lane) -> Vec<Outlier> {
         .map(|(.., sample)| stats::millis(excess(sample)));
     let far = stats::high_outliers(&excesses.collect::<Vec<_>>());
     // What is not known otherwise, a capacity explains.
-    let unknown = if has_capacity(measurement) {
+    let unknown = if plan.has_capacity {
         Cause::Capacity
     } else {
         Cause::Unknown
@@ -122,12 +120,6 @@ fn attempts(measurement: &Measurement, lane: &Lane) -> Vec<Outlier> {
             }
         })
         .collect()
-}
-
-fn has_capacity(measurement: &Measurement) -> bool {
-    let scenario = measurement.server.scenario.as_ref();
-    let scenario = scenario.and_then(|scenario| Scenario::from_toml(&scenario.toml).ok());
-    scenario.is_some_and(|scenario| scenario.capacity().is_some())
 }
 
 fn cause(round: &Round, sample: &Sample, excess: Duration) -> Option<Cause> {

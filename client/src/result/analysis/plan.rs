@@ -1,7 +1,11 @@
-//! The plan of a measurement, by download.
+//! What a measurement knows of the future that it met: the plan by download, the times of perfect clients, and whether there was a capacity.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::time::Duration;
 
+use flag_server::forecast::ideal_makespan;
+use flag_server::scenario::Scenario;
 use flags_data::CountryCode;
 
 use crate::result::{Measurement, Planned, PlannedAttempt};
@@ -10,16 +14,30 @@ use crate::sample::{Outcome, Sample};
 /// What was planned. Of an unknown plan it knows nothing.
 pub(super) struct Plan<'m> {
     downloads: HashMap<CountryCode, &'m Planned>,
+    /// In the order of the job.
+    times: Option<Vec<Duration>>,
     first_attempt: u32,
+    /// Whether the server could do so much and no more, which no plan knows.
+    pub(super) has_capacity: bool,
 }
 
 impl<'m> Plan<'m> {
     pub(super) fn of(measurement: &'m Measurement) -> Self {
         let downloads = measurement.plan.iter().flatten();
+        let scenario = measurement.server.scenario.as_ref();
+        let scenario = scenario.and_then(|scenario| Scenario::from_toml(&scenario.toml).ok());
         Self {
             downloads: downloads.map(|planned| (planned.code, planned)).collect(),
+            times: measurement.planned_times(),
             first_attempt: measurement.job.first_attempt,
+            has_capacity: scenario.is_some_and(|scenario| scenario.capacity().is_some()),
         }
+    }
+
+    /// The time of a perfect client with so many workers; none if the plan is not known, or takes no time.
+    pub(super) fn ideal(&self, workers: NonZeroUsize) -> Option<Duration> {
+        let ideal = ideal_makespan(self.times.iter().flatten().copied(), workers);
+        (!ideal.is_zero()).then_some(ideal)
     }
 
     /// How this download is to end.

@@ -39,14 +39,18 @@ pub struct ScalingPoint {
 }
 
 /// One per contender of a sweep, in the order of the race.
-pub(super) fn all(measurement: &Measurement, lanes: &[LaneAnalysis]) -> Vec<Scaling> {
+pub(super) fn all(
+    measurement: &Measurement,
+    plan: &Plan<'_>,
+    lanes: &[LaneAnalysis],
+) -> Vec<Scaling> {
     if measurement.kind != Kind::Sweep {
         return Vec::new();
     }
     let mut contenders: Vec<&str> = measurement.lanes.iter().map(Lane::contender_name).collect();
     contenders.dedup();
     let both = || measurement.lanes.iter().zip(lanes);
-    let arrivals = Plan::of(measurement).arrivals() as f64;
+    let arrivals = plan.arrivals() as f64;
     let point = |(lane, numbers): (&Lane, &LaneAnalysis)| {
         Some(ScalingPoint {
             workers: lane.workers.get(),

@@ -102,14 +102,17 @@ pub enum Warning {
 }
 
 /// All of them: those of the whole first.
-pub(super) fn all(measurement: &Measurement, lanes: &[LaneAnalysis]) -> Vec<Warning> {
+pub(super) fn all(
+    measurement: &Measurement,
+    plan: &Plan<'_>,
+    lanes: &[LaneAnalysis],
+) -> Vec<Warning> {
     let mut warnings = of_the_whole(measurement);
-    let plan = Plan::of(measurement);
     for (lane, numbers) in measurement.lanes.iter().zip(lanes) {
         let of_lane = [
             noisy(lane, numbers),
             saturated(measurement, lane),
-            not_as_planned(measurement, &plan, lane),
+            not_as_planned(measurement, plan, lane),
             late(lane),
             failed(lane),
             other_requests(measurement, lane),
