@@ -4,8 +4,8 @@
 use super::super::palette;
 use super::super::{interval, plural, short, short_ms};
 use super::sheet::{
-    Area, At, Axis, Drawn, Format, Sign, bar, chart, dashes, dot, fine, legend, legend_height,
-    line, sheet, ticks, time_label, write,
+    Area, Axis, Drawn, Format, Sign, bar, below_title, chart, dashes, dot, fine, legend,
+    legend_height, line, sheet, ticks, time_label,
 };
 use super::{Draft, Measurement};
 use crate::result::{Analysis, Lane, LaneAnalysis};
@@ -112,18 +112,7 @@ fn draw_strip(
         Some(ideal) => format!("{} · ideal {}", lane.name, short(ideal)),
         None => lane.name.clone(),
     };
-    let line_height = format.line();
-    write(
-        area,
-        &title,
-        (2.0, line_height * 0.75),
-        At::Start,
-        palette::INK,
-        format.text,
-    )?;
-    let part = area
-        .clone()
-        .margin(fine(line_height * 1.3), fine(line_height * 0.3), 0, 0);
+    let part = below_title(area, format, &title)?;
     let x = Axis {
         ticks: ticks(&range, format.ticks),
         range: range.clone(),

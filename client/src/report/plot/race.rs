@@ -12,8 +12,8 @@ use flags_data::CountryCode;
 use super::super::palette::{self, Colour};
 use super::super::{percent, plural, short};
 use super::sheet::{
-    Area, At, Axis, Chart, Drawn, Format, Sign, bar, chart, cross, fine, legend, legend_height,
-    line, ring, sheet, ticks, time_label, top_of_poster, write,
+    Area, Axis, Chart, Drawn, Format, Sign, bar, below_title, chart, cross, fine, legend,
+    legend_height, line, ring, sheet, ticks, time_label, top_of_poster,
 };
 use super::{Draft, POSTER_HEIGHT, chosen};
 use crate::result::{Lane, Measurement, Round};
@@ -265,18 +265,7 @@ fn draw_panel(
     planned: &BTreeMap<(CountryCode, u32), Duration>,
 ) -> Drawn {
     let rows = &panel.rows;
-    let line_height = format.line();
-    write(
-        area,
-        &panel.title,
-        (2.0, line_height * 0.75),
-        At::Start,
-        palette::INK,
-        format.text,
-    )?;
-    let part = area
-        .clone()
-        .margin(fine(line_height * 1.3), fine(line_height * 0.3), 0, 0);
+    let part = below_title(area, format, &panel.title)?;
     let count = rows.len() as f64;
     // As many names as there is room for.
     let every = (NAMED_ROW.max(format.text * 0.95) / row_height)

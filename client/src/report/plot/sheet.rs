@@ -228,6 +228,16 @@ pub(super) fn top_of_poster(
     })
 }
 
+/// The part of a strip that is below its title.
+pub(super) fn below_title<'a>(area: &Area<'a>, format: Format, title: &str) -> Drawn<Area<'a>> {
+    let line = format.line();
+    let place = (2.0, line * 0.75);
+    write(area, title, place, At::Start, palette::INK, format.text)?;
+    Ok(area
+        .clone()
+        .margin(fine(line * 1.3), fine(line * 0.3), 0, 0))
+}
+
 /// An axis of a chart.
 pub(super) struct Axis<'a> {
     pub(super) range: Range<f64>,
