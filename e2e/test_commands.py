@@ -34,8 +34,7 @@ def race(folder, *args: str) -> tuple[dict[str, list[str]], dict[str, dict]]:
     result = run(CLIENT, "bench", "-r", "2", "--export-json", "result.json", *args, *FLAGS, cwd=folder)
     assert result.returncode == 0, result.stderr + result.stdout
     document = json.loads((folder / "result.json").read_text())
-    measurement = document
-    return rows(result.stdout), {lane["name"]: lane for lane in measurement["lanes"]}
+    return rows(result.stdout), {lane["name"]: lane for lane in document["lanes"]}
 
 
 def test_python_programs_race_in_the_same_table(tmp_path):
