@@ -92,19 +92,9 @@ pub struct BenchArgs {
     #[command(flatten)]
     pub shared: SharedArgs,
 
-    /// A strategy in the race; repeat it for more. The first is what the others are compared with.
-    /// [default: sequential, threaded and async]
-    #[arg(long = "strategy", value_enum, value_name = "STRATEGY")]
-    pub strategies: Vec<Strategy>,
-
-    /// An HTTP library that the strategies race with; repeat it for more. ureq only blocks, hyper never does.
-    /// [default: reqwest]
-    #[arg(long = "http", value_enum, value_name = "HTTP")]
-    pub https: Vec<Http>,
-
-    /// How they do that.
+    /// Who races.
     #[command(flatten)]
-    pub runner: RunnerArgs,
+    pub contenders: ContenderArgs,
 
     /// At most N downloads at one time.
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one::<NonZeroUsize>)]
@@ -151,17 +141,9 @@ pub struct SweepArgs {
     #[arg(short, long, value_name = "LIST", alias = "max_req", value_delimiter = ',', value_parser = at_least_one::<NonZeroUsize>)]
     pub max_req: Vec<NonZeroUsize>,
 
-    /// A strategy in the sweep; repeat it for more. [default: sequential, threaded and async]
-    #[arg(long = "strategy", value_enum, value_name = "STRATEGY")]
-    pub strategies: Vec<Strategy>,
-
-    /// An HTTP library that they use; repeat it for more. [default: reqwest]
-    #[arg(long = "http", value_enum, value_name = "HTTP")]
-    pub https: Vec<Http>,
-
-    /// How they do that.
+    /// Who races.
     #[command(flatten)]
-    pub runner: RunnerArgs,
+    pub contenders: ContenderArgs,
 
     /// How often, and what decides.
     #[command(flatten)]
@@ -170,6 +152,24 @@ pub struct SweepArgs {
     /// What comes of it.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// Who races.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ContenderArgs {
+    /// A strategy in the race; repeat it for more. The first is what the others are compared with.
+    /// [default: sequential, threaded and async]
+    #[arg(long = "strategy", value_enum, value_name = "STRATEGY")]
+    pub strategies: Vec<Strategy>,
+
+    /// An HTTP library that the strategies race with; repeat it for more. ureq only blocks, hyper never does.
+    /// [default: reqwest]
+    #[arg(long = "http", value_enum, value_name = "HTTP")]
+    pub https: Vec<Http>,
+
+    /// How they do that.
+    #[command(flatten)]
+    pub runner: RunnerArgs,
 }
 
 /// How often each lane is measured.

@@ -125,7 +125,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<u8> {
         if results.len() > 1 {
             text = format!("{title}\n{text}\n");
         }
-        output::save_so_far(&args.output, measurement)?;
+        output::save(&args.output, measurement, analysis)?;
         output::print(&args.output, measurement, analysis, &text)?;
         all_met &= output::judge(&args.output, measurement, analysis);
     }

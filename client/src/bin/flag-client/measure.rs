@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use flag_client::SetupError;
-use flag_client::args::{BenchArgs, Format, OutputArgs, SweepArgs};
+use flag_client::args::{BenchArgs, ContenderArgs, Format, OutputArgs, SweepArgs};
 use flag_client::command::ExternalCommand;
 use flag_client::compare::Comparison;
 use flag_client::contender::Contender;
-use flag_client::downloader::Runner;
+use flag_client::downloader::{NoSuchRunner, Runner};
 use flag_client::job::{Images, Job, Watcher};
 use flag_client::race::{Moment, Race, Rounds};
 use flag_client::report::progress::RaceBar;
@@ -26,11 +26,7 @@ const SWEEP_ROUNDS: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
 
 /// Races the contenders.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
-    let (wire, runtime) = (args.runner.wire(), args.runner.runtime);
-    let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
-    for runner in Runner::select(&args.strategies, &args.https, runtime, wire)? {
-        contenders.push(Box::new(runner));
-    }
+    let mut contenders = strategies(&args.contenders)?;
     output::check(&args.output)?;
     let baseline = args.baseline.as_deref().map(json::read).transpose()?;
     let target = target(&args.shared, "bench")?;
@@ -46,7 +42,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
         max_workers: args.max_req,
         ..job(
             &args.shared,
-            &args.runner,
+            &args.contenders.runner,
             &target,
             Images::Verify(Catalogue::embedded()),
         )?
@@ -86,16 +82,12 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
 
 /// Races them at several numbers of workers.
 pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
-    let (wire, runtime) = (args.runner.wire(), args.runner.runtime);
-    let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
-    for runner in Runner::select(&args.strategies, &args.https, runtime, wire)? {
-        contenders.push(Box::new(runner));
-    }
+    let contenders = strategies(&args.contenders)?;
     output::check(&args.output)?;
     let target = target(&args.shared, "bench")?;
     let job = job(
         &args.shared,
-        &args.runner,
+        &args.contenders.runner,
         &target,
         Images::Verify(Catalogue::embedded()),
     )?;
@@ -118,6 +110,15 @@ pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
         verbose: args.shared.verbose,
     };
     Ok(session.run()?.1)
+}
+
+/// The strategies with the libraries that are named.
+fn strategies(args: &ContenderArgs) -> Result<Vec<Box<dyn Contender>>, NoSuchRunner> {
+    let runner = args.runner;
+    let (wire, runtime) = (runner.wire(), runner.runtime);
+    let runners = Runner::select(&args.strategies, &args.https, runtime, wire)?;
+    let boxed = |runner| Box::new(runner) as Box<dyn Contender>;
+    Ok(runners.into_iter().map(boxed).collect())
 }
 
 /// 1, 2, 5, 10, 30, … as far as there are so many flags, and as many as there are.
@@ -168,7 +169,7 @@ impl Session<'_> {
         output::print(output, &measurement, &analysis, &text)?;
         let all_met = output::judge(output, &measurement, &analysis);
         raced?;
-        output::save_so_far(output, &measurement)?;
+        output::save(output, &measurement, &analysis)?;
         let title = match measurement.kind {
             Kind::Sweep => "A sweep of downloads",
             Kind::Get | Kind::Bench => "A race of downloads",
@@ -221,7 +222,9 @@ impl Session<'_> {
                     bar.tell(&format!("round {number}: {} took {took:.3?}", lane.name));
                 }
                 // What cannot be saved now is tried again after the next round, and told after the last.
-                output::save_so_far(output, measurement).ok();
+                if output::saves(output) {
+                    output::save(output, measurement, &Analysis::of(measurement)).ok();
+                }
             }
         });
         bar.finish();

@@ -75,19 +75,27 @@ fn ending(file: &Path) -> &str {
         .unwrap_or_default()
 }
 
+/// Whether anything is written again after every round.
+pub(crate) fn saves(args: &OutputArgs) -> bool {
+    [&args.export_json, &args.export_csv, &args.export_markdown]
+        .into_iter()
+        .any(Option::is_some)
+}
+
 /// Writes what is written again after every round.
-pub(crate) fn save_so_far(args: &OutputArgs, measurement: &Measurement) -> anyhow::Result<()> {
-    if args.export_json.is_some() || args.export_markdown.is_some() {
-        let analysis = Analysis::of(measurement);
-        if let Some(file) = &args.export_json {
-            save_json(file, measurement, &analysis)?;
-        }
-        if let Some(file) = &args.export_markdown {
-            let checked = threshold::check(&args.thresholds, measurement, &analysis);
-            let text = markdown::whole(measurement, &analysis, &checked);
-            write_atomically(file, text.as_bytes())
-                .with_context(|| cannot_write("--export-markdown", file))?;
-        }
+pub(crate) fn save(
+    args: &OutputArgs,
+    measurement: &Measurement,
+    analysis: &Analysis,
+) -> anyhow::Result<()> {
+    if let Some(file) = &args.export_json {
+        save_json(file, measurement, analysis)?;
+    }
+    if let Some(file) = &args.export_markdown {
+        let checked = threshold::check(&args.thresholds, measurement, analysis);
+        let text = markdown::whole(measurement, analysis, &checked);
+        write_atomically(file, text.as_bytes())
+            .with_context(|| cannot_write("--export-markdown", file))?;
     }
     if let Some(file) = &args.export_csv {
         stream_atomically(file, |out| csv::write(measurement, out))
