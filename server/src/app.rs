@@ -17,6 +17,7 @@ use flags_data::{Catalogue, CountryCode};
 use tower::util::MapResponse;
 
 use crate::asset::ServedFile;
+use crate::closing::Closing;
 use crate::fault::{self, Chaos};
 use crate::journal::Journal;
 use crate::list::List;
@@ -75,7 +76,12 @@ impl Site {
 pub(crate) type App = MapResponse<Router, fn(Response) -> Response>;
 
 /// This site behind this scenario.
-pub(crate) fn app(site: Arc<Site>, scenario: &Scenario, journal: Arc<Journal>) -> App {
+pub(crate) fn app(
+    site: Arc<Site>,
+    scenario: &Scenario,
+    journal: Arc<Journal>,
+    closing: Arc<Closing>,
+) -> App {
     let mut router = Router::new().route("/healthz", get(|| async { "ok" }));
     for root in ROOTS {
         router = router
@@ -91,7 +97,7 @@ pub(crate) fn app(site: Arc<Site>, scenario: &Scenario, journal: Arc<Journal>) -
             .fallback(async || NOT_FOUND)
             .with_state(site)
             .layer(from_fn_with_state(
-                Arc::new(Chaos::new(scenario, journal)),
+                Arc::new(Chaos::new(scenario, journal, closing)),
                 fault::meet,
             ));
     MapResponse::new(router, without_length_where_none_belongs)

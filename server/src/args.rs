@@ -312,7 +312,7 @@ pub struct ServeArgs {
     #[arg(value_parser = parse_duration)]
     pub head_timeout: Duration,
 
-    /// How long requests in flight may take to finish after SIGTERM or Ctrl-C.
+    /// How long requests in flight may take to finish after SIGTERM or Ctrl-C; those that would take longer are answered 503 at once.
     #[arg(
         long,
         value_name = "DURATION",

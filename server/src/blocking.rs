@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Config, FlagServer, StartError, cpu};
+use crate::{Config, FlagServer, StartError, Stopped, cpu};
 
 /// A [`FlagServer`] with a runtime of its own. It stops when it is dropped.
 ///
@@ -39,7 +39,7 @@ impl BlockingFlagServer {
     }
 
     /// As [`FlagServer::shutdown`].
-    pub fn shutdown(self) -> usize {
+    pub fn shutdown(self) -> Stopped {
         self.runtime.block_on(self.server.shutdown())
     }
 }

@@ -27,7 +27,8 @@
 //! * [`scenario`] decides, and knows no HTTP and no clock: rules, distributions, the [planner](scenario::Planner).
 //! * `fault` enforces, and decides nothing: one room per kind of effect.
 //! * `app` routes; `asset` and `list` answer; `attempts` counts what clients do not; `journal` records what was sent.
-//! * `serve` owns connections, their limits and their end; `tls` their secrets; [`clock`] the delays.
+//! * `serve` owns connections and their limits; `closing` what requests in flight are owed at the end; `tls` the secrets; [`clock`] the
+//!   delays.
 //! * [`forecast`] tells the decisions before they are met, [`check`] what a file means.
 //! * [`args`] is what was typed, [`config`] what it means, `main` a page that ties them together.
 //!
@@ -65,6 +66,7 @@ mod blocking;
 mod builder;
 pub mod check;
 pub mod clock;
+mod closing;
 pub mod config;
 mod cpu;
 mod fault;
@@ -80,18 +82,20 @@ mod tls;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use thiserror::Error;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::closing::Closing;
 use crate::journal::{Journal, LogFile};
 
 pub use atomic_file::{stream_atomically, write_atomically};
 pub use attempts::{MAX_PATHS_PER_RUN, MAX_RUNS};
 pub use blocking::BlockingFlagServer;
 pub use builder::Builder;
+pub use closing::Stopped;
 pub use config::{Config, Listener};
 pub use cpu::cpu_time;
 pub use fault::{FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_RUN_LEN, SERVER_TIMING};
@@ -106,7 +110,8 @@ pub use tls::{Tls, TlsError};
 pub struct FlagServer {
     endpoints: Vec<Endpoint>,
     journals: Vec<Arc<Journal>>,
-    stop: watch::Sender<bool>,
+    closing: Arc<Closing>,
+    grace: Duration,
     /// One per listener; each ends with the number of connections that it cut off.
     tasks: JoinSet<usize>,
     log: Option<LogFile>,
@@ -210,27 +215,33 @@ impl FlagServer {
             })?),
         };
         let site = Arc::new(app::Site::new(&config.catalogue));
-        let (stop, stopped) = watch::channel(false);
+        let closing = Arc::new(Closing::new());
         let (mut tasks, mut journals) = (JoinSet::new(), Vec::new());
         for (listener, scenario) in listeners {
             let journal = Arc::new(Journal::new(
                 config.keep_records,
                 log.as_ref().map(LogFile::sender),
             ));
-            let app = app::app(Arc::clone(&site), scenario, Arc::clone(&journal));
+            let app = app::app(
+                Arc::clone(&site),
+                scenario,
+                Arc::clone(&journal),
+                Arc::clone(&closing),
+            );
             journals.push(journal);
             tasks.spawn(serve::serve(
                 listener,
                 app,
                 tls.clone(),
-                stopped.clone(),
+                Arc::clone(&closing),
                 config.limits,
             ));
         }
         Ok(Self {
             endpoints,
             journals,
-            stop,
+            closing,
+            grace: config.limits.grace,
             tasks,
             log,
         })
@@ -269,16 +280,16 @@ impl FlagServer {
             .collect()
     }
 
-    /// Refuses newcomers, lets the requests in flight finish for as long as the [limits](Config::limits) allow, and
-    /// returns how many connections were still busy then and were cut off.
-    pub async fn shutdown(mut self) -> usize {
-        self.stop.send_replace(true);
+    /// Refuses newcomers, lets the requests in flight finish for as long as the [limits](Config::limits) allow, answers those
+    /// that would take longer with a 503, sends the rest of the bodies that take their time, and returns what became of all of them.
+    pub async fn shutdown(mut self) -> Stopped {
+        self.closing.tell(Instant::now() + self.grace);
         let mut cut_off = 0;
         while let Some(listener) = self.tasks.join_next().await {
             cut_off += listener.unwrap_or(0);
         }
         self.finish_log();
-        cut_off
+        self.closing.stopped(cut_off)
     }
 
     /// Waits until the decision log is written.

@@ -15,7 +15,7 @@ use flag_server::check::check;
 use flag_server::config::{ScenarioSource, named_scenario};
 use flag_server::scenario::SCHEMA;
 use flag_server::scenario::profiles::{PROFILES, Profile};
-use flag_server::{Config, FlagServer, health, write_ready_file};
+use flag_server::{Config, FlagServer, Stopped, health, write_ready_file};
 use tracing::{info, warn};
 
 /// Bad usage or configuration.
@@ -95,13 +95,25 @@ async fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
     signal.received().await;
     info!(grace = ?config.limits.grace, "stopping: requests in flight may finish");
     tokio::select! {
-        cut_off = server.shutdown() => match cut_off {
-            0 => info!("stopped: every request was answered"),
-            _ => warn!(connections = cut_off, "stopped: the grace period is over, the rest were cut off"),
-        },
+        stopped = server.shutdown() => say_farewell(stopped),
         () = signal.received() => warn!("stopped at once, as the second signal asks"),
     }
     Ok(())
+}
+
+fn say_farewell(stopped: Stopped) {
+    let Stopped {
+        answered,
+        refused,
+        cut_off,
+    } = stopped;
+    match cut_off {
+        0 => info!(answered, refused, "stopped: every request was answered"),
+        _ => warn!(
+            answered,
+            refused, cut_off, "stopped: some connections outlasted the grace period"
+        ),
+    }
 }
 
 /// One line for each listener on standard output, its name and its URL: easy to cut for a program.

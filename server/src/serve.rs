@@ -6,9 +6,9 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
@@ -21,13 +21,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 use tracing::{debug, warn};
 
 use crate::app::App;
+use crate::closing::{Closing, LAST_WORDS};
 use crate::fault::{Broken, ConnectionHandle, FaultyStream};
 
 /// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a burst of clients
@@ -52,7 +53,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// The connections at one time. More wait, in the kernel's queue, until one of these ends.
     pub max_connections: usize,
-    /// How long requests in flight may take to finish once the server is told to stop.
+    /// How long requests in flight may take to finish once the server is told to stop. Those whose plan takes longer are
+    /// refused at once, with a 503.
     pub grace: Duration,
 }
 
@@ -79,31 +81,31 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves `app` on `listener` until `stop` changes, then lets the requests in flight finish for as long as
-/// the limits allow. Returns how many connections were still busy at the end of it, and were cut off.
+/// Serves `app` on `listener` until it is told of the curfew, then lets the requests in flight finish until then. Returns how
+/// many connections were still busy soon after it, and were cut off.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: App,
     tls: Option<TlsAcceptor>,
-    mut stop: watch::Receiver<bool>,
+    closing: Arc<Closing>,
     limits: Limits,
 ) -> usize {
+    let mut told = pin!(closing.told());
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(
         limits.max_connections.min(Semaphore::MAX_PERMITS),
     ));
     let mut tasks = JoinSet::new();
-    loop {
+    let curfew = loop {
         tokio::select! {
-            // A sender that is gone stops the server too: nobody is left who could.
-            _ = stop.changed() => break,
+            curfew = &mut told => break curfew,
             accepted = accept(&listener, &places) => match accepted {
                 Ok((stream, place)) => {
                     let (app, tls, watcher) = (app.clone(), tls.clone(), connections.watcher());
-                    let stop = stop.clone();
+                    let told = closing.told();
                     tasks.spawn(async move {
                         // The client's mistakes and departures are its own affair, and so are planned faults.
-                        if let Err(error) = connection(stream, app, tls, watcher, stop, limits).await {
+                        if let Err(error) = connection(stream, app, tls, watcher, told, limits).await {
                             debug!(error, "connection ended");
                         }
                         drop(place);
@@ -114,9 +116,10 @@ pub(crate) async fn serve(
             // Ended connections are forgotten as they end.
             Some(_) = tasks.join_next() => {}
         }
-    }
+    };
     drop(listener); // from here on, newcomers are refused
-    if tokio::time::timeout(limits.grace, connections.shutdown())
+    let end = tokio::time::Instant::from_std(curfew + LAST_WORDS);
+    if tokio::time::timeout_at(end, connections.shutdown())
         .await
         .is_ok()
     {
@@ -147,7 +150,7 @@ async fn connection(
     app: App,
     tls: Option<TlsAcceptor>,
     watcher: Watcher,
-    mut stop: watch::Receiver<bool>,
+    told: impl Future<Output = Instant>,
     limits: Limits,
 ) -> Result<(), ConnectionError> {
     // The last piece of a response must not wait for the acknowledgement of the one before it.
@@ -176,7 +179,7 @@ async fn connection(
     };
     let greeted = tokio::select! {
         greeted = tokio::time::timeout(limits.head_timeout, greeting) => greeted??,
-        _ = stop.changed() => return Ok(()),
+        _ = told => return Ok(()),
     };
     match greeted {
         Greeted::Plain(version, stream) => speak(version, stream, service, watcher, limits).await,

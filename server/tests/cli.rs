@@ -413,6 +413,7 @@ fn sigterm_and_ctrl_c_end_it_gracefully_with_exit_code_0() {
         let (code, log) = server.wait();
         assert_eq!(code, Some(0), "{signal}: {log}");
         assert!(log.contains("stopped: every request was answered"), "{log}");
+        assert!(log.contains("answered=0 refused=0"), "{log}");
     }
 }
 

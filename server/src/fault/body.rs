@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 
 use super::connection::{Broken, ConnectionEnd, ConnectionHandle, Finale, Silence};
 use crate::clock::{Sleep, sleep_until};
+use crate::closing::{Closing, Curfew};
 use crate::journal::Entry;
 use crate::scenario::{Ending, Pace, Plan};
 
@@ -34,6 +36,10 @@ struct FaultyBody {
     /// When the body began: at the first poll.
     start: Option<Instant>,
     sleep: Option<Sleep>,
+    closing: Arc<Closing>,
+    /// When the server stops, what is not due by then comes then.
+    curfew: Curfew,
+    has_waited: bool,
     sent: u64,
     entry: Entry,
 }
@@ -66,6 +72,7 @@ pub(super) async fn shape(
     method: &Method,
     plan: &Plan,
     connection: &ConnectionHandle,
+    closing: &Arc<Closing>,
     mut entry: Entry,
 ) -> Response {
     let (mut parts, body) = response.into_parts();
@@ -117,6 +124,9 @@ pub(super) async fn shape(
         connection: connection.clone(),
         start: None,
         sleep: None,
+        closing: Arc::clone(closing),
+        curfew: closing.curfew(),
+        has_waited: false,
         sent: 0,
         entry,
     };
@@ -152,7 +162,15 @@ impl FaultyBody {
         if self.sleep.is_none() && Instant::now() >= deadline {
             return Poll::Ready(());
         }
+        self.has_waited = true;
+        let deadline = match self.curfew.poll(cx) {
+            Some(curfew) => deadline.min(curfew),
+            None => deadline,
+        };
         let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
+        if sleep.deadline() != deadline {
+            sleep.reset(deadline);
+        }
         ready!(Pin::new(sleep).poll(cx));
         self.sleep = None;
         Poll::Ready(())
@@ -177,6 +195,9 @@ impl FaultyBody {
     fn finish(&mut self, last: Bytes) -> Bytes {
         let BodyEnd::Break(silence, end) = &self.end else {
             self.entry.whole();
+            if self.has_waited && self.closing.is_told() {
+                self.closing.count_answered();
+            }
             return last;
         };
         let finale = Finale {

@@ -25,9 +25,9 @@ pub use self::identity::{FLAG_ATTEMPT, FLAG_RUN, MAX_RUN_LEN};
 use self::identity::{Identity, canonical};
 pub(crate) use self::status::status_text;
 use crate::attempts::Attempts;
-use crate::clock;
-use crate::journal::Journal;
-use crate::scenario::{Circumstances, Ending, Headers, Plan, Planner, Scenario};
+use crate::closing::Closing;
+use crate::journal::{Entry, Journal};
+use crate::scenario::{Circumstances, Ending, Headers, Pace, Plan, Planner, Scenario};
 
 /// Tells the client which rules fired. Absent when none did.
 pub const FLAG_PLAN: HeaderName = HeaderName::from_static("flag-plan");
@@ -44,16 +44,18 @@ pub(crate) struct Chaos {
     attempts: Attempts,
     station: Option<Station>,
     journal: Arc<Journal>,
+    closing: Arc<Closing>,
     start: Instant,
 }
 
 impl Chaos {
-    pub(crate) fn new(scenario: &Scenario, journal: Arc<Journal>) -> Self {
+    pub(crate) fn new(scenario: &Scenario, journal: Arc<Journal>, closing: Arc<Closing>) -> Self {
         Self {
             planner: Planner::new(scenario),
             attempts: Attempts::new(),
             station: scenario.capacity().map(Station::new),
             journal,
+            closing,
             start: Instant::now(),
         }
     }
@@ -94,18 +96,19 @@ pub(crate) async fn meet(
         chaos.planner.plan_under(&identity.key(), &circumstances)
     };
     let mut entry = chaos.journal.begin(&identity.key(), identity.hop, &plan);
+    let refused = |refusal: Response, mut entry: Entry| {
+        entry.status(refusal.status());
+        entry.whole();
+        refusal
+    };
 
     let busy = match &chaos.station {
         Some(station) => {
-            if let Err(refusal) = station
-                .serve(chaos.planner.service_time(&identity.key()))
-                .await
-            {
-                entry.status(refusal.status());
-                entry.whole();
-                return refusal;
+            let served = station.serve(chaos.planner.service_time(&identity.key()));
+            match chaos.closing.wait_for(served).await {
+                Ok(Ok(())) => start.elapsed(),
+                Ok(Err(refusal)) | Err(refusal) => return refused(refusal, entry),
             }
-            start.elapsed()
         }
         None => Duration::ZERO,
     };
@@ -116,7 +119,10 @@ pub(crate) async fn meet(
     } else {
         Duration::ZERO
     };
-    let waited = clock::hold(start + busy, delay).await;
+    let waited = match chaos.closing.hold(start + busy, delay).await {
+        Ok(waited) => waited,
+        Err(refusal) => return refused(refusal, entry),
+    };
     entry.begun(waited.saturating_sub(delay));
 
     if let Some((silence, end)) = break_of(plan.ending.as_ref()) {
@@ -127,6 +133,11 @@ pub(crate) async fn meet(
         };
         connection.play(finale).await;
         return broken();
+    }
+    // A body that takes its time counts itself, when it is over.
+    let has_waited = !busy.is_zero() || !delay.is_zero();
+    if has_waited && plan.pace == Pace::default() && chaos.closing.is_told() {
+        chaos.closing.count_answered();
     }
     let response = match &plan.ending {
         Some(Ending::Status {
@@ -139,7 +150,8 @@ pub(crate) async fn meet(
         }
         _ => next.run(request).await,
     };
-    let mut response = body::shape(response, &method, &plan, &connection, entry).await;
+    let mut response =
+        body::shape(response, &method, &plan, &connection, &chaos.closing, entry).await;
     tell(response.headers_mut(), &plan, delay, waited, busy);
     response
 }

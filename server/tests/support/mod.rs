@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use flag_server::scenario::{Plan, Planner, RequestKey, Scenario};
-use flag_server::{BlockingFlagServer, Builder, FlagServer, Record};
+use flag_server::{BlockingFlagServer, Builder, FlagServer, Record, Stopped};
 use flags_data::Catalogue;
 
 /// The flag that most tests ask for.
@@ -99,6 +99,12 @@ impl Server {
 
     pub(crate) fn received(&self) -> u64 {
         self.running.received()
+    }
+
+    /// Waits until so many requests have come, and stops the server.
+    pub(crate) fn stop_after(self, requests: u64) -> Stopped {
+        eventually(|| (self.received() == requests).then_some(()));
+        self.running.shutdown()
     }
 
     /// The records, once there are so many: they are written when a response is over, which its client may know first.
