@@ -56,6 +56,10 @@ pub enum Command {
 /// Options of `get`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct GetArgs {
+    /// Where from.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
     /// What to download.
     #[command(flatten)]
     pub shared: SharedArgs,
@@ -88,6 +92,10 @@ pub struct GetArgs {
 /// Options of `bench`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct BenchArgs {
+    /// Where from.
+    #[command(flatten)]
+    pub servers: ServersArgs,
+
     /// What to download.
     #[command(flatten)]
     pub shared: SharedArgs,
@@ -106,7 +114,7 @@ pub struct BenchArgs {
     /// or in a longer word with commas between them. There is no shell; where one is needed, write sh -c '…'. Every round gets a fresh
     /// embedded server, whose log tells what the program asked for; --timeout, --retries and the options of the strategies are not for
     /// it. It comes after the strategies.
-    #[arg(long = "command", value_name = "COMMAND", conflicts_with_all = ["server", "attempt"])]
+    #[arg(long = "command", value_name = "COMMAND", conflicts_with_all = ["servers", "attempt"])]
     pub commands: Vec<String>,
 
     /// The port of the embedded server for --command, for a program that cannot be told where to download from. [default: a free one]
@@ -133,6 +141,10 @@ pub struct BenchArgs {
 /// Options of `sweep`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct SweepArgs {
+    /// Where from.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
     /// What to download.
     #[command(flatten)]
     pub shared: SharedArgs,
@@ -219,6 +231,11 @@ pub struct OutputArgs {
     /// Write the summary as Markdown to FILE, again after every round.
     #[arg(long, value_name = "FILE")]
     pub export_markdown: Option<PathBuf>,
+
+    /// Write the document of every race (as LABEL.json, again after every round) and a page with all pictures (report.html) into
+    /// DIR; it is made if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 
     /// Write a page with pictures to FILE.
     #[arg(long, value_name = "FILE.html")]
@@ -308,14 +325,12 @@ pub struct PlanArgs {
     pub forecast: ForecastArgs,
 }
 
-/// Options of every sub-command that downloads: the book's letters, and ours.
+/// Where to download from.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct SharedArgs {
-    /// Which flags.
-    #[command(flatten)]
-    pub selection: SelectionArgs,
-
+pub struct ServerArgs {
     /// LOCAL, DELAY, ERROR, REMOTE or a URL. [default: an embedded server]
+    ///
+    /// FLAG_CLIENT_SERVER_LABEL in the environment says what a LABEL stands for: one of these, or a new one.
     #[arg(short, long, value_name = "LABEL|URL")]
     pub server: Option<String>,
 
@@ -326,6 +341,57 @@ pub struct SharedArgs {
     /// The scenario file of the embedded server.
     #[arg(long, value_name = "FILE", conflicts_with = "server")]
     pub scenario: Option<PathBuf>,
+}
+
+/// Where to download from, in one race after another.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ServersArgs {
+    /// LOCAL, DELAY, ERROR, REMOTE or a URL; repeat it for a race on each. [default: an embedded server]
+    ///
+    /// FLAG_CLIENT_SERVER_LABEL in the environment says what a LABEL stands for: one of these, or a new one.
+    #[arg(short, long = "server", value_name = "LABEL|URL")]
+    pub servers: Vec<String>,
+
+    /// The profile of the embedded server, `flag-server profiles` lists them; repeat it for a race on each. [default: bench]
+    #[arg(long = "profile", value_name = "NAME", conflicts_with = "servers")]
+    pub profiles: Vec<String>,
+
+    /// The scenario file of the embedded server; repeat it for a race on each.
+    #[arg(long = "scenario", value_name = "FILE", conflicts_with = "servers")]
+    pub scenarios: Vec<PathBuf>,
+}
+
+impl ServersArgs {
+    /// One for each race: the profiles come before the scenario files.
+    pub fn each(&self) -> Vec<ServerArgs> {
+        let none = ServerArgs {
+            server: None,
+            profile: None,
+            scenario: None,
+        };
+        let servers = self.servers.iter().map(|server| ServerArgs {
+            server: Some(server.clone()),
+            ..none.clone()
+        });
+        let profiles = self.profiles.iter().map(|profile| ServerArgs {
+            profile: Some(profile.clone()),
+            ..none.clone()
+        });
+        let scenarios = self.scenarios.iter().map(|scenario| ServerArgs {
+            scenario: Some(scenario.clone()),
+            ..none.clone()
+        });
+        let all: Vec<ServerArgs> = servers.chain(profiles).chain(scenarios).collect();
+        if all.is_empty() { vec![none] } else { all }
+    }
+}
+
+/// Options of every sub-command that downloads: the book's letters, and ours.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct SharedArgs {
+    /// Which flags.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
 
     /// The seed of the embedded server, instead of its scenario's own.
     ///

@@ -12,7 +12,7 @@ use flags_data::CountryCode;
 use reqwest::Url;
 use thiserror::Error;
 
-/// The labels of the book's second edition.
+/// The labels of the book's second edition. Another URL for one of them, or another label, comes from the environment.
 const LABELS: [(&str, &str); 4] = [
     ("DELAY", "http://localhost:8001/flags"),
     ("ERROR", "http://localhost:8002/flags"),
@@ -87,9 +87,11 @@ impl Target {
     pub fn named(server: &str) -> Result<Self, TargetError> {
         let not_a_server = || TargetError::NotAServer(server.to_owned());
         let label = server.to_uppercase();
-        let (label, url) = match LABELS.iter().find(|(name, _)| *name == label) {
-            Some((label, url)) => (*label, *url),
-            None => ("CUSTOM", server),
+        let of_the_book = LABELS.iter().find(|(name, _)| *name == label);
+        let of_the_book = of_the_book.map(|(_, url)| (*url).to_owned());
+        let (label, url) = match labelled(&label).or(of_the_book) {
+            Some(url) => (label, url),
+            None => ("CUSTOM".to_owned(), server.to_owned()),
         };
         let mut url: Url = url.parse().map_err(|_| not_a_server())?;
         if !matches!(url.scheme(), "http" | "https")
@@ -108,7 +110,7 @@ impl Target {
         };
         someone_accepts(&url).map_err(dead)?;
         Ok(Self {
-            label: label.to_owned(),
+            label,
             base_url,
             embedded: None,
         })
@@ -168,6 +170,12 @@ impl Embedded {
         let outlook = Outlook::of(&plan, &request, image_len(code));
         (plan, outlook)
     }
+}
+
+/// The URL that the environment has for this label, for whom `localhost` is another machine: `FLAG_CLIENT_SERVER_QUICK_DELAY` for
+/// `quick-delay`.
+fn labelled(label: &str) -> Option<String> {
+    std::env::var(format!("FLAG_CLIENT_SERVER_{}", label.replace('-', "_"))).ok()
 }
 
 /// Makes a connection and closes it again: hundreds of downloads that cannot succeed help nobody.

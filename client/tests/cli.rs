@@ -15,7 +15,10 @@ fn flag_client(args: &[&str], folder: &Path) -> Output {
 
 /// Standard output with the port of the embedded server and all times replaced.
 fn words(output: &Output) -> String {
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    words_of(&String::from_utf8(output.stdout.clone()).unwrap())
+}
+
+fn words_of(text: &str) -> String {
     let lines =
         text.lines().map(
             |line| match (line.split_once("127.0.0.1:"), line.split_once("time: ")) {
@@ -34,6 +37,101 @@ fn words(output: &Output) -> String {
 
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn the_environment_says_what_a_label_stands_for() {
+    let folder = scratch();
+    let server = flag_server::FlagServer::builder().start_blocking().unwrap();
+    let with_labels = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flag-client"));
+        command.args(args).current_dir(folder.path());
+        command.env("FLAG_CLIENT_SERVER_DELAY", server.flags_url());
+        command.env("FLAG_CLIENT_SERVER_QUICK_DELAY", server.flags_url());
+        command.output().unwrap()
+    };
+    for (server_arg, label) in [("delay", "DELAY"), ("quick-delay", "QUICK-DELAY")] {
+        let output = with_labels(&["get", "BR", "-s", server_arg]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let site = format!("{label} site: {}", server.flags_url());
+        assert_eq!(
+            words(&output).lines().next(),
+            words_of(&site).lines().next()
+        );
+    }
+    let output = with_labels(&["get", "BR", "-s", "other"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_race_on_each_of_several_servers_fills_a_folder() {
+    let folder = scratch();
+    let server = flag_server::FlagServer::builder().start_blocking().unwrap();
+    let url = server.flags_url();
+    let race = |args: &[&str]| {
+        let few = [
+            "bench",
+            "-r",
+            "2",
+            "BR",
+            "--strategy",
+            "async",
+            "--out",
+            "reports",
+        ];
+        flag_client(&[&few, args].concat(), folder.path())
+    };
+    let files = || {
+        let mut files: Vec<String> = (folder.path().join("reports").read_dir().unwrap())
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        files
+    };
+
+    let output = race(&["-s", &url, "-s", &url]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(files(), ["custom-2.json", "custom.json", "report.html"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.matches("CUSTOM at").count(), 2, "{text}");
+    let page = std::fs::read_to_string(folder.path().join("reports/report.html")).unwrap();
+    for title in [
+        "A race of downloads: custom",
+        "A race of downloads: custom-2",
+    ] {
+        assert!(page.contains(&format!("<h2>{title}</h2>")), "{title}");
+    }
+
+    // A race that fails is not forgiven for the sake of those after it, and does not stop them.
+    std::fs::remove_dir_all(folder.path().join("reports")).unwrap();
+    let all_met = ["--threshold", "async.errors == 0"];
+    let output = race(
+        &[
+            &all_met[..],
+            &["--profile", "error-1e", "--profile", "local", "CD"],
+        ]
+        .concat(),
+    );
+    assert_eq!(output.status.code(), Some(99), "{output:?}");
+    assert_eq!(files(), ["error-1e.json", "local.json", "report.html"]);
+}
+
+#[test]
+fn of_several_servers_nothing_can_be_kept_that_holds_one_result() {
+    let folder = scratch();
+    let several = ["bench", "--profile", "local", "--profile", "bench"];
+    for (args, flag) in [
+        (["--export-json", "x.json"], "--export-json x.json"),
+        (["--plot", "x.svg"], "--plot x.svg"),
+        (["--baseline", "x.json"], "--baseline x.json"),
+        (["--format", "json"], "--format"),
+    ] {
+        let output = flag_client(&[&several[..], &args].concat(), folder.path());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.starts_with(&format!("error: {flag}")), "{message}");
+        assert!(message.contains("take --out DIR"), "{message}");
+    }
 }
 
 #[test]

@@ -51,12 +51,9 @@ pub enum Command {
     Plan(PlanArgs),
     /// Ask a server whether it is healthy: exit 0 if it is, 1 if not. For images without a shell.
     Healthcheck {
-        /// The server to ask.
-        #[arg(
-            default_value = "http://127.0.0.1:8000/healthz",
-            env = "FLAG_SERVER_HEALTHCHECK_URL"
-        )]
-        url: String,
+        /// The server to ask. [default: the first one that the FLAG_SERVER_… variables here would open, so http://127.0.0.1:8000]
+        #[arg(env = "FLAG_SERVER_HEALTHCHECK_URL")]
+        url: Option<String>,
     },
 }
 

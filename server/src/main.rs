@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::Parser;
 use flag_server::args::{Args, Command, LogFormat, PlanArgs, ServeArgs};
 use flag_server::check::check;
-use flag_server::config::{ScenarioSource, named_scenario};
+use flag_server::config::{ConfigError, ScenarioSource, named_scenario, reachable};
 use flag_server::scenario::SCHEMA;
 use flag_server::scenario::profiles::{PROFILES, Profile};
 use flag_server::{Config, FlagServer, Stopped, health, write_ready_file};
@@ -32,11 +32,7 @@ fn main() -> ExitCode {
         },
         Some(Command::Schema) => say(SCHEMA),
         Some(Command::Plan(args)) => plan(args),
-        Some(Command::Healthcheck { url }) => match health::check(url) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(unhealthy @ health::Unhealthy::BadUrl(_)) => fail(USAGE, &unhealthy),
-            Err(unhealthy) => fail(1, &unhealthy),
-        },
+        Some(Command::Healthcheck { url }) => healthcheck(url.as_deref()),
         None => match Config::from_args(&args.serve) {
             Ok(config) => match serve(&args.serve, &config) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -45,6 +41,34 @@ fn main() -> ExitCode {
             Err(error) => fail(USAGE, &error),
         },
     }
+}
+
+fn healthcheck(url: Option<&str>) -> ExitCode {
+    let url = match url {
+        Some(url) => url.to_owned(),
+        None => match here() {
+            Ok(url) => url,
+            Err(error) => return fail(USAGE, &error),
+        },
+    };
+    match health::check(&url) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(unhealthy @ health::Unhealthy::BadUrl(_)) => fail(USAGE, &unhealthy),
+        Err(unhealthy) => fail(1, &unhealthy),
+    }
+}
+
+/// The server that was started in this environment, which is how a container tells its port to its health check.
+fn here() -> Result<String, ConfigError> {
+    let args = Args::parse_from(["flag-server"]);
+    let config = Config::from_args(&args.serve)?;
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let first = &config.listeners[0];
+    Ok(format!("{scheme}://{}", reachable(first.address)))
 }
 
 fn plan(args: &PlanArgs) -> ExitCode {

@@ -575,6 +575,28 @@ fn health_is_an_exit_code() {
 }
 
 #[test]
+fn health_is_asked_where_the_environment_puts_the_server() {
+    // Some port that is free; the second edition's default may be taken here.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    for tls in [None, Some("true")] {
+        let in_its_environment = |args: &[&str]| {
+            let mut command = flag_server(args);
+            command.env("FLAG_SERVER_PROFILE", "local");
+            command.env("FLAG_SERVER_PORT", &port);
+            command.envs(tls.map(|tls| ("FLAG_SERVER_TLS", tls)));
+            command
+        };
+        let dead = in_its_environment(&["healthcheck"]).output().unwrap();
+        assert_eq!(dead.status.code(), Some(1));
+        let _server = Running::start(in_its_environment(&[]), 1);
+        let health = in_its_environment(&["healthcheck"]).output().unwrap();
+        assert_eq!(health.status.code(), Some(0), "{health:?}");
+    }
+}
+
+#[test]
 fn profiles_are_listed_and_printed_in_the_format_that_is_read_back() {
     let listed = String::from_utf8(output(&["profiles"]).stdout).unwrap();
     for line in listed.lines() {

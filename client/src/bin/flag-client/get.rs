@@ -1,8 +1,5 @@
 //! `flag-client get`: the book's flags2 program.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::Context;
 use flag_client::args::GetArgs;
 use flag_client::contender::Contender;
 use flag_client::downloader::Runner;
@@ -10,7 +7,7 @@ use flag_client::job::{Images, Job, Watcher};
 use flag_client::report::{book, progress};
 use flag_client::result::{Analysis, Kind, Lane, Measurement, Round};
 
-use crate::{FAILED, INTERRUPTED, command_line, job, output, say, target};
+use crate::{FAILED, INTERRUPTED, command_line, job, output, say, stop_on_ctrl_c, target};
 
 /// Downloads, saves, and says so in the words of the book.
 pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
@@ -18,12 +15,18 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
     let runners = Runner::select(&[args.strategy], &[args.http], args.runner.runtime, wire)?;
     let runner = runners[0];
     output::check_file("--export-json", args.export_json.as_deref())?;
-    let target = target(&args.shared, "local")?;
-    make_writable(&args.out)?;
+    let target = target(&args.server, args.shared.seed, "local")?;
+    output::make_writable(&args.out)?;
     let images = Images::Save(args.out.clone());
     let mut job = Job {
         max_workers: args.max_req,
-        ..job(&args.shared, &args.runner, &target, images)?
+        ..job(
+            &args.shared,
+            &args.runner,
+            &target,
+            images,
+            &stop_on_ctrl_c()?,
+        )
     };
     let bar = progress::bar(job.codes.len(), !args.shared.verbose);
     job.watcher = if args.shared.verbose {
@@ -48,25 +51,16 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
         measurement.interrupted = job.stop.is_requested();
         measurement.lanes.push(Lane::new(&runner, &job));
         measurement.lanes[0].rounds.push(Round::from(heat));
-        output::save_json(file, &measurement, &Analysis::of(&measurement))?;
+        output::save_json(
+            "--export-json",
+            file,
+            &measurement,
+            &Analysis::of(&measurement),
+        )?;
     }
     Ok(match (job.stop.is_requested(), failed) {
         (true, _) => INTERRUPTED,
         (false, true) => FAILED,
         (false, false) => 0,
     })
-}
-
-/// A folder that cannot be written to is better known before the downloads than after them.
-fn make_writable(folder: &Path) -> anyhow::Result<()> {
-    let remedy = || {
-        format!(
-            "--out {}: cannot be written to; name another folder",
-            folder.display()
-        )
-    };
-    std::fs::create_dir_all(folder).with_context(remedy)?;
-    let probe: PathBuf = folder.join(".flag-client");
-    std::fs::write(&probe, b"").with_context(remedy)?;
-    std::fs::remove_file(&probe).with_context(remedy)
 }

@@ -10,6 +10,7 @@ mod compare;
 mod get;
 mod measure;
 mod output;
+mod owner;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use flag_client::SetupError;
-use flag_client::args::{Args, Command, PlanArgs, ReportArgs, RunnerArgs, SharedArgs};
+use flag_client::args::{Args, Command, PlanArgs, ReportArgs, RunnerArgs, ServerArgs, SharedArgs};
 use flag_client::command::CommandError;
 use flag_client::downloader::NoSuchRunner;
 use flag_client::job::{Images, Job, Stop};
@@ -32,6 +33,8 @@ use flag_client::{memory, worker};
 use flag_server::config::{ScenarioSource, named_scenario};
 use flag_server::scenario::Scenario;
 use thiserror::Error;
+
+use crate::output::Named;
 
 /// Some download went wrong.
 const FAILED: u8 = 1;
@@ -48,6 +51,11 @@ const INTERRUPTED: u8 = 130;
 struct Usage(String);
 
 fn main() -> ExitCode {
+    // Before anything else: threads would keep the user that they were started with.
+    if let Err(error) = owner::become_the_owner() {
+        eprintln!("error: {error}");
+        return ExitCode::from(FAILED);
+    }
     let args = Args::parse();
     let result = match &args.command {
         Some(Command::Get(args)) => get::get(args),
@@ -107,48 +115,51 @@ fn probe() -> anyhow::Result<u8> {
 fn report(args: &ReportArgs) -> anyhow::Result<u8> {
     output::check(&args.output)?;
     if args.files.len() > 1 {
-        output::check_single(&args.output)?;
+        output::check_single(&args.output, "name one FILE to report")?;
     }
     let mut results = Vec::new();
     for file in &args.files {
         let measurement = json::read(file)?;
         let analysis = Analysis::of(&measurement);
-        results.push((file.display().to_string(), measurement, analysis));
+        results.push(Named {
+            name: file.display().to_string(),
+            measurement,
+            analysis,
+        });
     }
     let mut all_met = true;
-    for (title, measurement, analysis) in &results {
+    for Named {
+        name,
+        measurement,
+        analysis,
+    } in &results
+    {
         flag_client::threshold::know_lanes(
             &args.output.thresholds,
             measurement.lanes.iter().map(|lane| lane.name.as_str()),
         )?;
         let mut text = table::whole(measurement, analysis, width());
         if results.len() > 1 {
-            text = format!("{title}\n{text}\n");
+            text = format!("{name}\n{text}\n");
         }
-        output::save(&args.output, measurement, analysis)?;
+        output::save_exports(&args.output, measurement, analysis)?;
         output::print(&args.output, measurement, analysis, &text)?;
         all_met &= output::judge(&args.output, measurement, analysis);
     }
-    let pages: Vec<_> = (results.iter())
-        .map(|(title, measurement, analysis)| (title.as_str(), measurement, analysis))
-        .collect();
-    output::save_pictures(&args.output, &pages)?;
+    output::save_pictures(&args.output, &results)?;
     Ok(if all_met { 0 } else { REGRESSED })
 }
 
-fn target(args: &SharedArgs, default_profile: &str) -> Result<Target, TargetError> {
+fn target(
+    args: &ServerArgs,
+    seed: Option<u64>,
+    default_profile: &str,
+) -> Result<Target, TargetError> {
+    let (file, profile) = (args.scenario.as_deref(), args.profile.as_deref());
     match &args.server {
         Some(server) => Target::named(server),
-        None => Target::embedded(&source(args, default_profile), args.seed),
+        None => Target::embedded(&scenario_source(file, profile, default_profile), seed),
     }
-}
-
-fn source<'a>(args: &'a SharedArgs, default_profile: &'a str) -> ScenarioSource<'a> {
-    scenario_source(
-        args.scenario.as_deref(),
-        args.profile.as_deref(),
-        default_profile,
-    )
 }
 
 fn scenario_source<'a>(
@@ -167,12 +178,11 @@ fn job(
     runner: &RunnerArgs,
     target: &Target,
     images: Images,
-) -> anyhow::Result<Job> {
-    let stop = Stop::default();
-    stop_on_ctrl_c(stop.clone())?;
+    stop: &Stop,
+) -> Job {
     let scenario_seed = target.embedded.as_ref().map(Embedded::seed);
     let seed = args.seed.or(scenario_seed);
-    Ok(Job {
+    Job {
         timeout: args.timeout,
         retry: RetryPolicy {
             first: args.attempt,
@@ -180,16 +190,18 @@ fn job(
             seed: seed.unwrap_or(Scenario::DEFAULT_SEED),
         },
         images,
-        stop,
+        stop: stop.clone(),
         wire: runner.wire(),
         // Where the system does not know it, the shell's own search may.
         worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
         ..Job::new(target.base_url.clone(), args.selection.codes())
-    })
+    }
 }
 
-/// The first Ctrl-C ends the work in good order, the second at once.
-fn stop_on_ctrl_c(stop: Stop) -> anyhow::Result<()> {
+/// The first Ctrl-C ends the work in good order, the second at once. To be called once.
+fn stop_on_ctrl_c() -> anyhow::Result<Stop> {
+    let requested = Stop::default();
+    let stop = requested.clone();
     ctrlc::set_handler(move || {
         if stop.is_requested() {
             #[allow(
@@ -200,7 +212,8 @@ fn stop_on_ctrl_c(stop: Stop) -> anyhow::Result<()> {
         }
         stop.request();
     })
-    .context("cannot listen for Ctrl-C")
+    .context("cannot listen for Ctrl-C")?;
+    Ok(requested)
 }
 
 /// What was typed, so that somebody else can type it again.

@@ -3,33 +3,88 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use anyhow::bail;
 use flag_client::SetupError;
-use flag_client::args::{BenchArgs, ContenderArgs, Format, OutputArgs, SweepArgs};
+use flag_client::args::{BenchArgs, ContenderArgs, Format, OutputArgs, ServerArgs, SweepArgs};
 use flag_client::command::ExternalCommand;
 use flag_client::compare::Comparison;
 use flag_client::contender::Contender;
 use flag_client::downloader::{NoSuchRunner, Runner};
-use flag_client::job::{Images, Job, Watcher};
+use flag_client::job::{Images, Job, Stop, Watcher};
 use flag_client::race::{Moment, Race, Rounds};
 use flag_client::report::progress::RaceBar;
 use flag_client::report::{json, table};
 use flag_client::result::{Analysis, Kind, Lane, Measurement, Round};
+use flag_client::target::Target;
 use flag_client::threshold;
 use flag_server::forecast::ideal_makespan;
 use flags_data::Catalogue;
 
 use crate::compare::{exit_code, may_be_compared};
-use crate::{FAILED, INTERRUPTED, REGRESSED, command_line, job, output, say, target, width};
+use crate::output::Named;
+use crate::{
+    FAILED, INTERRUPTED, REGRESSED, Usage, command_line, job, output, say, stop_on_ctrl_c, target,
+    width,
+};
 
 /// The rounds of a sweep, which has many lanes.
 const SWEEP_ROUNDS: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
 
-/// Races the contenders.
+/// Races the contenders, on one server after another.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
-    let mut contenders = strategies(&args.contenders)?;
+    strategies(&args.contenders)?; // better known before the first race than before the second
     output::check(&args.output)?;
+    let servers = args.servers.each();
+    if servers.len() > 1 {
+        check_several(args)?;
+    }
     let baseline = args.baseline.as_deref().map(json::read).transpose()?;
-    let target = target(&args.shared, "bench")?;
+    let stop = stop_on_ctrl_c()?;
+    let mut results = Vec::new();
+    let mut code = 0;
+    for (number, server) in servers.iter().enumerate() {
+        if number > 0 && args.output.format == Format::Text && !args.output.quiet {
+            say("\n");
+        }
+        let (result, its_code) = race(args, server, &results, baseline.as_ref(), &stop)?;
+        // The codes are in the order of what matters more.
+        code = code.max(its_code);
+        results.push(result);
+        // After each race: what the next one meets must not cost what is known.
+        output::save_pictures(&args.output, &results)?;
+        if stop.is_requested() {
+            break;
+        }
+    }
+    Ok(code)
+}
+
+/// What holds one result only is refused for several.
+fn check_several(args: &BenchArgs) -> anyhow::Result<()> {
+    let remedy = "name one server, or take --out DIR and --report FILE.html for several";
+    output::check_single(&args.output, remedy)?;
+    if let Some(file) = &args.baseline {
+        bail!(Usage(format!(
+            "--baseline {}: is one result; {remedy}",
+            file.display()
+        )));
+    }
+    if matches!(args.output.format, Format::Json | Format::Csv) {
+        bail!(Usage(format!("--format: prints one result; {remedy}")));
+    }
+    Ok(())
+}
+
+/// One race; the results before it have taken their names.
+fn race(
+    args: &BenchArgs,
+    server: &ServerArgs,
+    before: &[Named],
+    baseline: Option<&Measurement>,
+    stop: &Stop,
+) -> anyhow::Result<(Named, u8)> {
+    let mut contenders = strategies(&args.contenders)?;
+    let target = target(server, args.shared.seed, "bench")?;
     for line in &args.commands {
         // A named server has been refused by then: it would not tell what it was asked for.
         if let Some(embedded) = &target.embedded {
@@ -45,10 +100,12 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
             &args.contenders.runner,
             &target,
             Images::Verify(Catalogue::embedded()),
-        )?
+            stop,
+        )
     };
     let race = Race::bench(contenders, &job).probes_memory(true);
     let session = Session {
+        name: name(&target, before),
         race,
         rounds: args.rounds.rounds.map_or(Rounds::Enough, Rounds::Exactly),
         warmup: args.rounds.warmup,
@@ -57,12 +114,12 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
         output: &args.output,
         verbose: args.shared.verbose,
     };
-    if let (Some(old), Some(file)) = (&baseline, &args.baseline) {
+    if let (Some(old), Some(file)) = (baseline, &args.baseline) {
         may_be_compared(old, &session.prospect(), args.comparing, file)?;
     }
-    let (measurement, code) = session.run()?;
-    if let Some(old) = &baseline {
-        let comparison = Comparison::of(old, &measurement, args.comparing.margin);
+    let (result, code) = session.run()?;
+    if let Some(old) = baseline {
+        let comparison = Comparison::of(old, &result.measurement, args.comparing.margin);
         if !args.output.quiet || comparison.is_slower() {
             let text = table::comparison(&comparison);
             if args.output.format == Format::Text {
@@ -71,26 +128,37 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
                 anstream::eprint!("{text}")
             }
         }
-        return Ok(if code == 0 {
-            exit_code(&comparison)
-        } else {
-            code
-        });
+        if code == 0 {
+            return Ok((result, exit_code(&comparison)));
+        }
     }
-    Ok(code)
+    Ok((result, code))
+}
+
+/// What a race is called, in a page and as a file: the scenario or the label, with a number where another has that name.
+fn name(target: &Target, before: &[Named]) -> String {
+    let plain = match &target.embedded {
+        Some(embedded) => embedded.scenario.clone(),
+        None => target.label.to_lowercase(),
+    };
+    let is_free = |name: &String| before.iter().all(|result| result.name != *name);
+    let numbered = (2..).map(|number| format!("{plain}-{number}"));
+    let mut names = std::iter::once(plain.clone()).chain(numbered);
+    names.find(is_free).expect("numbers do not end")
 }
 
 /// Races them at several numbers of workers.
 pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
     let contenders = strategies(&args.contenders)?;
     output::check(&args.output)?;
-    let target = target(&args.shared, "bench")?;
+    let target = target(&args.server, args.shared.seed, "bench")?;
     let job = job(
         &args.shared,
         &args.contenders.runner,
         &target,
         Images::Verify(Catalogue::embedded()),
-    )?;
+        &stop_on_ctrl_c()?,
+    );
     let levels = match &args.max_req[..] {
         [] => levels(job.codes.len()),
         named => named.to_vec(),
@@ -101,6 +169,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
     };
     let race = Race::sweep(contenders, &job, &levels);
     let session = Session {
+        name: name(&target, &[]),
         race,
         rounds: Rounds::Exactly(args.rounds.rounds.unwrap_or(SWEEP_ROUNDS)),
         warmup: args.rounds.warmup,
@@ -109,7 +178,9 @@ pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
         output: &args.output,
         verbose: args.shared.verbose,
     };
-    Ok(session.run()?.1)
+    let (result, code) = session.run()?;
+    output::save_pictures(&args.output, &[result])?;
+    Ok(code)
 }
 
 /// The strategies with the libraries that are named.
@@ -130,6 +201,7 @@ fn levels(codes: usize) -> Vec<NonZeroUsize> {
 
 /// One measurement from its beginning to its end.
 struct Session<'a> {
+    name: String,
     race: Race,
     rounds: Rounds,
     warmup: usize,
@@ -148,9 +220,9 @@ impl Session<'_> {
         }
     }
 
-    /// Measures, tells, and saves; the result, and the exit code that follows from it.
-    fn run(self) -> anyhow::Result<(Measurement, u8)> {
-        let output = self.output;
+    /// Measures, tells, and saves all but pictures; the result, and the exit code that follows from it.
+    fn run(self) -> anyhow::Result<(Named, u8)> {
+        let (output, name) = (self.output, self.name.clone());
         threshold::know_lanes(&output.thresholds, self.race.names())?;
         if output.format == Format::Text && !output.quiet {
             let opening = table::opening(&self.prospect(), self.rounds, self.warmup);
@@ -169,12 +241,7 @@ impl Session<'_> {
         output::print(output, &measurement, &analysis, &text)?;
         let all_met = output::judge(output, &measurement, &analysis);
         raced?;
-        output::save(output, &measurement, &analysis)?;
-        let title = match measurement.kind {
-            Kind::Sweep => "A sweep of downloads",
-            Kind::Get | Kind::Bench => "A race of downloads",
-        };
-        output::save_pictures(output, &[(title, &measurement, &analysis)])?;
+        output::save(output, &name, &measurement, &analysis)?;
 
         let unplanned = analysis.lanes.iter().any(|lane| lane.unplanned_errors > 0);
         let mut rounds = measurement.lanes.iter().flat_map(|lane| &lane.rounds);
@@ -185,12 +252,18 @@ impl Session<'_> {
             (false, true, true) => FAILED,
             (false, true, false) => 0,
         };
-        Ok((measurement, code))
+        let result = Named {
+            name,
+            measurement,
+            analysis,
+        };
+        Ok((result, code))
     }
 
     /// The race, with a bar or a line for each round beside it; everything so far is saved after each.
     fn race(self) -> (Measurement, Result<(), SetupError>) {
         let Self {
+            name,
             race,
             rounds,
             warmup,
@@ -223,7 +296,7 @@ impl Session<'_> {
                 }
                 // What cannot be saved now is tried again after the next round, and told after the last.
                 if output::saves(output) {
-                    output::save(output, measurement, &Analysis::of(measurement)).ok();
+                    output::save(output, &name, measurement, &Analysis::of(measurement)).ok();
                 }
             }
         });

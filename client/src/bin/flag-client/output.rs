@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use flag_client::args::{Format, OutputArgs};
 use flag_client::report::{csv, json, markdown, page, plot, table};
-use flag_client::result::{Analysis, Measurement};
+use flag_client::result::{Analysis, Kind, Measurement};
 use flag_client::threshold::{self, Checked};
 use flag_server::{stream_atomically, write_atomically};
 
@@ -24,6 +24,9 @@ pub(crate) fn check(args: &OutputArgs) -> anyhow::Result<()> {
     for (flag, file) in files {
         check_file(flag, file.as_deref())?;
     }
+    if let Some(folder) = &args.out {
+        make_writable(folder)?;
+    }
     if let Some(file) = &args.plot
         && !["svg", "png"].contains(&ending(file))
     {
@@ -33,6 +36,20 @@ pub(crate) fn check(args: &OutputArgs) -> anyhow::Result<()> {
         )));
     }
     Ok(())
+}
+
+/// A folder that cannot be written to is better known before the downloads than after them.
+pub(crate) fn make_writable(folder: &Path) -> anyhow::Result<()> {
+    let remedy = || {
+        format!(
+            "--out {}: cannot be written to; name another folder",
+            folder.display()
+        )
+    };
+    std::fs::create_dir_all(folder).with_context(remedy)?;
+    let probe = folder.join(".flag-client");
+    std::fs::write(&probe, b"").with_context(remedy)?;
+    std::fs::remove_file(&probe).with_context(remedy)
 }
 
 /// Whether a file can be written there.
@@ -50,8 +67,27 @@ pub(crate) fn check_file(flag: &str, file: Option<&Path>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Of several results only a page holds all.
-pub(crate) fn check_single(args: &OutputArgs) -> anyhow::Result<()> {
+/// A result under the name that it has in a page and as a file.
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) measurement: Measurement,
+    pub(crate) analysis: Analysis,
+}
+
+impl Named {
+    /// What a page calls it.
+    fn title(&self) -> String {
+        let what = match self.measurement.kind {
+            Kind::Get => "Downloads",
+            Kind::Bench => "A race of downloads",
+            Kind::Sweep => "A sweep of downloads",
+        };
+        format!("{what}: {}", self.name)
+    }
+}
+
+/// Of several results only a page or a folder holds all.
+pub(crate) fn check_single(args: &OutputArgs, remedy: &str) -> anyhow::Result<()> {
     let files = [
         ("--export-json", &args.export_json),
         ("--export-csv", &args.export_csv),
@@ -61,7 +97,7 @@ pub(crate) fn check_single(args: &OutputArgs) -> anyhow::Result<()> {
     for (flag, file) in files {
         if let Some(file) = file {
             bail!(Usage(format!(
-                "{flag} {}: holds one result; name one FILE to report",
+                "{flag} {}: holds one result; {remedy}",
                 file.display()
             )));
         }
@@ -77,19 +113,37 @@ fn ending(file: &Path) -> &str {
 
 /// Whether anything is written again after every round.
 pub(crate) fn saves(args: &OutputArgs) -> bool {
-    [&args.export_json, &args.export_csv, &args.export_markdown]
-        .into_iter()
-        .any(Option::is_some)
+    let files = [
+        &args.out,
+        &args.export_json,
+        &args.export_csv,
+        &args.export_markdown,
+    ];
+    files.into_iter().any(Option::is_some)
 }
 
 /// Writes what is written again after every round.
 pub(crate) fn save(
     args: &OutputArgs,
+    name: &str,
+    measurement: &Measurement,
+    analysis: &Analysis,
+) -> anyhow::Result<()> {
+    if let Some(folder) = &args.out {
+        let file = folder.join(format!("{name}.json"));
+        save_json("--out", &file, measurement, analysis)?;
+    }
+    save_exports(args, measurement, analysis)
+}
+
+/// Writes the files that are named.
+pub(crate) fn save_exports(
+    args: &OutputArgs,
     measurement: &Measurement,
     analysis: &Analysis,
 ) -> anyhow::Result<()> {
     if let Some(file) = &args.export_json {
-        save_json(file, measurement, analysis)?;
+        save_json("--export-json", file, measurement, analysis)?;
     }
     if let Some(file) = &args.export_markdown {
         let checked = threshold::check(&args.thresholds, measurement, analysis);
@@ -106,25 +160,33 @@ pub(crate) fn save(
 
 /// Writes the document.
 pub(crate) fn save_json(
+    flag: &str,
     file: &Path,
     measurement: &Measurement,
     analysis: &Analysis,
 ) -> anyhow::Result<()> {
     stream_atomically(file, |out| json::write(measurement, analysis, out))
-        .with_context(|| cannot_write("--export-json", file))
+        .with_context(|| cannot_write(flag, file))
 }
 
 /// Writes the pictures of these results, each with its title.
-pub(crate) fn save_pictures(
-    args: &OutputArgs,
-    results: &[(&str, &Measurement, &Analysis)],
-) -> anyhow::Result<()> {
-    if let Some(file) = &args.report {
-        write_atomically(file, page::html(results).as_bytes())
-            .with_context(|| cannot_write("--report", file))?;
+pub(crate) fn save_pictures(args: &OutputArgs, results: &[Named]) -> anyhow::Result<()> {
+    let in_folder = args.out.as_ref().map(|folder| folder.join("report.html"));
+    let pages = [
+        ("--report", args.report.as_ref()),
+        ("--out", in_folder.as_ref()),
+    ];
+    for (flag, file) in pages {
+        let Some(file) = file else { continue };
+        let titles: Vec<String> = results.iter().map(Named::title).collect();
+        let results: Vec<_> = (titles.iter().zip(results))
+            .map(|(title, result)| (&**title, &result.measurement, &result.analysis))
+            .collect();
+        write_atomically(file, page::html(&results).as_bytes())
+            .with_context(|| cannot_write(flag, file))?;
     }
-    if let (Some(file), Some((_, measurement, analysis))) = (&args.plot, results.first()) {
-        let svg = plot::poster(measurement, analysis);
+    if let (Some(file), Some(result)) = (&args.plot, results.first()) {
+        let svg = plot::poster(&result.measurement, &result.analysis);
         let bytes = match ending(file) {
             "png" => plot::png(&svg).with_context(|| cannot_write("--plot", file))?,
             _ => svg.into_bytes(),
