@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
 use flag_server::args::{ForecastArgs, SelectionArgs};
+use flag_server::cli_docs::DocsCommand;
 use flag_server::scenario::parse_duration;
 
 use crate::downloader::{Http, RuntimeFlavor, Strategy};
@@ -45,6 +46,9 @@ pub enum Command {
     Report(ReportArgs),
     /// Print the JSON Schema of everything that is written as JSON.
     Schema,
+    /// What the program can tell of itself.
+    #[command(flatten)]
+    Docs(DocsCommand),
     /// Make attempts as standard input says: the other end of `--strategy processes`.
     #[command(hide = true)]
     Worker,

@@ -4,6 +4,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use clap::CommandFactory;
+use flag_client::args::Args;
+
 fn flag_client(args: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flag-client"))
         .args(args)
@@ -807,4 +810,138 @@ fn the_plan_of_the_client_is_that_of_the_server() {
         ),
         "{json}"
     );
+}
+
+#[test]
+fn the_manual_and_the_completions_know_every_command_and_option_but_the_hidden() {
+    let folder = scratch();
+    let printed = |args: &[&str]| {
+        let output = flag_client(args, folder.path());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(printed(&["man", "--out", "new/man1"]), "");
+    let pages = folder.path().join("new/man1");
+    let page = |name: &str| std::fs::read_to_string(pages.join(format!("{name}.1"))).unwrap();
+    assert_eq!(printed(&["man"]), page("flag-client"));
+    let script = printed(&["completions", "bash"]);
+    let offered = |label: &str| -> Vec<&str> {
+        let opening = format!("        {label})\n            opts=\"");
+        assert!(
+            script.contains(&format!("cmd=\"{label}\"")),
+            "{label}: {script}"
+        );
+        let (_, words) = script.split_once(&opening).unwrap();
+        words.split_once('"').unwrap().0.split(' ').collect()
+    };
+    let scripts =
+        ["elvish", "fish", "powershell", "zsh"].map(|shell| printed(&["completions", shell]));
+
+    let program = Args::command();
+    let (root, root_words) = (page("flag-client"), offered("flag__client"));
+    let mut all = vec![(&program, root.clone(), root_words.clone())];
+    let mut hidden = Vec::new();
+    for sub in program.get_subcommands() {
+        let (name, seen) = (sub.get_name(), !sub.is_hide_set());
+        let entry = format!("\nflag\\-client\\-{name}(1)\n");
+        assert_eq!(root.contains(&entry), seen, "{name}");
+        assert_eq!(root_words.contains(&name), seen, "{name}: {root_words:?}");
+        // The other shells tell what a command does; how they quote it is their affair.
+        let about = sub.get_about().unwrap().to_string();
+        let words: Vec<&str> = about.split(' ').take(3).collect();
+        for script in &scripts {
+            assert_eq!(script.contains(&words.join(" ")), seen, "{name}: {script}");
+        }
+        if seen {
+            let label = format!("flag__client__subcmd__{name}");
+            all.push((sub, page(&format!("flag-client-{name}")), offered(&label)));
+        } else {
+            assert!(!script.contains(&format!(",{name})")), "{script}");
+            hidden.push(name);
+        }
+    }
+    assert_eq!(hidden, ["worker", "probe"]);
+    for (command, page, words) in &all {
+        for long in command.get_arguments().filter_map(clap::Arg::get_long) {
+            let option = format!("--{long}");
+            assert!(words.contains(&&*option), "{option}: {words:?}");
+            let bold = format!("\\fB{}\\fR", option.replace('-', "\\-"));
+            assert!(page.contains(&bold), "{option}: {page}");
+        }
+    }
+    assert_eq!(pages.read_dir().unwrap().count(), all.len());
+    let (_, environment) = root.split_once("\n.SH ENVIRONMENT\n").unwrap();
+    for variable in ["FLAG_CLIENT_SERVER_LABEL", "FLAG_CLIENT_AS_OWNER_OF"] {
+        assert!(
+            environment.contains(&format!("\\fB{variable}\\fR")),
+            "{root}"
+        );
+    }
+}
+
+#[test]
+fn a_page_tells_the_exit_codes_that_its_command_can_end_with() {
+    let folder = scratch();
+    let output = flag_client(&["man", "--out", "."], folder.path());
+    assert_eq!(output.status.code(), Some(0));
+    for (name, codes) in [
+        ("flag-client", &["0", "1", "2", "99", "130"] as &[&str]),
+        ("flag-client-bench", &["0", "1", "2", "99", "130"]),
+        ("flag-client-get", &["0", "1", "2", "130"]),
+        ("flag-client-compare", &["0", "1", "2", "99"]),
+        ("flag-client-schema", &["0", "1", "2"]),
+    ] {
+        let page = std::fs::read_to_string(folder.path().join(format!("{name}.1"))).unwrap();
+        let (_, ends) = page.split_once(".SH \"EXIT STATUS\"\n").unwrap();
+        let (ends, see_also) = ends.split_once(".SH \"SEE ALSO\"\n").unwrap();
+        let told: Vec<&str> = ends
+            .lines()
+            .filter_map(|line| line.strip_prefix("\\fB")?.strip_suffix("\\fR"))
+            .collect();
+        assert_eq!(told, codes, "{name}");
+        let parent = if name == "flag-client" {
+            ""
+        } else {
+            "flag\\-client(1), "
+        };
+        assert_eq!(see_also, format!("{parent}flag\\-server(1)\n"), "{name}");
+    }
+}
+
+#[test]
+fn completions_and_pages_that_cannot_be_had_are_told() {
+    let folder = scratch();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    for (args, code, expected) in [
+        (&["completions"] as &[&str], 2, "<SHELL>"),
+        (
+            &["completions", "tcsh"],
+            2,
+            "[possible values: bash, elvish, fish, powershell, zsh]",
+        ),
+        (
+            &["man", "--out", "file/below"],
+            1,
+            "error: --out file/below: cannot be written to (",
+        ),
+    ] {
+        let output = flag_client(args, folder.path());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert!(message.contains(expected), "{message}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    }
+}
+
+#[test]
+fn nobody_has_to_read_a_page_or_a_script_to_its_end() {
+    for args in [&["man"] as &[&str], &["completions", "zsh"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flag-client"));
+        let output = command.args(args).stdout(writer).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+    }
 }

@@ -12,6 +12,7 @@ use flags_data::CountryCode;
 use flags_data::selection::{CodeArg, Selection, select};
 
 use crate::MAX_RUN_LEN;
+use crate::cli_docs::DocsCommand;
 use crate::forecast::{Forecast, Question};
 use crate::scenario::Scenario;
 
@@ -38,6 +39,7 @@ pub enum Command {
     /// List the embedded profiles, or print one as a scenario file to start from.
     Profiles {
         /// The profile to print.
+        #[arg(id = "profile", value_name = "NAME")]
         name: Option<String>,
     },
     /// Say in words what a scenario file, or a file for --config, means; or all that is wrong with it.
@@ -55,6 +57,9 @@ pub enum Command {
         #[arg(env = "FLAG_SERVER_HEALTHCHECK_URL")]
         url: Option<String>,
     },
+    /// What the program can tell of itself.
+    #[command(flatten)]
+    Docs(DocsCommand),
 }
 
 /// Options of `plan`.

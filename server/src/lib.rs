@@ -30,7 +30,8 @@
 //! * `serve` owns connections and their limits; `closing` what requests in flight are owed at the end; `tls` the secrets; [`clock`] the
 //!   delays.
 //! * [`forecast`] tells the decisions before they are met, [`check`] what a file means.
-//! * [`args`] is what was typed, [`config`] what it means, `main` a page that ties them together.
+//! * [`args`] is what was typed, [`config`] what it means, `main` a page that ties them together; [`cli_docs`] tells shells and
+//!   readers of manuals what can be typed.
 //!
 //! # In a test
 //!
@@ -65,6 +66,7 @@ mod attempts;
 mod blocking;
 mod builder;
 pub mod check;
+pub mod cli_docs;
 pub mod clock;
 mod closing;
 pub mod config;

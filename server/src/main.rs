@@ -9,17 +9,39 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use flag_server::args::{Args, Command, LogFormat, PlanArgs, ServeArgs};
 use flag_server::check::check;
+use flag_server::cli_docs::{DocsCommand, ExitStatus, Program};
 use flag_server::config::{ConfigError, ScenarioSource, named_scenario, reachable};
 use flag_server::scenario::SCHEMA;
 use flag_server::scenario::profiles::{PROFILES, Profile};
 use flag_server::{Config, FlagServer, Stopped, health, write_ready_file};
 use tracing::{info, warn};
 
+/// It did not do what it was to do.
+const FAILED: u8 = 1;
 /// Bad usage or configuration.
 const USAGE: u8 = 2;
+
+/// What the manual says of the exit codes.
+const EXIT_STATUS: &[ExitStatus] = &[
+    ExitStatus {
+        code: 0,
+        meaning: "Success. A server: it was asked to stop, and has stopped.",
+        of: &[],
+    },
+    ExitStatus {
+        code: FAILED,
+        meaning: "A failure: an address that is taken, a file that cannot be written, or for healthcheck a server that is not healthy.",
+        of: &[],
+    },
+    ExitStatus {
+        code: USAGE,
+        meaning: "Bad usage, or a scenario or configuration that is wrong.",
+        of: &[],
+    },
+];
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -33,10 +55,11 @@ fn main() -> ExitCode {
         Some(Command::Schema) => say(SCHEMA),
         Some(Command::Plan(args)) => plan(args),
         Some(Command::Healthcheck { url }) => healthcheck(url.as_deref()),
+        Some(Command::Docs(command)) => docs(command),
         None => match Config::from_args(&args.serve) {
             Ok(config) => match serve(&args.serve, &config) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(1, &format_args!("{error:#}")),
+                Err(error) => fail(FAILED, &format_args!("{error:#}")),
             },
             Err(error) => fail(USAGE, &error),
         },
@@ -54,7 +77,7 @@ fn healthcheck(url: Option<&str>) -> ExitCode {
     match health::check(&url) {
         Ok(()) => ExitCode::SUCCESS,
         Err(unhealthy @ health::Unhealthy::BadUrl(_)) => fail(USAGE, &unhealthy),
-        Err(unhealthy) => fail(1, &unhealthy),
+        Err(unhealthy) => fail(FAILED, &unhealthy),
     }
 }
 
@@ -83,6 +106,19 @@ fn plan(args: &PlanArgs) -> ExitCode {
             say(&args.forecast.text(&name, &scenario.with_seed(seed), &codes))
         }
         Err(problem) => fail(USAGE, &problem),
+    }
+}
+
+fn docs(command: &DocsCommand) -> ExitCode {
+    let program = Program {
+        command: Args::command(),
+        environment: &[],
+        exit_status: EXIT_STATUS,
+        see_also: &["flag-client(1)"],
+    };
+    match command.run(&program) {
+        Ok(text) => say(&text),
+        Err(error) => fail(FAILED, &error),
     }
 }
 

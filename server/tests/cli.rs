@@ -5,6 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
+use clap::CommandFactory;
+use flag_server::args::Args;
+
 fn flag_server(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flag-server"));
     command.args(args).stdin(Stdio::null());
@@ -753,5 +756,104 @@ fn the_plan_is_printed_for_people_too() {
         let (code, message) = refusal(args);
         assert_eq!(code, Some(2), "{args:?}: {message}");
         assert!(message.contains(expected), "{args:?}: {message}");
+    }
+}
+
+#[test]
+fn the_manual_and_the_completions_know_every_command_option_and_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("new/man1");
+    for _ in 0..2 {
+        // A page that is there is replaced.
+        assert_eq!(printed(&["man", "--out", pages.to_str().unwrap()]), "");
+    }
+    let page = |name: &str| std::fs::read_to_string(pages.join(format!("{name}.1"))).unwrap();
+    assert_eq!(printed(&["man"]), page("flag-server"));
+    let script = printed(&["completions", "bash"]);
+    let offered = |label: &str| -> Vec<&str> {
+        let opening = format!("        {label})\n            opts=\"");
+        assert!(
+            script.contains(&format!("cmd=\"{label}\"")),
+            "{label}: {script}"
+        );
+        let (_, words) = script.split_once(&opening).unwrap();
+        words.split_once('"').unwrap().0.split(' ').collect()
+    };
+
+    let program = Args::command();
+    let (root, root_words) = (page("flag-server"), offered("flag__server"));
+    let mut all = vec![(&program, root.clone(), root_words.clone())];
+    for sub in program.get_subcommands() {
+        let name = sub.get_name();
+        assert!(
+            root.contains(&format!("\nflag\\-server\\-{name}(1)\n")),
+            "{name}"
+        );
+        assert!(root_words.contains(&name), "{name}: {root_words:?}");
+        let label = format!("flag__server__subcmd__{name}");
+        all.push((sub, page(&format!("flag-server-{name}")), offered(&label)));
+    }
+    let mut variables = 0;
+    for (command, page, words) in &all {
+        for arg in command.get_arguments() {
+            if let Some(long) = arg.get_long() {
+                let option = format!("--{long}");
+                assert!(words.contains(&&*option), "{option}: {words:?}");
+                let bold = format!("\\fB{}\\fR", option.replace('-', "\\-"));
+                assert!(page.contains(&bold), "{option}: {page}");
+            }
+            if let Some(variable) = arg.get_env() {
+                let variable = variable.to_str().unwrap();
+                assert!(page.contains(&format!("\\fB{variable}\\fR")), "{page}");
+                variables += 1;
+            }
+        }
+        for end in ["SEE ALSO", "EXIT STATUS"] {
+            assert!(page.contains(&format!("\n.SH \"{end}\"\n")), "{page}");
+        }
+    }
+    assert!(variables > 15);
+    assert_eq!(pages.read_dir().unwrap().count(), all.len());
+}
+
+#[test]
+fn the_manual_is_the_same_in_every_environment() {
+    let mut command = flag_server(&["man"]);
+    command
+        .env("FLAG_SERVER_PORT", "1234")
+        .env("FLAG_SERVER_PROFILE", "bench");
+    let output = command.output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), printed(&["man"]));
+}
+
+#[test]
+fn completions_and_pages_that_cannot_be_had_are_told() {
+    let (code, message) = refusal(&["completions"]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("<SHELL>"), "{message}");
+    let (code, message) = refusal(&["completions", "tcsh"]);
+    assert_eq!(code, Some(2));
+    let shells = "[possible values: bash, elvish, fish, powershell, zsh]";
+    assert!(message.contains(shells), "{message}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let below = file.join("below");
+    let (code, message) = refusal(&["man", "--out", below.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    let start = format!("error: --out {}: cannot be written to (", below.display());
+    assert!(message.starts_with(&start), "{message}");
+    assert!(message.ends_with("); name another folder\n"), "{message}");
+}
+
+#[test]
+fn nobody_has_to_read_a_page_or_a_script_to_its_end() {
+    for args in [&["man"] as &[&str], &["completions", "zsh"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = flag_server(args).stdout(writer).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
     }
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use flag_client::SetupError;
 use flag_client::args::{Args, Command, PlanArgs, ReportArgs, RunnerArgs, ServerArgs, SharedArgs};
 use flag_client::command::CommandError;
@@ -30,6 +30,7 @@ use flag_client::retry::RetryPolicy;
 use flag_client::target::{Embedded, Target, TargetError};
 use flag_client::threshold::NoSuchLane;
 use flag_client::{memory, worker};
+use flag_server::cli_docs::{DocsCommand, ExitStatus, Program};
 use flag_server::config::{ScenarioSource, named_scenario};
 use flag_server::scenario::Scenario;
 use thiserror::Error;
@@ -44,6 +45,48 @@ const USAGE: u8 = 2;
 const REGRESSED: u8 = 99;
 /// Ended by Ctrl-C, as a shell would say it: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
+
+/// What the manual says of the environment.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    (
+        "FLAG_CLIENT_SERVER_LABEL",
+        "The URL of the flags that --server LABEL stands for. A hyphen of the LABEL is an underscore here.",
+    ),
+    (
+        "FLAG_CLIENT_AS_OWNER_OF",
+        "A folder. Started by root, the program becomes the owner of that folder before it does anything.",
+    ),
+    ("NO_COLOR", "Unless it is empty, there are no colours."),
+];
+
+/// What the manual says of the exit codes.
+const EXIT_STATUS: &[ExitStatus] = &[
+    ExitStatus {
+        code: 0,
+        meaning: "Success.",
+        of: &[],
+    },
+    ExitStatus {
+        code: FAILED,
+        meaning: "A failure. For get: some download was an error, and not found is none. For bench and sweep: some download went wrong that the plan wanted to go well.",
+        of: &[],
+    },
+    ExitStatus {
+        code: USAGE,
+        meaning: "Bad usage or configuration.",
+        of: &[],
+    },
+    ExitStatus {
+        code: REGRESSED,
+        meaning: "A threshold is not met, or something has become slower than it was.",
+        of: &["bench", "sweep", "compare", "report"],
+    },
+    ExitStatus {
+        code: INTERRUPTED,
+        meaning: "Ended by Ctrl-C or SIGTERM; what was measured until then was reported.",
+        of: &["get", "bench", "sweep"],
+    },
+];
 
 /// What was typed makes no sense, in words that name the flag and the remedy.
 #[derive(Debug, Error)]
@@ -70,6 +113,7 @@ fn main() -> ExitCode {
             say(&json::schema());
             Ok(0)
         }
+        Some(Command::Docs(command)) => docs(command),
         None => measure::bench(&args.bench),
     };
     result.map(ExitCode::from).unwrap_or_else(|error| {
@@ -96,6 +140,17 @@ fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
     let seed = args.seed.unwrap_or(scenario.seed());
     let codes = args.selection.codes();
     say(&args.forecast.text(&name, &scenario.with_seed(seed), &codes));
+    Ok(0)
+}
+
+fn docs(command: &DocsCommand) -> anyhow::Result<u8> {
+    let program = Program {
+        command: Args::command(),
+        environment: ENVIRONMENT,
+        exit_status: EXIT_STATUS,
+        see_also: &["flag-server(1)"],
+    };
+    say(&command.run(&program)?);
     Ok(0)
 }
 
