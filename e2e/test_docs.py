@@ -62,7 +62,8 @@ def wait_for_lines(output: Path, count: int) -> str:
 def test_the_commands_of_a_document_print_what_it_says(document, tmp_path):
     # The Python that runs this has the libraries of the examples.
     environment = {**os.environ, "PATH": f"{BIN}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for folder in ("bench", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     for name, text in files(document):
         (tmp_path / name).write_text(text)
     background = []
