@@ -243,6 +243,20 @@ def test_the_old_docker_compose_does_it_too(compose):
         compose("down", "--timeout", "5", program=old)
 
 
+def test_the_recipe_for_the_tests_of_others_starts_them_when_the_server_is_healthy():
+    published = {image: f"ghcr.io/flagbench/{image}:latest" for image in containers.IMAGES}
+    recipe = "docker", "compose", "-p", PROJECT, "-f", ROOT / "examples" / "ci" / "compose.yaml"
+    for image, tag in published.items():
+        containers.docker("tag", image, tag)
+    try:
+        result = run(*recipe, "up", "--pull", "never", "--exit-code-from", "tests", timeout=180)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "3 flags" in result.stdout
+    finally:
+        run(*recipe, "down", "--timeout", "5")
+        containers.docker("rmi", *published.values())
+
+
 def test_every_documented_command_is_one_that_is_run_here():
     section = (ROOT / "README.md").read_text().split("## Containers")[1].split("\n## ")[0]
     documented = re.findall(r"^docker compose .*", section, re.M)
