@@ -5,6 +5,8 @@ use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
 
+use crate::platform;
+
 /// Writes `bytes` to `path` through a temporary file in the same folder and a rename. Whoever reads
 /// `path` meets the old file or the new one, never half of either.
 ///
@@ -32,13 +34,9 @@ pub fn stream_atomically(
     Ok(())
 }
 
-/// With the permissions that an ordinary new file has; a temporary one is its owner's secret by default.
 fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
-    #[cfg(unix)]
-    let ordinary = std::os::unix::fs::PermissionsExt::from_mode(0o666); // less the umask
-    #[cfg(unix)]
-    builder.permissions(ordinary);
+    platform::be_ordinary(&mut builder);
     builder.prefix(".").suffix(".part").tempfile_in(folder)
 }
 

@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use deadlines::{BATCH, Deadlines, Ticket};
 
-use crate::cpu;
+use crate::{cpu, platform};
 
 /// The timer of this process.
 static TIMER: Timer = Timer::new();
@@ -204,7 +204,7 @@ impl Timer {
 
     /// The timer thread.
     fn keep(&self) {
-        be_precise();
+        platform::be_precise();
         let mut due = Vec::with_capacity(BATCH);
         let mut state = self.lock();
         loop {
@@ -233,17 +233,6 @@ fn wake(waker: Waker) {
     // The hook has printed the panic.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
 }
-
-/// Asks the kernel to wake this thread when it wanted, not up to 50 µs later together with others.
-#[cfg(target_os = "linux")]
-fn be_precise() {
-    // Where that is forbidden the waits are a little later, and still right.
-    let _ = rustix::thread::set_current_timer_slack(Some(std::num::NonZeroU64::MIN)); // 1 ns
-}
-
-/// No such wish can be uttered here.
-#[cfg(not(target_os = "linux"))]
-fn be_precise() {}
 
 #[cfg(test)]
 mod tests {

@@ -1,82 +1,51 @@
 //! The processor time of a server's own threads, for a benchmark that shares its process and must not count them.
 //!
-//! Only Linux tells one thread about another's clock; elsewhere nothing is known, and nothing is guessed.
+//! How a thread's clock is read is the business of `platform`.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::platform::ThreadClock;
+
+struct Threads {
+    alive: BTreeSet<ThreadClock>,
+    /// What those that have ended used; none once one of them did not tell.
+    ended: Option<Duration>,
+}
+
+static THREADS: Mutex<Threads> = Mutex::new(Threads {
+    alive: BTreeSet::new(),
+    ended: Some(Duration::ZERO),
+});
+
+fn threads() -> MutexGuard<'static, Threads> {
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The processor time, user and system, that all servers with a runtime of their own ([`BlockingFlagServer`]) have used in this process
-/// so far, the clock's thread with them. A thread that ends keeps its share. None where it cannot be known.
+/// so far, the clock's thread with them. A thread that ends keeps its share. None where it cannot be known: only Linux tells one
+/// thread about another's clock.
 ///
 /// [`BlockingFlagServer`]: crate::BlockingFlagServer
 pub fn cpu_time() -> Option<Duration> {
-    threads::cpu_time()
+    let threads = threads();
+    let alive: Option<Duration> = threads.alive.iter().map(|clock| clock.read()).sum();
+    Some(threads.ended? + alive?)
 }
 
-pub(crate) use threads::{enter, leave};
-
-#[cfg(target_os = "linux")]
-mod threads {
-    use std::collections::BTreeSet;
-    use std::sync::{Mutex, MutexGuard, PoisonError};
-    use std::time::Duration;
-
-    use nix::time::{ClockId, clock_gettime};
-    use rustix::thread::gettid;
-
-    /// A system's thread number.
-    type Tid = i32;
-
-    struct Threads {
-        alive: BTreeSet<Tid>,
-        /// What those that have ended used.
-        ended: Duration,
-    }
-
-    static THREADS: Mutex<Threads> = Mutex::new(Threads {
-        alive: BTreeSet::new(),
-        ended: Duration::ZERO,
-    });
-
-    fn threads() -> MutexGuard<'static, Threads> {
-        THREADS.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The calling thread is a server's from now on.
-    pub(crate) fn enter() {
-        threads().alive.insert(gettid().as_raw_nonzero().get());
-    }
-
-    /// It ends.
-    pub(crate) fn leave() {
-        let tid = gettid().as_raw_nonzero().get();
-        let mut threads = threads();
-        if threads.alive.remove(&tid) {
-            threads.ended += used(tid).unwrap_or_default();
-        }
-    }
-
-    pub(super) fn cpu_time() -> Option<Duration> {
-        let threads = threads();
-        let alive: Option<Duration> = threads.alive.iter().map(|&tid| used(tid)).sum();
-        Some(threads.ended + alive?)
-    }
-
-    /// The clock of a thread's processor time has the number `~tid << 3 | 6`: 4 for a thread and not a process, 2 for what the scheduler
-    /// counted, in nanoseconds (Linux, `include/linux/posix-timers.h`).
-    fn used(tid: Tid) -> Option<Duration> {
-        let clock = ClockId::from_raw((!tid << 3) | 6);
-        clock_gettime(clock).ok().map(Duration::from)
-    }
+/// The calling thread is a server's from now on.
+pub(crate) fn enter() {
+    threads().alive.insert(ThreadClock::own());
 }
 
-#[cfg(not(target_os = "linux"))]
-mod threads {
-    pub(crate) fn enter() {}
-
-    pub(crate) fn leave() {}
-
-    pub(super) fn cpu_time() -> Option<std::time::Duration> {
-        None
+/// It ends.
+pub(crate) fn leave() {
+    let clock = ThreadClock::own();
+    let mut threads = threads();
+    if threads.alive.remove(&clock) {
+        let ended = threads.ended.zip(clock.read());
+        threads.ended = ended.map(|(ended, own)| ended + own);
     }
 }
 

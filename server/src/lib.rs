@@ -29,6 +29,7 @@
 //! * `app` routes; `asset` and `list` answer; `attempts` counts what clients do not; `journal` records what was sent.
 //! * `serve` owns connections and their limits; `closing` what requests in flight are owed at the end; `tls` the secrets; [`clock`] the
 //!   delays.
+//! * `platform` does what not every system can.
 //! * [`forecast`] tells the decisions before they are met, [`check`] what a file means.
 //! * [`args`] is what was typed, [`config`] what it means, `main` a page that ties them together; [`cli_docs`] tells shells and
 //!   readers of manuals what can be typed.
@@ -76,6 +77,7 @@ pub mod forecast;
 pub mod health;
 mod journal;
 mod list;
+mod platform;
 mod ready;
 pub mod scenario;
 mod serve;

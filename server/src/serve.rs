@@ -30,6 +30,7 @@ use tracing::{debug, warn};
 use crate::app::App;
 use crate::closing::{Closing, LAST_WORDS};
 use crate::fault::{Broken, ConnectionHandle, FaultyStream};
+use crate::platform;
 
 /// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a burst of clients
 /// overflows the queue, and who is left out tries again after a whole second.
@@ -75,8 +76,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    #[cfg(unix)] // elsewhere it would let two servers have the same address
-    socket.set_reuseaddr(true)?;
+    platform::reuse_address(&socket)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

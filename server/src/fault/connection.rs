@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::clock::{self, Sleep, sleep_until};
 use crate::journal::Entry;
+use crate::platform::is_sent;
 
 /// How long a closed connection is still listened to, so that the client's last bytes do not turn the FIN into an RST.
 const LINGER: Duration = Duration::from_secs(1);
@@ -307,26 +308,4 @@ fn has_left(stream: &TcpStream) -> bool {
         Poll::Ready(Err(_)) => true,
         Poll::Pending => false,
     }
-}
-
-/// Whether the kernel has sent all that it was given. A client that reads slowly makes it keep megabytes back.
-/// An RST discards what has not been sent.
-///
-/// With this option, Linux calls a socket writable only when nothing of it is unsent (tcp(7) does not say so, but
-/// `tcp_poll` does). Other systems are not asked.
-#[cfg(target_os = "linux")]
-fn is_sent(stream: &TcpStream) -> io::Result<bool> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    socket2::SockRef::from(stream).set_tcp_notsent_lowat(1)?;
-    let events = poll(
-        &mut [PollFd::new(stream, PollFlags::OUT)],
-        Some(&Timespec::default()),
-    )?;
-    Ok(events > 0) // an error is an event too, and then nothing will ever be sent
-}
-
-#[cfg(not(target_os = "linux"))]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-fn is_sent(_: &TcpStream) -> io::Result<bool> {
-    Ok(true)
 }
