@@ -28,6 +28,7 @@ use crate::contender::{Contender, Heat};
 use crate::fetch::{SetupError, http_error};
 use crate::job::{Job, Stop};
 use crate::memory;
+use crate::platform;
 use crate::result::ContenderRecord;
 use crate::sample::{Outcome, Sample};
 
@@ -167,7 +168,7 @@ impl ExternalCommand {
         if port.is_none() && !words.iter().any(|word| word.contains("{url}")) {
             return Err(CommandError::NoUrl(own()));
         }
-        if !is_program(program) {
+        if !platform::is_program(program) {
             let (line, program) = (own(), program.clone());
             return Err(CommandError::NoProgram { line, program });
         }
@@ -247,8 +248,7 @@ impl Contender for ExternalCommand {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         // Ctrl-C is for the race, which ends the program and all that it has started.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        platform::shield(&mut command);
 
         let could_not = |reason| CommandError::Start {
             line: self.line.clone(),
@@ -286,28 +286,6 @@ impl Contender for ExternalCommand {
     }
 }
 
-/// Whether the system would find such a program.
-#[cfg(unix)]
-fn is_program(name: &str) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-
-    let may_run = |path: &Path| {
-        let about = path.metadata();
-        about.is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
-    };
-    if name.contains('/') {
-        return may_run(Path::new(name));
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).any(|folder| may_run(&folder.join(name)))
-}
-
-/// Elsewhere the rules are others; the first round will tell.
-#[cfg(not(unix))]
-fn is_program(_name: &str) -> bool {
-    true
-}
-
 /// A process that is gone.
 struct Ended {
     used: ResUse,
@@ -340,7 +318,7 @@ fn wait(child: Child, stop: &Stop) -> io::Result<Ended> {
         match news.recv_timeout(GLANCE) {
             Ok((used, at)) => {
                 if asked.is_some() {
-                    end(process, true); // whoever is left of its group
+                    platform::end(process, true); // whoever is left of its group
                 }
                 return Ok(Ended {
                     used: used?,
@@ -353,10 +331,10 @@ fn wait(child: Child, stop: &Stop) -> io::Result<Ended> {
                 seen_bytes = seen_bytes.max(memory::peak_of(process));
                 match asked {
                     None if stop.is_requested() => {
-                        end(process, false);
+                        platform::end(process, false);
                         asked = Some(Instant::now());
                     }
-                    Some(since) if since.elapsed() >= GRACE => end(process, true),
+                    Some(since) if since.elapsed() >= GRACE => platform::end(process, true),
                     _ => {}
                 }
             }
@@ -364,36 +342,9 @@ fn wait(child: Child, stop: &Stop) -> io::Result<Ended> {
     }
 }
 
-/// Asks the group of this process to end, or ends it.
-#[cfg(unix)]
-fn end(process: u32, at_once: bool) {
-    use nix::sys::signal::{Signal, killpg};
-    use nix::unistd::Pid;
-
-    let signal = if at_once {
-        Signal::SIGKILL
-    } else {
-        Signal::SIGTERM
-    };
-    if let Ok(group) = i32::try_from(process) {
-        killpg(Pid::from_raw(group), signal).ok(); // an error: nobody is left
-    }
-}
-
-#[cfg(not(unix))]
-fn end(process: u32, _at_once: bool) {
-    let mut kill = Command::new("taskkill");
-    kill.args(["/T", "/F", "/PID", &process.to_string()]);
-    kill.stdout(Stdio::null()).stderr(Stdio::null());
-    kill.status().ok();
-}
-
 /// As a shell would tell it; none if all went well.
 fn exit_code(status: ExitStatus) -> Option<i32> {
-    #[cfg(unix)]
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-    #[cfg(not(unix))]
-    let signal: Option<i32> = None;
+    let signal = platform::signal(status);
     let code = status.code().or(signal.map(|signal| 128 + signal));
     code.filter(|code| *code != 0)
 }

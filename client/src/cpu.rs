@@ -2,28 +2,13 @@
 
 use std::time::Duration;
 
+use crate::platform;
+
 /// The processor time, user and system, that the client has used so far. Children count when they have been waited for. None where
 /// the embedded servers' share is not known.
-#[cfg(target_os = "linux")]
 pub(crate) fn client_time() -> Option<Duration> {
-    use nix::sys::resource::{UsageWho, getrusage};
-    use nix::sys::time::TimeVal;
-    use nix::time::{ClockId, clock_gettime};
-
     let servers = flag_server::cpu_time()?;
-    let process = Duration::from(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok()?);
-    let children = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
-    let time = |time: TimeVal| {
-        let secs = Duration::from_secs(time.tv_sec().try_into().unwrap_or(0));
-        secs + Duration::from_micros(time.tv_usec().try_into().unwrap_or(0))
-    };
-    let all = process + time(children.user_time()) + time(children.system_time());
-    Some(all.saturating_sub(servers))
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn client_time() -> Option<Duration> {
-    None
+    Some(platform::cpu_time()?.saturating_sub(servers))
 }
 
 #[cfg(all(test, target_os = "linux"))]

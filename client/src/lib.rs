@@ -23,6 +23,7 @@
 //! * [`contender`] is whoever races: a strategy, a downloader of somebody's own, or an external program ([`command`]).
 //! * [`worker`] is the other end of `processes`.
 //! * [`race`], `cpu` and [`memory`] measure; [`result`] is what was measured and what it means, with [`stats`] for the numbers.
+//! * `platform` does with processes what not every system can.
 //! * [`compare`] and [`threshold`] judge, [`report`] words and draws. Only `main` prints.
 //!
 //! # Your own downloader
@@ -102,6 +103,7 @@ mod fetch;
 pub mod job;
 pub mod memory;
 pub mod plan;
+mod platform;
 pub mod race;
 pub mod report;
 pub mod result;

@@ -16,6 +16,7 @@ use std::time::Instant;
 use super::{Downloader, Http, Runner, RuntimeFlavor, Strategy};
 use crate::fetch::{Download, SetupError};
 use crate::job::Job;
+use crate::platform;
 use crate::sample::Sample;
 use crate::worker::{Farewell, Task, WorkOrder, read_line, write_line};
 
@@ -117,8 +118,7 @@ impl Process {
         command.arg("worker");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         // Ctrl-C is for whoever feeds it. The worker ignores it too, but not before it is up.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        platform::shield(&mut command);
         let mut child = command.spawn()?;
         let (tasks, answers) = (child.stdin.take(), child.stdout.take());
         let mut process = Self {
