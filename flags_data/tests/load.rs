@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use flags_data::{Catalogue, LoadError, Problem};
+use flags_data::{Catalogue, LoadError};
 use tempfile::TempDir;
 
 const GIF: &[u8] = b"GIF89a and so on";
@@ -220,6 +220,8 @@ fn a_folder_in_the_place_of_a_file_is_refused() {
 #[test]
 fn links_lead_where_they_lead_and_loops_are_problems() {
     use std::os::unix::fs::symlink;
+
+    use flags_data::Problem;
 
     let source = folder_of_brazil();
     let folder = folder();

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use clap::CommandFactory;
 use flag_server::args::Args;
@@ -40,7 +40,6 @@ struct Running {
     child: Child,
     /// (name, URL) of each listener, as printed.
     announced: Vec<(String, String)>,
-    stderr: ChildStderr,
 }
 
 impl Running {
@@ -58,12 +57,7 @@ impl Running {
         });
         let announced: Vec<_> = announced.collect();
         assert_eq!(announced.len(), listeners, "the server ended early");
-        let stderr = child.stderr.take().unwrap();
-        Self {
-            child,
-            announced,
-            stderr,
-        }
+        Self { child, announced }
     }
 
     fn authority(&self, index: usize) -> &str {
@@ -92,7 +86,8 @@ impl Running {
     #[cfg(unix)]
     fn wait(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
-        self.stderr.read_to_string(&mut log).unwrap();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
         (self.child.wait().unwrap().code(), log)
     }
 }

@@ -3,11 +3,10 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use flag_server::{Limits, Tls};
-use support::{BRAZIL, Client, Ended, SAFETY, Server, brazil, eventually, request, rules};
+use support::{BRAZIL, Client, Ended, SAFETY, Server, brazil, request, rules};
 
 fn impatient() -> Server {
     let limits = Limits {
@@ -245,6 +244,10 @@ fn one_connection_more_than_allowed_waits_for_its_turn() {
 #[cfg(unix)]
 #[test]
 fn want_of_file_descriptors_passes_and_the_server_lives() {
+    use std::process::{Command, Stdio};
+
+    use support::eventually;
+
     let dir = tempfile::tempdir().unwrap();
     let ready = dir.path().join("ready.json");
     let mut child = Command::new("sh")
