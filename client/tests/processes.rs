@@ -7,8 +7,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use flag_client::downloader::{Http, Runner, RuntimeFlavor, Strategy};
 use flag_client::job::Job;
@@ -202,6 +200,9 @@ fn ctrl_c_lets_the_workers_finish_what_they_are_at() {
 #[cfg(target_os = "linux")]
 #[test]
 fn workers_do_not_outlive_a_parent_that_is_killed() {
+    use std::thread;
+    use std::time::{Duration, Instant};
+
     let server = FlagServer::builder()
         .toml("rule = [{ fault = 'stall' }]")
         .unwrap();

@@ -19,7 +19,7 @@ pub(crate) struct NotTheOwner {
 }
 
 /// Becomes the owner of the folder that the environment names, if it names one and the program is root.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn become_the_owner() -> Result<(), NotTheOwner> {
     let Some(folder) = std::env::var_os("FLAG_CLIENT_AS_OWNER_OF") else {
         return Ok(());
@@ -30,7 +30,7 @@ pub(crate) fn become_the_owner() -> Result<(), NotTheOwner> {
     })
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn become_owner_of(folder: &std::path::Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
 
@@ -48,8 +48,8 @@ fn become_owner_of(folder: &std::path::Path) -> io::Result<()> {
     Ok(())
 }
 
-/// There are no such users here.
-#[cfg(not(unix))]
+/// Containers are Linux.
+#[cfg(not(target_os = "linux"))]
 #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 pub(crate) fn become_the_owner() -> Result<(), NotTheOwner> {
     Ok(())
