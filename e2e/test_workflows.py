@@ -1,0 +1,63 @@
+"""The workflows, as far as that can be told without their runner: their form, their scripts, and what they take from the repository."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, run
+from ruamel.yaml import YAML
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TEXTS = {path: YAML(typ="safe").load(path) for path in WORKFLOWS}
+JOBS = [pytest.param(job, id=f"{path.stem}: {name}") for path, text in TEXTS.items() for name, job in text["jobs"].items()]
+SCRIPTS = [
+    pytest.param(step["run"], id=f"{path.stem}: {name}: {step['run'].splitlines()[0]}")
+    for path, text in TEXTS.items()
+    for name, job in text["jobs"].items()
+    for step in job.get("steps", [])
+    if "run" in step
+]
+
+
+def test_the_workflows_are_of_githubs_schema():
+    check = Path(sys.executable).parent / "check-jsonschema"
+    result = run(check, "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("workflow", TEXTS.values(), ids=[path.stem for path in TEXTS])
+def test_a_workflow_grants_nothing_by_itself_but_reading(workflow):
+    assert workflow["permissions"] in ({}, {"contents": "read"})
+    assert "group" in workflow["concurrency"]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_ends_by_itself_and_takes_only_githubs_own_actions_with_a_version(job):
+    if "uses" in job:  # a workflow, whose jobs end by themselves
+        assert (ROOT / job["uses"]).is_file()
+        return
+    assert job["timeout-minutes"] <= 90
+    for step in job["steps"]:
+        if "uses" in step:
+            assert re.fullmatch(r"actions/[\w-]+@(v\d+|[\da-f]{40})", step["uses"])
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_is_sound_and_calls_what_is_there(script):
+    assert "${{" not in script, "what a runner fills in may hold anything; it belongs in `env`"
+    result = run("bash", "-n", "-c", script)
+    assert (result.returncode, result.stderr) == (0, "")
+    for path in re.findall(r"(?<![\w/])\.ci/\w+", script):
+        assert (ROOT / path).stat().st_mode & 0o111
+
+
+def test_the_toolchain_is_the_one_that_is_promised():
+    promised = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
+    for path, workflow in TEXTS.items():
+        assert workflow["env"]["RUSTUP_TOOLCHAIN"] == promised
+        images = re.findall(r"FROM rust:([\d.]+)", path.read_text())
+        assert all(image == promised for image in images)
