@@ -55,6 +55,20 @@ pub(crate) fn reuse_address(_: &TcpSocket) -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps a connection from the processes that this one starts. On Windows they inherit what a listener accepts, and hold it open: a
+/// planned RST would come only when the last of them ends.
+#[cfg(windows)]
+pub(crate) fn keep_from_children(stream: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_no_inherit(true)
+}
+
+/// Nobody inherits it here.
+#[cfg(not(windows))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+pub(crate) fn keep_from_children(_: &TcpStream) -> io::Result<()> {
+    Ok(())
+}
+
 /// Temporary files get the permissions that an ordinary new file has; they are their owner's secret by default.
 #[cfg(unix)]
 pub(crate) fn be_ordinary(files: &mut tempfile::Builder<'_, '_>) {

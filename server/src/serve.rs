@@ -139,6 +139,7 @@ async fn accept(
         .await
         .map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
+    platform::keep_from_children(&stream)?;
     Ok((stream, place))
 }
 
