@@ -46,6 +46,8 @@ impl Handmade {
                         let path = line.split(' ').nth(1).unwrap().to_owned();
                         log.lock().unwrap().push((line, attempt));
                         if !answer(&path, &mut stream) {
+                            // A worker process may have inherited it, and would hold it open.
+                            stream.shutdown(Shutdown::Both).ok();
                             break;
                         }
                     }

@@ -38,6 +38,7 @@ fn complaints(folder: &Path) -> Vec<String> {
             problem
                 .to_string()
                 .replace(&*folder.to_string_lossy(), "DIR")
+                .replace(std::path::MAIN_SEPARATOR, "/")
         })
         .collect()
 }

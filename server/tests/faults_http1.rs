@@ -35,6 +35,7 @@ fn a_reset_before_anything_is_an_rst_and_not_one_byte() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "an RST takes away what has not been read")]
 fn a_reset_in_the_body_comes_after_the_whole_head_and_exactly_the_planned_bytes() {
     let whole = brazil();
     for after in [0, 1, 1000, whole.len() - 1, whole.len(), whole.len() + 100] {
@@ -319,6 +320,7 @@ fn a_status_comes_with_its_pause_and_its_body_and_is_the_planned_one_of_several(
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "an RST takes away what has not been read")]
 fn a_delay_comes_before_whatever_else_is_planned() {
     let whole = brazil();
     let delay = Duration::from_millis(80);
@@ -371,6 +373,10 @@ fn a_paced_body_can_be_cut_too_and_keeps_the_pace_of_the_whole() {
 }
 
 #[test]
+#[cfg_attr(
+    not(target_os = "linux"),
+    ignore = "only Linux tells whether all is sent before an RST"
+)]
 fn a_cut_is_exact_also_when_the_client_reads_slowly_and_the_buffers_are_full() {
     let whole = image(huge(), "BR");
     let len = whole.len();
@@ -426,6 +432,7 @@ fn a_connection_outlives_the_faults_that_leave_it_whole() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "an RST takes away what has not been read")]
 fn of_pipelined_requests_what_precedes_a_break_is_complete_and_what_follows_is_never_answered() {
     let whole = brazil();
     for (breaking, body, ended) in [
@@ -465,6 +472,10 @@ fn of_pipelined_requests_what_precedes_a_break_is_complete_and_what_follows_is_n
 }
 
 #[test]
+#[cfg_attr(
+    not(target_os = "linux"),
+    ignore = "only Linux tells whether all is sent before an RST"
+)]
 fn what_precedes_a_break_is_complete_also_when_it_fills_the_buffers() {
     let whole = image(huge(), "BR");
     for (breaking, ended) in [
@@ -488,6 +499,7 @@ fn what_precedes_a_break_is_complete_also_when_it_fills_the_buffers() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "an RST takes away what has not been read")]
 fn a_response_without_a_body_has_nothing_to_cut_and_a_part_is_cut_in_the_part() {
     let whole = brazil();
     let etag = format!(
