@@ -1,24 +1,29 @@
-//! Which path is answered by what, and the order of the layers.
+//! Which path is answered by what, and when its fate is met.
 //!
-//! [`app`] is a service without a socket. The faults are its outermost layer: whatever is
-//! asked for below `/flags/`, also what does not exist, meets its fate first.
+//! An [`App`] is a service without a socket. Whatever is asked for below `/flags/`, also what does not exist, meets its fate first. Most
+//! requests of a benchmark are for a flag, and their fate is to get it at once: those take a shortcut, past the router and
+//! without a future of their own.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::body::{Body, HttpBody};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use flags_data::{Catalogue, CountryCode};
-use tower::util::MapResponse;
+use hyper::body::Incoming;
+use tower::Service as _;
 
 use crate::asset::ServedFile;
 use crate::closing::Closing;
-use crate::fault::{self, Chaos};
+use crate::fault::{self, Chaos, ConnectionHandle};
 use crate::journal::Journal;
 use crate::list::List;
 use crate::scenario::Scenario;
@@ -59,6 +64,16 @@ impl Site {
         }
     }
 
+    /// The file that a GET is for, if its path is spelled as it usually is.
+    fn shortcut<B>(&self, request: &Request<B>) -> Option<&ServedFile> {
+        if request.method() != Method::GET {
+            return None;
+        }
+        let below = request.uri().path().strip_prefix("/flags/")?;
+        let (folder, name) = below.split_once('/')?;
+        self.file(folder, name)
+    }
+
     /// The file of this name in the folder of this code, in either case.
     fn file(&self, folder: &str, name: &str) -> Option<&ServedFile> {
         let code: CountryCode = folder.parse().ok()?;
@@ -72,16 +87,92 @@ impl Site {
     }
 }
 
-/// The service of one listener.
-pub(crate) type App = MapResponse<Router, fn(Response) -> Response>;
+/// The service of one listener: a site behind a scenario.
+#[derive(Debug, Clone)]
+pub(crate) struct App(Arc<Shared>);
 
-/// This site behind this scenario.
-pub(crate) fn app(
+#[derive(Debug)]
+struct Shared {
     site: Arc<Site>,
-    scenario: &Scenario,
-    journal: Arc<Journal>,
-    closing: Arc<Closing>,
-) -> App {
+    chaos: Chaos,
+    router: Router,
+}
+
+impl App {
+    pub(crate) fn new(
+        site: Arc<Site>,
+        scenario: &Scenario,
+        journal: Arc<Journal>,
+        closing: Arc<Closing>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            router: router(Arc::clone(&site)),
+            chaos: Chaos::new(scenario, journal, closing),
+            site,
+        }))
+    }
+
+    /// Answers a request that came on this connection.
+    pub(crate) fn answer(
+        &self,
+        request: Request<Incoming>,
+        connection: &ConnectionHandle,
+    ) -> Answer {
+        let Shared { site, chaos, .. } = &*self.0;
+        let fate = match chaos.decide(&request) {
+            None => None,
+            Some(Err(refusal)) => {
+                let response = refusal.into_response();
+                let is_head = request.method() == Method::HEAD;
+                let response = if is_head { head(response) } else { response };
+                return Answer::Ready(Some(response));
+            }
+            Some(Ok(fate)) => Some(fate),
+        };
+        if let Some(fate) = &fate
+            && chaos.spares(fate)
+            && let Some(file) = site.shortcut(&request)
+        {
+            let mut response = file.answer(request.method(), request.headers());
+            fate.tell(response.headers_mut());
+            return Answer::Ready(Some(with_length_where_it_belongs(response)));
+        }
+        let (app, connection) = (self.clone(), connection.clone());
+        Answer::Later(Box::pin(async move {
+            let Shared { chaos, router, .. } = &*app.0;
+            let is_head = request.method() == Method::HEAD;
+            let request = request.map(Body::new);
+            let response = match fate {
+                None => routed(router, request).await,
+                Some(fate) => fault::meet(chaos, fate, request, &connection, router).await,
+            };
+            let response = if is_head { head(response) } else { response };
+            with_length_where_it_belongs(response)
+        }))
+    }
+}
+
+/// A response, now or later.
+pub(crate) enum Answer {
+    /// Until it is taken.
+    Ready(Option<Response>),
+    Later(Pin<Box<dyn Future<Output = Response> + Send>>),
+}
+
+impl Future for Answer {
+    type Output = Response;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        match self.get_mut() {
+            Self::Ready(response) => {
+                Poll::Ready(response.take().expect("nobody polls what is ready twice"))
+            }
+            Self::Later(response) => response.as_mut().poll(cx),
+        }
+    }
+}
+
+fn router(site: Arc<Site>) -> Router {
     let mut router = Router::new().route("/healthz", get(|| async { "ok" }));
     for root in ROOTS {
         router = router
@@ -92,20 +183,27 @@ pub(crate) fn app(
             .route(&format!("{root}/"), get(list))
             .route(&format!("{root}/{{folder}}/{{name}}"), get(file));
     }
-    let router: Router =
-        router
-            .fallback(async || NOT_FOUND)
-            .with_state(site)
-            .layer(from_fn_with_state(
-                Arc::new(Chaos::new(scenario, journal, closing)),
-                fault::meet,
-            ));
-    MapResponse::new(router, without_length_where_none_belongs)
+    router.fallback(async || NOT_FOUND).with_state(site)
+}
+
+/// What the router answers.
+pub(crate) async fn routed(router: &Router, request: Request) -> Response {
+    let response = router.clone().call(request).await;
+    response.unwrap_or_else(|never| match never {})
+}
+
+/// The answer to a HEAD: the head of the answer to a GET, with the length of what is not sent.
+fn head(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    Response::from_parts(parts, Body::empty())
 }
 
 /// The router gives every response the length of its body. On a 204 that is forbidden, and on a 304 it
 /// would have to be the length of what was not sent (RFC 9110, section 8.6).
-fn without_length_where_none_belongs(mut response: Response) -> Response {
+fn with_length_where_it_belongs(mut response: Response) -> Response {
     if matches!(
         response.status(),
         StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED

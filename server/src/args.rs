@@ -295,6 +295,10 @@ pub struct ServeArgs {
     )]
     pub tls_key: Option<PathBuf>,
 
+    /// The threads that serve; a connection stays on one of them. [default: one for each processor]
+    #[arg(long, value_name = "N", env = "FLAG_SERVER_THREADS", allow_negative_numbers = true, value_parser = at_least_one)]
+    pub threads: Option<NonZeroUsize>,
+
     /// The connections of one listener at a time; more wait until one of them ends.
     #[arg(
         long,

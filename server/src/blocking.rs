@@ -1,13 +1,11 @@
-//! The same server for callers without a runtime: it brings its own, on its own threads.
+//! The same server for callers without a runtime: it brings its own threads.
 
-use std::io;
 use std::ops::Deref;
 
-use tokio::runtime::{Builder, Runtime};
+use crate::threads::Threads;
+use crate::{Config, FlagServer, StartError, Stopped};
 
-use crate::{Config, FlagServer, StartError, Stopped, cpu};
-
-/// A [`FlagServer`] with a runtime of its own. It stops when it is dropped.
+/// A [`FlagServer`] on [threads of its own](Config::threads). It stops when it is dropped.
 ///
 /// ```
 /// use flag_server::scenario::Scenario;
@@ -22,9 +20,9 @@ use crate::{Config, FlagServer, StartError, Stopped, cpu};
 #[derive(Debug)]
 #[must_use = "it stops when it is dropped"]
 pub struct BlockingFlagServer {
-    // Dropped in this order: the server, then the runtime that runs it.
+    // Dropped in this order: the server, then what it runs on.
     server: FlagServer,
-    runtime: Runtime,
+    threads: Threads,
 }
 
 impl BlockingFlagServer {
@@ -33,14 +31,14 @@ impl BlockingFlagServer {
     /// # Errors
     /// As [`FlagServer::start`], and when the system gives no threads.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let runtime = runtime().map_err(StartError::Runtime)?;
-        let server = runtime.block_on(FlagServer::start(config))?;
-        Ok(Self { server, runtime })
+        let threads = Threads::start(config.threads).map_err(StartError::Runtime)?;
+        let server = threads.block_on(FlagServer::start_on(config, threads.runtimes()))?;
+        Ok(Self { server, threads })
     }
 
     /// As [`FlagServer::shutdown`].
     pub fn shutdown(self) -> Stopped {
-        self.runtime.block_on(self.server.shutdown())
+        self.threads.block_on(self.server.shutdown())
     }
 }
 
@@ -51,13 +49,4 @@ impl Deref for BlockingFlagServer {
     fn deref(&self) -> &FlagServer {
         &self.server
     }
-}
-
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread()
-        .thread_name("flag-server")
-        .on_thread_start(cpu::enter)
-        .on_thread_stop(cpu::leave)
-        .enable_all()
-        .build()
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use flags_data::{Catalogue, LoadError};
@@ -27,6 +28,8 @@ pub struct Config {
     pub limits: Limits,
     /// A file that gets one JSON line for each request.
     pub decision_log: Option<PathBuf>,
+    /// The threads of a server that brings its own.
+    pub threads: NonZeroUsize,
     /// Whether the same records are kept in memory for [`FlagServer::records`](crate::FlagServer::records).
     pub keep_records: bool,
 }
@@ -125,6 +128,7 @@ impl Config {
             tls: None,
             limits: Limits::default(),
             decision_log: None,
+            threads: one_for_each_processor(),
             keep_records: false,
         }
     }
@@ -168,11 +172,16 @@ impl Config {
                 tls,
                 limits,
                 decision_log: args.decision_log.clone(),
+                threads: args.threads.unwrap_or_else(one_for_each_processor),
                 keep_records: false,
             }),
             _ => Err(ConfigError { problems }),
         }
     }
+}
+
+fn one_for_each_processor() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The scenario that a client or a server names by profile or by file.

@@ -103,6 +103,16 @@ impl Journal {
         }
     }
 
+    /// Counts a request.
+    pub(crate) fn count(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether anybody wants to know of requests.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.is_some() || self.file.is_some()
+    }
+
     /// Opens an entry for a request.
     pub(crate) fn begin(
         self: &Arc<Self>,
@@ -110,8 +120,7 @@ impl Journal {
         hop: u32,
         plan: &Plan,
     ) -> Entry {
-        self.received.fetch_add(1, Ordering::Relaxed);
-        if self.kept.is_none() && self.file.is_none() {
+        if !self.is_kept() {
             return Entry(None);
         }
         let now = Instant::now();

@@ -81,6 +81,7 @@ mod platform;
 mod ready;
 pub mod scenario;
 mod serve;
+mod threads;
 mod tls;
 
 use std::io;
@@ -90,6 +91,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::closing::Closing;
@@ -186,6 +188,11 @@ impl FlagServer {
     /// # Errors
     /// When an address cannot be listened on, or there is no thread for the clock.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_on(config, vec![Handle::current()]).await
+    }
+
+    /// The same with its connections on these runtimes in turn; it accepts them on the current one, which is the first.
+    async fn start_on(config: &Config, runtimes: Vec<Handle>) -> Result<Self, StartError> {
         clock::start().map_err(StartError::Runtime)?;
         let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -226,7 +233,7 @@ impl FlagServer {
                 config.keep_records,
                 log.as_ref().map(LogFile::sender),
             ));
-            let app = app::app(
+            let app = app::App::new(
                 Arc::clone(&site),
                 scenario,
                 Arc::clone(&journal),
@@ -239,6 +246,7 @@ impl FlagServer {
                 tls.clone(),
                 Arc::clone(&closing),
                 config.limits,
+                runtimes.clone(),
             ));
         }
         Ok(Self {

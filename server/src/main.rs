@@ -16,7 +16,9 @@ use flag_server::cli_docs::{DocsCommand, ExitStatus, Program};
 use flag_server::config::{ConfigError, ScenarioSource, named_scenario, reachable};
 use flag_server::scenario::SCHEMA;
 use flag_server::scenario::profiles::{PROFILES, Profile};
-use flag_server::{Config, FlagServer, Stopped, health, write_ready_file};
+use flag_server::{BlockingFlagServer, Config, FlagServer, Stopped, health, write_ready_file};
+use tokio::runtime;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 /// It did not do what it was to do.
@@ -136,12 +138,18 @@ fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-#[tokio::main]
-async fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
+/// This thread waits for signals; the server brings its own.
+fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
     trace_to_stderr(args.log);
-    let mut signal = StopSignal::listen().context("cannot listen for signals")?;
+    let waiting = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut signal = {
+        let _context = waiting.enter();
+        StopSignal::listen().context("cannot listen for signals")?
+    };
 
-    let server = FlagServer::start(config).await?;
+    let server = BlockingFlagServer::start(config)?;
     announce(&server)?;
     if let Some(path) = &args.ready_file {
         write_ready_file(path, server.endpoints()).with_context(|| {
@@ -152,13 +160,17 @@ async fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
         })?;
     }
 
-    signal.received().await;
+    waiting.block_on(signal.received());
     info!(grace = ?config.limits.grace, "stopping: requests in flight may finish");
-    tokio::select! {
-        stopped = server.shutdown() => say_farewell(stopped),
-        () = signal.received() => warn!("stopped at once, as the second signal asks"),
-    }
-    Ok(())
+    let (tell, stopped) = oneshot::channel();
+    std::thread::spawn(move || tell.send(server.shutdown()));
+    waiting.block_on(async {
+        tokio::select! {
+            stopped = stopped => say_farewell(stopped?),
+            () = signal.received() => warn!("stopped at once, as the second signal asks"),
+        }
+        Ok(())
+    })
 }
 
 fn say_farewell(stopped: Stopped) {

@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -21,13 +22,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tower::Service as _;
 use tracing::{debug, warn};
 
-use crate::app::App;
+use crate::app::{Answer, App};
 use crate::closing::{Closing, LAST_WORDS};
 use crate::fault::{Broken, ConnectionHandle, FaultyStream};
 use crate::platform;
@@ -89,7 +90,9 @@ pub(crate) async fn serve(
     tls: Option<TlsAcceptor>,
     closing: Arc<Closing>,
     limits: Limits,
+    runtimes: Vec<Handle>,
 ) -> usize {
+    let mut runtimes = runtimes.iter().cycle();
     let mut told = pin!(closing.told());
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(
@@ -103,13 +106,17 @@ pub(crate) async fn serve(
                 Ok((stream, place)) => {
                     let (app, tls, watcher) = (app.clone(), tls.clone(), connections.watcher());
                     let told = closing.told();
-                    tasks.spawn(async move {
+                    let connection = async move {
                         // The client's mistakes and departures are its own affair, and so are planned faults.
                         if let Err(error) = connection(stream, app, tls, watcher, told, limits).await {
                             debug!(error, "connection ended");
                         }
                         drop(place);
-                    });
+                    };
+                    match runtimes.next() {
+                        Some(runtime) => tasks.spawn_on(connection, runtime),
+                        None => tasks.spawn(connection),
+                    };
                 }
                 Err(error) => pause_after(&error).await,
             },
@@ -133,21 +140,21 @@ pub(crate) async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(std::net::TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     platform::keep_from_children(&stream)?;
-    Ok((stream, place))
+    Ok((stream.into_std()?, place)) // the runtime that will watch over it may be another one
 }
 
 type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One connection, from its first byte to its last.
 async fn connection(
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     app: App,
     tls: Option<TlsAcceptor>,
     watcher: Watcher,
@@ -156,7 +163,7 @@ async fn connection(
 ) -> Result<(), ConnectionError> {
     // The last piece of a response must not wait for the acknowledgement of the one before it.
     stream.set_nodelay(true)?;
-    let stream = FaultyStream::new(stream);
+    let stream = FaultyStream::new(TcpStream::from_std(stream)?);
     let connection = stream.handle();
     let service = AppService { app, connection };
     // Until the client has said something, stopping the server ends it.
@@ -256,25 +263,32 @@ struct AppService {
 impl Service<Request<Incoming>> for AppService {
     type Response = Response<Body>;
     type Error = Broken;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Broken>> + Send>>;
+    type Future = Whole;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         // Behind a break, nothing is answered.
         if self.connection.is_ending() {
-            return Box::pin(std::future::pending());
+            return Whole(Answer::Later(Box::pin(std::future::pending())));
         }
         // No request has a body here. One that says so in two ways at once is how smuggling begins.
         if request.headers().contains_key(TRANSFER_ENCODING) {
-            return Box::pin(std::future::ready(Ok(refuse_body())));
+            return Whole(Answer::Ready(Some(refuse_body())));
         }
-        request.extensions_mut().insert(self.connection.clone());
-        let answer = self.app.clone().call(request);
-        Box::pin(async move {
-            let Ok(mut response) = answer.await;
-            match response.extensions_mut().remove::<Broken>() {
-                None => Ok(response),
-                Some(broken) => Err(broken),
-            }
+        Whole(self.app.answer(request, &self.connection))
+    }
+}
+
+/// An answer, or the failure that stands for a broken one.
+struct Whole(Answer);
+
+impl Future for Whole {
+    type Output = Result<Response<Body>, Broken>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(match response.extensions_mut().remove::<Broken>() {
+            None => Ok(response),
+            Some(broken) => Err(broken),
         })
     }
 }

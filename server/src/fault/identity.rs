@@ -32,12 +32,12 @@ pub(super) struct Identity<'r> {
 }
 
 /// A request whose headers make no sense, and the remedy.
-pub(super) type Refusal = (StatusCode, String);
+pub(crate) type Refusal = (StatusCode, String);
 
 impl<'r> Identity<'r> {
     /// The identity of a request at this canonical path. Counts the attempt if the client does not.
-    pub(super) fn of(
-        request: &'r Request,
+    pub(super) fn of<B>(
+        request: &'r Request<B>,
         path: Cow<'r, str>,
         attempts: &Attempts,
     ) -> Result<Self, Refusal> {
@@ -57,6 +57,18 @@ impl<'r> Identity<'r> {
             attempt,
             hop,
         })
+    }
+
+    /// The same again, of a request whose attempt was counted before.
+    pub(super) fn known(request: &'r Request, attempt: u32, hop: u32) -> Self {
+        let path = request.uri().path();
+        Self {
+            run: run_of(request.headers()).unwrap_or_default(),
+            method: request.method().as_str(),
+            path: canonical(path).unwrap_or(path.into()),
+            attempt,
+            hop,
+        }
     }
 
     pub(super) fn key(&self) -> RequestKey<'_> {

@@ -1,8 +1,8 @@
-//! Enforcing: a middleware that asks the planner what is to happen to a request, and makes it happen.
+//! Enforcing: it asks the planner what is to happen to a request, and makes it happen.
 //!
 //! It decides nothing. Each kind of effect has a room of its own; this one knows their order: the
 //! request is identified, its plan is made, a server of limited capacity has its turn, the delay is held, then
-//! the ending of the plan or else the inner service answers, the body is shaped, and the response says what was done to it.
+//! the ending of the plan or else the router answers, the body is shaped, and the response says what was done to it.
 
 mod body;
 mod capacity;
@@ -13,17 +13,18 @@ mod status;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
+use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use self::capacity::Station;
 pub(crate) use self::connection::{Broken, ConnectionEnd, ConnectionHandle, FaultyStream};
 use self::connection::{Finale, Silence};
 pub use self::identity::{FLAG_ATTEMPT, FLAG_RUN, MAX_RUN_LEN};
-use self::identity::{Identity, canonical};
+use self::identity::{Identity, Refusal, canonical};
 pub(crate) use self::status::status_text;
+use crate::app::routed;
 use crate::attempts::Attempts;
 use crate::closing::Closing;
 use crate::journal::{Entry, Journal};
@@ -33,6 +34,9 @@ use crate::scenario::{Circumstances, Ending, Headers, Pace, Plan, Planner, Scena
 pub const FLAG_PLAN: HeaderName = HeaderName::from_static("flag-plan");
 /// Tells the client the delay that was decided and the one that was held, in milliseconds.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// What the latter says of a request without a delay.
+const NO_WAIT: &str = "plan;dur=0.000, wait;dur=0.000";
 
 /// What WireMock's `MALFORMED_RESPONSE_CHUNK` sends before its garbage.
 const CHUNKED_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -67,34 +71,74 @@ impl Headers for HeaderMap {
     }
 }
 
-/// The middleware: everything below `/flags/` and `/data/flags/` meets its fate here.
-pub(crate) async fn meet(
-    State(chaos): State<Arc<Chaos>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let start = Instant::now();
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let Some(path) = canonical(uri.path()) else {
-        return next.run(request).await;
-    };
-    let connection = request
-        .extensions()
-        .get::<ConnectionHandle>()
-        .cloned()
-        .unwrap_or_default();
-    let identity = match Identity::of(&request, path, &chaos.attempts) {
-        Ok(identity) => identity,
-        Err(refusal) => return refusal.into_response(),
-    };
-    let plan = {
-        let since_start = start.saturating_duration_since(chaos.start);
+/// What is to happen to one request.
+#[derive(Debug)]
+pub(crate) struct Fate {
+    plan: Plan,
+    attempt: u32,
+    /// The place in a chain of redirects.
+    hop: u32,
+    /// When the request was there.
+    start: Instant,
+}
+
+impl Chaos {
+    /// Decides what is to happen to a request, and counts it; none for what is never faulted.
+    pub(crate) fn decide<B>(&self, request: &Request<B>) -> Option<Result<Fate, Refusal>> {
+        let path = canonical(request.uri().path())?;
+        let start = Instant::now();
+        let identity = match Identity::of(request, path, &self.attempts) {
+            Ok(identity) => identity,
+            Err(refusal) => return Some(Err(refusal)),
+        };
         let circumstances = Circumstances {
-            since_start,
+            since_start: start.saturating_duration_since(self.start),
             headers: request.headers(),
         };
-        chaos.planner.plan_under(&identity.key(), &circumstances)
-    };
+        self.journal.count();
+        Some(Ok(Fate {
+            plan: self.planner.plan_under(&identity.key(), &circumstances),
+            attempt: identity.attempt,
+            hop: identity.hop,
+            start,
+        }))
+    }
+
+    /// Whether such a request is answered at once and in full, and nobody keeps a record of it.
+    pub(crate) fn spares(&self, fate: &Fate) -> bool {
+        let Plan {
+            delay,
+            pace,
+            ending,
+            ..
+        } = &fate.plan;
+        delay.is_zero()
+            && *pace == Pace::default()
+            && ending.is_none()
+            && self.station.is_none()
+            && !self.journal.is_kept()
+    }
+}
+
+impl Fate {
+    /// Tells the client of a request that was [spared](Chaos::spares).
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        headers.insert(SERVER_TIMING, HeaderValue::from_static(NO_WAIT));
+        tell_rules(headers, &self.plan);
+    }
+}
+
+/// Whatever is asked for below `/flags/` and `/data/flags/` meets its fate here.
+pub(crate) async fn meet(
+    chaos: &Chaos,
+    fate: Fate,
+    request: Request,
+    connection: &ConnectionHandle,
+    router: &Router,
+) -> Response {
+    let Fate { plan, start, .. } = fate;
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let identity = Identity::known(&request, fate.attempt, fate.hop);
     let mut entry = chaos.journal.begin(&identity.key(), identity.hop, &plan);
     let refused = |refusal: Response, mut entry: Entry| {
         entry.status(refusal.status());
@@ -148,10 +192,10 @@ pub(crate) async fn meet(
         Some(Ending::Redirect { hops }) if identity.hop < *hops => {
             status::redirect(&uri, &identity)
         }
-        _ => next.run(request).await,
+        _ => routed(router, request).await,
     };
     let mut response =
-        body::shape(response, &method, &plan, &connection, &chaos.closing, entry).await;
+        body::shape(response, &method, &plan, connection, &chaos.closing, entry).await;
     tell(response.headers_mut(), &plan, delay, waited, busy);
     response
 }
@@ -190,10 +234,19 @@ fn tell(headers: &mut HeaderMap, plan: &Plan, delay: Duration, waited: Duration,
         timing += &format!(", capacity;dur={}", millis(busy));
     }
     headers.insert(SERVER_TIMING, header_value(&timing));
-    if !plan.rules.is_empty() {
-        let names: Vec<&str> = plan.rules.iter().map(|name| name.as_str()).collect();
-        headers.insert(FLAG_PLAN, header_value(&names.join(",")));
-    }
+    tell_rules(headers, plan);
+}
+
+fn tell_rules(headers: &mut HeaderMap, plan: &Plan) {
+    let names = match &plan.rules[..] {
+        [] => return,
+        [name] => header_value(name.as_str()),
+        names => {
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            header_value(&names.join(","))
+        }
+    };
+    headers.insert(FLAG_PLAN, names);
 }
 
 /// Milliseconds with three decimals, cut off and not rounded: whoever computes the plan in whole
