@@ -31,7 +31,7 @@ pub struct CountryCode([u8; 2]);
 
 impl CountryCode {
     /// How many codes there are, from `AA` to `ZZ`.
-    pub(crate) const COUNT: usize = (LETTERS * LETTERS) as usize;
+    pub const COUNT: usize = (LETTERS * LETTERS) as usize;
 
     /// The code of two letters in either case, or `None` if one of them is not an ASCII letter.
     #[must_use]
@@ -78,8 +78,10 @@ impl CountryCode {
         Some((first..first + LETTERS).map(Self::from_index))
     }
 
-    /// The place of the code among [all of them](Self::every): 0 for `AA`, 675 for `ZZ`.
-    pub(crate) fn index(self) -> usize {
+    /// The place of the code among [all of them](Self::every): 0 for `AA`, 675 for `ZZ`. A table of [`COUNT`](Self::COUNT) places has one for
+    /// each.
+    #[must_use]
+    pub fn index(self) -> usize {
         let Self([first, second]) = self;
         usize::from(first - b'A') * usize::from(LETTERS) + usize::from(second - b'A')
     }

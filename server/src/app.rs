@@ -4,7 +4,6 @@
 //! requests of a benchmark are for a flag, and their fate is to get it at once: those take a shortcut, past the router and
 //! without a future of their own.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,7 +39,8 @@ pub(crate) const NOT_FOUND: (StatusCode, &str) = (
 /// All that is served, in memory and ready to send. Listeners share it.
 #[derive(Debug)]
 pub(crate) struct Site {
-    files: HashMap<CountryCode, Files>,
+    /// A place for each code.
+    files: Vec<Option<Files>>,
     list: List,
 }
 
@@ -53,10 +53,12 @@ struct Files {
 
 impl Site {
     pub(crate) fn new(catalogue: &Catalogue) -> Self {
-        let files = catalogue.flags().map(|flag| {
-            let image = ServedFile::new(&flag.image, "image/gif", flag.last_modified);
-            let metadata = ServedFile::new(&flag.metadata, "application/json", flag.last_modified);
-            (flag.code, Files { image, metadata })
+        let files = CountryCode::every().map(|code| {
+            let flag = catalogue.get(code)?;
+            Some(Files {
+                image: ServedFile::new(&flag.image, "image/gif", flag.last_modified),
+                metadata: ServedFile::new(&flag.metadata, "application/json", flag.last_modified),
+            })
         });
         Self {
             files: files.collect(),
@@ -77,7 +79,7 @@ impl Site {
     /// The file of this name in the folder of this code, in either case.
     fn file(&self, folder: &str, name: &str) -> Option<&ServedFile> {
         let code: CountryCode = folder.parse().ok()?;
-        let files = self.files.get(&code)?;
+        let files = self.files[code.index()].as_ref()?;
         if name.eq_ignore_ascii_case("metadata.json") {
             return Some(&files.metadata);
         }

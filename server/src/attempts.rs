@@ -17,26 +17,38 @@ pub const MAX_RUNS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// every code from `AA` to `ZZ`, under `GET` and `HEAD`. Beyond it the least recently used is forgotten.
 pub const MAX_PATHS_PER_RUN: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
-type Paths = LruCache<(Box<str>, Box<str>), u32>;
-
 /// The attempt counters of one listener.
 #[derive(Debug)]
-pub(crate) struct Attempts(Mutex<LruCache<Box<str>, Paths>>);
+pub(crate) struct Attempts(Mutex<Counters>);
+
+#[derive(Debug)]
+struct Counters {
+    /// For each run, for each method and path (`GET /flags/br/br.gif`), the last attempt.
+    runs: LruCache<String, LruCache<String, u32>>,
+    /// Where that key is put together, so that a counter that is there costs no memory.
+    key: String,
+}
 
 impl Attempts {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(MAX_RUNS)))
+        Self(Mutex::new(Counters {
+            runs: LruCache::new(MAX_RUNS),
+            key: String::new(),
+        }))
     }
 
     /// The number of the next attempt of this run at this path: 1, 2, …
     pub(crate) fn next(&self, run: &str, method: &str, path: &str) -> u32 {
         // A panic cannot leave a counter half counted, so a poisoned lock is as good as a sound one.
-        let mut runs = self
+        let mut counters = self
             .0
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let paths = runs.get_or_insert_mut(run.into(), || LruCache::new(MAX_PATHS_PER_RUN));
-        let count = paths.get_or_insert_mut((method.into(), path.into()), || 0);
+        let Counters { runs, key } = &mut *counters;
+        key.clear();
+        key.extend([method, " ", path]);
+        let paths = runs.get_or_insert_mut_ref(run, || LruCache::new(MAX_PATHS_PER_RUN));
+        let count = paths.get_or_insert_mut_ref(key.as_str(), || 0);
         *count = count.saturating_add(1);
         *count
     }
@@ -77,7 +89,10 @@ mod tests {
         for path in 0..=MAX_PATHS_PER_RUN.get() {
             attempts.next("", "GET", &path.to_string());
         }
-        let runs = attempts.0.lock().unwrap();
-        assert_eq!(runs.peek("").unwrap().len(), MAX_PATHS_PER_RUN.get());
+        let counters = attempts.0.lock().unwrap();
+        assert_eq!(
+            counters.runs.peek("").unwrap().len(),
+            MAX_PATHS_PER_RUN.get()
+        );
     }
 }

@@ -40,10 +40,10 @@ const BACKLOG: u32 = 4096;
 /// How long to wait before the next accept when there is no file descriptor left for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// The largest head of a request, in bytes, and the most headers; more is a 431. hyper looks at the size when its buffer is
-/// full, so a head of nearly twice that may pass.
+/// The largest head of a request, in bytes; more is a 431, as are more than 100 headers, hyper's own limit (which costs an allocation for
+/// each request where it is set to anything, even to that). hyper looks at the size when its buffer is full, so a head of nearly twice
+/// that may pass.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-const MAX_HEADERS: usize = 100;
 
 /// What every HTTP/2 client says first (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -246,8 +246,7 @@ where
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .max_headers(MAX_HEADERS);
+            .max_buf_size(MAX_HEAD_BYTES);
         watcher.watch(builder.serve_connection(io, service)).await?;
     }
     Ok(())
@@ -310,7 +309,8 @@ async fn pause_after(error: &io::Error) {
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
     ) {
-        warn!(%error, "cannot accept a connection; trying again");
+        warn!(%error, "cannot accept a connection; trying again. If there are too many open files, raise the limit (ulimit -n) or lower \
+             --max-connections");
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }

@@ -35,11 +35,11 @@ pub(super) struct Identity<'r> {
 pub(crate) type Refusal = (StatusCode, String);
 
 impl<'r> Identity<'r> {
-    /// The identity of a request at this canonical path. Counts the attempt if the client does not.
+    /// The identity of a request at this canonical path. Counts the attempt if the client does not; where nobody counts, it is the first.
     pub(super) fn of<B>(
         request: &'r Request<B>,
         path: Cow<'r, str>,
-        attempts: &Attempts,
+        attempts: Option<&Attempts>,
     ) -> Result<Self, Refusal> {
         let run = run_of(request.headers())?;
         let method = request.method().as_str();
@@ -48,7 +48,10 @@ impl<'r> Identity<'r> {
         let (hop, attempt) = match (hop, numbered) {
             (Some((hop, attempt)), _) => (hop, attempt),
             (None, Some(attempt)) => (0, attempt),
-            (None, None) => (0, attempts.next(run, method, &path)),
+            (None, None) => (
+                0,
+                attempts.map_or(1, |attempts| attempts.next(run, method, &path)),
+            ),
         };
         Ok(Self {
             run,

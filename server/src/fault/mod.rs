@@ -45,7 +45,8 @@ const CHUNKED_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\
 #[derive(Debug)]
 pub(crate) struct Chaos {
     planner: Planner,
-    attempts: Attempts,
+    /// None where nobody would see the difference between one attempt and another: without rules, capacity and records.
+    attempts: Option<Attempts>,
     station: Option<Station>,
     journal: Arc<Journal>,
     closing: Arc<Closing>,
@@ -54,9 +55,11 @@ pub(crate) struct Chaos {
 
 impl Chaos {
     pub(crate) fn new(scenario: &Scenario, journal: Arc<Journal>, closing: Arc<Closing>) -> Self {
+        let decides = !scenario.rules().is_empty() || scenario.capacity().is_some();
+        let is_counted = decides || journal.is_kept();
         Self {
             planner: Planner::new(scenario),
-            attempts: Attempts::new(),
+            attempts: is_counted.then(Attempts::new),
             station: scenario.capacity().map(Station::new),
             journal,
             closing,
@@ -87,7 +90,7 @@ impl Chaos {
     pub(crate) fn decide<B>(&self, request: &Request<B>) -> Option<Result<Fate, Refusal>> {
         let path = canonical(request.uri().path())?;
         let start = Instant::now();
-        let identity = match Identity::of(request, path, &self.attempts) {
+        let identity = match Identity::of(request, path, self.attempts.as_ref()) {
             Ok(identity) => identity,
             Err(refusal) => return Some(Err(refusal)),
         };

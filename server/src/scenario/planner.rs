@@ -181,11 +181,15 @@ impl Planner {
     /// for a header nor for a time; those that do are in it when their conditions hold.
     pub fn plan_under(&self, request: &RequestKey<'_>, circumstances: &Circumstances<'_>) -> Plan {
         let mut plan = Plan::default();
+        if self.rules.is_empty() {
+            return plan;
+        }
+        let fields = fields(request);
         for KeyedRule { key, rule } in &self.rules {
             if !rule.conditions().hold(request, circumstances) {
                 continue;
             }
-            let mut stream = stream(key, request);
+            let mut stream = stream(key, &fields);
             let fires = rule.probability().fires(stream.next_u64());
             if fires && plan.add(rule.fault(), || stream.next_u64()) {
                 plan.rules.push(rule.name().clone());
@@ -200,7 +204,7 @@ impl Planner {
         let Some((key, service_time)) = &self.service else {
             return Duration::ZERO;
         };
-        let mut stream = stream(key, request);
+        let mut stream = stream(key, &fields(request));
         service_time.sample(|| stream.next_u64())
     }
 }
@@ -332,19 +336,30 @@ impl Plan {
 const CAPACITY: &str = "capacity model";
 
 fn stream_key(seed: u64, name: &str) -> [u8; blake3::KEY_LEN] {
-    let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
-    hasher.update(&seed.to_le_bytes());
-    update_with_length(&mut hasher, name);
-    hasher.finalize().into()
+    let mut fields = seed.to_le_bytes().to_vec();
+    push_with_length(&mut fields, name);
+    blake3::derive_key(CONTEXT, &fields)
 }
 
-fn stream(key: &[u8; blake3::KEY_LEN], request: &RequestKey<'_>) -> ChaCha8Rng {
-    let mut hasher = blake3::Hasher::new_keyed(key);
-    for field in [request.run, request.method, request.path] {
-        update_with_length(&mut hasher, field);
+/// What decisions depend on, as bytes: the same for all rules, and mostly a single block of the hash.
+fn fields(request: &RequestKey<'_>) -> Vec<u8> {
+    let RequestKey {
+        run,
+        method,
+        path,
+        attempt,
+    } = request;
+    let mut fields =
+        Vec::with_capacity(4 * size_of::<u64>() + run.len() + method.len() + path.len());
+    for field in [run, method, path] {
+        push_with_length(&mut fields, field);
     }
-    hasher.update(&u64::from(request.attempt).to_le_bytes());
-    ChaCha8Rng::from_seed(hasher.finalize().into())
+    fields.extend(u64::from(*attempt).to_le_bytes());
+    fields
+}
+
+fn stream(key: &[u8; blake3::KEY_LEN], fields: &[u8]) -> ChaCha8Rng {
+    ChaCha8Rng::from_seed(blake3::keyed_hash(key, fields).into())
 }
 
 pub(crate) fn as_millis<S: Serializer>(
@@ -369,9 +384,9 @@ fn as_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error>
 }
 
 /// Length first, so that no two lists of fields have the same bytes.
-fn update_with_length(hasher: &mut blake3::Hasher, field: &str) {
-    hasher.update(&(field.len() as u64).to_le_bytes());
-    hasher.update(field.as_bytes());
+fn push_with_length(fields: &mut Vec<u8>, field: &str) {
+    fields.extend((field.len() as u64).to_le_bytes());
+    fields.extend(field.as_bytes());
 }
 
 #[cfg(test)]
