@@ -37,6 +37,7 @@ def files(document: Path) -> list[tuple[str, str]]:
 def words(text: str) -> str:
     """The text without what may differ."""
     text = re.sub(r"^(?:outlier|warning): .*\n?", "", text, flags=re.M)
+    text = re.sub(r"^(?: *\d+\.\d s: .* in flight, .*|warming up)\n?", "", text, flags=re.M)
     text = re.sub(r"^(\S+) (?:lost .* against|was .* below) the ideal.*", r"\1 and the ideal", text, flags=re.M)
     text = re.sub(r"[█▏▎▍▌▋▊▉]+", "█", text)
     text = re.sub(r"^(?:\S+ was \S+× as fast as .*|\S+ was the fastest\.|Nothing was clearly faster .*)$", "HEADLINE", text, flags=re.M)

@@ -1,6 +1,6 @@
 //! The command line: exactly what was typed, and what `--help` says about it.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,6 +9,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
 use flag_server::args::{ForecastArgs, SelectionArgs};
 use flag_server::cli_docs::DocsCommand;
 use flag_server::scenario::parse_duration;
+use flags_data::CountryCode;
+use flags_data::selection::{CodeArg, Selection, select};
+use hyper::header::{HeaderName, HeaderValue};
+use reqwest::Url;
 
 use crate::downloader::{Http, RuntimeFlavor, Strategy};
 use crate::job::Wire;
@@ -38,6 +42,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Race them at several numbers of workers, and see how each scales.
     Sweep(SweepArgs),
+    /// Send requests in a closed or an open loop, and tell how long they take.
+    Load(LoadArgs),
     /// Print what each request to an embedded server will meet, without sending any.
     Plan(PlanArgs),
     /// Tell whether a result is faster or slower than an older one.
@@ -186,6 +192,149 @@ pub struct ContenderArgs {
     /// How they do that.
     #[command(flatten)]
     pub runner: RunnerArgs,
+}
+
+/// Options of `load`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct LoadArgs {
+    /// A URL, which is asked for again and again; or country codes and first letters, whose flags are asked for in turns.
+    /// [default: all flags]
+    #[arg(value_name = "URL|CC", conflicts_with_all = ["all", "every"])]
+    pub what: Vec<Wanted>,
+
+    /// All available flags (AD to ZW), as without any CC.
+    #[arg(short, long, conflicts_with = "every")]
+    pub all: bool,
+
+    /// Every possible code (AA to ZZ).
+    #[arg(short, long)]
+    pub every: bool,
+
+    /// Only the first N of the codes.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
+    pub limit: Option<NonZeroUsize>,
+
+    /// Where the flags are.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// So many connections.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "50", value_parser = at_least_one::<NonZeroUsize>)]
+    pub connections: NonZeroUsize,
+
+    /// Open loop: send so many requests per second, whether or not those before have been answered. Without it each connection sends
+    /// its next request when it has the answer to the last one: a closed loop.
+    #[arg(short, long, value_name = "RATE", allow_negative_numbers = true, value_parser = rate)]
+    pub rate: Option<f64>,
+
+    /// Send requests for so long. [default: 10s]
+    #[arg(short, long, value_name = "DURATION", value_parser = positive_duration, conflicts_with = "requests")]
+    pub duration: Option<Duration>,
+
+    /// Send so many requests.
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroU64>)]
+    pub requests: Option<NonZeroU64>,
+
+    /// Send requests for so long before they count. [default: 1s, or with -n nothing]
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_duration)]
+    pub warmup: Option<Duration>,
+
+    /// So many threads. [default: one for each processor]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
+    pub threads: Option<NonZeroUsize>,
+
+    /// The time limit of one request.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
+    pub timeout: Duration,
+
+    /// A header of every request; repeat it for more. It replaces one that the program itself would send.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+
+    /// Make a new connection for each request.
+    #[arg(long)]
+    pub no_keepalive: bool,
+
+    /// The seed of the order of the flags, and of the embedded server instead of its scenario's own.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+
+    /// What must hold, like 'response.p(99) < 250ms'; repeat it for more. If something does not, or has no data, the exit code is 99.
+    ///
+    /// response (from when a request should have been sent), service (from when it was) and lag (what the load generator itself was
+    /// late) have p(N), min, med, avg and max; load has throughput (requests per second), cpu (per request), error_rate, errors,
+    /// requests, timeouts and unsent. Operators: < <= > >= == !=
+    #[arg(long = "threshold", value_name = "THRESHOLD")]
+    pub thresholds: Vec<Threshold>,
+
+    /// The form of what is printed.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = load_format)]
+    pub format: Format,
+
+    /// Print nothing but errors, failed thresholds, and what --format asks for.
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Write everything as JSON to FILE; report reads it.
+    #[arg(long, value_name = "FILE")]
+    pub export_json: Option<PathBuf>,
+
+    /// Write the percentiles as text, each kind of time to a file with the ending .hgrm in DIR; it is made if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    pub export_hgrm: Option<PathBuf>,
+}
+
+impl LoadArgs {
+    /// The URL that is meant, if it is one.
+    pub fn url(&self) -> Option<&Url> {
+        self.what.iter().find_map(|wanted| match wanted {
+            Wanted::Url(url) => Some(url),
+            Wanted::Code(_) => None,
+        })
+    }
+
+    /// The codes that are meant, in alphabetical order.
+    pub fn codes(&self) -> Vec<CountryCode> {
+        let named = self.what.iter().filter_map(|wanted| match wanted {
+            Wanted::Url(_) => None,
+            Wanted::Code(code) => Some(*code),
+        });
+        let named: Vec<CodeArg> = named.collect();
+        let selection = if self.every {
+            Selection::Every
+        } else if named.is_empty() {
+            Selection::All
+        } else {
+            Selection::Named(named)
+        };
+        select(&selection, self.limit.map_or(usize::MAX, NonZeroUsize::get))
+    }
+}
+
+/// What a load asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Anything.
+    Url(Url),
+    /// A flag, or all with a first letter.
+    Code(CodeArg),
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.contains("://") {
+            let code = text.parse().map(Self::Code);
+            return code.map_err(|error| {
+                format!("{error}; or a URL like http://localhost:8000/flags/br/br.gif")
+            });
+        }
+        let url = text.parse::<Url>().ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        url.map(Self::Url)
+            .ok_or_else(|| "give a URL like http://localhost:8000/flags/br/br.gif".to_owned())
+    }
 }
 
 /// How often each lane is measured.
@@ -472,6 +621,30 @@ fn comparison_format(text: &str) -> Result<Format, String> {
         "markdown" => Ok(Format::Markdown),
         _ => Err("take one of text, json, markdown".to_owned()),
     }
+}
+
+fn load_format(text: &str) -> Result<Format, String> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err("take one of text, json".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok();
+    rate.filter(|rate: &f64| rate.is_finite() && *rate > 0.0)
+        .ok_or_else(|| {
+            "give a number of requests per second above zero, like 1000 or 0.5".to_owned()
+        })
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let remedy = || "write it as 'name: value', like 'accept: image/gif'".to_owned();
+    let (name, value) = text.split_once(':').ok_or_else(remedy)?;
+    let name = name.trim().parse().map_err(|_| remedy())?;
+    let value = value.trim().parse().map_err(|_| remedy())?;
+    Ok((name, value))
 }
 
 fn retries(text: &str) -> Result<u32, String> {

@@ -101,6 +101,7 @@ mod cpu;
 pub mod downloader;
 mod fetch;
 pub mod job;
+pub mod load;
 pub mod memory;
 pub mod plan;
 mod platform;

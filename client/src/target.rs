@@ -28,7 +28,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Target {
     /// `LOCAL`, `DELAY`, `ERROR`, `REMOTE`, `EMBEDDED` or `CUSTOM`.
     pub label: String,
-    /// The folder of the flags, without a slash at the end.
+    /// The folder of the flags, without a slash at the end; or the URL that a load is for.
     pub base_url: String,
     /// Our own server, if this is it. It lives as long as the target.
     pub embedded: Option<Embedded>,
@@ -62,7 +62,7 @@ pub enum TargetError {
     Start(#[from] StartError),
     /// The named server does not answer.
     #[error(
-        "no server answers at {url} ({reason}); start one with `flag-server`, or leave out --server for an embedded one"
+        "no server answers at {url} ({reason}); start one with `flag-server`, or name none for an embedded one"
     )]
     Dead {
         /// Where it should be.
@@ -103,15 +103,27 @@ impl Target {
         if url.path() == "/" {
             url.set_path("/flags"); // as `flag-server` prints its addresses
         }
-        let base_url = url.as_str().trim_end_matches('/').to_owned();
-        let dead = |reason| TargetError::Dead {
-            url: base_url.clone(),
-            reason,
-        };
-        someone_accepts(&url).map_err(dead)?;
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
         Ok(Self {
             label,
-            base_url,
+            ..Self::of_url(&url)?
+        })
+    }
+
+    /// This URL as it is, which may be that of anything.
+    ///
+    /// # Errors
+    /// When nobody accepts connections there.
+    pub fn of_url(url: &Url) -> Result<Self, TargetError> {
+        let dead = |reason| TargetError::Dead {
+            url: url.to_string(),
+            reason,
+        };
+        someone_accepts(url).map_err(dead)?;
+        Ok(Self {
+            label: "CUSTOM".to_owned(),
+            base_url: url.to_string(),
             embedded: None,
         })
     }

@@ -11,6 +11,8 @@ use flag_server::scenario::parse_duration;
 use thiserror::Error;
 
 use crate::downloader::Runner;
+use crate::load::recorder::Failure;
+use crate::load::result::{LoadResult, RequestCounts};
 use crate::report;
 use crate::result::{Analysis, LaneAnalysis, Measurement, latencies};
 use crate::sample::Outcome;
@@ -49,6 +51,10 @@ enum Metric {
     UnplannedErrors,
     Retries,
     Downloads,
+    /// Of a load, as the next two: those that were sent.
+    Requests,
+    Timeouts,
+    Unsent,
 }
 
 /// What a value is a number of.
@@ -84,7 +90,7 @@ pub enum ThresholdError {
     /// No such metric.
     #[error(
         "{0:?} is no metric; take one of p(0) to p(100), min, med, avg, max (latency), elapsed, cpu, memory, speed_up, efficiency, \
-         throughput, error_rate, errors, unplanned_errors, retries, downloads"
+         throughput, error_rate, errors, unplanned_errors, retries, downloads; of load also requests, timeouts, unsent"
     )]
     NoMetric(String),
     /// The value does not fit the metric.
@@ -159,6 +165,9 @@ impl FromStr for Metric {
             "unplanned_errors" => Self::UnplannedErrors,
             "retries" => Self::Retries,
             "downloads" => Self::Downloads,
+            "requests" => Self::Requests,
+            "timeouts" => Self::Timeouts,
+            "unsent" => Self::Unsent,
             _ => percentile().ok_or_else(|| ThresholdError::NoMetric(text.to_owned()))?,
         })
     }
@@ -175,7 +184,10 @@ impl Metric {
             | Self::Errors
             | Self::UnplannedErrors
             | Self::Retries
-            | Self::Downloads => Unit::Number,
+            | Self::Downloads
+            | Self::Requests
+            | Self::Timeouts
+            | Self::Unsent => Unit::Number,
         }
     }
 
@@ -203,6 +215,55 @@ impl Metric {
             Self::UnplannedErrors => counted(lane.unplanned_errors),
             Self::Retries => counted(lane.retries),
             Self::Downloads => counted(lane.downloads),
+            Self::Requests | Self::Timeouts | Self::Unsent => None,
+        }
+    }
+
+    /// Whether it is one of a load, and of this part of it.
+    fn is_of_load(self, lane: &str) -> bool {
+        match self {
+            Self::Percentile(_) | Self::Mean => ["response", "service", "lag"].contains(&lane),
+            Self::Throughput
+            | Self::Cpu
+            | Self::ErrorRate
+            | Self::Errors
+            | Self::Requests
+            | Self::Timeouts
+            | Self::Unsent => lane == "load",
+            Self::Elapsed
+            | Self::Memory
+            | Self::SpeedUp
+            | Self::Efficiency
+            | Self::UnplannedErrors
+            | Self::Retries
+            | Self::Downloads => false,
+        }
+    }
+
+    fn of_load(self, lane: &str, result: &LoadResult) -> Option<f64> {
+        let RequestCounts {
+            sent,
+            failed,
+            unsent,
+            ..
+        } = result.requests;
+        let counted = |count: u64| (sent > 0).then_some(count as f64);
+        let mut times = result.times.named().into_iter();
+        let times = times.find_map(|(name, times)| (name == lane).then_some(times));
+        match self {
+            Self::Percentile(percent) => times?.percentile(percent),
+            Self::Mean => times?.mean(),
+            Self::Throughput => result.throughput(),
+            Self::Cpu => result.cpu_per_request.map(stats::millis),
+            Self::ErrorRate => result.error_rate(),
+            Self::Errors => counted(failed),
+            Self::Requests => counted(sent),
+            Self::Timeouts => {
+                let timeouts = result.failures.get(&Failure::Timeout);
+                counted(timeouts.copied().unwrap_or(0))
+            }
+            Self::Unsent => counted(unsent),
+            _ => None,
         }
     }
 }
@@ -326,40 +387,79 @@ pub fn check(
     thresholds.iter().map(checked).collect()
 }
 
-/// A threshold for nobody.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("--threshold '{threshold}': there is no lane {lane:?}; the lanes are {lanes}")]
-pub struct NoSuchLane {
-    threshold: String,
-    lane: String,
-    lanes: String,
+/// Compares each with what a load has measured.
+pub fn check_load(thresholds: &[Threshold], result: &LoadResult) -> Vec<Checked> {
+    let checked = |threshold: &Threshold| Checked {
+        threshold: threshold.clone(),
+        found: threshold.metric.of_load(&threshold.lane, result),
+    };
+    thresholds.iter().map(checked).collect()
 }
 
-/// Whether each names a lane that is there, or at least one of the strategies (which has no data then, and fails): a misspelling is better known
-/// before the measurement than after it.
+/// A threshold for nobody: better known before the measurement than after it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotMeasured {
+    /// A misspelt lane.
+    #[error("--threshold '{threshold}': there is no lane {lane:?}; the lanes are {lanes}")]
+    Lane {
+        /// What was written.
+        threshold: String,
+        /// The lane that it names.
+        lane: String,
+        /// Those that there are.
+        lanes: String,
+    },
+    /// Something else than what a race measures.
+    #[error(
+        "--threshold '{0}': requests, timeouts and unsent are counted by load; take downloads, errors or retries"
+    )]
+    OfRace(String),
+    /// Something else than what a load measures.
+    #[error(
+        "--threshold '{0}': for a load, write response, service or lag before p(0) to p(100), min, med, avg or max, and load before \
+         throughput, cpu, error_rate, errors, requests, timeouts or unsent"
+    )]
+    OfLoad(String),
+}
+
+/// Whether each names a lane that is there, or at least one of the strategies (which has no data then, and fails).
 ///
 /// # Errors
 /// With the first that does not.
 pub fn know_lanes<'l>(
     thresholds: &[Threshold],
     lanes: impl Iterator<Item = &'l str>,
-) -> Result<(), NoSuchLane> {
+) -> Result<(), NotMeasured> {
     let lanes: Vec<&str> = lanes.collect();
     let strategies: Vec<String> = Runner::all().iter().map(Runner::name).collect();
     let is_known = |lane: &str| {
         let contender = lane.split('@').next().unwrap_or(lane);
         lanes.contains(&lane) || strategies.iter().any(|name| name == contender)
     };
-    match thresholds
-        .iter()
-        .find(|threshold| !is_known(&threshold.lane))
-    {
+    for threshold in thresholds {
+        if !is_known(&threshold.lane) {
+            return Err(NotMeasured::Lane {
+                threshold: threshold.text.clone(),
+                lane: threshold.lane.clone(),
+                lanes: lanes.join(", "),
+            });
+        }
+        if let Metric::Requests | Metric::Timeouts | Metric::Unsent = threshold.metric {
+            return Err(NotMeasured::OfRace(threshold.text.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether each is about something that a load measures.
+///
+/// # Errors
+/// With the first that is not.
+pub fn know_load(thresholds: &[Threshold]) -> Result<(), NotMeasured> {
+    let mut thresholds = thresholds.iter();
+    match thresholds.find(|threshold| !threshold.metric.is_of_load(&threshold.lane)) {
         None => Ok(()),
-        Some(threshold) => Err(NoSuchLane {
-            threshold: threshold.text.clone(),
-            lane: threshold.lane.clone(),
-            lanes: lanes.join(", "),
-        }),
+        Some(threshold) => Err(NotMeasured::OfLoad(threshold.text.clone())),
     }
 }
 
@@ -549,5 +649,38 @@ mod tests {
             message,
             "--threshold 'asink.errors == 0': there is no lane \"asink\"; the lanes are async, flags.py"
         );
+    }
+
+    #[test]
+    fn what_a_load_measures_is_known_before_it_and_what_a_race_measures_is_something_else() {
+        let load = |text: &str| know_load(&[text.parse().unwrap()]);
+        for text in [
+            "response.p(99.9) < 10ms",
+            "service.max < 1s",
+            "lag.avg < 1ms",
+            "load.throughput > 1000",
+            "load.error_rate < 1%",
+            "load.cpu < 0.1ms",
+            "load.timeouts == 0",
+            "load.unsent == 0",
+        ] {
+            assert_eq!(load(text), Ok(()), "{text}");
+        }
+        for text in [
+            "async.p(99) < 1ms",
+            "load.p(99) < 1ms",
+            "lag.errors == 0",
+            "load.speed_up > 1",
+        ] {
+            let message = load(text).unwrap_err().to_string();
+            let expected = format!("--threshold '{text}': for a load, write response,");
+            assert!(message.starts_with(&expected), "{message}");
+        }
+        let race = know_lanes(
+            &["async.unsent == 0".parse().unwrap()],
+            ["async"].into_iter(),
+        );
+        let message = race.unwrap_err().to_string();
+        assert!(message.contains("counted by load"), "{message}");
     }
 }

@@ -662,6 +662,45 @@ fn mistakes_are_clear_lines_and_exit_code_2() {
             &["-s", "LOCAL", "--profile", "bench"],
             "cannot be used with",
         ),
+        (
+            &["load", "localhost"],
+            "each CC must be A to Z or AA to ZZ (or a sub-command: see --help); or a URL like http://localhost:8000/flags/br/br.gif",
+        ),
+        (&["load", "ftp://localhost/"], "give a URL like http://"),
+        (
+            &["load", "http://localhost:1/", "BR"],
+            "http://localhost:1/: is all that would be asked for; leave out the codes,",
+        ),
+        (
+            &["load", "http://localhost:1/", "--profile", "bench"],
+            "leave out the codes, --limit, --server, --profile and --scenario, or the URL",
+        ),
+        (
+            &["load", "-r", "0"],
+            "invalid value '0' for '--rate <RATE>': give a number of requests per second above zero",
+        ),
+        (
+            &["load", "-r", "NaN"],
+            "give a number of requests per second",
+        ),
+        (&["load", "-n", "1", "-d", "1s"], "cannot be used with"),
+        (
+            &["load", "-c", "0"],
+            "invalid value '0' for '--connections <N>': give a whole number from 1 up",
+        ),
+        (
+            &["load", "-H", "accept"],
+            "write it as 'name: value', like 'accept: image/gif'",
+        ),
+        (
+            &["load", "--threshold", "async.p(99) < 1ms"],
+            "--threshold 'async.p(99) < 1ms': for a load, write response, service or lag before",
+        ),
+        (&["load", "--format", "csv"], "take one of text, json"),
+        (
+            &["bench", "--threshold", "async.unsent == 0"],
+            "--threshold 'async.unsent == 0': requests, timeouts and unsent are counted by load",
+        ),
     ] {
         let output = flag_client(args, folder.path());
         let message = String::from_utf8(output.stderr).unwrap();
@@ -693,9 +732,7 @@ fn a_dead_port_is_a_message_that_says_how_to_start_the_server() {
             "{message}"
         );
         assert!(
-            message.ends_with(
-                "; start one with `flag-server`, or leave out --server for an embedded one\n"
-            ),
+            message.ends_with("; start one with `flag-server`, or name none for an embedded one\n"),
             "{message}"
         );
     }

@@ -106,6 +106,7 @@ pub use config::{Config, Listener};
 pub use cpu::cpu_time;
 pub use fault::{FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_RUN_LEN, SERVER_TIMING};
 pub use journal::{End, MAX_RECORDS_PER_RUN, Record, Sent, Times};
+pub use platform::allow_files;
 pub use ready::write_ready_file;
 pub use serve::Limits;
 pub use tls::{Tls, TlsError};

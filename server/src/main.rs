@@ -16,7 +16,9 @@ use flag_server::cli_docs::{DocsCommand, ExitStatus, Program};
 use flag_server::config::{ConfigError, ScenarioSource, named_scenario, reachable};
 use flag_server::scenario::SCHEMA;
 use flag_server::scenario::profiles::{PROFILES, Profile};
-use flag_server::{BlockingFlagServer, Config, FlagServer, Stopped, health, write_ready_file};
+use flag_server::{
+    BlockingFlagServer, Config, FlagServer, Stopped, allow_files, health, write_ready_file,
+};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -139,8 +141,14 @@ fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
 }
 
 /// This thread waits for signals; the server brings its own.
+/// What the program has open beside its connections, and more.
+const OTHER_FILES: usize = 64;
+
 fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
     trace_to_stderr(args.log);
+    // As far as the system lets us: with fewer, the rest of many clients waits to be accepted, and the log says why.
+    let connections = (config.limits.max_connections).saturating_mul(config.listeners.len());
+    allow_files(connections.saturating_add(OTHER_FILES) as u64);
     let waiting = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

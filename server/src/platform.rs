@@ -69,6 +69,36 @@ pub(crate) fn keep_from_children(_: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets this process have so many files and sockets open at one time, or as many as the system allows it. Returns how many that is: no
+/// fewer than before.
+#[cfg(unix)]
+pub fn allow_files(wanted: u64) -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let allows = |limit: Option<u64>| limit.is_none_or(|limit| limit >= wanted);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if !allows(current) {
+        let to = |current, maximum| {
+            let limit = Rlimit { current, maximum };
+            setrlimit(Resource::Nofile, limit)
+        };
+        // Only root may raise the maximum; everybody else can go up to it.
+        let raised = if allows(maximum) {
+            to(Some(wanted), maximum)
+        } else {
+            to(Some(wanted), Some(wanted)).or_else(|_| to(maximum, maximum))
+        };
+        raised.ok(); // what it has come to is seen next
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Here the memory is the limit.
+#[cfg(not(unix))]
+pub fn allow_files(_: u64) -> u64 {
+    u64::MAX
+}
+
 /// Temporary files get the permissions that an ordinary new file has; they are their owner's secret by default.
 #[cfg(unix)]
 pub(crate) fn be_ordinary(files: &mut tempfile::Builder<'_, '_>) {
@@ -115,5 +145,20 @@ impl ThreadClock {
     #[expect(clippy::unused_self, reason = "elsewhere there is something to read")]
     pub(crate) fn read(self) -> Option<Duration> {
         None
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// What this process has is not taken from it: other tests need it.
+    #[test]
+    fn what_is_allowed_already_needs_no_raising_and_what_cannot_be_is_told() {
+        let now = allow_files(1);
+        assert_eq!(allow_files(now), now);
+        let most = allow_files(u64::MAX / 2);
+        assert!(now <= most, "{now} {most}");
+        assert_eq!(allow_files(1), most);
     }
 }

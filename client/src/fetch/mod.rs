@@ -44,7 +44,7 @@ impl From<NoSuchRunner> for SetupError {
 /// As many as reqwest follows.
 const MAX_REDIRECTS: usize = 10;
 
-const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
 
 /// GETs for threads.
 #[derive(Debug)]
@@ -409,7 +409,7 @@ fn whole_story(error: &dyn std::error::Error) -> String {
 }
 
 /// TLS wants its cryptography named, once per process. A second call changes nothing.
-fn install_crypto() {
+pub(crate) fn install_crypto() {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();

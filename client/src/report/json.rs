@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::compare::Comparison;
+use crate::load::result::LoadResult;
 use crate::result::{Analysis, Measurement, SCHEMA_VERSION};
 
 /// A measurement as it is written: with what it means beside it, for readers who do not want to compute it.
@@ -25,8 +26,9 @@ struct Document<'m> {
 #[derive(JsonSchema)]
 #[schemars(untagged, title = "What flag-client writes as JSON")]
 #[expect(dead_code, reason = "its shape is all that is wanted of it")]
-enum Written<'m> {
+enum Shapes<'m> {
     Measured(Document<'m>),
+    Loaded(Box<LoadResult>),
     Compared(Comparison),
     Planned(Forecast),
 }
@@ -48,6 +50,11 @@ pub fn write(
     out.write_all(b"\n")
 }
 
+/// The result of a load as JSON.
+pub fn load(result: &LoadResult) -> String {
+    serde_json::to_string_pretty(result).expect("texts and numbers can be written") + "\n"
+}
+
 /// A comparison as JSON.
 pub fn comparison(comparison: &Comparison) -> String {
     serde_json::to_string_pretty(comparison).expect("texts and numbers can be written") + "\n"
@@ -55,7 +62,7 @@ pub fn comparison(comparison: &Comparison) -> String {
 
 /// The JSON Schema (draft 2020-12) of everything that `flag-client` writes as JSON.
 pub fn schema() -> String {
-    let schema = schemars::schema_for!(Written<'static>);
+    let schema = schemars::schema_for!(Shapes<'static>);
     serde_json::to_string_pretty(&schema).expect("a schema can be written") + "\n"
 }
 
@@ -90,16 +97,42 @@ pub enum ReadError {
         /// The version it has.
         found: u32,
     },
+    /// It is of a load.
+    #[error(
+        "{0}: is the result of a load; name one of get, bench or sweep, or read this one with report"
+    )]
+    Load(String),
 }
 
-/// Reads a result that was written before.
+/// A result that was written before.
+#[derive(Debug)]
+pub enum Written {
+    /// By `get`, `bench` or `sweep`.
+    Measurement(Box<Measurement>),
+    /// By `load`.
+    Load(Box<LoadResult>),
+}
+
+/// Reads the result of a race.
+///
+/// # Errors
+/// When there is no such file, or it is no such result of this version.
+pub fn read(path: &Path) -> Result<Measurement, ReadError> {
+    match read_any(path)? {
+        Written::Measurement(measurement) => Ok(*measurement),
+        Written::Load(_) => Err(ReadError::Load(path.display().to_string())),
+    }
+}
+
+/// Reads any result.
 ///
 /// # Errors
 /// When there is no such file, or it is no result of this version.
-pub fn read(path: &Path) -> Result<Measurement, ReadError> {
+pub fn read_any(path: &Path) -> Result<Written, ReadError> {
     #[derive(Deserialize)]
     struct Versioned {
         schema_version: u32,
+        kind: String,
     }
     let shown = || path.display().to_string();
     let not_a_result = |reason| ReadError::NotAResult {
@@ -110,12 +143,19 @@ pub fn read(path: &Path) -> Result<Measurement, ReadError> {
         path: shown(),
         reason,
     })?;
-    let Versioned { schema_version } = serde_json::from_str(&text).map_err(not_a_result)?;
+    let Versioned {
+        schema_version,
+        kind,
+    } = serde_json::from_str(&text).map_err(not_a_result)?;
     if schema_version != SCHEMA_VERSION {
         return Err(ReadError::OtherVersion {
             path: shown(),
             found: schema_version,
         });
     }
-    serde_json::from_str(&text).map_err(not_a_result)
+    Ok(if kind == "load" {
+        Written::Load(serde_json::from_str(&text).map_err(not_a_result)?)
+    } else {
+        Written::Measurement(serde_json::from_str(&text).map_err(not_a_result)?)
+    })
 }

@@ -2,7 +2,10 @@
 
 pub mod book;
 pub mod csv;
+pub mod hgrm;
 pub mod json;
+pub mod live;
+pub mod load;
 pub mod markdown;
 pub mod page;
 mod palette;

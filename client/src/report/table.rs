@@ -18,15 +18,15 @@ use crate::threshold::Checked;
 /// The longest bar.
 const BAR: usize = 40;
 
-const BOLD: Style = Style::new().bold();
+pub(super) const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
-const BAD: Style = AnsiColor::Red.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
 const GOOD: Style = AnsiColor::Green.on_default();
-const WARNING: Style = AnsiColor::Yellow.on_default();
+pub(super) const WARNING: Style = AnsiColor::Yellow.on_default();
 const BARS: Style = AnsiColor::Cyan.on_default();
 
 /// Three lines: above, below the header, and below.
-const STYLE: TableStyle = {
+pub(super) const STYLE: TableStyle = {
     let line = LineStyle::none().fill('─').junction('─');
     TableStyle::new()
         .top_border(line)

@@ -102,10 +102,26 @@ pub struct JobRecord {
 pub struct ServerRecord {
     /// `EMBEDDED`, a label of the book, or `CUSTOM`.
     pub label: String,
-    /// The folder of the flags; the port of an embedded server is a new one in every run.
+    /// The folder of the flags, or the URL that a load was for; the port of an embedded server is a new one in every run.
     pub url: String,
     /// What an embedded server did to its clients.
     pub scenario: Option<ScenarioRecord>,
+}
+
+impl ServerRecord {
+    /// This one.
+    pub fn of(target: &Target) -> Self {
+        let scenario = target.embedded.as_ref().map(|embedded| ScenarioRecord {
+            name: embedded.scenario.clone(),
+            seed: embedded.seed(),
+            toml: embedded.toml.clone(),
+        });
+        Self {
+            label: target.label.clone(),
+            url: target.base_url.clone(),
+            scenario,
+        }
+    }
 }
 
 /// The scenario of an embedded server.
@@ -299,11 +315,6 @@ impl Lane {
 impl Measurement {
     /// What is known before anything is measured. `command` is how to do it again.
     pub fn new(kind: Kind, job: &Job, target: &Target, command: Vec<String>) -> Self {
-        let scenario = target.embedded.as_ref().map(|embedded| ScenarioRecord {
-            name: embedded.scenario.clone(),
-            seed: embedded.seed(),
-            toml: embedded.toml.clone(),
-        });
         Self {
             schema_version: SCHEMA_VERSION,
             kind,
@@ -322,11 +333,7 @@ impl Measurement {
                 http2: job.wire.http2,
                 warmup: 0,
             },
-            server: ServerRecord {
-                label: target.label.clone(),
-                url: job.base_url.clone(),
-                scenario,
-            },
+            server: ServerRecord::of(target),
             plan: plan::planned(job, target),
             environment: Environment::here(),
             lanes: Vec::new(),

@@ -16,7 +16,7 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
     let runner = runners[0];
     output::check_file("--export-json", args.export_json.as_deref())?;
     let target = target(&args.server, args.shared.seed, "local")?;
-    output::make_writable(&args.out)?;
+    output::make_writable("--out", &args.out)?;
     let images = Images::Save(args.out.clone());
     let mut job = Job {
         max_workers: args.max_req,

@@ -8,6 +8,7 @@
 
 mod compare;
 mod get;
+mod load;
 mod measure;
 mod output;
 mod owner;
@@ -16,19 +17,20 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
 use flag_client::SetupError;
 use flag_client::args::{Args, Command, PlanArgs, ReportArgs, RunnerArgs, ServerArgs, SharedArgs};
 use flag_client::command::CommandError;
 use flag_client::downloader::NoSuchRunner;
 use flag_client::job::{Images, Job, Stop};
-use flag_client::report::json::{self, ReadError};
+use flag_client::report::json::{self, ReadError, Written};
+use flag_client::report::live;
 use flag_client::report::table;
 use flag_client::result::Analysis;
 use flag_client::retry::RetryPolicy;
 use flag_client::target::{Embedded, Target, TargetError};
-use flag_client::threshold::NoSuchLane;
+use flag_client::threshold::NotMeasured;
 use flag_client::{memory, worker};
 use flag_server::cli_docs::{DocsCommand, ExitStatus, Program};
 use flag_server::config::{ScenarioSource, named_scenario};
@@ -68,7 +70,7 @@ const EXIT_STATUS: &[ExitStatus] = &[
     },
     ExitStatus {
         code: FAILED,
-        meaning: "A failure. For get: some download was an error, and not found is none. For bench and sweep: some download went wrong that the plan wanted to go well.",
+        meaning: "A failure. For get: some download was an error, and not found is none. For bench and sweep: some download went wrong that the plan wanted to go well. For load: no request succeeded.",
         of: &[],
     },
     ExitStatus {
@@ -79,12 +81,12 @@ const EXIT_STATUS: &[ExitStatus] = &[
     ExitStatus {
         code: REGRESSED,
         meaning: "A threshold is not met, or something has become slower than it was.",
-        of: &["bench", "sweep", "compare", "report"],
+        of: &["bench", "sweep", "load", "compare", "report"],
     },
     ExitStatus {
         code: INTERRUPTED,
         meaning: "Ended by Ctrl-C or SIGTERM; what was measured until then was reported.",
-        of: &["get", "bench", "sweep"],
+        of: &["get", "bench", "sweep", "load"],
     },
 ];
 
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
         Some(Command::Get(args)) => get::get(args),
         Some(Command::Bench(args)) => measure::bench(args),
         Some(Command::Sweep(args)) => measure::sweep(args),
+        Some(Command::Load(args)) => load::load(args),
         Some(Command::Plan(args)) => plan(args),
         Some(Command::Compare(args)) => compare::compare(args),
         Some(Command::Report(args)) => report(args),
@@ -129,7 +132,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
         || error.is::<NoSuchRunner>()
         || error.is::<CommandError>()
         || matches!(error.downcast_ref(), Some(SetupError::Command(_)))
-        || error.is::<NoSuchLane>()
+        || error.is::<NotMeasured>()
         || error.is::<ReadError>()
         || error.is::<Usage>()
 }
@@ -174,7 +177,16 @@ fn report(args: &ReportArgs) -> anyhow::Result<u8> {
     }
     let mut results = Vec::new();
     for file in &args.files {
-        let measurement = json::read(file)?;
+        let measurement = match json::read_any(file)? {
+            Written::Measurement(measurement) => *measurement,
+            Written::Load(result) if args.files.len() == 1 => {
+                return load::report(&result, &args.output);
+            }
+            Written::Load(_) => bail!(Usage(format!(
+                "{}: is the result of a load; name it as the single FILE to report",
+                file.display()
+            ))),
+        };
         let analysis = Analysis::of(&measurement);
         results.push(Named {
             name: file.display().to_string(),
@@ -259,6 +271,7 @@ fn stop_on_ctrl_c() -> anyhow::Result<Stop> {
     let stop = requested.clone();
     ctrlc::set_handler(move || {
         if stop.is_requested() {
+            live::restore();
             #[allow(
                 clippy::exit,
                 reason = "the main thread may be waiting for a server that never answers"

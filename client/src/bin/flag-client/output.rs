@@ -25,7 +25,7 @@ pub(crate) fn check(args: &OutputArgs) -> anyhow::Result<()> {
         check_file(flag, file.as_deref())?;
     }
     if let Some(folder) = &args.out {
-        make_writable(folder)?;
+        make_writable("--out", folder)?;
     }
     if let Some(file) = &args.plot
         && !["svg", "png"].contains(&ending(file))
@@ -39,10 +39,10 @@ pub(crate) fn check(args: &OutputArgs) -> anyhow::Result<()> {
 }
 
 /// A folder that cannot be written to is better known before the downloads than after them.
-pub(crate) fn make_writable(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_writable(flag: &str, folder: &Path) -> anyhow::Result<()> {
     let remedy = || {
         format!(
-            "--out {}: cannot be written to; name another folder",
+            "{flag} {}: cannot be written to; name another folder",
             folder.display()
         )
     };
@@ -196,7 +196,7 @@ pub(crate) fn save_pictures(args: &OutputArgs, results: &[Named]) -> anyhow::Res
     Ok(())
 }
 
-fn cannot_write(flag: &str, file: &Path) -> String {
+pub(crate) fn cannot_write(flag: &str, file: &Path) -> String {
     format!(
         "{flag} {}: cannot be written; name another file",
         file.display()
@@ -236,8 +236,13 @@ fn finished(written: io::Result<()>) -> anyhow::Result<()> {
 /// Tells how the thresholds ended, and returns whether all are met.
 pub(crate) fn judge(args: &OutputArgs, measurement: &Measurement, analysis: &Analysis) -> bool {
     let checked = threshold::check(&args.thresholds, measurement, analysis);
-    let aloud = args.format == Format::Text && !args.quiet;
-    for one in &checked {
+    tell(&checked, args.format == Format::Text && !args.quiet);
+    checked.iter().all(Checked::is_met)
+}
+
+/// Tells how thresholds ended: all of them, or quietly those that are not met.
+pub(crate) fn tell(checked: &[Checked], aloud: bool) {
+    for one in checked {
         let line = table::threshold(one);
         if aloud {
             say(&line);
@@ -245,5 +250,4 @@ pub(crate) fn judge(args: &OutputArgs, measurement: &Measurement, analysis: &Ana
             anstream::eprint!("{line}");
         }
     }
-    checked.iter().all(Checked::is_met)
 }

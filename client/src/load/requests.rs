@@ -1,0 +1,138 @@
+//! What is asked for: one URL again and again, or the flags in an order that looks like chance and is the same every time.
+
+use bytes::Bytes;
+use flags_data::CountryCode;
+use http_body_util::Empty;
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Request, Uri};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use reqwest::Url;
+
+/// The requests of a load: prepared once, and copied for each time that one is sent.
+#[derive(Debug, Clone)]
+pub struct Requests {
+    paths: Vec<Uri>,
+    headers: HeaderMap,
+}
+
+impl Requests {
+    /// For one URL.
+    pub fn to(url: &Url, headers: HeaderMap) -> Self {
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        Self::new(url, vec![path], headers)
+    }
+
+    /// For these flags below a base URL, in an order that the seed decides. After the last the first comes again.
+    pub fn for_flags(base: &Url, codes: &[CountryCode], seed: u64, headers: HeaderMap) -> Self {
+        let root = base.path().trim_end_matches('/');
+        let mut paths: Vec<String> = codes
+            .iter()
+            .map(|code| code.to_lowercase())
+            .map(|cc| format!("{root}/{cc}/{cc}.gif"))
+            .collect();
+        shuffle(&mut paths, seed);
+        Self::new(base, paths, headers)
+    }
+
+    fn new(url: &Url, paths: Vec<String>, own: HeaderMap) -> Self {
+        let mut headers = HeaderMap::new();
+        let host = match (url.host_str().unwrap_or_default(), url.port()) {
+            (host, Some(port)) => format!("{host}:{port}"),
+            (host, None) => host.to_owned(),
+        };
+        let host = HeaderValue::from_str(&host).expect("the host of a URL is visible ASCII");
+        headers.insert(HOST, host);
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(crate::fetch::USER_AGENT),
+        );
+        // What somebody says himself replaces it.
+        for name in own.keys() {
+            headers.remove(name);
+        }
+        headers.extend(own);
+        let uri = |path: String| {
+            let path: PathAndQuery = path.parse().expect("the path of a URL is one of a request");
+            Uri::from(path)
+        };
+        Self {
+            paths: paths.into_iter().map(uri).collect(),
+            headers,
+        }
+    }
+
+    /// How many different ones there are.
+    pub fn paths(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// The request with this number.
+    pub(crate) fn request(&self, number: u64) -> Request<Empty<Bytes>> {
+        let count = self.paths.len() as u64;
+        let path = &self.paths[usize::try_from(number % count).unwrap_or_default()];
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = path.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+}
+
+/// R. Durstenfeld's algorithm 235 (*Communications of the ACM* 7, 1964, p. 420), with a stream of chance that is the same on every machine.
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut chance = ChaCha8Rng::seed_from_u64(seed);
+    for last in (1..items.len()).rev() {
+        let place = (u128::from(chance.next_u64()) * (last as u128 + 1)) >> 64;
+        items.swap(last, place as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes() -> Vec<CountryCode> {
+        flags_data::POP20.to_vec()
+    }
+
+    fn paths(seed: u64) -> Vec<String> {
+        let base = "http://localhost:8000/flags".parse().unwrap();
+        let requests = Requests::for_flags(&base, &codes(), seed, HeaderMap::new());
+        (0..20)
+            .map(|number| requests.request(number).uri().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn the_flags_come_in_an_order_that_the_seed_decides_and_each_once() {
+        assert_eq!(paths(1), paths(1));
+        assert_ne!(paths(1), paths(2));
+        let mut sorted = paths(1);
+        sorted.sort();
+        let mut all: Vec<String> = (codes().iter())
+            .map(|code| code.to_lowercase())
+            .map(|cc| format!("/flags/{cc}/{cc}.gif"))
+            .collect();
+        all.sort();
+        assert_eq!(sorted, all);
+    }
+
+    #[test]
+    fn a_request_names_its_host_and_what_somebody_says_himself_replaces_the_rest() {
+        let url = "http://localhost:8000/x?y=1".parse().unwrap();
+        let mut own = HeaderMap::new();
+        own.insert(ACCEPT, HeaderValue::from_static("image/gif"));
+        let request = Requests::to(&url, own).request(5);
+        assert_eq!(request.uri(), "/x?y=1");
+        assert_eq!(request.headers()[HOST], "localhost:8000");
+        assert_eq!(
+            request.headers().get_all(ACCEPT).iter().collect::<Vec<_>>(),
+            ["image/gif"]
+        );
+    }
+}

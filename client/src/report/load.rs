@@ -1,0 +1,224 @@
+//! A load in a terminal: what was asked, a table of times, how it ended, and what to think of it.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table};
+
+use super::table::{BAD, BOLD, STYLE, WARNING};
+use super::{NONE, percent, plural, short, short_ms};
+use crate::load::Progress;
+use crate::load::recorder::Recorder;
+use crate::load::result::{LoadJob, LoadResult, LoadWarning, Times};
+use crate::result::ServerRecord;
+
+/// The percentiles of the table.
+const PERCENTILES: [(&str, f64); 6] = [
+    ("p50", 50.0),
+    ("p75", 75.0),
+    ("p90", 90.0),
+    ("p99", 99.0),
+    ("p99.9", 99.9),
+    ("max", 100.0),
+];
+
+/// What is printed before the load.
+pub fn opening(job: &LoadJob, server: &ServerRecord) -> String {
+    let what = match (job.paths, &server.scenario) {
+        (1, None) => server.url.clone(),
+        (1, Some(_)) => format!("one flag of {}", server.url),
+        (paths, _) => format!(
+            "{paths} flags of {}, in the order of seed {}",
+            server.url, job.seed
+        ),
+    };
+    let scenario = server.scenario.as_ref().map_or(String::new(), |scenario| {
+        format!(
+            "\nserver: embedded, scenario {}, seed {}",
+            scenario.name, scenario.seed
+        )
+    });
+    let over = format!(
+        "{} {}, {} {}",
+        job.connections,
+        plural(job.connections.get(), "connection"),
+        job.threads,
+        plural(job.threads.get(), "thread"),
+    );
+    let how = match job.rate {
+        None => format!("closed loop of {over}"),
+        Some(rate) => format!("open loop of {rate} requests/s over {over}"),
+    };
+    let long = match (job.requests, job.duration) {
+        (Some(requests), _) => format!("{requests} requests"),
+        (None, duration) => humantime::format_duration(duration.unwrap_or_default()).to_string(),
+    };
+    let warmup = if job.warmup.is_zero() {
+        String::new()
+    } else {
+        format!(
+            " after {} to warm up",
+            humantime::format_duration(job.warmup)
+        )
+    };
+    format!("{what}{scenario}\n{how}: {long}{warmup}\n")
+}
+
+/// What is printed after it.
+pub fn closing(result: &LoadResult) -> String {
+    let mut text = format!("{}\n", table(result));
+    let counts = result.requests;
+    let rate =
+        |per_second: Option<f64>| per_second.map_or(NONE.to_owned(), |rate| format!("{rate:.1}"));
+    let seconds = result.elapsed.as_secs_f64();
+    let bytes = (seconds > 0.0).then(|| result.bytes as f64 / 1e6 / seconds);
+    let _ = writeln!(
+        text,
+        "{BOLD}{} {} in {}: {}/s{BOLD:#}, {} MB/s{}",
+        counts.sent,
+        plural(counts.sent as usize, "request"),
+        short(result.elapsed),
+        rate(result.throughput()),
+        rate(bytes),
+        result.cpu_per_request.map_or(String::new(), |cpu| format!(
+            ", {} of processor time each",
+            short_cpu(cpu)
+        )),
+    );
+    for (status, count) in &result.statuses {
+        let line = format!("status {status}: {count}");
+        if *status < 400 {
+            let _ = writeln!(text, "{line}");
+        } else {
+            let _ = writeln!(text, "{BAD}{line}{BAD:#}");
+        }
+    }
+    for (failure, count) in &result.failures {
+        let _ = writeln!(text, "{BAD}{}: {count}{BAD:#}", failure.name());
+    }
+    if counts.unsent > 0 {
+        let _ = writeln!(
+            text,
+            "{BAD}not sent in time: {}{BAD:#}, for want of a free connection",
+            counts.unsent
+        );
+    }
+    for warning in result.warnings() {
+        let _ = writeln!(text, "{WARNING}warning:{WARNING:#} {}", words(warning));
+    }
+    text
+}
+
+/// All of it, for a result that is read from a file.
+pub fn whole(result: &LoadResult) -> String {
+    format!(
+        "{}measured {}\n{}",
+        opening(&result.job, &result.server),
+        result.ended,
+        closing(result)
+    )
+}
+
+/// Small, and worth more digits than a latency.
+fn short_cpu(cpu: Duration) -> String {
+    format!("{:.1} µs", cpu.as_secs_f64() * 1e6)
+}
+
+fn table(result: &LoadResult) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    let percentiles = PERCENTILES.map(|(name, _)| name);
+    table.set_header(["time"].into_iter().chain(percentiles).chain(["mean"]));
+    let is_open = result.job.rate.is_some();
+    for (name, times) in result.times.named() {
+        let is_response = name.ends_with("response");
+        // In a closed loop it would be the same line twice; and of nothing there is nothing to tell.
+        if (is_response && !is_open) || (name.starts_with("failed") && times.count() == 0) {
+            continue;
+        }
+        table.add_row(row(name, times));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn row(name: &str, times: &Times) -> Vec<String> {
+    let cell = |millis: Option<f64>| millis.map_or(NONE.to_owned(), short_ms);
+    let percentiles = PERCENTILES.map(|(_, percent)| cell(times.percentile(percent)));
+    [name.replace('-', " ")]
+        .into_iter()
+        .chain(percentiles)
+        .chain([cell(times.mean())])
+        .collect()
+}
+
+/// The warning, and what helps.
+fn words(warning: LoadWarning) -> String {
+    match warning {
+        LoadWarning::NothingSucceeded => {
+            "No request succeeded, so there are no times. Look at the statuses and failures above."
+                .to_owned()
+        }
+        LoadWarning::TooSlow { wanted, got } => format!(
+            "Of {wanted} requests/s only {got:.1} were answered. Take more connections (-c) if the server is waiting, or a lower rate (-r)."
+        ),
+        LoadWarning::LateSender { lag_ms, share } => format!(
+            "The load generator itself was late: {} at p99, {} of the response time there. Take fewer connections (-c) or a lower rate \
+             (-r), and close other programs.",
+            short_ms(lag_ms),
+            percent(share)
+        ),
+        LoadWarning::DebugBuild => {
+            "This is a debug build: its figures mean little. Measure with cargo run --release."
+                .to_owned()
+        }
+    }
+}
+
+/// Where a load is, in one line: for logs, and wherever there is no terminal.
+pub fn line(progress: &Progress<'_>) -> String {
+    let Some(elapsed) = progress.elapsed else {
+        return "warming up".to_owned();
+    };
+    let Figures {
+        rate,
+        p50,
+        p99,
+        errors,
+    } = Figures::of(progress.recent, progress.recent_time);
+    format!(
+        "{:>6.1} s: {rate:.0}/s, {} in flight, p50 {p50}, p99 {p99}, {errors} {}",
+        elapsed.as_secs_f64(),
+        progress.in_flight,
+        plural(errors as usize, "error"),
+    )
+}
+
+/// What a glance is worth.
+struct Figures {
+    rate: f64,
+    p50: String,
+    p99: String,
+    errors: u64,
+}
+
+impl Figures {
+    fn of(recorder: &Recorder, time: Duration) -> Self {
+        let response = &recorder.succeeded.response;
+        let at = |percent| {
+            if response.is_empty() {
+                NONE.to_owned()
+            } else {
+                short(Duration::from_nanos(response.value_at_percentile(percent)))
+            }
+        };
+        Self {
+            rate: recorder.requests() as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE),
+            p50: at(50.0),
+            p99: at(99.0),
+            errors: recorder.failed.service.len(),
+        }
+    }
+}

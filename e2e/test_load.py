@@ -1,0 +1,222 @@
+"""Load as a user makes it: what other tools read of it, what a server has seen of it, what a terminal shows, and how it ends."""
+
+import fcntl
+import http.server
+import json
+import math
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+import threading
+from contextlib import contextmanager
+
+import pyte
+import pytest
+from conftest import CLIENT, run
+from hdrh.histogram import HdrHistogram
+from jsonschema import Draft202012Validator
+
+TIMES = ["response", "service", "lag", "failed_response", "failed_service"]
+
+
+def load(folder, *args, code=0):
+    result = run(CLIENT, "load", *args, cwd=folder)
+    assert result.returncode == code, result.stdout + result.stderr
+    return result
+
+
+@contextmanager
+def other_server(answer):
+    """Somebody else's server; `answer` gets the handler of each request."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        do_GET = answer
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("load")
+    load(folder, "-n", "300", "-r", "1000", "--profile", "error", "--scenario", "x.toml", code=2)
+    (folder / "s.toml").write_text('[[rule]]\nfault = "status"\nstatus = 503\nprobability = 0.25\n')
+    load(folder, "-n", "300", "-r", "1000", "--scenario", "s.toml", "--export-json", "load.json", "--export-hgrm", "hgrm")
+    return folder, json.loads((folder / "load.json").read_text())
+
+
+def test_the_document_is_what_the_schema_says(document):
+    schema = json.loads(run(CLIENT, "schema").stdout)
+    Draft202012Validator(schema).validate(document[1])
+
+
+def test_everything_is_accounted_for(document):
+    _, result = document
+    requests = result["requests"]
+    assert requests["sent"] == 300 and requests["unsent"] == 0
+    assert requests["succeeded"] == result["statuses"]["200"] and requests["failed"] == result["statuses"]["503"]
+    assert requests["succeeded"] + requests["failed"] == 300
+    counts = {name: result["times"][name]["count"] for name in TIMES}
+    assert counts["response"] == counts["service"] == requests["succeeded"]
+    assert counts["failed_response"] == counts["failed_service"] == requests["failed"]
+    assert counts["lag"] == 300
+
+
+def counted(times) -> list[tuple[int, int]]:
+    """(value, how many had at most that) as another implementation of HdrHistogram reads them."""
+    found, total = [], 0
+    for item in HdrHistogram.decode(times["histogram"]).get_recorded_iterator():
+        total += item.count_at_value_iterated_to
+        found.append((item.value_iterated_to, total))
+    return found
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_other_tools_read_the_histograms(document, name):
+    times = document[1]["times"][name]
+    values = counted(times)
+    assert values[-1][1] == times["count"] > 0
+    for key, percentile in [("p50_ms", 50), ("p90_ms", 90), ("p99_ms", 99), ("p99_9_ms", 99.9), ("max_ms", 100)]:
+        rank = math.ceil(times["count"] * percentile / 100)
+        value = next(value for value, count in values if count >= rank)
+        assert times[key] * 1e6 == pytest.approx(value, rel=2e-3), key
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_the_text_percentiles_are_those_of_the_histogram(document, name):
+    folder, result = document
+    times = result["times"][name]
+    text = (folder / "hgrm" / f"{name.replace('_', '-')}.hgrm").read_text()
+    lines = [line.split() for line in text.splitlines()[2:] if not line.startswith("#")]
+    shares = [float(share) for _, share, *_ in lines]
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    values = counted(times)
+    for millis, share, count, *_ in lines:
+        nanos = round(float(millis) * 1e6)
+        assert int(count) >= float(share) * times["count"] - 1e-6
+        assert int(count) == max(count for value, count in values if value <= nanos)
+    assert f"Total count    = {times['count']:>12}]" in text
+
+
+def test_a_result_is_reported_and_judged_again(document):
+    folder, result = document
+    report = run(CLIENT, "report", "load.json", cwd=folder)
+    assert report.returncode == 0 and f"status 503: {result['statuses']['503']}" in report.stdout
+    again = run(CLIENT, "report", "load.json", "--format", "json", cwd=folder)
+    assert json.loads(again.stdout) == result
+    judged = run(CLIENT, "report", "load.json", "-q", "--threshold", "load.error_rate < 1%", cwd=folder)
+    assert judged.returncode == 99 and "✗ load.error_rate < 1%" in judged.stderr
+    refused = run(CLIENT, "compare", "load.json", "load.json", cwd=folder)
+    assert refused.returncode == 2 and "is the result of a load" in refused.stderr
+
+
+def test_the_server_has_seen_each_request_and_no_other(tmp_path, server):
+    log = tmp_path / "decisions.jsonl"
+    with server("--profile", "local", "--port", "0", "--decision-log", log) as running:
+        load(tmp_path, "-s", running.flags(), "-n", "194", "-c", "7", "-q")
+        assert running.stop() == 0
+    paths = [json.loads(line)["path"] for line in log.read_text().splitlines()]
+    assert len(paths) == len(set(paths)) == 194
+
+
+def test_any_url_is_asked_with_the_headers_that_are_wanted(tmp_path):
+    seen = []
+
+    def answer(request):
+        seen.append((request.path, request.headers["accept"], request.headers["x-team"], request.headers["host"]))
+        request.send_response(200)
+        request.send_header("transfer-encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
+
+    with other_server(answer) as url:
+        headers = ["-H", "Accept: text/plain", "-H", "x-team: red"]
+        result = load(tmp_path, f"{url}/a/b?c=d", "-n", "10", "-c", "2", *headers, "--format", "json")
+        assert seen == [("/a/b?c=d", "text/plain", "red", url.removeprefix("http://"))] * 10
+    document = json.loads(result.stdout)
+    assert (document["bytes"], document["statuses"]) == (110, {"200": 10})
+
+
+def test_a_load_without_a_success_fails(tmp_path):
+    with other_server(lambda request: request.send_error(500)) as url:
+        result = load(tmp_path, url, "-n", "5", "-c", "1", code=1)
+    assert "status 500: 5" in result.stdout and "No request succeeded" in result.stdout
+
+
+def test_ctrl_c_keeps_what_was_measured(tmp_path):
+    command = [CLIENT, "load", "-d", "1h", "-w", "0s", "-r", "200", "--export-json", "load.json"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # The second line comes after a second of requests.
+    while "in flight" not in (line := process.stderr.readline()) or line.lstrip().startswith("0."):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    document = json.loads((tmp_path / "load.json").read_text())
+    assert document["interrupted"] is True and document["requests"]["succeeded"] > 0
+    assert f"status 200: {document['statuses']['200']}" in out
+
+
+def on_a_terminal(folder, *args, until=None):
+    """What a terminal is sent on standard error; with `until`, Ctrl-C is typed when that was there."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [CLIENT, "load", *args], cwd=folder, stdin=follower, stderr=follower, stdout=subprocess.PIPE, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # nobody holds the other end any more
+            break
+        if not part:
+            break
+        shown += part
+        if until and until in shown:
+            os.write(leader, b"\x03")
+            until = None
+    out = process.communicate(timeout=20)[0].decode()
+    os.close(leader)
+    return process.returncode, shown.decode(), out
+
+
+ALTERNATE, BACK = "\x1b[?1049h", "\x1b[?1049l"
+
+
+def test_a_terminal_shows_it_live_and_is_given_back(tmp_path):
+    code, shown, out = on_a_terminal(tmp_path, "-d", "1s", "-w", "0s", "-r", "100")
+    assert code == 0
+    assert shown.count(ALTERNATE) == shown.count(BACK) == 1 and shown.index(ALTERNATE) < shown.index(BACK)
+    screen = pyte.Screen(80, 24)
+    pyte.Stream(screen).feed(shown[: shown.index(BACK)])
+    last = "\n".join(screen.display)
+    for words in ["flag-client load: http://127.0.0.1:", "/s of 100/s wanted, ", " in flight", "so far", "p99.9", "\nstatus 200: 100 "]:
+        assert words in last, last
+    assert re.search(r"100 requests in ", out)
+
+
+def test_ctrl_c_gives_the_terminal_back(tmp_path):
+    code, shown, out = on_a_terminal(tmp_path, "-d", "1h", "-w", "0s", "-r", "100", until=b"status")
+    assert code == 130
+    assert shown.count(ALTERNATE) == shown.count(BACK) == 1
+    assert "status 200" in out
+
+
+def test_quietly_nothing_is_shown(tmp_path):
+    code, shown, out = on_a_terminal(tmp_path, "-n", "50", "-q")
+    assert (code, shown, out) == (0, "", "")
