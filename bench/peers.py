@@ -1,0 +1,377 @@
+#!/usr/bin/env python3
+"""Flagbench beside its peers: what a request costs a server or a load generator in processor time, and what waiting costs.
+
+peers.sh calls it, and has installed what it needs. User and system time come from the kernel's accounting of the processes themselves.
+Contenders take turns, in an order that alternates: on a machine that is now faster and now slower, a figure alone says little, so the
+ratios are medians of the ratios within each round.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = ROOT / "flags_data" / "flags"
+PATH = "/flags/va/va.gif"  # 11.6 KB, as such flags usually have
+CONNECTIONS = 64
+WAITING = 20_000
+OTHER_FILES = 100
+DELAY = 2.0
+
+# What bench/floor.c is, with a delay: the other server that waits.
+AIOHTTP = """
+import asyncio, sys
+from aiohttp import web
+body = open(sys.argv[2], "rb").read()
+async def flag(request):
+    await asyncio.sleep(float(sys.argv[3]))
+    return web.Response(body=body, content_type="image/gif")
+app = web.Application()
+app.router.add_get("/{path:.*}", flag)
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None, backlog=4096)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def processes(root: int) -> list[int]:
+    """A process and its descendants."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(folder.name))
+    found, ahead = [], [root]
+    while ahead:
+        found.append(ahead.pop())
+        ahead += children.get(found[-1], [])
+    return found
+
+
+def processor_seconds(root: int) -> float:
+    """What all threads of these processes have used: the scheduler's own count, in nanoseconds."""
+    total = 0
+    for pid in processes(root):
+        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            total += int(task.read_text().split()[0])
+    return total / 1e9
+
+
+def resident_bytes(root: int) -> int:
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in processes(root))
+    return pages * resource.getpagesize()
+
+
+def open_files(root: int) -> int:
+    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in processes(root))
+
+
+def pinned(cpus: set[int]):
+    """What a process does before it becomes the program: it stays on these processors."""
+    return lambda: os.sched_setaffinity(0, cpus)
+
+
+def most_waiting() -> int:
+    """As many as there should be, or as the system lets a process have open; the processes that follow inherit that."""
+    wanted = WAITING + OTHER_FILES
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    except ValueError:
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        print(f"a process may have {most} files open here, so fewer than {WAITING} can wait", file=sys.stderr)
+        return most - OTHER_FILES
+    return WAITING
+
+
+@contextmanager
+def running(command: list, port: int, cpus: set[int]):
+    """A server, once it accepts on this port."""
+    process = subprocess.Popen(
+        [str(word) for word in command], preexec_fn=pinned(cpus), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    process.kill()
+                    sys.exit(f"{command[0]} does not accept: {process.stderr.read().decode()}")
+                time.sleep(0.005)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def used(command: list, cpus: set[int]) -> tuple[float, str]:
+    """The processor seconds that a command used from its beginning to its end, and what it printed."""
+    process = subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=pinned(cpus)
+    )
+    out = process.stdout.read()
+    error = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{command[0]}: {error.decode()}")
+    return usage.ru_utime + usage.ru_stime, out.decode()
+
+
+class Peers:
+    """Where the programs are, and how each is called."""
+
+    def __init__(self, folder: Path, bins: Path):
+        self.folder = folder
+        self.server = bins / "flag-server"
+        self.client = bins / "flag-client"
+        self.floor = folder / "floor"
+        self.oha = folder / "bin" / "oha"
+        self.nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+
+    # Servers: each a command for a port and a number of threads.
+
+    def floor_server(self, port: int, _threads: int = 1) -> list:
+        return [self.floor, port, FLAGS / "va" / "va.gif"]
+
+    def nginx_server(self, port: int, threads: int = 1) -> list:
+        home = self.folder / "nginx"
+        home.mkdir(exist_ok=True)
+        temporary = " ".join(f"{name}_temp_path {home}/{name};" for name in ["proxy", "fastcgi", "uwsgi", "scgi", "client_body"])
+        (home / "nginx.conf").write_text(
+            f"""
+            daemon off; worker_processes {threads}; pid {home}/pid; error_log {home}/error.log; worker_rlimit_nofile 65536;
+            events {{ worker_connections 65536; }}
+            http {{
+              access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; open_file_cache max=1000; open_file_cache_valid 60s;
+              keepalive_requests 1000000000; default_type image/gif; {temporary}
+              server {{ listen 127.0.0.1:{port} backlog=4096; location /flags/ {{ alias {FLAGS}/; }} }}
+            }}
+            """
+        )
+        return [self.nginx, "-c", home / "nginx.conf", "-p", home, "-e", home / "error.log"]
+
+    def flag_server(self, *options):
+        return lambda port, threads=1: [self.server, "--port", port, "--threads", threads, *options]
+
+    def scenario(self, name: str, delay: str) -> Path:
+        """One rule that delays everything by so much, decided as that of the bench profile is."""
+        file = self.folder / f"{name}.toml"
+        file.write_text(f'[[rule]]\nfault = "latency"\ndistribution = {{ uniform = {{ lower = "{delay}", upper = "{delay}" }} }}\n')
+        return file
+
+    # Load generators: each a command for a URL and some seconds, and how to read from its words how many requests it has sent.
+
+    def wrk_load(self, url: str, seconds: int):
+        return ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", url], lambda text: int(re.search(r"(\d+) requests in", text)[1])
+
+    def oha_load(self, url: str, seconds: int):
+        command = [self.oha, "-c", CONNECTIONS, "-z", f"{seconds}s", "--no-tui", "--output-format", "json", url]
+        return command, lambda text: sum(json.loads(text)["statusCodeDistribution"].values())
+
+    def hey_load(self, url: str, seconds: int):
+        command = ["hey", "-c", CONNECTIONS, "-z", f"{seconds}s", url]
+        return command, lambda text: sum(int(count) for count in re.findall(r"\[200\]\s+(\d+) responses", text))
+
+    def flag_client_load(self, url: str, seconds: int):
+        command = [self.client, "load", url, "-c", CONNECTIONS, "-d", f"{seconds}s", "-w", "0s", "--format", "json"]
+        return command, lambda text: json.loads(text)["requests"]["succeeded"]
+
+
+def in_turns(contenders: dict, rounds: int, run) -> dict[str, list[dict]]:
+    """The figures of each contender in every round."""
+    found: dict[str, list[dict]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        names = list(contenders) if number % 2 == 0 else list(reversed(contenders))
+        for name in names:
+            print(f"  round {number + 1} of {rounds}: {name}", file=sys.stderr)
+            found[name].append(run(contenders[name]))
+    return found
+
+
+def compared(found: dict[str, list[dict]], bases: list[str]) -> dict:
+    """The medians, and those of the ratios within each round."""
+    result = {}
+    for name, figures in found.items():
+        row = {key: median(figure[key] for figure in figures) for key in figures[0]}
+        for base in bases:
+            ratios = [mine["micros"] / other["micros"] for mine, other in zip(figures, found[base])]
+            row[f"to {base}"] = median(ratios)
+        result[name] = row
+    return result
+
+
+def show(title: str, rows: dict, bases: list[str]) -> None:
+    print(f"\n{title}\n{'':26}{'CPU/request':>12}" + "".join(f"{f'× {base}':>14}" for base in bases))
+    for name, row in rows.items():
+        print(f"{name:26}{row['micros']:>9.1f} µs" + "".join(f"{row[f'to {base}']:>14.2f}" for base in bases))
+
+
+def server_cost(peers: Peers, command, seconds: int, server_cpus: set[int], load_cpus: set[int], threads: int = 1) -> dict:
+    """What one request costs a server, under the load of wrk."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}{PATH}"
+    with running(command(port, threads), port, server_cpus) as process:
+        used(peers.wrk_load(url, 1)[0], load_cpus)
+        load, count = peers.wrk_load(url, seconds)
+        before = processor_seconds(process.pid)
+        _, text = used(load, load_cpus)
+        spent = processor_seconds(process.pid) - before
+        return {"micros": spent / count(text) * 1e6}
+
+
+def load_cost(peers: Peers, load, seconds: int, server_cpus: set[int], load_cpus: set[int]) -> dict:
+    """What one request costs a load generator, against the floor."""
+    port = free_port()
+    with running(peers.floor_server(port), port, server_cpus):
+        command, count = load(f"http://127.0.0.1:{port}{PATH}", seconds)
+        spent, text = used(command, load_cpus)
+        return {"micros": spent / count(text) * 1e6}
+
+
+def waiting_cost(peers: Peers, count: int, command: list, port: int, cpus: set[int], log: Path | None = None) -> dict:
+    """What so many requests at one time take of a server, and how late their answers were.
+
+    They are sent evenly, and the last of them when the first is to be answered. Sent at once, they would wait for each other's answers.
+    The memory is looked at shortly before that, when nearly all of them wait and none has been answered.
+    """
+    margin = 0.05 * DELAY
+    with running(command, port, cpus) as process:
+        before, during = resident_bytes(process.pid), 0
+
+        def look() -> None:
+            nonlocal during
+            while open_files(process.pid) < count:
+                time.sleep(0.01)
+            time.sleep(DELAY - margin)
+            during = resident_bytes(process.pid)
+
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        url = f"http://127.0.0.1:{port}{PATH}"
+        load = [peers.client, "load", url, "-c", count, "-n", count, "-r", count / DELAY, "--format", "json"]
+        _, text = used([*load, "--threads", 1, "--timeout", "60s"], cpus)
+        watcher.join()
+    result = json.loads(text)
+    figures = {
+        "succeeded": result["requests"]["succeeded"],
+        "kilobytes": (during - before) / (count * (DELAY - margin) / DELAY) / 1000,
+        "service_p99_ms": result["times"]["service"]["p99_ms"],
+    }
+    if log:
+        late = sorted(json.loads(line)["late_ms"] for line in log.read_text().splitlines())
+        figures |= {"late_p50_ms": late[len(late) // 2], "late_p99_ms": late[len(late) * 99 // 100], "late_max_ms": late[-1]}
+    return figures
+
+
+def waiting(peers: Peers, cpus: set[int]) -> dict:
+    count = most_waiting()
+    port = free_port()
+    log = peers.folder / "decisions.jsonl"
+    log.unlink(missing_ok=True)
+    ours = [*peers.flag_server("--scenario", peers.scenario("wait", "2s"), "--decision-log", log)(port, len(cpus))]
+    result = {"flag-server": waiting_cost(peers, count, ours, port, cpus, log)}
+    port = free_port()
+    theirs = [sys.executable, "-c", AIOHTTP, port, FLAGS / "va" / "va.gif", DELAY]
+    result["aiohttp"] = waiting_cost(peers, count, theirs, port, cpus)
+    port = free_port()
+    result["nginx, without a delay"] = waiting_cost(peers, count, peers.nginx_server(port, len(cpus)), port, cpus)
+    print(f"\n{count} connections, each with a request that waits {DELAY:.0f} s")
+    for name, figures in result.items():
+        late = ""
+        if "late_p99_ms" in figures:
+            late = "; late by {late_p50_ms:.3f} ms (p50), {late_p99_ms:.1f} (p99), {late_max_ms:.1f} (max)".format(**figures)
+        print("{:26}{succeeded} answered, {kilobytes:.1f} KB for each{late}".format(name, late=late, **figures))
+    return result
+
+
+def downloaders(peers: Peers, rounds: int) -> dict:
+    """What a flag costs each downloader and each Python program, beside a request of the load generator."""
+    file = peers.folder / "downloaders.json"
+    programs = [ROOT / "examples" / "python" / f"flags_{how}.py" for how in ["sequential", "threads", "asyncio"]]
+    python = [f"--command={sys.executable} {program} {{url}} -m {{workers}} {{codes}}" for program in programs]
+    bench = [peers.client, "bench", "-q", "--profile", "local", "-a", "-m", 30, "-r", rounds, "--export-json", file]
+    names = ["--strategy", "async", "--strategy", "threaded", "--strategy", "sequential", "--http", "reqwest", "--http", "hyper", "--http", "ureq"]
+    subprocess.run([str(word) for word in [*bench, *names, *python]], check=True)
+    lanes = json.loads(file.read_text())["analysis"]["lanes"]
+    load = [peers.client, "load", "-c", 30, "-n", 50_000, "--format", "json", "--threads", 1]
+    costs = [json.loads(used(load, os.sched_getaffinity(0))[1])["cpu_per_request_ms"] * 1000 for _ in range(5)]
+    result = {"flag-client load": {"micros": median(costs)}}
+    result |= {lane["name"]: {"micros": lane["cpu_ms_per_download"] * 1000} for lane in lanes}
+    base = result["flag-client load"]["micros"]
+    for row in result.values():
+        row["to flag-client load"] = row["micros"] / base
+    show("What a flag costs a downloader (194 flags, at most 30 at a time, profile local)", result, ["flag-client load"])
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, required=True, help="where peers.sh has put the peers")
+    parser.add_argument("--bins", type=Path, required=True, help="where flag-server and flag-client are")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=int, default=2)
+    parts = ["server", "threads", "waiting", "load", "downloaders"]
+    parser.add_argument("--only", choices=parts, action="append", help="repeat it for more")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    wanted = args.only or parts
+    peers = Peers(args.folder.resolve(), args.bins.resolve())
+    cpus = sorted(os.sched_getaffinity(0))
+    first, last, all_of_them = {cpus[0]}, {cpus[-1]}, set(cpus)
+    result: dict = {"processors": len(cpus), "kernel": platform.release(), "connections": CONNECTIONS, "path": PATH}
+
+    local = peers.flag_server("--profile", "local")
+    if "server" in wanted:
+        planning = peers.flag_server("--scenario", peers.scenario("idle", "0ms"))
+        servers = {"floor": peers.floor_server, "nginx": peers.nginx_server, "flag-server": local, "flag-server, planning": planning}
+        found = in_turns(servers, args.rounds, lambda server: server_cost(peers, server, args.seconds, first, last))
+        bases = ["nginx", "floor", "flag-server"]
+        result["server"] = compared(found, bases)
+        show("What a request costs a server (64 connections, on one processor; wrk on another)", result["server"], bases)
+    if "threads" in wanted:
+        on = {"1 thread": (1, first), f"{len(cpus)} threads": (len(cpus), all_of_them)}
+        found = in_turns(on, args.rounds, lambda how: server_cost(peers, local, args.seconds, how[1], all_of_them, how[0]))
+        result["threads"] = compared(found, ["1 thread"])
+        show("The same with more threads, each on a processor of its own", result["threads"], ["1 thread"])
+    if "load" in wanted:
+        loads = {"wrk": peers.wrk_load, "oha": peers.oha_load, "hey": peers.hey_load, "flag-client load": peers.flag_client_load}
+        found = in_turns(loads, args.rounds, lambda load: load_cost(peers, load, args.seconds, first, last))
+        result["load"] = compared(found, ["oha", "wrk"])
+        show("What a request costs a load generator (64 connections, on one processor; the floor on another)", result["load"], ["oha", "wrk"])
+    if "waiting" in wanted:
+        result["waiting"] = waiting(peers, all_of_them)
+    if "downloaders" in wanted:
+        result["downloaders"] = downloaders(peers, args.rounds)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
