@@ -1,29 +1,44 @@
 //! One connection: it sends a request, reads the answer, records it, and takes its next turn.
 //!
-//! hyper's connection and the loop that uses it are one task, so that neither has to wake the other through the scheduler.
+//! Requests are bytes that were put together once, and of answers only what [`Answer`] keeps is of interest. All connections of a thread read into the
+//! same memory, so that tens of thousands of them need little.
 
-use std::future::{Future, poll_fn};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::Bytes;
 use flag_server::clock;
-use http_body_util::{BodyExt, Empty};
 use hyper::Uri;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 use tower::Service as _;
 
+use super::answer::{Answer, Malformed};
 use super::recorder::{Exchange, Failure, Outcome};
 use super::turns::Turn;
 use super::{Load, Station};
 use crate::fetch::{SetupError, install_crypto};
+
+/// What a thread reads at once, at most.
+const BUFFER: usize = 64 * 1024;
+
+thread_local! {
+    /// Of use between a read and the look at what was read, and to nobody longer.
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
+}
+
+/// The connections that one address may have to a server: systems have some 28,000 ports for them.
+const PORTS: usize = 20_000;
 
 /// Makes connections to one server.
 #[derive(Debug, Clone)]
@@ -34,16 +49,11 @@ pub(super) struct Connector {
     uri: Uri,
 }
 
-/// The connections that one address may have to a server: systems have some 28,000 ports for them.
-const PORTS: usize = 20_000;
-
-/// hyper's end of a connection: it has to be polled for anything to happen.
-type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 /// A connection that has been made.
-pub(super) struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
-    driver: Driver,
+#[derive(Debug)]
+pub(super) enum Connection {
+    Plain(TcpStream),
+    Tls(Box<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>>),
 }
 
 impl Connector {
@@ -84,13 +94,9 @@ impl Connector {
             .enable_http1()
             .wrap_connector(tcp);
         let stream = connector.call(self.uri.clone()).await;
-        let stream = stream.map_err(|_| Failure::Connect)?;
-        let (sender, driver) = http1::handshake(stream)
-            .await
-            .map_err(|_| Failure::Broken)?;
-        Ok(Connection {
-            sender,
-            driver: Box::pin(async { driver.await.unwrap_or_default() }),
+        Ok(match stream.map_err(|_| Failure::Connect)? {
+            MaybeHttpsStream::Http(stream) => Connection::Plain(stream.into_inner()),
+            stream => Connection::Tls(Box::new(TokioIo::new(stream))),
         })
     }
 }
@@ -102,10 +108,62 @@ fn source(number: usize) -> Option<Ipv4Addr> {
 }
 
 impl Connection {
-    /// Whether it is of no use any more.
+    /// Sends a request and reads its answer.
+    async fn ask(&mut self, request: &[u8], answer: &mut Answer) -> Result<(), Failure> {
+        let broken = |_| Failure::Broken;
+        match self {
+            Self::Plain(stream) => stream.write_all(request).await.map_err(broken)?,
+            Self::Tls(stream) => {
+                stream.write_all(request).await.map_err(broken)?;
+                stream.flush().await.map_err(broken)?;
+            }
+        }
+        poll_fn(|cx| self.poll_answer(cx, answer)).await
+    }
+
+    /// Reads what there is of an answer.
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        answer: &mut Answer,
+    ) -> Poll<Result<(), Failure>> {
+        READ.with_borrow_mut(|buffer| {
+            loop {
+                let mut read = ReadBuf::new(buffer);
+                let result = ready!(self.poll_read(cx, &mut read));
+                let is_whole = match (result, read.filled()) {
+                    (Err(_), _) => Err(Malformed),
+                    (Ok(()), []) if answer.end() => Ok(true),
+                    (Ok(()), []) => Err(Malformed),
+                    (Ok(()), data) => answer.feed(data),
+                };
+                match is_whole {
+                    Ok(true) => return Poll::Ready(Ok(())),
+                    Ok(false) => {}
+                    Err(Malformed) => return Poll::Ready(Err(Failure::Broken)),
+                }
+            }
+        })
+    }
+
+    /// Whether the server has ended it, or has said what nobody asked for: then it is of no use any more.
     async fn has_ended(&mut self) -> bool {
-        let look = |context: &mut Context<'_>| Poll::Ready(self.driver.as_mut().poll(context));
+        let look = |cx: &mut Context<'_>| {
+            let mut byte = [0];
+            Poll::Ready(self.poll_read(cx, &mut ReadBuf::new(&mut byte)))
+        };
         poll_fn(look).await.is_ready()
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
     }
 }
 
@@ -142,8 +200,9 @@ impl Station {
             let possible = intended.map_or(free, |intended| intended.max(free));
             limit.as_mut().reset((sent + self.load.timeout).into());
             self.in_flight.fetch_add(1, Ordering::Relaxed);
-            let (outcome, bytes) = self
-                .exchange(number, place, &mut connection, limit.as_mut())
+            let mut answer = Answer::new();
+            let outcome = self
+                .exchange(number, place, &mut connection, &mut answer, limit.as_mut())
                 .await;
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
             free = Instant::now();
@@ -153,7 +212,7 @@ impl Station {
                     service: free.saturating_duration_since(sent),
                     response: free.saturating_duration_since(intended.unwrap_or(sent)),
                     lag: sent.saturating_duration_since(possible),
-                    bytes,
+                    bytes: answer.bytes,
                 };
                 self.turns.answered(free);
                 self.record().record(&exchange);
@@ -167,61 +226,33 @@ impl Station {
         number: u64,
         place: usize,
         connection: &mut Option<Connection>,
+        answer: &mut Answer,
         limit: Pin<&mut Sleep>,
-    ) -> (Outcome, u64) {
-        let mut bytes = 0;
-        let answer = async {
+    ) -> Outcome {
+        let exchange = async {
             if let Some(open) = connection
                 && open.has_ended().await
             {
                 *connection = None; // the server was tired of waiting
             }
-            let Connection { sender, driver } = match &mut *connection {
+            let open = match &mut *connection {
                 Some(open) => open,
                 none => none.insert(self.connect(place).await?),
             };
-            let answering = async {
-                let broken = |_| Failure::Broken;
-                let response = sender
-                    .send_request(self.load.requests.request(number))
-                    .await
-                    .map_err(broken)?;
-                let status = response.status();
-                let mut body = response.into_body();
-                while let Some(frame) = body.frame().await {
-                    bytes += frame
-                        .map_err(broken)?
-                        .data_ref()
-                        .map_or(0, |data| data.len() as u64);
-                }
-                Ok(status)
-            };
-            let mut answering = pin!(answering);
-            tokio::select! {
-                biased;
-                () = driver => answering.await, // it tells how the connection ended
-                answer = &mut answering => answer,
-            }
+            let request = self.load.requests.request(number);
+            open.ask(request, answer).await
         };
-        let answer = tokio::select! {
+        let exchange = tokio::select! {
             biased;
-            answer = answer => answer,
+            exchange = exchange => exchange,
             () = limit => Err(Failure::Timeout),
         };
-        match answer {
-            Ok(status) => {
-                let is_usable = connection
-                    .as_ref()
-                    .is_some_and(|connection| !connection.sender.is_closed());
-                if !self.load.keep_alive || !is_usable {
-                    *connection = None;
-                }
-                (Outcome::Status(status.as_u16()), bytes)
-            }
-            Err(failure) => {
-                *connection = None;
-                (Outcome::Failed(failure), bytes)
-            }
+        if exchange.is_err() || !answer.keeps_alive || !self.load.keep_alive {
+            *connection = None;
+        }
+        match exchange {
+            Ok(()) => Outcome::Status(answer.status),
+            Err(failure) => Outcome::Failed(failure),
         }
     }
 }

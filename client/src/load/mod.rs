@@ -11,6 +11,7 @@
 //! its response time counts from when it was intended: a server that stalls is charged for every request that should have been sent
 //! meanwhile (G. Tene's remedy for *coordinated omission*).
 
+mod answer;
 mod connection;
 pub mod recorder;
 pub mod requests;

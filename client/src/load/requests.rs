@@ -1,21 +1,14 @@
 //! What is asked for: one URL again and again, or the flags in an order that looks like chance and is the same every time.
 
-use bytes::Bytes;
 use flags_data::CountryCode;
-use http_body_util::Empty;
 use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::http::uri::PathAndQuery;
-use hyper::{Request, Uri};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use reqwest::Url;
 
-/// The requests of a load: prepared once, and copied for each time that one is sent.
+/// The requests of a load, as the bytes that are sent: put together once.
 #[derive(Debug, Clone)]
-pub struct Requests {
-    paths: Vec<Uri>,
-    headers: HeaderMap,
-}
+pub struct Requests(Vec<Vec<u8>>);
 
 impl Requests {
     /// For one URL.
@@ -39,6 +32,7 @@ impl Requests {
         Self::new(base, paths, headers)
     }
 
+    /// The paths are those of URLs, so they have no character that could end a line.
     fn new(url: &Url, paths: Vec<String>, own: HeaderMap) -> Self {
         let mut headers = HeaderMap::new();
         let host = match (url.host_str().unwrap_or_default(), url.port()) {
@@ -57,29 +51,27 @@ impl Requests {
             headers.remove(name);
         }
         headers.extend(own);
-        let uri = |path: String| {
-            let path: PathAndQuery = path.parse().expect("the path of a URL is one of a request");
-            Uri::from(path)
-        };
-        Self {
-            paths: paths.into_iter().map(uri).collect(),
-            headers,
+        let mut lines = Vec::new();
+        for (name, value) in &headers {
+            lines.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
         }
+        lines.extend(b"\r\n");
+        let request = |path: String| {
+            let first = format!("GET {path} HTTP/1.1\r\n");
+            [first.as_bytes(), &lines].concat()
+        };
+        Self(paths.into_iter().map(request).collect())
     }
 
     /// How many different ones there are.
     pub fn paths(&self) -> usize {
-        self.paths.len()
+        self.0.len()
     }
 
-    /// The request with this number.
-    pub(crate) fn request(&self, number: u64) -> Request<Empty<Bytes>> {
-        let count = self.paths.len() as u64;
-        let path = &self.paths[usize::try_from(number % count).unwrap_or_default()];
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = path.clone();
-        *request.headers_mut() = self.headers.clone();
-        request
+    /// The bytes of the request with this number.
+    pub(crate) fn request(&self, number: u64) -> &[u8] {
+        let count = self.0.len() as u64;
+        &self.0[usize::try_from(number % count).unwrap_or_default()]
     }
 }
 
@@ -103,9 +95,11 @@ mod tests {
     fn paths(seed: u64) -> Vec<String> {
         let base = "http://localhost:8000/flags".parse().unwrap();
         let requests = Requests::for_flags(&base, &codes(), seed, HeaderMap::new());
-        (0..20)
-            .map(|number| requests.request(number).uri().to_string())
-            .collect()
+        let path = |number| {
+            let request = str::from_utf8(requests.request(number)).unwrap();
+            request.split(' ').nth(1).unwrap().to_owned()
+        };
+        (0..20).map(path).collect()
     }
 
     #[test]
@@ -127,12 +121,11 @@ mod tests {
         let url = "http://localhost:8000/x?y=1".parse().unwrap();
         let mut own = HeaderMap::new();
         own.insert(ACCEPT, HeaderValue::from_static("image/gif"));
-        let request = Requests::to(&url, own).request(5);
-        assert_eq!(request.uri(), "/x?y=1");
-        assert_eq!(request.headers()[HOST], "localhost:8000");
-        assert_eq!(
-            request.headers().get_all(ACCEPT).iter().collect::<Vec<_>>(),
-            ["image/gif"]
+        let requests = Requests::to(&url, own);
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = format!(
+            "GET /x?y=1 HTTP/1.1\r\nhost: localhost:8000\r\nuser-agent: flag-client/{version}\r\naccept: image/gif\r\n\r\n"
         );
+        assert_eq!(str::from_utf8(requests.request(5)).unwrap(), expected);
     }
 }

@@ -1,0 +1,428 @@
+//! An answer as a load generator reads it: its status and its length, and whether the connection is good for another one.
+//!
+//! A general client makes a map of all headers and hands over every piece of the body. Nobody wants either here, and they would be half of
+//! what a request costs. So the bytes are looked at where they lie, in whatever pieces they come (RFC 9112), and forgotten.
+
+use std::mem::MaybeUninit;
+
+use httparse::{ParserConfig, Status};
+
+/// The most headers, as hyper has it.
+const MAX_HEADERS: usize = 100;
+/// The longest head, as hyper has it, and so the longest line between chunks.
+const MAX_HEAD: usize = 400 * 1024;
+
+/// One answer to a GET, while it comes.
+#[derive(Debug)]
+pub(super) struct Answer {
+    part: Part,
+    /// The beginning of a head that has come in pieces.
+    head: Vec<u8>,
+    /// Of the final response.
+    pub(super) status: u16,
+    /// Of the body, so far.
+    pub(super) bytes: u64,
+    /// Whether another request can follow on this connection.
+    pub(super) keeps_alive: bool,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Head,
+    /// So many bytes of the body.
+    Body(u64),
+    /// A chunk of it.
+    Chunk(Chunk),
+    /// The body, until the connection ends.
+    UntilEnd,
+    Nothing,
+}
+
+/// A place in a chunked body (RFC 9112, section 7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chunk {
+    /// In the line with the size, with what has been read of it.
+    Size {
+        size: u64,
+        digits: u8,
+        is_over: bool,
+    },
+    /// So many bytes before the end of the chunk.
+    Data(u64),
+    /// The line end after it.
+    DataEnd,
+    /// In a line of the trailer that is so long by now.
+    Trailer(usize),
+}
+
+impl Chunk {
+    const NEW: Self = Self::Size {
+        size: 0,
+        digits: 0,
+        is_over: false,
+    };
+}
+
+/// It is no HTTP/1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+impl Answer {
+    pub(super) fn new() -> Self {
+        Self {
+            part: Part::Head,
+            head: Vec::new(),
+            status: 0,
+            bytes: 0,
+            keeps_alive: true,
+        }
+    }
+
+    /// Reads what has come; true when that is all of it.
+    pub(super) fn feed(&mut self, mut data: &[u8]) -> Result<bool, Malformed> {
+        while !data.is_empty() {
+            data = match self.part {
+                Part::Head if self.head.is_empty() => match self.read_head(data)? {
+                    Some(length) => &data[length..],
+                    None => {
+                        self.head.extend(data);
+                        return Ok(false);
+                    }
+                },
+                Part::Head => {
+                    let mut head = std::mem::take(&mut self.head);
+                    head.extend(data);
+                    let Some(length) = self.read_head(&head)? else {
+                        self.head = head;
+                        return Ok(false);
+                    };
+                    return if length < head.len() {
+                        self.feed(&head[length..])
+                    } else {
+                        Ok(self.is_whole())
+                    };
+                }
+                Part::Body(rest) => {
+                    let length = self.count(rest, data);
+                    self.part = match rest - length as u64 {
+                        0 => Part::Nothing,
+                        rest => Part::Body(rest),
+                    };
+                    &data[length..]
+                }
+                Part::Chunk(chunk) => self.read_chunk(chunk, data)?,
+                Part::UntilEnd => {
+                    self.bytes += data.len() as u64;
+                    &[]
+                }
+                Part::Nothing => {
+                    // Nobody asked for it: what comes next on this connection would not be what it seems.
+                    self.keeps_alive = false;
+                    &[]
+                }
+            };
+        }
+        Ok(self.is_whole())
+    }
+
+    /// The connection has ended; true when the answer is whole.
+    pub(super) fn end(&mut self) -> bool {
+        self.keeps_alive = false;
+        matches!(self.part, Part::UntilEnd | Part::Nothing)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.part == Part::Nothing
+    }
+
+    /// Counts those of the bytes that belong to the body.
+    fn count(&mut self, rest: u64, data: &[u8]) -> usize {
+        let length = usize::try_from(rest).map_or(data.len(), |rest| rest.min(data.len()));
+        self.bytes += length as u64;
+        length
+    }
+
+    /// Reads a head and returns its length, or none if it is not all there.
+    fn read_head(&mut self, data: &[u8]) -> Result<Option<usize>, Malformed> {
+        let mut headers = [MaybeUninit::uninit(); MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parsed = ParserConfig::default().parse_response_with_uninit_headers(
+            &mut response,
+            data,
+            &mut headers,
+        );
+        let length = match parsed {
+            Ok(Status::Complete(length)) => length,
+            Ok(Status::Partial) if data.len() <= MAX_HEAD => return Ok(None),
+            _ => return Err(Malformed),
+        };
+        self.status = response.code.ok_or(Malformed)?;
+        // An interim response is followed by another one; 101 by another protocol, which nobody asked for.
+        match self.status {
+            101 => return Err(Malformed),
+            100..200 => return Ok(Some(length)),
+            _ => {}
+        }
+        let framing = Framing::of(response.headers)?;
+        self.keeps_alive = match response.version {
+            Some(1) => !framing.closes,
+            _ => framing.keeps_alive && !framing.closes,
+        };
+        self.part = match (self.status, framing.coding, framing.length) {
+            (204 | 304, ..) | (_, None, Some(0)) => Part::Nothing,
+            (_, Some(Coding::Chunked), _) => Part::Chunk(Chunk::NEW),
+            (_, None, Some(length)) => Part::Body(length),
+            (_, Some(Coding::Other), _) | (_, None, None) => Part::UntilEnd,
+        };
+        Ok(Some(length))
+    }
+
+    /// Reads on in a chunked body, and returns what follows.
+    fn read_chunk<'d>(&mut self, chunk: Chunk, data: &'d [u8]) -> Result<&'d [u8], Malformed> {
+        let (next, length) = match chunk {
+            Chunk::Data(rest) => {
+                let length = self.count(rest, data);
+                let next = match rest - length as u64 {
+                    0 => Chunk::DataEnd,
+                    rest => Chunk::Data(rest),
+                };
+                (next, length)
+            }
+            Chunk::Size {
+                size,
+                digits,
+                is_over,
+            } => (size_line(size, digits, is_over, data[0])?, 1),
+            Chunk::DataEnd => match data[0] {
+                b'\r' => (Chunk::DataEnd, 1),
+                b'\n' => (Chunk::NEW, 1),
+                _ => return Err(Malformed),
+            },
+            Chunk::Trailer(length) => match data[0] {
+                b'\n' if length == 0 => {
+                    self.part = Part::Nothing;
+                    return Ok(&data[1..]);
+                }
+                b'\n' => (Chunk::Trailer(0), 1),
+                b'\r' => (chunk, 1),
+                _ if length < MAX_HEAD => (Chunk::Trailer(length + 1), 1),
+                _ => return Err(Malformed),
+            },
+        };
+        self.part = Part::Chunk(next);
+        Ok(&data[length..])
+    }
+}
+
+/// One byte of the line before a chunk: its size, and extensions that mean nothing to anybody.
+fn size_line(size: u64, digits: u8, is_over: bool, byte: u8) -> Result<Chunk, Malformed> {
+    let digit = char::from(byte).to_digit(16);
+    match (byte, digit) {
+        (b'\n', _) if digits == 0 => Err(Malformed),
+        (b'\n', _) if size == 0 => Ok(Chunk::Trailer(0)),
+        (b'\n', _) => Ok(Chunk::Data(size)),
+        (_, Some(digit)) if !is_over => Ok(Chunk::Size {
+            size: size * 16 + u64::from(digit),
+            digits: Some(digits + 1)
+                .filter(|digits| *digits < 16)
+                .ok_or(Malformed)?,
+            is_over,
+        }),
+        (b';' | b' ' | b'\t' | b'\r', _) if !is_over => Ok(Chunk::Size {
+            size,
+            digits,
+            is_over: true,
+        }),
+        _ if is_over => Ok(Chunk::Size {
+            size,
+            digits,
+            is_over,
+        }),
+        _ => Err(Malformed),
+    }
+}
+
+/// What the headers say of the body and of the connection.
+#[derive(Debug, Default)]
+struct Framing {
+    length: Option<u64>,
+    coding: Option<Coding>,
+    closes: bool,
+    keeps_alive: bool,
+}
+
+/// The last transfer coding.
+#[derive(Debug)]
+enum Coding {
+    Chunked,
+    Other,
+}
+
+impl Framing {
+    fn of(headers: &[httparse::Header<'_>]) -> Result<Self, Malformed> {
+        let mut framing = Self::default();
+        for header in headers {
+            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+            if is("content-length") {
+                let text = std::str::from_utf8(header.value).map_err(|_| Malformed)?;
+                // A number may be there twice, if it is the same.
+                for number in text.split(',') {
+                    let length = number.trim().parse().map_err(|_| Malformed)?;
+                    if framing
+                        .length
+                        .replace(length)
+                        .is_some_and(|other| other != length)
+                    {
+                        return Err(Malformed);
+                    }
+                }
+            } else if is("transfer-encoding") {
+                let last = words(header.value).last().unwrap_or_default();
+                framing.coding = Some(if last.eq_ignore_ascii_case(b"chunked") {
+                    Coding::Chunked
+                } else {
+                    Coding::Other
+                });
+            } else if is("connection") {
+                for word in words(header.value) {
+                    framing.closes |= word.eq_ignore_ascii_case(b"close");
+                    framing.keeps_alive |= word.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+        }
+        Ok(framing)
+    }
+}
+
+fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The status, the bytes, whether the connection is kept, and whether the answer is whole.
+    type Known = (u16, u64, bool, bool);
+
+    /// What is known after these bytes, however they are cut.
+    fn read(pieces: &[&[u8]]) -> Result<Known, Malformed> {
+        let mut answer = Answer::new();
+        let mut is_whole = false;
+        for piece in pieces {
+            is_whole = answer.feed(piece)?;
+        }
+        Ok((answer.status, answer.bytes, answer.keeps_alive, is_whole))
+    }
+
+    const ANSWERS: [(&str, Known); 12] = [
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+            (200, 5, true, true),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\nConnection: Close\r\n\r\nhello",
+            (200, 5, false, true),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello",
+            (200, 5, true, false),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhello",
+            (200, 4, false, true),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            (200, 0, true, true),
+        ),
+        ("HTTP/1.1 204 No Content\r\n\r\n", (204, 0, true, true)),
+        (
+            "HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n",
+            (304, 0, true, true),
+        ),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\ncontent-length: 1\r\n\r\n.",
+            (404, 1, true, true),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nx: y\r\n\r\n",
+            (200, 6, true, true),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nA\r\n0123456789\r\n",
+            (200, 10, true, false),
+        ),
+        (
+            "HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok",
+            (200, 2, true, true),
+        ),
+        (
+            "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+            (200, 2, false, true),
+        ),
+    ];
+
+    #[test]
+    fn an_answer_is_its_status_and_its_length_and_says_whether_another_may_follow() {
+        for (text, expected) in ANSWERS {
+            assert_eq!(read(&[text.as_bytes()]), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn without_a_length_the_end_of_the_connection_is_the_end_of_the_body() {
+        let mut answer = Answer::new();
+        assert_eq!(answer.feed(b"HTTP/1.1 200 OK\r\n\r\nhello"), Ok(false));
+        assert!(answer.end());
+        assert_eq!((answer.bytes, answer.keeps_alive), (5, false));
+
+        let mut cut = Answer::new();
+        assert_eq!(
+            cut.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello"),
+            Ok(false)
+        );
+        assert!(!cut.end());
+        assert!(!Answer::new().end());
+    }
+
+    #[test]
+    fn what_is_no_answer_is_malformed() {
+        for text in [
+            "hello\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n11111111111111111\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab",
+        ] {
+            assert_eq!(read(&[text.as_bytes()]), Err(Malformed), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_in_which_pieces_it_comes(which in 0..ANSWERS.len(), cuts in prop::collection::vec(0_usize..200, 0..6)) {
+            let (text, expected) = ANSWERS[which];
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            cuts.dedup();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|ends| &text.as_bytes()[ends[0]..ends[1]]).collect();
+            prop_assert_eq!(read(&pieces), Ok(expected));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut answer = Answer::new();
+            let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            let _ = answer.feed(head).and_then(|_| answer.feed(&bytes));
+            let _ = Answer::new().feed(&bytes);
+        }
+    }
+}
