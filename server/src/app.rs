@@ -1,13 +1,8 @@
 //! Which path is answered by what, and when its fate is met.
 //!
-//! An [`App`] is a service without a socket. Whatever is asked for below `/flags/`, also what does not exist, meets its fate first. Most
-//! requests of a benchmark are for a flag, and their fate is to get it at once: those take a shortcut, past the router and
-//! without a future of their own.
+//! An [`App`] is a service without a socket. Whatever is asked for below `/flags/`, also what does not exist, meets its fate first.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -22,7 +17,7 @@ use tower::Service as _;
 
 use crate::asset::ServedFile;
 use crate::closing::Closing;
-use crate::fault::{self, Chaos, ConnectionHandle};
+use crate::fault::{self, Asked, Chaos, ConnectionHandle, Fate};
 use crate::journal::Journal;
 use crate::list::List;
 use crate::scenario::Scenario;
@@ -66,16 +61,6 @@ impl Site {
         }
     }
 
-    /// The file that a GET is for, if its path is spelled as it usually is.
-    fn shortcut<B>(&self, request: &Request<B>) -> Option<&ServedFile> {
-        if request.method() != Method::GET {
-            return None;
-        }
-        let below = request.uri().path().strip_prefix("/flags/")?;
-        let (folder, name) = below.split_once('/')?;
-        self.file(folder, name)
-    }
-
     /// The file of this name in the folder of this code, in either case.
     fn file(&self, folder: &str, name: &str) -> Option<&ServedFile> {
         let code: CountryCode = folder.parse().ok()?;
@@ -114,63 +99,38 @@ impl App {
         }))
     }
 
-    /// Answers a request that came on this connection.
-    pub(crate) fn answer(
-        &self,
-        request: Request<Incoming>,
-        connection: &ConnectionHandle,
-    ) -> Answer {
-        let Shared { site, chaos, .. } = &*self.0;
-        let fate = match chaos.decide(&request) {
-            None => None,
-            Some(Err(refusal)) => {
-                let response = refusal.into_response();
-                let is_head = request.method() == Method::HEAD;
-                let response = if is_head { head(response) } else { response };
-                return Answer::Ready(Some(response));
-            }
-            Some(Ok(fate)) => Some(fate),
-        };
-        if let Some(fate) = &fate
-            && chaos.spares(fate)
-            && let Some(file) = site.shortcut(&request)
-        {
-            let mut response = file.answer(request.method(), request.headers());
-            fate.tell(response.headers_mut());
-            return Answer::Ready(Some(with_length_where_it_belongs(response)));
-        }
-        let (app, connection) = (self.clone(), connection.clone());
-        Answer::Later(Box::pin(async move {
-            let Shared { chaos, router, .. } = &*app.0;
-            let is_head = request.method() == Method::HEAD;
-            let request = request.map(Body::new);
-            let response = match fate {
-                None => routed(router, request).await,
-                Some(fate) => fault::meet(chaos, fate, request, &connection, router).await,
-            };
-            let response = if is_head { head(response) } else { response };
-            with_length_where_it_belongs(response)
-        }))
+    /// What decides and enforces.
+    pub(crate) fn chaos(&self) -> &Chaos {
+        &self.0.chaos
     }
-}
 
-/// A response, now or later.
-pub(crate) enum Answer {
-    /// Until it is taken.
-    Ready(Option<Response>),
-    Later(Pin<Box<dyn Future<Output = Response> + Send>>),
-}
+    /// The file that this path names, if it is spelled as it usually is.
+    pub(crate) fn file(&self, path: &str) -> Option<&ServedFile> {
+        let (folder, name) = path.strip_prefix("/flags/")?.split_once('/')?;
+        self.0.site.file(folder, name)
+    }
 
-impl Future for Answer {
-    type Output = Response;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        match self.get_mut() {
-            Self::Ready(response) => {
-                Poll::Ready(response.take().expect("nobody polls what is ready twice"))
-            }
-            Self::Later(response) => response.as_mut().poll(cx),
-        }
+    /// Answers a request that came on this connection, and of which this has been decided, if anything.
+    pub(crate) async fn answer(
+        self,
+        request: Request<Incoming>,
+        connection: ConnectionHandle,
+        decided: Option<Fate>,
+    ) -> Response {
+        let Shared { chaos, router, .. } = &*self.0;
+        let is_head = request.method() == Method::HEAD;
+        let fate = match decided {
+            Some(fate) => Some(Ok(fate)),
+            None => chaos.decide(&Asked::from(&request)),
+        };
+        let request = request.map(Body::new);
+        let response = match fate {
+            None => routed(router, request).await,
+            Some(Err(refusal)) => refusal.into_response(),
+            Some(Ok(fate)) => fault::meet(chaos, fate, request, &connection, router).await,
+        };
+        let response = if is_head { head(response) } else { response };
+        with_length_where_it_belongs(response)
     }
 }
 

@@ -72,6 +72,7 @@ pub mod clock;
 mod closing;
 pub mod config;
 mod cpu;
+mod express;
 mod fault;
 pub mod forecast;
 pub mod health;

@@ -7,8 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -28,9 +27,10 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use crate::app::{Answer, App};
+use crate::app::App;
 use crate::closing::{Closing, LAST_WORDS};
-use crate::fault::{Broken, ConnectionHandle, FaultyStream};
+use crate::express::{self, Elsewhere};
+use crate::fault::{Broken, ConnectionHandle, Fate, FaultyStream};
 use crate::platform;
 
 /// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a burst of clients
@@ -164,8 +164,7 @@ async fn connection(
     // The last piece of a response must not wait for the acknowledgement of the one before it.
     stream.set_nodelay(true)?;
     let stream = FaultyStream::new(TcpStream::from_std(stream)?);
-    let connection = stream.handle();
-    let service = AppService { app, connection };
+    let handle = stream.handle();
     // Until the client has said something, stopping the server ends it.
     let greeting = async {
         match tls {
@@ -174,7 +173,7 @@ async fn connection(
                 Ok(Greeted::Plain(version, stream))
             }
             Some(tls) => {
-                let stream = tls.accept(stream).await?;
+                let stream = Box::pin(tls.accept(stream)).await?;
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let version = if is_http2 {
                     Version::HTTP_2
@@ -185,13 +184,33 @@ async fn connection(
             }
         }
     };
+    let mut told = pin!(told);
     let greeted = tokio::select! {
         greeted = tokio::time::timeout(limits.head_timeout, greeting) => greeted??,
-        _ = told => return Ok(()),
+        _ = told.as_mut() => return Ok(()),
     };
+    let service = AppService {
+        app,
+        connection: handle,
+        decided: Mutex::default(),
+    };
+    // What hyper needs is put elsewhere: most connections never get there.
     match greeted {
-        Greeted::Plain(version, stream) => speak(version, stream, service, watcher, limits).await,
-        Greeted::Tls(version, stream) => speak(version, stream, service, watcher, limits).await,
+        Greeted::Plain(Version::HTTP_11, stream) => {
+            let left = express::drive(stream, &service.app, told, limits.head_timeout).await?;
+            let Some(Elsewhere { stream, fate }) = left else {
+                return Ok(());
+            };
+            let decided = Mutex::new(fate);
+            let service = AppService { decided, ..service };
+            Box::pin(speak(Version::HTTP_11, stream, service, watcher, limits)).await
+        }
+        Greeted::Plain(version, stream) => {
+            Box::pin(speak(version, stream, service, watcher, limits)).await
+        }
+        Greeted::Tls(version, stream) => {
+            Box::pin(speak(version, *stream, service, watcher, limits)).await
+        }
     }
 }
 
@@ -253,41 +272,36 @@ where
 }
 
 /// An app as one connection sees it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct AppService {
     app: App,
     connection: ConnectionHandle,
+    /// The fate of the first request, if it has been decided before it got here.
+    decided: Mutex<Option<Fate>>,
 }
 
 impl Service<Request<Incoming>> for AppService {
     type Response = Response<Body>;
     type Error = Broken;
-    type Future = Whole;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Broken>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         // Behind a break, nothing is answered.
         if self.connection.is_ending() {
-            return Whole(Answer::Later(Box::pin(std::future::pending())));
+            return Box::pin(std::future::pending());
         }
         // No request has a body here. One that says so in two ways at once is how smuggling begins.
         if request.headers().contains_key(TRANSFER_ENCODING) {
-            return Whole(Answer::Ready(Some(refuse_body())));
+            return Box::pin(async { Ok(refuse_body()) });
         }
-        Whole(self.app.answer(request, &self.connection))
-    }
-}
-
-/// An answer, or the failure that stands for a broken one.
-struct Whole(Answer);
-
-impl Future for Whole {
-    type Output = Result<Response<Body>, Broken>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = ready!(Pin::new(&mut self.0).poll(cx));
-        Poll::Ready(match response.extensions_mut().remove::<Broken>() {
-            None => Ok(response),
-            Some(broken) => Err(broken),
+        let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = (self.app.clone()).answer(request, self.connection.clone(), decided.take());
+        Box::pin(async {
+            let mut response = answer.await;
+            match response.extensions_mut().remove::<Broken>() {
+                None => Ok(response),
+                Some(broken) => Err(broken),
+            }
         })
     }
 }

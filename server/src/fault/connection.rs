@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -117,6 +118,8 @@ impl ConnectionHandle {
 pub(crate) struct FaultyStream {
     /// `None` only while it is dropped.
     stream: Option<TcpStream>,
+    /// What was read before, and is to be read again.
+    before: Bytes,
     handle: ConnectionHandle,
     playing: Option<Playing>,
     /// Until the next look at the socket.
@@ -131,6 +134,7 @@ impl FaultyStream {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self {
             stream: Some(stream),
+            before: Bytes::new(),
             handle: ConnectionHandle(Some(Arc::default())),
             playing: None,
             pause: None,
@@ -147,6 +151,20 @@ impl FaultyStream {
     pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         stream.peek(buf).await
+    }
+
+    /// Lets these bytes be read again, before all others.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        self.before = bytes;
+    }
+
+    /// Waits until the client has sent its FIN or RST; for ever, where it sends something else before that.
+    pub(crate) async fn left(&self) {
+        let Some(stream) = &self.stream else { return };
+        match stream.ready(Interest::READABLE).await {
+            Ok(ready) if !ready.is_read_closed() => std::future::pending().await,
+            _ => {}
+        }
     }
 
     /// Plays the finale, if there is one; then it is an error, upon which hyper lets go of the connection.
@@ -258,6 +276,11 @@ impl AsyncRead for FaultyStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.before.is_empty() {
+            let length = self.before.len().min(buf.remaining());
+            buf.put_slice(&self.before.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let read = ready!(self.as_mut().stream()?.poll_read(cx, buf));
         self.has_ended = buf.filled().len() == before;

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::attempts::Attempts;
-use crate::scenario::RequestKey;
+use crate::scenario::{Headers, RequestKey};
 
 /// Names the run, which isolates clients of one server from each other. Optional.
 pub const FLAG_RUN: HeaderName = HeaderName::from_static("flag-run");
@@ -34,17 +34,43 @@ pub(super) struct Identity<'r> {
 /// A request whose headers make no sense, and the remedy.
 pub(crate) type Refusal = (StatusCode, String);
 
+/// What is known of a request, whoever has read it.
+pub(crate) struct Asked<'r> {
+    pub(crate) method: &'r str,
+    pub(crate) path: &'r str,
+    pub(crate) query: Option<&'r str>,
+    /// The value of `flag-run`.
+    pub(crate) run: Option<&'r [u8]>,
+    /// The value of `flag-attempt`.
+    pub(crate) attempt: Option<&'r [u8]>,
+    pub(crate) headers: &'r dyn Headers,
+}
+
+impl<'r, B> From<&'r Request<B>> for Asked<'r> {
+    fn from(request: &'r Request<B>) -> Self {
+        let header = |name: &HeaderName| request.headers().get(name).map(HeaderValue::as_bytes);
+        Self {
+            method: request.method().as_str(),
+            path: request.uri().path(),
+            query: request.uri().query(),
+            run: header(&FLAG_RUN),
+            attempt: header(&FLAG_ATTEMPT),
+            headers: request.headers(),
+        }
+    }
+}
+
 impl<'r> Identity<'r> {
     /// The identity of a request at this canonical path. Counts the attempt if the client does not; where nobody counts, it is the first.
-    pub(super) fn of<B>(
-        request: &'r Request<B>,
+    pub(super) fn of(
+        asked: &Asked<'r>,
         path: Cow<'r, str>,
         attempts: Option<&Attempts>,
     ) -> Result<Self, Refusal> {
-        let run = run_of(request.headers())?;
-        let method = request.method().as_str();
-        let numbered = attempt_of(request.headers())?;
-        let hop = request.uri().query().and_then(hop_of);
+        let run = run_of(asked.run)?;
+        let method = asked.method;
+        let numbered = attempt_of(asked.attempt)?;
+        let hop = asked.query.and_then(hop_of);
         let (hop, attempt) = match (hop, numbered) {
             (Some((hop, attempt)), _) => (hop, attempt),
             (None, Some(attempt)) => (0, attempt),
@@ -63,12 +89,11 @@ impl<'r> Identity<'r> {
     }
 
     /// The same again, of a request whose attempt was counted before.
-    pub(super) fn known(request: &'r Request, attempt: u32, hop: u32) -> Self {
-        let path = request.uri().path();
+    pub(super) fn known(asked: &Asked<'r>, attempt: u32, hop: u32) -> Self {
         Self {
-            run: run_of(request.headers()).unwrap_or_default(),
-            method: request.method().as_str(),
-            path: canonical(path).unwrap_or(path.into()),
+            run: run_of(asked.run).unwrap_or_default(),
+            method: asked.method,
+            path: canonical(asked.path).unwrap_or(asked.path.into()),
             attempt,
             hop,
         }
@@ -105,13 +130,11 @@ pub(super) fn canonical(path: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-fn run_of(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let Some(value) = headers.get(FLAG_RUN) else {
+fn run_of(value: Option<&[u8]>) -> Result<&str, Refusal> {
+    let Some(value) = value else {
         return Ok("");
     };
-    value
-        .to_str()
-        .ok()
+    text(value)
         .filter(|run| run.len() <= MAX_RUN_LEN)
         .ok_or_else(|| {
             let remedy =
@@ -120,13 +143,11 @@ fn run_of(headers: &HeaderMap) -> Result<&str, Refusal> {
         })
 }
 
-fn attempt_of(headers: &HeaderMap) -> Result<Option<u32>, Refusal> {
-    let Some(value) = headers.get(FLAG_ATTEMPT) else {
+fn attempt_of(value: Option<&[u8]>) -> Result<Option<u32>, Refusal> {
+    let Some(value) = value else {
         return Ok(None);
     };
-    let attempt = value
-        .to_str()
-        .ok()
+    let attempt = text(value)
         .and_then(|text| text.parse().ok())
         .filter(|attempt| *attempt > 0);
     attempt.map(Some).ok_or_else(|| {
@@ -136,6 +157,13 @@ fn attempt_of(headers: &HeaderMap) -> Result<Option<u32>, Refusal> {
         );
         (StatusCode::BAD_REQUEST, remedy)
     })
+}
+
+/// A value of characters that can be seen.
+fn text(value: &[u8]) -> Option<&str> {
+    let is_seen = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
+    let text = std::str::from_utf8(value).ok();
+    text.filter(|_| value.iter().all(is_seen))
 }
 
 /// The hop and the attempt of a redirect's target. Any other query means nothing here.

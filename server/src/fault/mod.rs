@@ -21,6 +21,7 @@ use axum::response::Response;
 use self::capacity::Station;
 pub(crate) use self::connection::{Broken, ConnectionEnd, ConnectionHandle, FaultyStream};
 use self::connection::{Finale, Silence};
+pub(crate) use self::identity::Asked;
 pub use self::identity::{FLAG_ATTEMPT, FLAG_RUN, MAX_RUN_LEN};
 use self::identity::{Identity, Refusal, canonical};
 pub(crate) use self::status::status_text;
@@ -34,9 +35,6 @@ use crate::scenario::{Circumstances, Ending, Headers, Pace, Plan, Planner, Scena
 pub const FLAG_PLAN: HeaderName = HeaderName::from_static("flag-plan");
 /// Tells the client the delay that was decided and the one that was held, in milliseconds.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
-/// What the latter says of a request without a delay.
-const NO_WAIT: &str = "plan;dur=0.000, wait;dur=0.000";
 
 /// What WireMock's `MALFORMED_RESPONSE_CHUNK` sends before its garbage.
 const CHUNKED_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -87,16 +85,16 @@ pub(crate) struct Fate {
 
 impl Chaos {
     /// Decides what is to happen to a request, and counts it; none for what is never faulted.
-    pub(crate) fn decide<B>(&self, request: &Request<B>) -> Option<Result<Fate, Refusal>> {
-        let path = canonical(request.uri().path())?;
+    pub(crate) fn decide(&self, asked: &Asked<'_>) -> Option<Result<Fate, Refusal>> {
+        let path = canonical(asked.path)?;
         let start = Instant::now();
-        let identity = match Identity::of(request, path, self.attempts.as_ref()) {
+        let identity = match Identity::of(asked, path, self.attempts.as_ref()) {
             Ok(identity) => identity,
             Err(refusal) => return Some(Err(refusal)),
         };
         let circumstances = Circumstances {
             since_start: start.saturating_duration_since(self.start),
-            headers: request.headers(),
+            headers: asked.headers,
         };
         self.journal.count();
         Some(Ok(Fate {
@@ -107,27 +105,49 @@ impl Chaos {
         }))
     }
 
-    /// Whether such a request is answered at once and in full, and nobody keeps a record of it.
-    pub(crate) fn spares(&self, fate: &Fate) -> bool {
-        let Plan {
-            delay,
-            pace,
-            ending,
-            ..
-        } = &fate.plan;
-        delay.is_zero()
-            && *pace == Pace::default()
-            && ending.is_none()
-            && self.station.is_none()
-            && !self.journal.is_kept()
+    /// Whether such a request is answered in full, at once or after a delay.
+    pub(crate) fn only_delays(&self, fate: &Fate) -> bool {
+        let Plan { pace, ending, .. } = &fate.plan;
+        *pace == Pace::default() && ending.is_none() && fate.hop == 0 && self.station.is_none()
+    }
+
+    /// Opens the entry of a request.
+    pub(crate) fn entry(&self, asked: &Asked<'_>, fate: &Fate) -> Entry {
+        if !self.journal.is_kept() {
+            return Entry::default();
+        }
+        let identity = Identity::known(asked, fate.attempt, fate.hop);
+        (self.journal).begin(&identity.key(), identity.hop, &fate.plan)
+    }
+
+    /// Holds the delay of a request that [is only delayed](Self::only_delays), and returns how long after the request it is.
+    ///
+    /// # Errors
+    /// With the answer to one that would have to wait until after the curfew.
+    pub(crate) async fn hold(&self, fate: &Fate) -> Result<Duration, Response> {
+        let waited = self.closing.hold(fate.start, fate.plan.delay).await?;
+        if !fate.plan.delay.is_zero() && self.closing.is_told() {
+            self.closing.count_answered();
+        }
+        Ok(waited)
+    }
+
+    /// Whether the server is told to stop.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_told()
     }
 }
 
 impl Fate {
-    /// Tells the client of a request that was [spared](Chaos::spares).
-    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
-        headers.insert(SERVER_TIMING, HeaderValue::from_static(NO_WAIT));
-        tell_rules(headers, &self.plan);
+    /// The delay that was decided.
+    pub(crate) fn delay(&self) -> Duration {
+        self.plan.delay
+    }
+
+    /// Tells of a request that [is only delayed](Chaos::only_delays) what was decided and held.
+    pub(crate) fn tell(&self, waited: Duration, header: impl FnMut(HeaderName, &HeaderValue)) {
+        let delay = self.plan.delay;
+        tell(&self.plan, delay, waited, Duration::ZERO, header);
     }
 }
 
@@ -141,7 +161,7 @@ pub(crate) async fn meet(
 ) -> Response {
     let Fate { plan, start, .. } = fate;
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let identity = Identity::known(&request, fate.attempt, fate.hop);
+    let identity = Identity::known(&Asked::from(&request), fate.attempt, fate.hop);
     let mut entry = chaos.journal.begin(&identity.key(), identity.hop, &plan);
     let refused = |refusal: Response, mut entry: Entry| {
         entry.status(refusal.status());
@@ -199,7 +219,9 @@ pub(crate) async fn meet(
     };
     let mut response =
         body::shape(response, &method, &plan, connection, &chaos.closing, entry).await;
-    tell(response.headers_mut(), &plan, delay, waited, busy);
+    tell(&plan, delay, waited, busy, |name, value| {
+        response.headers_mut().insert(name, value.clone());
+    });
     response
 }
 
@@ -224,33 +246,41 @@ fn broken() -> Response {
     response
 }
 
-/// Tells the client what was planned for its request and what was held of it.
-fn tell(headers: &mut HeaderMap, plan: &Plan, delay: Duration, waited: Duration, busy: Duration) {
+/// Tells the client what was planned for its request and what was held of it, one header after another.
+fn tell(
+    plan: &Plan,
+    delay: Duration,
+    waited: Duration,
+    busy: Duration,
+    mut header: impl FnMut(HeaderName, &HeaderValue),
+) {
     // A request without a delay did not wait; what its handling took is no wait.
     let waited = if delay.is_zero() {
         Duration::ZERO
     } else {
         waited
     };
-    let mut timing = format!("plan;dur={}, wait;dur={}", millis(delay), millis(waited));
-    if !busy.is_zero() {
-        timing += &format!(", capacity;dur={}", millis(busy));
+    if delay.is_zero() && busy.is_zero() {
+        header(SERVER_TIMING, &NO_WAIT);
+    } else {
+        let mut timing = format!("plan;dur={}, wait;dur={}", millis(delay), millis(waited));
+        if !busy.is_zero() {
+            timing += &format!(", capacity;dur={}", millis(busy));
+        }
+        header(SERVER_TIMING, &header_value(&timing));
     }
-    headers.insert(SERVER_TIMING, header_value(&timing));
-    tell_rules(headers, plan);
-}
-
-fn tell_rules(headers: &mut HeaderMap, plan: &Plan) {
-    let names = match &plan.rules[..] {
-        [] => return,
-        [name] => header_value(name.as_str()),
+    match &plan.rules[..] {
+        [] => {}
+        [name] => header(FLAG_PLAN, &header_value(name.as_str())),
         names => {
             let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-            header_value(&names.join(","))
+            header(FLAG_PLAN, &header_value(&names.join(",")));
         }
-    };
-    headers.insert(FLAG_PLAN, names);
+    }
 }
+
+/// What is told of a request without a delay.
+const NO_WAIT: HeaderValue = HeaderValue::from_static("plan;dur=0.000, wait;dur=0.000");
 
 /// Milliseconds with three decimals, cut off and not rounded: whoever computes the plan in whole
 /// nanoseconds can compute this text too, in any language.
