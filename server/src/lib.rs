@@ -27,6 +27,7 @@
 //! * [`scenario`] decides, and knows no HTTP and no clock: rules, distributions, the [planner](scenario::Planner).
 //! * `fault` enforces, and decides nothing: one room per kind of effect.
 //! * `app` routes; `asset` and `list` answer; `attempts` counts what clients do not; `journal` records what was sent.
+//! * `express` answers the usual request for a flag, at once or after a delay, ahead of hyper and of the router: the same journey with fewer stops.
 //! * `serve` owns connections and their limits; `closing` what requests in flight are owed at the end; `tls` the secrets; [`clock`] the
 //!   delays.
 //! * `platform` does what not every system can.
