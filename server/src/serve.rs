@@ -170,7 +170,7 @@ async fn connection(
         match tls {
             None => {
                 let version = spoken_version(&stream).await?;
-                Ok(Greeted::Plain(version, stream))
+                Ok(Greeted::Plain(version, Box::new(stream)))
             }
             Some(tls) => {
                 let stream = Box::pin(tls.accept(stream)).await?;
@@ -197,7 +197,7 @@ async fn connection(
     // What hyper needs is put elsewhere: most connections never get there.
     match greeted {
         Greeted::Plain(Version::HTTP_11, stream) => {
-            let left = express::drive(stream, &service.app, told, limits.head_timeout).await?;
+            let left = express::drive(*stream, &service.app, told, limits.head_timeout).await?;
             let Some(Elsewhere { stream, fate }) = left else {
                 return Ok(());
             };
@@ -206,7 +206,7 @@ async fn connection(
             Box::pin(speak(Version::HTTP_11, stream, service, watcher, limits)).await
         }
         Greeted::Plain(version, stream) => {
-            Box::pin(speak(version, stream, service, watcher, limits)).await
+            Box::pin(speak(version, *stream, service, watcher, limits)).await
         }
         Greeted::Tls(version, stream) => {
             Box::pin(speak(version, *stream, service, watcher, limits)).await
@@ -216,7 +216,7 @@ async fn connection(
 
 /// A connection whose protocol is known.
 enum Greeted {
-    Plain(Version, FaultyStream),
+    Plain(Version, Box<FaultyStream>),
     Tls(Version, Box<tokio_rustls::server::TlsStream<FaultyStream>>),
 }
 

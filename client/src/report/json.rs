@@ -132,7 +132,8 @@ pub fn read_any(path: &Path) -> Result<Written, ReadError> {
     #[derive(Deserialize)]
     struct Versioned {
         schema_version: u32,
-        kind: String,
+        // A later version may tell its kinds in another way.
+        kind: Option<String>,
     }
     let shown = || path.display().to_string();
     let not_a_result = |reason| ReadError::NotAResult {
@@ -153,7 +154,7 @@ pub fn read_any(path: &Path) -> Result<Written, ReadError> {
             found: schema_version,
         });
     }
-    Ok(if kind == "load" {
+    Ok(if kind.as_deref() == Some("load") {
         Written::Load(serde_json::from_str(&text).map_err(not_a_result)?)
     } else {
         Written::Measurement(serde_json::from_str(&text).map_err(not_a_result)?)
