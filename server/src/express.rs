@@ -234,9 +234,10 @@ async fn serve(
     head.extend(b"date: ");
     write_date(&mut head);
     head.extend(b"\r\n\r\n");
-    write_all(stream, &head, &body).await?;
     entry.sent(body.len());
     entry.whole();
+    drop(entry); // it is written: whoever has the answer may look for it at once
+    write_all(stream, &head, &body).await?;
     Ok(!is_last)
 }
 
