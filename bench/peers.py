@@ -312,22 +312,36 @@ def waiting(peers: Peers, cpus: set[int]) -> dict:
 
 
 def downloaders(peers: Peers, rounds: int) -> dict:
-    """What a flag costs each downloader and each Python program, beside a request of the load generator."""
+    """What a flag costs each downloader and each Python program, beside a request of the load generator.
+
+    Under full load a server never sleeps, and nobody has to wake it. A downloader is no such load, and waking the server is then a large
+    part of what sending costs. So each is also compared with a load of its own kind: tasks with as many requests a second as
+    they make, and whoever waits for one answer at a time with a load on one connection.
+    """
     file = peers.folder / "downloaders.json"
     programs = [ROOT / "examples" / "python" / f"flags_{how}.py" for how in ["sequential", "threads", "asyncio"]]
     python = [f"--command={sys.executable} {program} {{url}} -m {{workers}} {{codes}}" for program in programs]
     bench = [peers.client, "bench", "-q", "--profile", "local", "-a", "-m", 30, "-r", rounds, "--export-json", file]
     names = ["--strategy", "async", "--strategy", "threaded", "--strategy", "sequential", "--http", "reqwest", "--http", "hyper", "--http", "ureq"]
     subprocess.run([str(word) for word in [*bench, *names, *python]], check=True)
-    lanes = json.loads(file.read_text())["analysis"]["lanes"]
-    load = [peers.client, "load", "-c", 30, "-n", 50_000, "--format", "json", "--threads", 1]
-    costs = [json.loads(used(load, os.sched_getaffinity(0))[1])["cpu_per_request_ms"] * 1000 for _ in range(5)]
-    result = {"flag-client load": {"micros": median(costs)}}
-    result |= {lane["name"]: {"micros": lane["cpu_ms_per_download"] * 1000} for lane in lanes}
-    base = result["flag-client load"]["micros"]
-    for row in result.values():
-        row["to flag-client load"] = row["micros"] / base
-    show("What a flag costs a downloader (194 flags, at most 30 at a time, profile local)", result, ["flag-client load"])
+    lanes = {lane["name"]: lane for lane in json.loads(file.read_text())["analysis"]["lanes"]}
+    rate = lanes["async-hyper"]["throughput"]["median"]
+
+    def load(count: int, *how) -> dict:
+        command = [peers.client, "load", "-n", count, *how, "--format", "json", "--threads", 1]
+        costs = [json.loads(used(command, os.sched_getaffinity(0))[1])["cpu_per_request_ms"] * 1000 for _ in range(5)]
+        return {"micros": median(costs)}
+
+    full, alike, single = "load", f"load, {rate:,.0f} a second", "load, one connection"
+    result = {full: load(50_000, "-c", 30), alike: load(50_000, "-c", 30, "-r", rate), single: load(20_000, "-c", 1)}
+    kinds = {full: full, alike: alike, single: single}
+    for name, lane in lanes.items():
+        result[name] = {"micros": lane["cpu_ms_per_download"] * 1000}
+        kinds[name] = alike if "async" in name else single
+    for name, row in result.items():
+        row["to load"] = row["micros"] / result[full]["micros"]
+        row["to such load"] = row["micros"] / result[kinds[name]]["micros"]
+    show("What a flag costs a downloader (194 flags, at most 30 at a time, profile local)", result, ["load", "such load"])
     return result
 
 

@@ -24,7 +24,7 @@ fn sort_and_take_percentiles(bencher: Bencher<'_, '_>, count: usize) {
     });
 }
 
-#[divan::bench(args = [5, 30])]
+#[divan::bench(args = [5, 30, 300])]
 fn interval_of_a_median(bencher: Bencher<'_, '_>, rounds: usize) {
     let times = times(rounds);
     bencher.bench(|| stats::median_interval(black_box(&times)));

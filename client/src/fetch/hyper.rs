@@ -3,6 +3,7 @@
 //! Nothing is repeated: not even, as reqwest does, a request of which no byte was written because its pooled
 //! connection had closed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +16,6 @@ use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use reqwest::Url;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::{
@@ -81,7 +81,7 @@ impl ForTasks {
         attempt: u32,
         arrived: &mut Option<Head>,
     ) -> Result<Bytes, Failure> {
-        let mut url = Url::parse(url).map_err(|error| broken(&error))?;
+        let mut url = Cow::Borrowed(url);
         for _ in 0..=MAX_REDIRECTS {
             let request = request(&url, attempt).map_err(|error| broken(&error))?;
             let response = self.0.request(request).await.map_err(|error| {
@@ -102,14 +102,14 @@ impl ForTasks {
                     .map(http_body_util::Collected::to_bytes)
                     .map_err(|error| broken(&error));
             };
-            url = next;
+            url = Cow::Owned(next);
         }
         Err(too_many_redirects())
     }
 }
 
-fn request(url: &Url, attempt: u32) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
-    Request::get(url.as_str())
+fn request(url: &str, attempt: u32) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+    Request::get(url)
         .header(ACCEPT, "*/*")
         .header(USER_AGENT, super::USER_AGENT)
         .header(FLAG_ATTEMPT, attempt)

@@ -375,12 +375,13 @@ fn head(status: StatusCode, headers: &HeaderMap) -> Head {
 }
 
 /// Where a redirect leads to; `None` if it is none, or leads nowhere. reqwest has the same rules for a GET.
-fn redirect(url: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
+fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
     let location = headers.get("location")?.to_str().ok()?;
-    url.join(location).ok()
+    let next = Url::parse(url).ok()?.join(location).ok()?;
+    Some(next.into())
 }
 
 fn too_many_redirects() -> Failure {

@@ -7,11 +7,11 @@
 //! ureq repeats nothing by itself. Before it takes a connection from its pool it looks whether that has closed; if
 //! it closes just after that, the attempt is a broken connection, also where nobody had seen the request.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
-use reqwest::Url;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig};
@@ -85,9 +85,9 @@ impl ForThreads {
         arrived: &mut Option<Head>,
     ) -> Result<Bytes, Failure> {
         let begun = Instant::now();
-        let mut url = Url::parse(url).map_err(|error| broken(&error))?;
+        let mut url = Cow::Borrowed(url);
         for hop in 0..=MAX_REDIRECTS {
-            let request = self.0.get(url.as_str());
+            let request = self.0.get(&*url);
             let request = request.header(FLAG_ATTEMPT, attempt.to_string());
             let response = if hop == 0 {
                 request.call()
@@ -102,7 +102,7 @@ impl ForThreads {
                 return read(response.body_mut()).map_err(failure);
             };
             read(response.body_mut()).map_err(failure)?; // or its connection could not be used again
-            url = next;
+            url = Cow::Owned(next);
         }
         Err(too_many_redirects())
     }

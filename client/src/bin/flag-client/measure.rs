@@ -1,7 +1,7 @@
 //! `flag-client bench` and `flag-client sweep`: a race, watched, saved after every round, reported and judged.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use flag_client::SetupError;
@@ -29,6 +29,9 @@ use crate::{
 
 /// The rounds of a sweep, which has many lanes.
 const SWEEP_ROUNDS: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
+
+/// After a save, the next one waits for this many times as long as that took: saving has at most a tenth of the time.
+const PAUSE_BETWEEN_SAVES: u32 = 9;
 
 /// Races the contenders, on one server after another.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
@@ -260,7 +263,8 @@ impl Session<'_> {
         Ok((result, code))
     }
 
-    /// The race, with a bar or a line for each round beside it; everything so far is saved after each.
+    /// The race, with a bar or a line for each round beside it; everything so far is saved after each, unless the rounds are so short
+    /// that it would be most of the work.
     fn race(self) -> (Measurement, Result<(), SetupError>) {
         let Self {
             name,
@@ -283,6 +287,7 @@ impl Session<'_> {
                 watched.advances();
             }
         });
+        let mut next_save = Instant::now();
         let raced = race.run(&job, &mut measurement, |moment| match moment {
             Moment::Begins { lane, rounds: done } => {
                 let rounds = (warmup + rounds.at_least()).max(done + 1) as u32;
@@ -295,8 +300,10 @@ impl Session<'_> {
                     bar.tell(&format!("round {number}: {} took {took:.3?}", lane.name));
                 }
                 // What cannot be saved now is tried again after the next round, and told after the last.
-                if output::saves(output) {
+                if output::saves(output) && Instant::now() >= next_save {
+                    let begun = Instant::now();
                     output::save(output, &name, measurement, &Analysis::of(measurement)).ok();
+                    next_save = Instant::now() + begun.elapsed() * PAUSE_BETWEEN_SAVES;
                 }
             }
         });
