@@ -288,3 +288,74 @@ fn write_date(head: &mut Vec<u8>) {
         head.extend(text.as_bytes());
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flags_data::Catalogue;
+
+    use super::*;
+    use crate::app::Site;
+    use crate::closing::Closing;
+    use crate::scenario::Scenario;
+
+    /// What becomes of a request with these lines between the first and the last.
+    fn taken(scenario: &str, first: &str, lines: &str) -> bool {
+        let site = Arc::new(Site::new(&Catalogue::embedded()));
+        let scenario = Scenario::from_toml(scenario).unwrap();
+        let app = App::new(site, &scenario, Arc::default(), Arc::new(Closing::new()));
+        let head = format!("{first}\r\nHost: x\r\n{lines}\r\n");
+        matches!(order(&app, head.as_bytes()), Order::Flag(..))
+    }
+
+    const GET: &str = "GET /flags/br/br.gif HTTP/1.1";
+
+    #[test]
+    fn the_requests_of_usual_clients_take_the_lane() {
+        for lines in [
+            "", // wrk
+            "User-Agent: curl/7.88.1\r\nAccept: */*\r\n",
+            "user-agent: x\r\naccept: */*\r\naccept-encoding: gzip, deflate\r\nconnection: keep-alive\r\n", // requests, httpx
+            "Accept: */*\r\nAccept-Encoding: gzip\r\nUser-Agent: Python/3.11 aiohttp/3\r\n",
+            "accept: */*\r\nuser-agent: x\r\nflag-attempt: 2\r\nflag-run: a\r\n",
+        ] {
+            assert!(taken("", GET, lines), "{lines}");
+        }
+        assert!(taken("", "GET /flags/br/metadata.json HTTP/1.1", ""));
+    }
+
+    #[test]
+    fn whatever_else_is_asked_for_leaves_it() {
+        for first in [
+            "HEAD /flags/br/br.gif HTTP/1.1",
+            "GET /flags/br/br.gif HTTP/1.0",
+            "GET /flags/br/br.gif?x HTTP/1.1",
+            "GET /flags/xx/xx.gif HTTP/1.1",
+            "GET /flags/ HTTP/1.1",
+            "GET http://x/flags/br/br.gif HTTP/1.1",
+        ] {
+            assert!(!taken("", first, ""), "{first}");
+        }
+        for unusual in UNUSUAL {
+            assert!(!taken("", GET, &format!("{unusual}: 1\r\n")), "{unusual}");
+        }
+        for lines in [
+            "connection: close\r\n",
+            "flag-attempt: 0\r\n",
+            "x: y\r\n\r\nGET",
+        ] {
+            assert!(!taken("", GET, lines), "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_delay_is_all_that_is_held_in_it() {
+        let rule = |fault: &str| taken(&format!("rule = [{{ {fault} }}]"), GET, "");
+        assert!(rule(
+            "fault = \"latency\", distribution = { fixed = \"1s\" }"
+        ));
+        assert!(!rule("fault = \"status\", status = 418"));
+        assert!(!rule("fault = \"bandwidth\", rate = \"1000B\""));
+    }
+}

@@ -216,7 +216,7 @@ pub(crate) fn request(method: &str, path: &str, headers: &[&str]) -> String {
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status_line: String,
-    headers: HashMap<String, String>,
+    pub(crate) headers: HashMap<String, String>,
 }
 
 impl Head {
