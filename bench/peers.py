@@ -27,7 +27,6 @@ ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ROOT / "flags_data" / "flags"
 PATH = "/flags/va/va.gif"  # 11.6 KB, as such flags usually have
 CONNECTIONS = 64
-WAITING = 20_000
 OTHER_FILES = 100
 DELAY = 2.0
 
@@ -90,17 +89,17 @@ def pinned(cpus: set[int]):
     return lambda: os.sched_setaffinity(0, cpus)
 
 
-def most_waiting() -> int:
+def can_wait(count: int) -> int:
     """As many as there should be, or as the system lets a process have open; the processes that follow inherit that."""
-    wanted = WAITING + OTHER_FILES
+    wanted = count + OTHER_FILES
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     except ValueError:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        print(f"a process may have {most} files open here, so fewer than {WAITING} can wait", file=sys.stderr)
+        print(f"a process may have {most} files open here, so fewer than {count} can wait", file=sys.stderr)
         return most - OTHER_FILES
-    return WAITING
+    return count
 
 
 @contextmanager
@@ -290,8 +289,8 @@ def waiting_cost(peers: Peers, count: int, command: list, port: int, cpus: set[i
     return figures
 
 
-def waiting(peers: Peers, cpus: set[int]) -> dict:
-    count = most_waiting()
+def waiting(peers: Peers, count: int, cpus: set[int]) -> dict:
+    count = can_wait(count)
     port = free_port()
     log = peers.folder / "decisions.jsonl"
     log.unlink(missing_ok=True)
@@ -311,7 +310,7 @@ def waiting(peers: Peers, cpus: set[int]) -> dict:
     return result
 
 
-def downloaders(peers: Peers, rounds: int) -> dict:
+def downloaders(peers: Peers, rounds: int, seconds: int) -> dict:
     """What a flag costs each downloader and each Python program, beside a request of the load generator.
 
     Under full load a server never sleeps, and nobody has to wake it. A downloader is no such load, and waking the server is then a large
@@ -327,13 +326,13 @@ def downloaders(peers: Peers, rounds: int) -> dict:
     lanes = {lane["name"]: lane for lane in json.loads(file.read_text())["analysis"]["lanes"]}
     rate = lanes["async-hyper"]["throughput"]["median"]
 
-    def load(count: int, *how) -> dict:
-        command = [peers.client, "load", "-n", count, *how, "--format", "json", "--threads", 1]
-        costs = [json.loads(used(command, os.sched_getaffinity(0))[1])["cpu_per_request_ms"] * 1000 for _ in range(5)]
-        return {"micros": median(costs)}
+    def load(*how) -> dict:
+        command = [peers.client, "load", "-d", f"{seconds}s", *how, "--format", "json", "--threads", 1]
+        results = [json.loads(used(command, os.sched_getaffinity(0))[1]) for _ in range(rounds)]
+        return {"micros": median(result["cpu_per_request_ms"] * 1000 for result in results)}
 
     full, alike, single = "load", f"load, {rate:,.0f} a second", "load, one connection"
-    result = {full: load(50_000, "-c", 30), alike: load(50_000, "-c", 30, "-r", rate), single: load(20_000, "-c", 1)}
+    result = {full: load("-c", 30), alike: load("-c", 30, "-r", rate), single: load("-c", 1)}
     kinds = {full: full, alike: alike, single: single}
     for name, lane in lanes.items():
         result[name] = {"micros": lane["cpu_ms_per_download"] * 1000}
@@ -351,6 +350,7 @@ def main() -> None:
     parser.add_argument("--bins", type=Path, required=True, help="where flag-server and flag-client are")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--waiting", type=int, default=20_000, metavar="N", help="so many downloads wait at one time")
     parts = ["server", "threads", "waiting", "load", "downloaders"]
     parser.add_argument("--only", choices=parts, action="append", help="repeat it for more")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -380,9 +380,9 @@ def main() -> None:
         result["load"] = compared(found, ["oha", "wrk"])
         show("What a request costs a load generator (64 connections, on one processor; the floor on another)", result["load"], ["oha", "wrk"])
     if "waiting" in wanted:
-        result["waiting"] = waiting(peers, all_of_them)
+        result["waiting"] = waiting(peers, args.waiting, all_of_them)
     if "downloaders" in wanted:
-        result["downloaders"] = downloaders(peers, args.rounds)
+        result["downloaders"] = downloaders(peers, args.rounds, args.seconds)
     if args.json:
         args.json.write_text(json.dumps(result, indent=2) + "\n")
 

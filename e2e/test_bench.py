@@ -1,0 +1,62 @@
+"""The benchmark scripts, each for a moment: that they measure, not what."""
+
+import json
+import os
+import shutil
+import sys
+
+import httpx
+import pytest
+from conftest import BIN, ROOT, SERVER, run
+
+sys.path.insert(0, str(ROOT / "bench"))
+import peers
+
+PROGRAMS = {"server": ["nginx", "wrk"], "threads": ["wrk"], "waiting": ["nginx"], "downloaders": []}
+FIGURES = {
+    "server": ["floor", "nginx", "flag-server", "flag-server, planning"],
+    "waiting": ["flag-server", "aiohttp", "nginx, without a delay"],
+    "downloaders": ["async-hyper", "threaded-ureq", "flags_asyncio.py"],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What peers.sh makes, without oha."""
+    folder = tmp_path_factory.mktemp("peers")
+    result = run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", folder / "floor", ROOT / "bench" / "floor.c")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_the_floor_serves_a_flag(folder):
+    port = peers.free_port()
+    image = ROOT / "flags_data" / "flags" / "va" / "va.gif"
+    with peers.running([folder / "floor", port, image], port, os.sched_getaffinity(0)):
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            for _ in range(3):
+                assert client.get(peers.PATH).content == image.read_bytes()
+
+
+@pytest.mark.parametrize("part", PROGRAMS)
+def test_each_part_of_the_comparison_has_its_figures(part, folder):
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    missing = [program for program in PROGRAMS[part] if shutil.which(program, path=path) is None]
+    if missing:
+        pytest.skip(f"SKIPPED LOUDLY: no {' and no '.join(missing)} on this machine")
+    words = ["--only", part, "--rounds", 1, "--seconds", 1, "--waiting", 200, "--json", folder / "figures.json"]
+    result = run(sys.executable, ROOT / "bench" / "peers.py", "--folder", folder, "--bins", BIN, *words, timeout=300)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads((folder / "figures.json").read_text())[part]
+    for name in FIGURES.get(part, figures):
+        if part == "waiting":
+            assert figures[name]["succeeded"] == 200, name
+        else:
+            assert figures[name]["micros"] > 0, name
+        assert name in result.stdout
+
+
+def test_how_long_a_start_takes_is_told_of_each_kind():
+    result = run(sys.executable, ROOT / "bench" / "start.py", 2, SERVER)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count(" ms") >= 6 and "--tls" in result.stdout, result.stdout
