@@ -35,11 +35,16 @@ COPY flags_data/Cargo.toml flags_data/
 COPY server/Cargo.toml server/
 COPY client/Cargo.toml client/
 RUN set -eu; . /build/env; \
-    mkdir -p flags_data/src/bin server/src server/benches client/src/bin/flag-client; \
-    touch flags_data/src/lib.rs server/src/lib.rs client/src/lib.rs; \
-    for main in flags_data/build.rs flags_data/src/bin/render-flags.rs server/src/main.rs server/benches/lateness.rs \
-        client/src/bin/flag-client/main.rs; do \
+    mkdir -p flags_data/src/bin server/src client/src/bin/flag-client; \
+    for main in flags_data/build.rs flags_data/src/bin/render-flags.rs server/src/main.rs client/src/bin/flag-client/main.rs; do \
       echo 'fn main() {}' > "$main"; \
+    done; \
+    for package in flags_data server client; do \
+      touch "$package/src/lib.rs"; \
+      mkdir "$package/benches"; \
+      for bench in $(sed -n '/^\[\[bench]]/,/^name/s/^name = "\(.*\)"/\1/p' "$package/Cargo.toml"); do \
+        echo 'fn main() {}' > "$package/benches/$bench.rs"; \
+      done; \
     done; \
     cargo build --profile dist --locked --bins; \
     cargo clean --profile dist -p flags-data -p flag-server -p flag-client

@@ -25,7 +25,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::app::App;
 use crate::asset::{ServedFile, line};
-use crate::fault::{Asked, Chaos, FLAG_ATTEMPT, FLAG_RUN, Fate, FaultyStream};
+use crate::fault::{Asked, Chaos, FLAG_ATTEMPT, FLAG_RUN, Fate, FaultyStream, text};
 use crate::journal::Entry;
 use crate::scenario::Headers;
 
@@ -70,6 +70,8 @@ pub(crate) struct Elsewhere {
 enum Order<'a> {
     /// Nothing: the client has gone.
     Over,
+    /// A part of a head.
+    Beginning(Vec<u8>),
     /// A request that can be answered here.
     Flag(&'a ServedFile, Fate, Entry),
     /// Something else.
@@ -88,15 +90,20 @@ pub(crate) async fn drive(
 ) -> io::Result<Option<Elsewhere>> {
     let mut stop = pin!(stop);
     let mut patience = pin!(sleep(head_timeout));
+    let mut beginning = Vec::new();
     loop {
         let order = tokio::select! {
             biased;
-            order = poll_fn(|cx| poll_order(&mut stream, app, cx)) => order?,
+            order = poll_fn(|cx| poll_order(&mut stream, &beginning, app, cx)) => order?,
             () = patience.as_mut() => Order::Over,
             _ = stop.as_mut() => Order::Over,
         };
         match order {
             Order::Over => return Ok(None),
+            Order::Beginning(bytes) => {
+                beginning = bytes;
+                continue;
+            }
             Order::Other(bytes, fate) => {
                 stream.put_back(bytes);
                 return Ok(Some(Elsewhere { stream, fate }));
@@ -107,6 +114,7 @@ pub(crate) async fn drive(
                 }
             }
         }
+        beginning = Vec::new();
         reset(patience.as_mut(), head_timeout);
     }
 }
@@ -118,18 +126,22 @@ fn reset(patience: Pin<&mut Sleep>, timeout: Duration) {
     }
 }
 
-/// Reads a request.
+/// Reads a request that begins with what was read of it before.
 fn poll_order<'a>(
     stream: &mut FaultyStream,
+    beginning: &[u8],
     app: &'a App,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<Order<'a>>> {
     READ.with_borrow_mut(|buffer| {
         let mut read = ReadBuf::new(buffer);
+        read.put_slice(beginning);
         ready!(Pin::new(stream).poll_read(cx, &mut read))?;
-        Poll::Ready(Ok(match read.filled() {
-            [] => Order::Over,
-            data => order(app, data),
+        let is_over = read.filled().len() == beginning.len();
+        Poll::Ready(Ok(if is_over {
+            Order::Over
+        } else {
+            order(app, read.filled())
         }))
     })
 }
@@ -141,9 +153,10 @@ fn order<'a>(app: &'a App, data: &[u8]) -> Order<'a> {
     let mut request = httparse::Request::new(&mut []);
     let parsed =
         ParserConfig::default().parse_request_with_uninit_headers(&mut request, data, &mut headers);
-    // Half a request, or more than one.
-    if !matches!(parsed, Ok(Status::Complete(length)) if length == data.len()) {
-        return other(None);
+    match parsed {
+        Ok(Status::Complete(length)) if length == data.len() => {}
+        Ok(Status::Partial) if data.len() < BUFFER => return Order::Beginning(data.to_vec()),
+        _ => return other(None),
     }
     let (Some("GET"), Some(path), Some(1)) = (request.method, request.path, request.version) else {
         return other(None);
@@ -196,7 +209,7 @@ impl Raw<'_> {
 
 impl Headers for Raw<'_> {
     fn value(&self, name: &str) -> Option<&str> {
-        std::str::from_utf8(self.bytes(name)?).ok()
+        text(self.bytes(name)?)
     }
 }
 

@@ -40,6 +40,9 @@ const BACKLOG: u32 = 4096;
 /// How long to wait before the next accept when there is no file descriptor left for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
+/// How long at most between two looks at a client that has said a part of HTTP/2's preface, and no more.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
 /// The largest head of a request, in bytes; more is a 431, as are more than 100 headers, hyper's own limit (which costs an allocation for
 /// each request where it is set to anything, even to that). hyper looks at the size when its buffer is full, so a head of nearly twice
 /// that may pass.
@@ -223,17 +226,19 @@ enum Greeted {
 /// Whether the client begins with HTTP/2's preface. Its bytes stay where they are.
 async fn spoken_version(stream: &FaultyStream) -> io::Result<Version> {
     let mut first = [0; HTTP2_PREFACE.len()];
+    let mut pause = Duration::from_millis(1);
     loop {
         let len = stream.peek(&mut first).await?;
         let (said, preface) = (&first[..len], &HTTP2_PREFACE[..len]);
-        if said != preface || said.is_empty() {
+        if said != preface || said.is_empty() || stream.has_left() {
             return Ok(Version::HTTP_11);
         }
         if len == HTTP2_PREFACE.len() {
             return Ok(Version::HTTP_2);
         }
         // A part of the preface: the rest is under way, and nothing tells when it is there.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
     }
 }
 

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::time::Duration;
 
-use support::{BRAZIL, Head, SAFETY, Server, brazil, eventually, plan, request};
+use flag_server::End;
+use support::{BRAZIL, Ended, Head, SAFETY, Server, brazil, eventually, plan, request};
 
 /// Half of all requests get a teapot, and half are delayed.
 const MIXED: &str = r#"
@@ -140,6 +141,73 @@ fn a_head_that_comes_in_pieces_is_one_request() {
         client.0.set_read_timeout(Some(SAFETY)).unwrap();
         client.say(rest);
         assert_eq!(client.reply().1, brazil());
+    }
+}
+
+/// A stop does not wait for the rest of a head.
+#[test]
+fn a_part_of_a_head_keeps_no_server_from_stopping() {
+    let server = Server::with("");
+    let mut client = server.connect();
+    client.assert_usable();
+    client.say("GET /fl");
+    // A request on another connection: when it is answered, the part is there too.
+    server.get().reply();
+    assert_eq!(server.stop_after(2).cut_off, 0);
+    assert_eq!(client.rest(), (vec![], Ended::Fin));
+}
+
+/// Also one whose bytes have filled a buffer to its end, and one that has said more than it should.
+#[test]
+fn a_client_that_leaves_during_a_delay_is_let_go() {
+    let rules = r#"rule = [{ fault = "latency", distribution = { fixed = "1h" } }]"#;
+    let server = Server::with(rules);
+    let full = |length: usize| {
+        let bare = request("GET", BRAZIL, &["x: "]).len();
+        request(
+            "GET",
+            BRAZIL,
+            &[&format!("x: {}", "y".repeat(length - bare))],
+        )
+    };
+    let said = [
+        full(16 * 1024 - 1),
+        full(16 * 1024),
+        full(1000) + &full(1000),
+    ];
+    for (count, text) in (1..).zip(said) {
+        let mut client = server.connect();
+        let (first, more) = text.split_at(text.find("\r\n\r\n").unwrap() + 4);
+        client.say(first);
+        eventually(|| (server.received() == count).then_some(()));
+        client.say(more);
+        drop(client);
+        let records = server.records(count as usize);
+        assert_eq!(records.last().unwrap().sent.end, End::Left);
+    }
+}
+
+/// Text in UTF-8 is none that HTTP knows, whoever looks at it.
+#[test]
+fn a_header_means_the_same_both_ways() {
+    let rules =
+        r#"rule = [{ fault = "status", status = 418, match = { header = { x-u = "*" } } }]"#;
+    let server = Server::with(rules);
+    for (value, status) in [("cafe", "418"), ("café", "200"), ("a\tb", "418")] {
+        for more in [&[][..], &[UNUSUAL]] {
+            let mut client = server.connect();
+            client.ask(
+                "GET",
+                BRAZIL,
+                &[&[&*format!("x-u: {value}")], more].concat(),
+            );
+            let (head, _) = client.reply();
+            assert_eq!(
+                head.status_line.split(' ').nth(1),
+                Some(status),
+                "{value} {more:?}"
+            );
+        }
     }
 }
 

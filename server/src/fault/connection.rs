@@ -158,13 +158,17 @@ impl FaultyStream {
         self.before = bytes;
     }
 
-    /// Waits until the client has sent its FIN or RST; for ever, where it sends something else before that.
+    /// Waits until the client has sent its FIN or RST. What it sends before that stays where it is.
     pub(crate) async fn left(&self) {
-        let Some(stream) = &self.stream else { return };
-        match stream.ready(Interest::READABLE).await {
-            Ok(ready) if !ready.is_read_closed() => std::future::pending().await,
-            _ => {}
+        // Not only until the socket is said to be readable: that may be left over from the read before.
+        while matches!(self.peek(&mut [0]).await, Ok(1..)) && !self.has_left() {
+            sleep_until(Instant::now() + GLANCE).await;
         }
+    }
+
+    /// Whether the client has sent its FIN or RST, also if bytes before it have not been read.
+    pub(crate) fn has_left(&self) -> bool {
+        self.stream.as_ref().is_none_or(has_left)
     }
 
     /// Plays the finale, if there is one; then it is an error, upon which hyper lets go of the connection.

@@ -159,8 +159,8 @@ fn attempt_of(value: Option<&[u8]>) -> Result<Option<u32>, Refusal> {
     })
 }
 
-/// A value of characters that can be seen.
-fn text(value: &[u8]) -> Option<&str> {
+/// A header's value of characters that can be seen. All others are no text.
+pub(crate) fn text(value: &[u8]) -> Option<&str> {
     let is_seen = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
     let text = std::str::from_utf8(value).ok();
     text.filter(|_| value.iter().all(is_seen))

@@ -14,14 +14,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::Response;
 
 use self::capacity::Station;
 pub(crate) use self::connection::{Broken, ConnectionEnd, ConnectionHandle, FaultyStream};
 use self::connection::{Finale, Silence};
-pub(crate) use self::identity::Asked;
+pub(crate) use self::identity::{Asked, text};
 pub use self::identity::{FLAG_ATTEMPT, FLAG_RUN, MAX_RUN_LEN};
 use self::identity::{Identity, Refusal, canonical};
 pub(crate) use self::status::status_text;
@@ -165,6 +166,9 @@ pub(crate) async fn meet(
     let mut entry = chaos.journal.begin(&identity.key(), identity.hop, &plan);
     let refused = |refusal: Response, mut entry: Entry| {
         entry.status(refusal.status());
+        if method != Method::HEAD {
+            entry.sent(refusal.body().size_hint().lower() as usize);
+        }
         entry.whole();
         refusal
     };
