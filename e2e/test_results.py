@@ -195,7 +195,7 @@ def rounds_told(lines) -> list[str]:
 def test_a_race_that_is_ended_in_the_middle_loses_nothing(ending, validator, tmp_path):
     """SIGKILL cannot be answered: then it is the file of the round before that is whole."""
     process = subprocess.Popen(
-        [CLIENT, "bench", "-v", "-r", "1000", "-w", "0", "-m", "4", "-a", "-l", "12", "--export-json", "r.json",
+        [CLIENT, "bench", "-v", "-r", "1000", "-w", "0", "-m", "2", "-a", "-l", "12", "--export-json", "r.json",
          "--export-csv", "r.csv", "--export-markdown", "r.md"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
@@ -224,7 +224,7 @@ def test_a_race_that_is_ended_in_the_middle_loses_nothing(ending, validator, tmp
 def test_a_server_that_is_killed_in_the_middle_ends_the_race_and_loses_nothing(validator, server, tmp_path):
     with server("--profile", "bench", "--port", "0") as running:
         process = subprocess.Popen(
-            [CLIENT, "bench", "-v", "-r", "1000", "-w", "0", "-m", "4", "-a", "-l", "12", "--export-json", "r.json",
+            [CLIENT, "bench", "-v", "-r", "1000", "-w", "0", "-m", "2", "-a", "-l", "12", "--export-json", "r.json",
              "-s", running.flags()],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )

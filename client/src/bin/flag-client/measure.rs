@@ -30,8 +30,8 @@ use crate::{
 /// The rounds of a sweep, which has many lanes.
 const SWEEP_ROUNDS: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
 
-/// After a save, the next one waits for this many times as long as that took: saving has at most a tenth of the time.
-const PAUSE_BETWEEN_SAVES: u32 = 9;
+/// After a save, the next one waits for this many times as long as that took: saving has at most a quarter of the time.
+const PAUSE_BETWEEN_SAVES: u32 = 3;
 
 /// Races the contenders, on one server after another.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
