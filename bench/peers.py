@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import start
+
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ROOT / "flags_data" / "flags"
 PATH = "/flags/va/va.gif"  # 11.6 KB, as such flags usually have
@@ -344,6 +346,18 @@ def downloaders(peers: Peers, rounds: int, seconds: int) -> dict:
     return result
 
 
+def decisions() -> dict:
+    """What it takes to decide a rule: the micro-benchmark, in nanoseconds."""
+    command = ["cargo", "bench", "--quiet", "--locked", "-p", "flag-server", "--bench", "decision"]
+    text = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    print(f"\nWhat a decision costs (all rules of a scenario)\n{text}", end="")
+    units = {"ns": 1, "µs": 1000, "ms": 1_000_000}
+    # A name, the fastest, the slowest, the median.
+    time = r"([\d.]+) (ns|µs|ms)"
+    rows = re.findall(rf"─ (\S+) +{time} +│ +{time} +│ +{time}", text)
+    return {name: {"nanos": float(middle) * units[unit]} for name, *_, middle, unit in rows}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="where peers.sh has put the peers")
@@ -351,7 +365,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--waiting", type=int, default=20_000, metavar="N", help="so many downloads wait at one time")
-    parts = ["server", "threads", "waiting", "load", "downloaders"]
+    parts = ["server", "threads", "waiting", "load", "downloaders", "start", "decisions"]
     parser.add_argument("--only", choices=parts, action="append", help="repeat it for more")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
@@ -383,6 +397,11 @@ def main() -> None:
         result["waiting"] = waiting(peers, args.waiting, all_of_them)
     if "downloaders" in wanted:
         result["downloaders"] = downloaders(peers, args.rounds, args.seconds)
+    if "start" in wanted:
+        print("\nHow long the server takes to start")
+        result["start"] = start.measure(10 * args.rounds, peers.server)
+    if "decisions" in wanted:
+        result["decisions"] = decisions()
     if args.json:
         args.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Flagbench beside nginx, wrk, hey, oha and a bare epoll loop: what a request costs each of them in processor time, in one run.
 #
-# usage: bench/peers.sh [--rounds N] [--seconds S] [--waiting N] [--only server|threads|waiting|load|downloaders]... [--json FILE]
+# usage: bench/peers.sh [--rounds N] [--seconds S] [--waiting N] [--only PART]... [--json FILE]
 #
+# The parts: server, threads, waiting, load, downloaders, start, decisions; without --only, all of them.
 # It builds Flagbench and a minimal server in C, takes nginx, wrk and hey from Debian (as root; elsewhere they have to be there) and oha
 # from crates.io, and keeps what it builds in target/peers. Everything listens on 127.0.0.1 and ends with the script.
 set -euo pipefail

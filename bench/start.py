@@ -53,14 +53,18 @@ def start(program: str, options: list[str], lines: int) -> tuple[float, float]:
         server.stdout.close()
 
 
-def main(runs: int, program: str) -> None:
+def measure(runs: int, program: str) -> dict:
+    """Prints the times of so many starts of each kind; their medians and maxima."""
+    found = {}
     print(f"{runs} starts of each, {os.cpu_count()} processors")
     print(f"{'':<25} {'line: median':>13} {'max':>9} {'answer: median':>16} {'max':>9}")
     for name, options, lines in STARTS:
         start(program, options, lines)  # from here on the file is in the page cache
         line, answer = zip(*(start(program, options, lines) for _ in range(runs)))
         print(f"{name:<25} {median(line):10.1f} ms {max(line):6.1f} ms {median(answer):13.1f} ms {max(answer):6.1f} ms")
+        found[name] = {"line_ms": median(line), "line_max_ms": max(line), "answer_ms": median(answer), "answer_max_ms": max(answer)}
+    return found
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100, sys.argv[2] if len(sys.argv) > 2 else "flag-server")
+    measure(int(sys.argv[1]) if len(sys.argv) > 1 else 100, sys.argv[2] if len(sys.argv) > 2 else "flag-server")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 
 import httpx
@@ -12,7 +13,7 @@ from conftest import BIN, ROOT, SERVER, run
 sys.path.insert(0, str(ROOT / "bench"))
 import peers
 
-PROGRAMS = {"server": ["nginx", "wrk"], "threads": ["wrk"], "waiting": ["nginx"], "downloaders": []}
+PROGRAMS = {"server": ["nginx", "wrk"], "threads": ["wrk"], "waiting": ["nginx"], "downloaders": [], "start": []}
 FIGURES = {
     "server": ["floor", "nginx", "flag-server", "flag-server, planning"],
     "waiting": ["flag-server", "aiohttp", "nginx, without a delay"],
@@ -51,6 +52,8 @@ def test_each_part_of_the_comparison_has_its_figures(part, folder):
     for name in FIGURES.get(part, figures):
         if part == "waiting":
             assert figures[name]["succeeded"] == 200, name
+        elif part == "start":
+            assert 0 < figures[name]["line_ms"] < figures[name]["answer_ms"], name
         else:
             assert figures[name]["micros"] > 0, name
         assert name in result.stdout
@@ -60,3 +63,24 @@ def test_how_long_a_start_takes_is_told_of_each_kind():
     result = run(sys.executable, ROOT / "bench" / "start.py", 2, SERVER)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count(" ms") >= 6 and "--tls" in result.stdout, result.stdout
+
+
+def test_the_figures_of_the_micro_benchmark_are_read_from_its_table(folder, tmp_path):
+    """It takes minutes to build, so cargo is played here."""
+    cargo = tmp_path / "cargo"
+    cargo.write_text(
+        """#!/bin/sh
+cat << END
+decision       fastest       │ slowest       │ median        │ mean          │ samples │ iters
+├─ profile                   │               │               │               │         │
+│  ├─ delay    224.2 ns      │ 275.5 ns      │ 232.7 ns      │ 233.3 ns      │ 100     │ 1600
+│  │           4.458 Mitem/s │ 3.628 Mitem/s │ 4.296 Mitem/s │ 4.285 Mitem/s │         │
+│  ╰─ wan      1.141 µs      │ 1.326 µs      │ 1.186 µs      │ 1.189 µs      │ 100     │ 200
+END
+"""
+    )
+    cargo.chmod(0o755)
+    path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    words = [ROOT / "bench" / "peers.py", "--folder", folder, "--bins", BIN, "--only", "decisions", "--json", tmp_path / "f.json"]
+    subprocess.run([sys.executable, *words], env=path, check=True, capture_output=True)
+    assert json.loads((tmp_path / "f.json").read_text())["decisions"] == {"delay": {"nanos": 232.7}, "wan": {"nanos": 1186.0}}
