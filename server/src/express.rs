@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use httparse::{Header, ParserConfig, Status};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 
 use crate::app::App;
 use crate::asset::{ServedFile, line};
@@ -115,14 +115,9 @@ pub(crate) async fn drive(
             }
         }
         beginning = Vec::new();
-        reset(patience.as_mut(), head_timeout);
-    }
-}
-
-fn reset(patience: Pin<&mut Sleep>, timeout: Duration) {
-    let end = tokio::time::Instant::now().checked_add(timeout);
-    if let Some(end) = end {
-        patience.reset(end);
+        if let Some(end) = tokio::time::Instant::now().checked_add(head_timeout) {
+            patience.as_mut().reset(end);
+        }
     }
 }
 

@@ -229,15 +229,10 @@ fn size_line(size: u64, digits: u8, is_over: bool, byte: u8) -> Result<Chunk, Ma
                 .ok_or(Malformed)?,
             is_over,
         }),
-        (b';' | b' ' | b'\t' | b'\r', _) if !is_over => Ok(Chunk::Size {
+        _ if is_over || b"; \t\r".contains(&byte) => Ok(Chunk::Size {
             size,
             digits,
             is_over: true,
-        }),
-        _ if is_over => Ok(Chunk::Size {
-            size,
-            digits,
-            is_over,
         }),
         _ => Err(Malformed),
     }
