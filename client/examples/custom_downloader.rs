@@ -16,7 +16,7 @@ use flag_client::report::table;
 use flag_client::result::Analysis;
 use flag_client::sample::Sample;
 use flag_client::target::Target;
-use flag_server::config::ScenarioSource;
+use flag_scenario::ScenarioSource;
 use flags_data::POP20;
 
 /// As many chunks as workers, and a thread for each.

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
-use flag_server::args::{ForecastArgs, SelectionArgs};
-use flag_server::cli_docs::DocsCommand;
-use flag_server::scenario::parse_duration;
+use flag_cli::DocsCommand;
+use flag_cli::{ForecastArgs, SelectionArgs};
+use flag_scenario::parse_duration;
 use flags_data::CountryCode;
 use flags_data::selection::{CodeArg, Selection, select};
 use hyper::header::{HeaderName, HeaderValue};

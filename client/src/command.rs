@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_server::forecast::image_len;
-use flag_server::scenario::{Ending, Scenario};
+use flag_scenario::forecast::image_len;
+use flag_scenario::{Ending, Scenario};
 use flag_server::{BlockingFlagServer, End, FlagServer, Record, StartError};
 use flags_data::CountryCode;
 use thiserror::Error;
@@ -56,7 +56,7 @@ const SCRIPTS: [&str; 10] = [
 /// ```
 /// use flag_client::command::ExternalCommand;
 /// use flag_client::contender::Contender;
-/// use flag_server::scenario::Scenario;
+/// use flag_scenario::Scenario;
 ///
 /// let line = "sh -c 'curl -s {url}/br/br.gif >/dev/null'";
 /// let command = ExternalCommand::try_new(line, Scenario::faultless(), None)?;

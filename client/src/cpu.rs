@@ -7,7 +7,7 @@ use crate::platform;
 /// The processor time, user and system, that the client has used so far. Children count when they have been waited for. None where
 /// the embedded servers' share is not known.
 pub(crate) fn client_time() -> Option<Duration> {
-    let servers = flag_server::cpu_time()?;
+    let servers = flag_host::cpu::cpu_time()?;
     Some(platform::cpu_time()?.saturating_sub(servers))
 }
 

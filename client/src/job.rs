@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flag_server::write_atomically;
+use flag_host::write_atomically;
 use flags_data::{Catalogue, CountryCode, Digest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;

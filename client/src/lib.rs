@@ -59,7 +59,7 @@
 //! use flag_client::sample::Sample;
 //! use flag_client::target::Target;
 //! use flag_client::Download;
-//! use flag_server::config::ScenarioSource;
+//! use flag_scenario::ScenarioSource;
 //!
 //! struct OneByOne;
 //!

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use flag_server::forecast::Outlook;
-use flag_server::scenario::{Ending, Plan};
+use flag_scenario::forecast::Outlook;
+use flag_scenario::{Ending, Plan};
 use flags_data::CountryCode;
 
 use crate::job::Job;
@@ -144,7 +144,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use crate::retry::RetryPolicy;
-    use flag_server::scenario::StatusNumber;
+    use flag_scenario::StatusNumber;
 
     fn job(retries: u32) -> Job {
         Job {

@@ -25,7 +25,7 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
-use flag_server::scenario::Scenario;
+use flag_scenario::Scenario;
 use flags_data::CountryCode;
 use serde::{Deserialize, Serialize};
 

@@ -4,9 +4,9 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use flag_server::config::{ConfigProblem, ScenarioSource, scenario_and_text};
-use flag_server::forecast::{Outlook, image_len};
-use flag_server::scenario::{Plan, Planner, RequestKey, Scenario};
+use flag_scenario::forecast::{Outlook, image_len};
+use flag_scenario::{Plan, Planner, RequestKey, Scenario};
+use flag_scenario::{ScenarioSource, SourceError, scenario_and_text};
 use flag_server::{BlockingFlagServer, Config, StartError};
 use flags_data::CountryCode;
 use reqwest::Url;
@@ -56,7 +56,7 @@ pub enum TargetError {
     NotAServer(String),
     /// The scenario of the embedded server is wrong.
     #[error(transparent)]
-    Scenario(#[from] ConfigProblem),
+    Scenario(#[from] SourceError),
     /// The embedded server does not start.
     #[error(transparent)]
     Start(#[from] StartError),

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
-use flag_server::scenario::parse_duration;
+use flag_scenario::parse_duration;
 use thiserror::Error;
 
 use crate::downloader::Runner;

@@ -18,8 +18,8 @@ use flag_client::result::{Analysis, Warning};
 use flag_client::retry::RetryPolicy;
 use flag_client::sample::{Outcome, Sample};
 use flag_client::target::Target;
-use flag_server::config::{ScenarioSource, named_scenario};
-use flag_server::scenario::Scenario;
+use flag_scenario::Scenario;
+use flag_scenario::{ScenarioSource, named_scenario};
 use flag_server::{BlockingFlagServer, FlagServer};
 use flags_data::{Catalogue, CountryCode};
 

@@ -12,7 +12,7 @@ use flag_client::retry::RetryPolicy;
 use flag_client::sample::{Outcome, Sample};
 use flag_client::target::Target;
 use flag_client::{Download, SetupError};
-use flag_server::config::ScenarioSource;
+use flag_scenario::ScenarioSource;
 use flags_data::{Catalogue, CountryCode};
 
 fn code(text: &str) -> CountryCode {

@@ -18,7 +18,7 @@ use flag_client::result::{Analysis, Kind, Measurement};
 use flag_client::retry::RetryPolicy;
 use flag_client::sample::{Outcome, Sample};
 use flag_client::target::Target;
-use flag_server::config::ScenarioSource;
+use flag_scenario::ScenarioSource;
 use flags_data::{Catalogue, CountryCode};
 
 /// A server that answers each request as a function says, with a thread per connection.

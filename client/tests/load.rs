@@ -13,8 +13,8 @@ use flag_client::load::recorder::{Failure, Recorder};
 use flag_client::load::requests::Requests;
 use flag_client::load::schedule::{End, Pace};
 use flag_client::load::{Load, Outcome, run};
+use flag_scenario::Scenario;
 use flag_server::FlagServer;
-use flag_server::scenario::Scenario;
 use hyper::HeaderMap;
 use reqwest::Url;
 

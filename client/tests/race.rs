@@ -12,7 +12,7 @@ use flag_client::race::{Moment, Race, Rounds};
 use flag_client::result::{ContenderRecord, Kind, Measurement};
 use flag_client::sample::{Outcome, Sample};
 use flag_client::target::Target;
-use flag_server::config::ScenarioSource;
+use flag_scenario::ScenarioSource;
 
 /// Does nothing, and says that it took so long.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! plans any request the same way twice.
 #![no_main]
 
-use flag_server::scenario::{Planner, RequestKey, Scenario};
+use flag_scenario::{Planner, RequestKey, Scenario};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

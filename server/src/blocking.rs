@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use crate::threads::Threads;
+use crate::connection::Threads;
 use crate::{Config, FlagServer, StartError, Stopped};
 
 /// A [`FlagServer`] on [threads of its own](Config::threads). It stops when it is dropped.

@@ -6,7 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use clap::CommandFactory;
-use flag_server::args::Args;
+
+#[path = "../src/bin/flag-server/args.rs"]
+mod args;
+
+use args::Args;
 
 fn flag_server(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flag-server"));
@@ -600,7 +604,7 @@ fn profiles_are_listed_and_printed_in_the_format_that_is_read_back() {
     for line in listed.lines() {
         let name = line.split(' ').next().unwrap();
         let printed = String::from_utf8(output(&["profiles", name]).stdout).unwrap();
-        flag_server::scenario::Scenario::from_toml(&printed).unwrap();
+        flag_scenario::Scenario::from_toml(&printed).unwrap();
     }
     assert_eq!(listed.lines().count(), 8, "{listed}");
 }

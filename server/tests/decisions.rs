@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use flag_server::scenario::profiles::Profile;
-use flag_server::scenario::{
+use flag_scenario::profiles::Profile;
+use flag_scenario::{
     Cut, Distribution, Dribble, Ending, Fault, Plan, Planner, Probability, RequestKey, Rule,
     RuleName, Scenario,
 };

@@ -4,8 +4,7 @@
 //! others. A block marked `toml wrong` has to be refused.
 
 use std::path::{Path, PathBuf};
-
-use flag_server::check::{CheckError, check};
+use std::process::Command;
 
 struct Block {
     document: PathBuf,
@@ -76,12 +75,18 @@ fn every_example_means_something_and_every_wrong_one_is_refused() {
             std::fs::write(folder.path().join(block.file()), &block.text).unwrap();
         }
         for block in &blocks {
-            let meaning = check(&folder.path().join(block.file()));
+            let check = Command::new(env!("CARGO_BIN_EXE_flag-server"))
+                .arg("check")
+                .arg(folder.path().join(block.file()))
+                .output()
+                .unwrap();
             let place = format!("{}:{}", block.document.display(), block.line);
-            match meaning {
-                Ok(meaning) => assert!(!block.is_wrong, "{place}: {meaning}"),
-                Err(CheckError::Wrong { .. }) if block.is_wrong => {}
-                Err(error) => panic!("{place}: {error}"),
+            let code = if block.is_wrong { 2 } else { 0 };
+            assert_eq!(check.status.code(), Some(code), "{place}: {check:?}");
+            if block.is_wrong {
+                let message = String::from_utf8(check.stderr).unwrap();
+                assert!(message.contains(" has "), "{place}: {message}");
+                assert!(message.contains(" problem"), "{place}: {message}");
             }
             count += 1;
         }

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use flag_server::scenario::Ending;
+use flag_scenario::Ending;
 use flag_server::{End, Record};
 use flags_data::Catalogue;
 use support::{SAFETY, authority, request, rules};

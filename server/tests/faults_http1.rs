@@ -5,7 +5,7 @@ mod support;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use flag_server::scenario::Ending;
+use flag_scenario::Ending;
 use flag_server::{End, Record};
 use support::{
     BRAZIL, Client, Ended, Server, authority, brazil, differing_bits, eventually, huge, image,

@@ -592,7 +592,7 @@ fn over_tls_the_connection_breaks_below_tls() {
     }
     // Session tickets come first; what follows them is as planned.
     let (raw, ended) = Client(stream.sock).rest();
-    let Some(flag_server::scenario::Ending::Garbage { bytes, .. }) = plan(text, 1).ending else {
+    let Some(flag_scenario::Ending::Garbage { bytes, .. }) = plan(text, 1).ending else {
         panic!("no garbage is planned");
     };
     assert_eq!(ended, Ended::Fin);

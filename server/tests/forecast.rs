@@ -5,10 +5,10 @@ use std::net::TcpStream;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use flag_scenario::Scenario;
+use flag_scenario::forecast::{Forecast, Question};
+use flag_scenario::profiles::Profile;
 use flag_server::BlockingFlagServer;
-use flag_server::forecast::{Forecast, Question};
-use flag_server::scenario::Scenario;
-use flag_server::scenario::profiles::Profile;
 use flag_server::{Config, FlagServer};
 use flags_data::CountryCode;
 
@@ -101,7 +101,7 @@ async fn as_many_bytes_are_sent_as_were_forecast() {
         // Who does not follow a redirect gets nothing.
         let is_redirect = matches!(
             entry.plan.ending,
-            Some(flag_server::scenario::Ending::Redirect { .. })
+            Some(flag_scenario::Ending::Redirect { .. })
         );
         let record = records
             .iter()

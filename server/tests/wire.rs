@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use flag_server::scenario::profiles::Profile;
-use flag_server::scenario::{Planner, RequestKey, Scenario};
+use flag_scenario::profiles::Profile;
+use flag_scenario::{Planner, RequestKey, Scenario};
 use flag_server::{BlockingFlagServer, Config};
 use flags_data::{Catalogue, CountryCode};
 

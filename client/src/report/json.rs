@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use flag_server::forecast::Forecast;
+use flag_scenario::forecast::Forecast;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

@@ -9,10 +9,10 @@ use flag_client::result::{
     Round, SCHEMA_VERSION, ScenarioRecord, ServerRecord,
 };
 use flag_client::sample::{Outcome, Sample};
-use flag_server::config::{ScenarioSource, named_scenario};
-use flag_server::forecast::{Outlook, image_len};
-use flag_server::scenario::profiles::Profile;
-use flag_server::scenario::{Ending, Plan, Planner, RequestKey, Scenario};
+use flag_scenario::forecast::{Outlook, image_len};
+use flag_scenario::profiles::Profile;
+use flag_scenario::{Ending, Plan, Planner, RequestKey, Scenario};
+use flag_scenario::{ScenarioSource, named_scenario};
 use flags_data::{Catalogue, CountryCode, POP20};
 
 /// The book's race: three strategies, five rounds, no faults.

@@ -14,14 +14,14 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderValue, Method};
 use axum::response::Response;
 use bytes::Bytes;
+use flag_host::clock::{Sleep, sleep_until};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
 use super::connection::{Broken, ConnectionEnd, ConnectionHandle, Finale, Silence};
-use crate::clock::{Sleep, sleep_until};
-use crate::closing::{Closing, Curfew};
-use crate::journal::Entry;
+use crate::connection::{Closing, Curfew};
+use crate::record::Entry;
 use crate::scenario::{Ending, Pace, Plan};
 
 /// A body that comes as planned.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
+use flag_host::clock;
 use tokio::sync::Semaphore;
 
 use super::status::whole_seconds;
-use crate::clock;
 use crate::scenario::Capacity;
 
 /// The workers of one listener and their queue.

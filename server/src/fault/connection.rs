@@ -13,13 +13,13 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use flag_host::clock::{self, Sleep, sleep_until};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::clock::{self, Sleep, sleep_until};
-use crate::journal::Entry;
-use crate::platform::is_sent;
+use crate::record::Entry;
+use crate::socket::is_sent;
 
 /// How long a closed connection is still listened to, so that the client's last bytes do not turn the FIN into an RST.
 const LINGER: Duration = Duration::from_secs(1);

@@ -1,14 +1,13 @@
 //! The effects that are complete, well-formed responses: a status, and a redirect to the same flag.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-use super::identity::Identity;
-use crate::scenario::{RequestKey, StatusNumber};
+use super::request_head::Identity;
+use crate::scenario::{StatusNumber, status_text};
 
 /// The status, with a body of its own or a short text that says what it happened to.
 pub(super) fn respond(
@@ -27,21 +26,6 @@ pub(super) fn respond(
             .insert(RETRY_AFTER, whole_seconds(pause));
     }
     response
-}
-
-/// The body of a planned status: its own, or what it happened to. `None` where none is allowed.
-pub(crate) fn status_text<'b>(
-    status: StatusNumber,
-    body: Option<&'b str>,
-    request: &RequestKey<'_>,
-) -> Option<Cow<'b, str>> {
-    let status = code(status);
-    let RequestKey { path, attempt, .. } = request;
-    match (status, body) {
-        (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED, _) => None,
-        (_, Some(body)) => Some(body.into()),
-        (_, None) => Some(format!("{status}: planned for attempt {attempt} at {path}\n").into()),
-    }
 }
 
 fn code(status: StatusNumber) -> StatusCode {

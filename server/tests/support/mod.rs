@@ -13,7 +13,7 @@ use std::net::TcpStream;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use flag_server::scenario::{Plan, Planner, RequestKey, Scenario};
+use flag_scenario::{Plan, Planner, RequestKey, Scenario};
 use flag_server::{BlockingFlagServer, Builder, FlagServer, Record, Stopped};
 use flags_data::Catalogue;
 

@@ -17,8 +17,8 @@ use flag_client::report::{hgrm, json, load as text};
 use flag_client::result::ServerRecord;
 use flag_client::target::{Embedded, Target};
 use flag_client::threshold::{self, Checked, Threshold};
-use flag_server::scenario::Scenario;
-use flag_server::{allow_files, write_atomically};
+use flag_host::{allow_files, write_atomically};
+use flag_scenario::Scenario;
 use hyper::HeaderMap;
 use reqwest::Url;
 

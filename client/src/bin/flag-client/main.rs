@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
+use flag_cli::{DocsCommand, ExitStatus, Program};
 use flag_client::SetupError;
 use flag_client::args::{Args, Command, PlanArgs, ReportArgs, RunnerArgs, ServerArgs, SharedArgs};
 use flag_client::command::CommandError;
@@ -32,9 +33,8 @@ use flag_client::retry::RetryPolicy;
 use flag_client::target::{Embedded, Target, TargetError};
 use flag_client::threshold::NotMeasured;
 use flag_client::{memory, worker};
-use flag_server::cli_docs::{DocsCommand, ExitStatus, Program};
-use flag_server::config::{ScenarioSource, named_scenario};
-use flag_server::scenario::Scenario;
+use flag_scenario::Scenario;
+use flag_scenario::{ScenarioSource, named_scenario};
 use thiserror::Error;
 
 use crate::output::Named;

@@ -17,7 +17,7 @@ use flag_client::report::{json, table};
 use flag_client::result::{Analysis, Kind, Lane, Measurement, Round};
 use flag_client::target::Target;
 use flag_client::threshold;
-use flag_server::forecast::ideal_makespan;
+use flag_scenario::forecast::ideal_makespan;
 use flags_data::Catalogue;
 
 use crate::compare::{exit_code, may_be_compared};

@@ -8,7 +8,7 @@ use flag_client::args::{Format, OutputArgs};
 use flag_client::report::{csv, json, markdown, page, plot, table};
 use flag_client::result::{Analysis, Kind, Measurement};
 use flag_client::threshold::{self, Checked};
-use flag_server::{stream_atomically, write_atomically};
+use flag_host::{stream_atomically, write_atomically};
 
 use crate::{Usage, say};
 

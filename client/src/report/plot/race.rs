@@ -60,7 +60,7 @@ pub(super) fn caption(measurement: &Measurement) -> String {
         let flags = format!("{downloads} {}", plural(downloads, "download"));
         let ideal = measurement
             .planned_times()
-            .map(|times| flag_server::forecast::ideal_makespan(times, lane.workers));
+            .map(|times| flag_scenario::forecast::ideal_makespan(times, lane.workers));
         let above = ideal
             .filter(|ideal| !ideal.is_zero())
             .map_or(String::new(), |ideal| {

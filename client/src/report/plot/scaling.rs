@@ -3,7 +3,7 @@
 
 use std::num::NonZeroUsize;
 
-use flag_server::forecast::ideal_makespan;
+use flag_scenario::forecast::ideal_makespan;
 
 use super::super::palette::{self, Colour};
 use super::super::{percent, times};

@@ -280,7 +280,7 @@ mod tests {
     use crate::job::Job;
     use crate::result::{ContenderRecord, Kind, Planned, PlannedAttempt};
     use crate::target::Target;
-    use flag_server::config::ScenarioSource;
+    use flag_scenario::ScenarioSource;
     use flags_data::CountryCode;
 
     fn ms(millis: f64) -> Duration {

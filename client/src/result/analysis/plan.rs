@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use flag_server::forecast::ideal_makespan;
-use flag_server::scenario::Scenario;
+use flag_scenario::Scenario;
+use flag_scenario::forecast::ideal_makespan;
 use flags_data::CountryCode;
 
 use crate::result::{Measurement, Planned, PlannedAttempt};

@@ -1,0 +1,215 @@
+//! What a program tells of its command line besides `--help`: scripts for the Tab key, and manual pages. Both are made from
+//! the clap command, so that they cannot say anything else than it does, and know nothing of what the commands do. They are
+//! the same on every day and in every environment.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Arg, Command, Subcommand, ValueHint};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+use flag_host::write_atomically;
+use flag_scenario::profiles::PROFILES;
+use thiserror::Error;
+
+/// The sub-commands that print them, the same for every program.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DocsCommand {
+    /// Print the script with which a shell completes commands and options.
+    Completions {
+        /// The shell that is to read it.
+        shell: Shell,
+    },
+    /// Print the manual page, in the format that man reads.
+    Man {
+        /// Write it to this folder instead, and a page for each sub-command; the folder is made if it does not exist.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+impl DocsCommand {
+    /// Does it for this program, and returns what is to be printed.
+    ///
+    /// # Errors
+    /// When a page cannot be written.
+    pub fn run(&self, program: &Program) -> Result<String, SaveError> {
+        match self {
+            Self::Completions { shell } => Ok(program.completions(*shell)),
+            Self::Man { out: None } => Ok(program.page().roff),
+            Self::Man { out: Some(folder) } => program.save_pages(folder).map(|()| String::new()),
+        }
+    }
+}
+
+/// A program, as its command line describes it, and what that does not tell.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Its command line.
+    pub command: Command,
+    /// The variables that no option stands for, and what they are for.
+    pub environment: &'static [(&'static str, &'static str)],
+    /// How it ends, each code once.
+    pub exit_status: &'static [ExitStatus],
+    /// The pages that a reader may want next, such as `flag-client(1)`.
+    pub see_also: &'static [&'static str],
+}
+
+/// What an exit code says.
+#[derive(Debug, Clone, Copy)]
+pub struct ExitStatus {
+    /// The code.
+    pub code: u8,
+    /// What it says, as a sentence.
+    pub meaning: &'static str,
+    /// The sub-commands that can end with it; none: all of them.
+    pub of: &'static [&'static str],
+}
+
+/// Why the manual pages are not there.
+#[derive(Debug, Error)]
+#[error("--out {folder}: cannot be written to ({reason}); name another folder")]
+pub struct SaveError {
+    /// The folder for them.
+    pub folder: String,
+    /// What the system said.
+    pub reason: io::Error,
+}
+
+/// A manual page.
+struct Page {
+    /// As man looks for it: `flag-client-get.1`.
+    file_name: String,
+    /// What man reads.
+    roff: String,
+}
+
+impl Program {
+    fn completions(&self, shell: Shell) -> String {
+        let mut script = Vec::new();
+        let name = self.command.get_name();
+        clap_complete::generate(shell, &mut offered(&self.command), name, &mut script);
+        // Bash is told to look for the options of a sub-command under a label that the script never sets, if the name of the
+        // program has a hyphen: https://github.com/clap-rs/clap/issues/6421
+        let (wrong, right) = (name.replace('-', "__subcmd__"), name.replace('-', "__"));
+        String::from_utf8_lossy(&script).replace(&wrong, &right)
+    }
+
+    fn page(&self) -> Page {
+        self.page_of(&self.built())
+    }
+
+    /// The page of the program, and of each sub-command that is not hidden.
+    fn pages(&self) -> Vec<Page> {
+        let command = self.built();
+        let subs = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+        let commands = std::iter::once(&command).chain(subs);
+        commands.map(|command| self.page_of(command)).collect()
+    }
+
+    fn save_pages(&self, folder: &Path) -> Result<(), SaveError> {
+        let save = || {
+            std::fs::create_dir_all(folder)?;
+            self.pages().iter().try_for_each(|page| {
+                write_atomically(&folder.join(&page.file_name), page.roff.as_bytes())
+            })
+        };
+        save().map_err(|reason| SaveError {
+            folder: folder.display().to_string(),
+            reason,
+        })
+    }
+
+    /// With all that clap adds, but for `help`, which has no page.
+    fn built(&self) -> Command {
+        let mut command = self.command.clone().disable_help_subcommand(true);
+        command.build();
+        command
+    }
+
+    fn page_of(&self, command: &Command) -> Page {
+        let (program, name) = (self.command.get_name(), command.get_name());
+        let version = self.command.get_version().unwrap_or_default();
+        let man = Man::new(command.clone())
+            .date(NO_DATE)
+            .source(format!("{program} {version}"))
+            .manual("Flagbench");
+        let mut page = Vec::new();
+        man.render(&mut page).ok(); // memory takes everything
+
+        let mut more = Roff::new();
+        if name == program && !self.environment.is_empty() {
+            more.control("SH", ["ENVIRONMENT"]);
+            for (variable, meaning) in self.environment {
+                more.control("TP", []);
+                more.text([bold(*variable)]);
+                more.text([roman(*meaning)]);
+            }
+        }
+        more.control("SH", ["EXIT STATUS"]);
+        for status in self.exit_status {
+            if name == program || status.of.is_empty() || status.of.contains(&name) {
+                more.control("TP", []);
+                more.text([bold(status.code.to_string())]);
+                more.text([roman(status.meaning)]);
+            }
+        }
+        more.control("SH", ["SEE ALSO"]);
+        let mut see_also = self.see_also.join(", ");
+        if name != program {
+            see_also = format!("{program}(1), {see_also}");
+        }
+        more.text([roman(see_also)]);
+        Page {
+            file_name: man.get_filename(),
+            roff: String::from_utf8_lossy(&page).into_owned() + &more.to_roff(),
+        }
+    }
+}
+
+/// An empty word, as roff writes it: without the quotes the words after it would move up.
+const NO_DATE: &str = "\"\"";
+
+/// The part of a command line that a shell can offer. clap_complete would offer what is hidden too, and clap cannot take
+/// anything away, so what remains is put together anew.
+fn offered(command: &Command) -> Command {
+    let subs = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    // Where any word may come, the script for zsh offers nothing else.
+    let args = command
+        .get_arguments()
+        .filter(|arg| !arg.is_positional() || !is_free(arg));
+    let known = Command::new(command.get_name().to_owned())
+        .about(command.get_about().cloned().unwrap_or_default())
+        .args(args.cloned().map(with_values))
+        .subcommands(subs.map(offered));
+    match command.get_version() {
+        Some(version) => known.version(version.to_owned()),
+        None => known,
+    }
+}
+
+/// Whether its values are neither files nor those of a list.
+fn is_free(arg: &Arg) -> bool {
+    !is_profile(arg)
+        && arg.get_possible_values().is_empty()
+        && arg.get_value_hint() == ValueHint::Unknown
+}
+
+fn is_profile(arg: &Arg) -> bool {
+    ["profile", "profiles"].contains(&arg.get_id().as_str())
+}
+
+/// Offers the names of the profiles, and no files where none is asked for.
+fn with_values(arg: Arg) -> Arg {
+    if is_profile(&arg) {
+        let values = PROFILES.iter();
+        let values = values.map(|profile| PossibleValue::new(profile.name).help(profile.summary()));
+        arg.value_parser(PossibleValuesParser::new(values))
+    } else if is_free(&arg) && arg.get_action().takes_values() {
+        arg.value_hint(ValueHint::Other)
+    } else {
+        arg
+    }
+}

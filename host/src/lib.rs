@@ -1,0 +1,10 @@
+//! What Flagbench needs from the operating system: a precise clock, the processor time of threads, the limit of open
+//! files, and files that appear whole or not at all. It knows nothing of flags.
+
+mod atomic_file;
+pub mod clock;
+pub mod cpu;
+mod open_files;
+
+pub use atomic_file::{stream_atomically, write_atomically};
+pub use open_files::allow_files;

@@ -1,0 +1,272 @@
+//! Which requests a rule is about, and when: its conditions, every one of which has to hold.
+
+use std::fmt;
+use std::time::Duration;
+
+use flags_data::CountryCode;
+use wildmatch::WildMatch;
+
+use crate::RequestKey;
+use crate::wording::{listed, words};
+
+/// The conditions of a rule. Without any it is about every request.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Conditions {
+    /// One of these countries; none stands for any path.
+    pub codes: Vec<CountryCode>,
+    /// The canonical path matches this pattern.
+    pub path: Option<Pattern>,
+    /// One of these methods, in capitals; none stands for any.
+    pub methods: Vec<String>,
+    /// Each of these headers, by its name in lower case, has a value that matches.
+    pub headers: Vec<(String, Pattern)>,
+    /// Only the first so many attempts.
+    pub first_attempts: Option<u32>,
+    /// Only so long after the start.
+    pub window: Window,
+}
+
+/// A pattern of text: `*` stands for any text, also none, also slashes; `?` for one character. Case matters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pattern(WildMatch);
+
+/// A time span, counted from when the server started (or was reset). It holds its start and not its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Window {
+    /// From when on.
+    pub from: Duration,
+    /// Until when; for ever if not told.
+    pub until: Option<Duration>,
+}
+
+/// What a decision depends on besides the scenario and the key of the request, where rules ask for it.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// Since the server started.
+    pub since_start: Duration,
+    /// The headers of the request.
+    pub headers: &'a dyn Headers,
+}
+
+/// The headers of some request.
+pub trait Headers {
+    /// The value of the first header of this name, if it is text. Names are in lower case.
+    fn value(&self, name: &str) -> Option<&str>;
+}
+
+/// No headers at all.
+impl Headers for () {
+    fn value(&self, _name: &str) -> Option<&str> {
+        None
+    }
+}
+
+impl Default for Circumstances<'_> {
+    /// At the start, without headers: what is assumed when the future is computed.
+    fn default() -> Self {
+        Self {
+            since_start: Duration::ZERO,
+            headers: &(),
+        }
+    }
+}
+
+impl fmt::Debug for Circumstances<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Circumstances")
+            .field("since_start", &self.since_start)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pattern {
+    /// Any text is a pattern.
+    pub fn new(pattern: &str) -> Self {
+        Self(WildMatch::new(pattern))
+    }
+
+    /// Whether the whole of this text matches.
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.matches(text)
+    }
+}
+
+impl Conditions {
+    /// Whether all of them hold.
+    pub(crate) fn hold(&self, request: &RequestKey<'_>, circumstances: &Circumstances<'_>) -> bool {
+        (self.codes.is_empty()
+            || country_of(request.path).is_some_and(|code| self.codes.contains(&code)))
+            && self
+                .path
+                .as_ref()
+                .is_none_or(|pattern| pattern.matches(request.path))
+            && (self.methods.is_empty()
+                || self.methods.iter().any(|method| method == request.method))
+            && self.headers.iter().all(|(name, pattern)| {
+                circumstances
+                    .headers
+                    .value(name)
+                    .is_some_and(|value| pattern.matches(value))
+            })
+            && self
+                .first_attempts
+                .is_none_or(|first| request.attempt <= first)
+            && self.window.holds(circumstances.since_start)
+    }
+}
+
+impl Window {
+    fn holds(&self, since_start: Duration) -> bool {
+        self.from <= since_start && self.until.is_none_or(|until| since_start < until)
+    }
+}
+
+/// The country that a canonical path is about.
+fn country_of(path: &str) -> Option<CountryCode> {
+    path.strip_prefix("/flags/")?
+        .split('/')
+        .next()?
+        .parse()
+        .ok()
+}
+
+impl fmt::Display for Conditions {
+    /// In words, each with a comma before it; nothing if there are none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.methods.is_empty() {
+            write!(f, ", by {}", listed(self.methods.iter().cloned(), "or"))?;
+        }
+        if !self.codes.is_empty() {
+            let codes = self.codes.iter().map(ToString::to_string);
+            write!(f, ", for {}", listed(codes, "or"))?;
+        }
+        if let Some(path) = &self.path {
+            write!(f, ", at a path like {}", path.0)?;
+        }
+        for (name, pattern) in &self.headers {
+            write!(f, ", with a header {name} like {}", pattern.0)?;
+        }
+        match self.first_attempts {
+            Some(1) => f.write_str(", on the first attempt")?,
+            Some(first) => write!(f, ", on the first {first} attempts")?,
+            None => {}
+        }
+        match (self.window.from, self.window.until) {
+            (Duration::ZERO, None) => Ok(()),
+            (from, None) => write!(f, ", from {} after the start on", words(from)),
+            (from, Some(until)) => write!(
+                f,
+                ", from {} to {} after the start",
+                words(from),
+                words(until)
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct One(&'static str, &'static str);
+
+    impl Headers for One {
+        fn value(&self, name: &str) -> Option<&str> {
+            (name == self.0).then_some(self.1)
+        }
+    }
+
+    fn request(path: &str, attempt: u32) -> RequestKey<'_> {
+        RequestKey {
+            run: "",
+            method: "GET",
+            path,
+            attempt,
+        }
+    }
+
+    fn hold(conditions: &Conditions, path: &str) -> bool {
+        conditions.hold(&request(path, 1), &Circumstances::default())
+    }
+
+    #[test]
+    fn without_conditions_a_rule_is_about_every_request() {
+        assert!(hold(&Conditions::default(), "/flags/anything"));
+    }
+
+    #[test]
+    fn a_country_is_that_of_the_path() {
+        let conditions = Conditions {
+            codes: vec!["BR".parse().unwrap()],
+            ..Conditions::default()
+        };
+        assert!(hold(&conditions, "/flags/br/br.gif"));
+        assert!(hold(&conditions, "/flags/br/metadata.json"));
+        assert!(!hold(&conditions, "/flags/jp/jp.gif"));
+        assert!(!hold(&conditions, "/flags/b"));
+    }
+
+    #[test]
+    fn a_path_is_matched_whole() {
+        let path = Some(Pattern::new("/flags/*/*.gif"));
+        let conditions = Conditions {
+            path,
+            ..Conditions::default()
+        };
+        assert!(hold(&conditions, "/flags/br/br.gif"));
+        assert!(!hold(&conditions, "/flags/br/metadata.json"));
+        assert!(!hold(&conditions, "/flags/br/br.gif.bak"));
+    }
+
+    #[test]
+    fn methods_headers_attempts_and_times_are_matched_too() {
+        let get = |conditions: &Conditions, circumstances, attempt| {
+            conditions.hold(&request("/flags/br/br.gif", attempt), &circumstances)
+        };
+        let none = Circumstances::default();
+        let head = Conditions {
+            methods: vec!["HEAD".to_owned()],
+            ..Conditions::default()
+        };
+        assert!(!get(&head, none, 1));
+
+        let curl = Conditions {
+            headers: vec![("user-agent".to_owned(), Pattern::new("curl/*"))],
+            ..Conditions::default()
+        };
+        assert!(!get(&curl, none, 1));
+        let headers = &One("user-agent", "curl/8.0");
+        assert!(get(&curl, Circumstances { headers, ..none }, 1));
+        let headers = &One("user-agent", "python");
+        assert!(!get(&curl, Circumstances { headers, ..none }, 1));
+
+        let twice = Conditions {
+            first_attempts: Some(2),
+            ..Conditions::default()
+        };
+        assert_eq!(
+            [1, 2, 3].map(|attempt| get(&twice, none, attempt)),
+            [true, true, false]
+        );
+
+        let window = Window {
+            from: Duration::from_secs(5),
+            until: Some(Duration::from_secs(8)),
+        };
+        let late = Conditions {
+            window,
+            ..Conditions::default()
+        };
+        let at = |secs| {
+            get(
+                &late,
+                Circumstances {
+                    since_start: Duration::from_secs(secs),
+                    ..none
+                },
+                1,
+            )
+        };
+        assert_eq!([4, 5, 7, 8].map(at), [false, true, true, false]);
+    }
+}

@@ -1,0 +1,448 @@
+//! The shape of a scenario file: which keys there are, and what becomes of their values.
+//!
+//! What the values mean, and which are allowed, is for the types that they become ([`Rule`],
+//! [`Distribution`], …) to say.
+
+use std::fmt;
+use std::num::NonZeroU64;
+
+use flags_data::CountryCode;
+use thiserror::Error;
+
+use super::reader::{
+    Problem, Section, count, duration, number, read_text, size, text, texts, unsigned,
+};
+use crate::{
+    Capacity, Conditions, Cut, Distribution, Dribble, Fault, InvalidRule, Pattern, Probability,
+    Rule, RuleName, Scenario, StatusFault, StatusNumber, Window,
+};
+
+/// The kinds of fault that a rule may name.
+pub const KINDS: [&str; 11] = [
+    "latency",
+    "status",
+    "reset",
+    "close",
+    "truncate",
+    "stall",
+    "bandwidth",
+    "dribble",
+    "garbage",
+    "corrupt",
+    "redirect",
+];
+
+/// WireMock's names, and the kinds that they stand for.
+const ALIASES: [(&str, &str); 4] = [
+    ("CONNECTION_RESET_BY_PEER", "reset"),
+    ("EMPTY_RESPONSE", "close"),
+    ("MALFORMED_RESPONSE_CHUNK", MALFORMED),
+    ("RANDOM_DATA_THEN_CLOSE", "garbage"),
+];
+
+/// Garbage after the head of a chunked response: a kind that only WireMock's name stands for.
+const MALFORMED: &str = "malformed chunk";
+
+/// Everything that is wrong with the text of a scenario; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct ScenarioError {
+    /// The problems, in the order of their lines.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ScenarioError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl Scenario {
+    /// Reads a scenario from the text of a TOML file.
+    ///
+    /// # Errors
+    /// With every problem of the text: syntax, unknown keys, missing keys, values out of range.
+    pub fn from_toml(text: &str) -> Result<Self, ScenarioError> {
+        let read = read_text(text, |file| {
+            let scenario = read_scenario(file);
+            file.refuse_the_rest();
+            scenario
+        });
+        read.map_err(|problems| ScenarioError { problems })
+    }
+}
+
+/// The keys of a scenario, wherever it is written. `None` only where a problem was noted.
+pub fn read_scenario(file: &mut Section<'_, '_, '_>) -> Option<Scenario> {
+    let seed = file
+        .optional("seed", unsigned)
+        .unwrap_or(Scenario::DEFAULT_SEED);
+    let capacity = file.table("capacity", read_capacity);
+    let mut names: Vec<RuleName> = Vec::new();
+    let rules = file.tables(
+        "rule",
+        "write each rule as a table that starts with [[rule]]",
+        |rule, index| {
+            let read = read_rule(rule, index)?;
+            if names.contains(read.name()) {
+                rule.refuse(
+                    "name",
+                    &InvalidRule::NameTaken(read.name().to_string()).to_string(),
+                );
+            }
+            names.push(read.name().clone());
+            Some(read)
+        },
+    );
+    let scenario = Scenario::try_new(seed, rules).ok()?;
+    Some(match capacity {
+        Some(capacity) => scenario.with_capacity(capacity),
+        None => scenario,
+    })
+}
+
+/// The keys of a capacity.
+pub fn read_capacity(section: &mut Section<'_, '_, '_>) -> Option<Capacity> {
+    let workers = section.required("workers", |value| count(value, 1_000_000));
+    let service_time = section.required_table("service_time", read_distribution);
+    let queue = section.optional("queue", |value| {
+        u32::try_from(unsigned(value)?).map_err(|_| "give a smaller number".to_owned())
+    });
+    Some(Capacity {
+        workers: workers?,
+        service_time: service_time?,
+        queue: queue.unwrap_or(u32::MAX),
+    })
+}
+
+fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
+    let Some(kind) = section.required("fault", text) else {
+        section.accept_the_rest(); // it means nothing without the kind
+        return None;
+    };
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == kind);
+    let kind = alias.map_or(kind.as_str(), |(_, kind)| kind);
+    if !KINDS.contains(&kind) && kind != MALFORMED {
+        section.refuse(
+            "fault",
+            &format!(
+                "{kind:?} is no kind of fault: take one of {}",
+                KINDS.join(", ")
+            ),
+        );
+        section.accept_the_rest();
+        return None;
+    }
+    let name = section.optional("name", |value| checked(RuleName::try_new(&text(value)?)));
+    let probability = section
+        .optional("probability", probability)
+        .unwrap_or(Probability::ALWAYS);
+    let conditions = read_conditions(section);
+    let fault = read_fault(section, kind)?;
+
+    let default_name = || RuleName::try_new(&format!("{}-{}", fault.kind(), index + 1)).ok();
+    let name = name.or_else(default_name)?;
+    Some(
+        Rule::new(name, fault)
+            .with_probability(probability)
+            .with_conditions(conditions),
+    )
+}
+
+fn read_conditions(section: &mut Section<'_, '_, '_>) -> Conditions {
+    let mut conditions = section
+        .table("match", |table| {
+            let codes = table.optional("cc", |value| {
+                let codes = texts(value)?;
+                codes
+                    .iter()
+                    .map(|code| checked(code.parse::<CountryCode>()))
+                    .collect::<Result<Vec<_>, _>>()
+            });
+            let path = table.optional("path", |value| Ok(Pattern::new(&text(value)?)));
+            let methods = table.optional("method", |value| {
+                Ok(texts(value)?
+                    .iter()
+                    .map(|method| method.to_uppercase())
+                    .collect::<Vec<_>>())
+            });
+            let headers = table.table("header", |headers| {
+                let pair =
+                    |(name, pattern): (&str, String)| (name.to_lowercase(), Pattern::new(&pattern));
+                Some(headers.texts().into_iter().map(pair).collect())
+            });
+            Some(Conditions {
+                codes: codes.unwrap_or_default(),
+                path,
+                methods: methods.unwrap_or_default(),
+                headers: headers.unwrap_or_default(),
+                ..Conditions::default()
+            })
+        })
+        .unwrap_or_default();
+    conditions.first_attempts = section
+        .table("attempts", |table| {
+            table.required("first", |value| count(value, u32::MAX))
+        })
+        .map(Into::into);
+    conditions.window = section.table("window", read_window).unwrap_or_default();
+    conditions
+}
+
+fn read_window(section: &mut Section<'_, '_, '_>) -> Option<Window> {
+    let from = section.optional("from", duration).unwrap_or_default();
+    let until = section.optional("until", duration);
+    if until.is_some_and(|until| until <= from) {
+        section.refuse("until", "is not after `from`: such a window never opens");
+        return None;
+    }
+    Some(Window { from, until })
+}
+
+fn read_fault(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<Fault> {
+    Some(match kind {
+        "latency" => {
+            let max = section.optional("max", duration);
+            let distribution = section.required_table("distribution", read_distribution);
+            let limited = match (distribution?, max) {
+                (distribution, None) => Ok(distribution),
+                (distribution, Some(max)) => distribution.with_max(max),
+            };
+            Fault::Latency(section.built(limited)?)
+        }
+        "status" => Fault::Status(read_status(section)?),
+        "reset" => Fault::Reset {
+            after: section.optional("after", size),
+        },
+        "close" => Fault::Close,
+        "truncate" => {
+            let after = section.optional("after", size).map(Cut::After);
+            let fraction = section.optional("fraction", probability).map(Cut::Fraction);
+            section.exactly_one(&["after", "fraction"])?;
+            Fault::Truncate(after.or(fraction)?)
+        }
+        "stall" => Fault::Stall {
+            after: section.optional("after", size),
+            hold: section.optional("hold", duration),
+        },
+        "bandwidth" => Fault::Bandwidth(section.required("rate", |value| {
+            NonZeroU64::new(size(value)?).ok_or(
+                "is zero, so nothing would ever come: give a rate above it, or a stall".to_owned(),
+            )
+        })?),
+        "dribble" => {
+            let chunks = section.required("chunks", |value| count(value, Fault::MAX_CHUNKS));
+            let over = section.required("over", duration);
+            Fault::Dribble(Dribble {
+                chunks: chunks?,
+                over: over?,
+            })
+        }
+        "garbage" => Fault::Garbage { after_head: false },
+        MALFORMED => Fault::Garbage { after_head: true },
+        "corrupt" => {
+            let bits = section.optional("bits", |value| count(value, Fault::MAX_BITS));
+            Fault::Corrupt {
+                bits: bits.unwrap_or(std::num::NonZeroU32::MIN),
+            }
+        }
+        _ => {
+            let hops = section.optional("hops", |value| count(value, Fault::MAX_HOPS));
+            Fault::Redirect {
+                hops: hops.unwrap_or(std::num::NonZeroU32::MIN),
+            }
+        }
+    })
+}
+
+fn read_status(section: &mut Section<'_, '_, '_>) -> Option<StatusFault> {
+    let retry_after = section.optional("retry_after", duration);
+    let body = section.optional("body", text);
+    let status = section.optional("status", status);
+    let remedy = "write it as [{ status = 503, weight = 1 }, …]";
+    let mut is_empty = section.is_array("one_of");
+    let choices = section.tables("one_of", remedy, |choice, _| {
+        is_empty = false;
+        let number = choice.required("status", self::status);
+        let weight = choice.optional("weight", |value| {
+            u32::try_from(unsigned(value)?).map_err(|_| "give a smaller number".to_owned())
+        });
+        Some((number?, weight.unwrap_or(1)))
+    });
+    section.exactly_one(&["status", "one_of"])?;
+    if is_empty {
+        section.refuse("one_of", &format!("is empty: {remedy}"));
+    }
+    let mut fault = match status {
+        Some(status) => StatusFault::of(status),
+        None if choices.is_empty() => return None,
+        None => section.built(StatusFault::one_of(choices))?,
+    };
+    fault.retry_after = retry_after;
+    fault.body = body.map(Into::into);
+    Some(fault)
+}
+
+fn read_distribution(section: &mut Section<'_, '_, '_>) -> Option<Distribution> {
+    let fixed = section.optional("fixed", duration).map(Distribution::fixed);
+    let uniform = section.table("uniform", |table| {
+        let (lower, upper) = (
+            table.required("lower", duration),
+            table.required("upper", duration),
+        );
+        Some(Distribution::uniform(lower?, upper?))
+    });
+    let normal = section.table("normal", |table| {
+        let (mean, sd) = (
+            table.required("mean", duration),
+            table.required("sd", duration),
+        );
+        Some(Distribution::normal(mean?, sd?))
+    });
+    let lognormal = section.table("lognormal", |table| {
+        let median = table.required("median", duration);
+        let p99 = table.optional("p99", duration);
+        let sigma = table.optional("sigma", number);
+        table.exactly_one(&["p99", "sigma"])?;
+        match (p99, sigma) {
+            (Some(p99), _) => Some(Distribution::lognormal_p99(median?, p99)),
+            (None, Some(sigma)) => Some(Distribution::lognormal(median?, sigma)),
+            (None, None) => None,
+        }
+    });
+    let exponential = section.table("exponential", |table| {
+        Some(Distribution::exponential(table.required("mean", duration)?))
+    });
+    let pareto = section.table("pareto", |table| {
+        let (scale, shape) = (
+            table.required("scale", duration),
+            table.required("shape", number),
+        );
+        Some(Distribution::pareto(scale?, shape?))
+    });
+    section.exactly_one(&[
+        "fixed",
+        "uniform",
+        "normal",
+        "lognormal",
+        "exponential",
+        "pareto",
+    ])?;
+    let built = [fixed, uniform, normal, lognormal, exponential, pareto]
+        .into_iter()
+        .flatten()
+        .next()?;
+    section.built(built)
+}
+
+fn probability(value: &super::reader::Value<'_>) -> Result<Probability, String> {
+    checked(Probability::try_new(number(value)?))
+}
+
+fn status(value: &super::reader::Value<'_>) -> Result<StatusNumber, String> {
+    checked(StatusNumber::try_new(super::reader::integer(value)?))
+}
+
+fn checked<T, E: fmt::Display>(result: Result<T, E>) -> Result<T, String> {
+    result.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems_of(text: &str) -> String {
+        Scenario::from_toml(text)
+            .expect_err("the text has a problem")
+            .to_string()
+    }
+
+    #[test]
+    fn a_rule_without_a_name_is_called_after_its_kind_and_place() {
+        let text = "[[rule]]\nfault = \"status\"\nstatus = 418\n[[rule]]\nfault = \"latency\"\ndistribution = { fixed = \"1ms\" }";
+        let scenario = Scenario::from_toml(text).unwrap();
+        let names: Vec<_> = scenario
+            .rules()
+            .iter()
+            .map(|rule| rule.name().as_str())
+            .collect();
+        assert_eq!(names, ["status-1", "latency-2"]);
+        assert_eq!(scenario.seed(), Scenario::DEFAULT_SEED);
+    }
+
+    #[test]
+    fn an_empty_file_is_a_scenario_without_faults() {
+        assert_eq!(Scenario::from_toml("").unwrap().rules(), []);
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_with_line_key_and_remedy() {
+        let text = r#"
+            seed = -1
+            sede = 2
+            [[rule]]
+            name = "late"
+            fault = "latency"
+            probability = 1.5
+            distribution = { uniform = { lower = "2s", upper = "1s" } }
+            [[rule]]
+            name = "late"
+            fault = "status"
+            status = 99
+            colour = "red"
+            [[rule]]
+            fault = "teapot"
+            [[rule]]
+            fault = "latency"
+            distribution = { fixed = 3 }
+            [[rule]]
+            fault = "latency"
+            distribution = { }
+            [[rule]]
+            status = 418
+            [[rule]]
+            fault = "latency"
+            distribution = { fixed = "3 parsecs", uniform = { lower = "1s" } }
+        "#;
+        insta::assert_snapshot!(problems_of(text), @r#"
+        line 2: seed: give a whole number that is not negative
+        line 3: sede: is no key here: remove it, or use one of seed, capacity, rule
+        line 7: rule[1].probability: 1.5 is not between 0 and 1: give a number from 0 to 1
+        line 8: rule[1].distribution: lower (2s) is above upper (1s): swap them
+        line 12: rule[2].status: 99 is no status of a response: give one from 200 to 599
+        line 13: rule[2].colour: is no key here: remove it, or use one of fault, name, probability, match, attempts, window, retry_after, body, status, one_of
+        line 15: rule[3].fault: "teapot" is no kind of fault: take one of latency, status, reset, close, truncate, stall, bandwidth, dribble, garbage, corrupt, redirect
+        line 18: rule[4].distribution.fixed: give a duration with its unit in quotes, like "250ms" or "1.5s"
+        line 21: rule[5].distribution: give exactly one of fixed, uniform, normal, lognormal, exponential, pareto
+        line 22: rule[6].fault: is missing: add it
+        line 26: rule[7].distribution.fixed: "3 parsecs" is no duration: give a duration with its unit, like "250ms" or "1.5s"
+        line 26: rule[7].distribution.uniform.upper: is missing: add it
+        line 26: rule[7].distribution: give exactly one of fixed, uniform, normal, lognormal, exponential, pareto
+        "#);
+    }
+
+    #[test]
+    fn two_rules_of_one_name_are_refused() {
+        let rule = "[[rule]]\nname = \"x\"\nfault = \"status\"\nstatus = 418\n";
+        insta::assert_snapshot!(problems_of(&rule.repeat(2)), @r#"line 6: rule[2].name: two rules are named "x": each name is a stream of chance of its own, so rename one"#);
+    }
+
+    #[test]
+    fn a_choice_of_nothing_is_refused() {
+        let rule = "[[rule]]\nfault = \"status\"\none_of = []\n";
+        insta::assert_snapshot!(problems_of(rule), @"line 3: rule[1].one_of: is empty: write it as [{ status = 503, weight = 1 }, …]");
+        let rule = "[[rule]]\nfault = \"status\"\none_of = 3\n";
+        insta::assert_snapshot!(problems_of(rule), @"line 3: rule[1].one_of: write it as [{ status = 503, weight = 1 }, …]");
+    }
+
+    #[test]
+    fn text_that_is_no_toml_is_reported_with_its_line() {
+        insta::assert_snapshot!(problems_of("seed = 1\n[[rule]\n"), @"line 2: unclosed array table, expected `]`");
+    }
+
+    #[test]
+    fn a_rule_that_is_no_table_is_refused() {
+        insta::assert_snapshot!(problems_of("rule = 3"), @"line 1: rule: write each rule as a table that starts with [[rule]]");
+        insta::assert_snapshot!(problems_of("rule = [3]"), @"line 1: rule: write each rule as a table that starts with [[rule]]");
+    }
+}

@@ -1,0 +1,28 @@
+//! Decides what happens to a request. Pure: no HTTP, no clock, no chance but the seed.
+//!
+//! A [`Scenario`] is a seed and a list of [`Rule`]s, read from TOML by [`Scenario::from_toml`] or built in code. A
+//! [`Planner`] turns it and a [`RequestKey`] into a [`Plan`]. A [`Forecast`](forecast::Forecast) lists the plans of
+//! requests before they are made. How a plan is applied is the server's business.
+
+mod conditions;
+mod distribution;
+pub mod file;
+pub mod forecast;
+mod planner;
+pub mod profiles;
+mod rule;
+mod scenario;
+mod source;
+mod status_text;
+pub mod wording;
+
+pub use conditions::{Circumstances, Conditions, Headers, Pattern, Window};
+pub use distribution::{Distribution, InvalidDistribution};
+pub use file::{Problem, SCHEMA, ScenarioError, parse_duration};
+pub use planner::{Ending, MAX_RUN_LEN, Pace, Plan, Planner, RequestKey};
+pub use rule::{
+    Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,
+};
+pub use scenario::{Capacity, Scenario};
+pub use source::{ScenarioSource, SourceError, named_scenario, scenario_and_text};
+pub use status_text::{NOT_FOUND, status_text};

@@ -1,0 +1,121 @@
+//! A scenario: a seed, rules, and a capacity.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+use crate::wording::counted;
+use crate::{Distribution, InvalidRule, Rule};
+
+/// What a listener does to its clients: a seed, rules in the order of the file, and a capacity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    seed: u64,
+    rules: Vec<Rule>,
+    capacity: Option<Capacity>,
+}
+
+/// A server that can do so much and no more: it queues the rest, and refuses what is beyond the queue.
+///
+/// What a request waits depends on the others: this is the one part of a scenario that no plan knows in advance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Capacity {
+    /// The requests that are worked on at one time.
+    pub workers: NonZeroU32,
+    /// How long each is worked on.
+    pub service_time: Distribution,
+    /// The requests that may wait for a worker; the next one gets a 503.
+    pub queue: u32,
+}
+
+impl Scenario {
+    /// The seed of a scenario that names none.
+    pub const DEFAULT_SEED: u64 = 20_150_223;
+
+    /// A scenario of these rules, in this order.
+    ///
+    /// # Errors
+    /// When two rules have the same name: the name is the rule's stream of chance.
+    pub fn try_new(seed: u64, rules: Vec<Rule>) -> Result<Self, InvalidRule> {
+        for (index, rule) in rules.iter().enumerate() {
+            if rules[..index]
+                .iter()
+                .any(|earlier| earlier.name() == rule.name())
+            {
+                return Err(InvalidRule::NameTaken(rule.name().to_string()));
+            }
+        }
+        Ok(Self {
+            seed,
+            rules,
+            capacity: None,
+        })
+    }
+
+    /// A scenario without any fault.
+    pub fn faultless() -> Self {
+        Self {
+            seed: Self::DEFAULT_SEED,
+            rules: Vec::new(),
+            capacity: None,
+        }
+    }
+
+    /// The same rules with another seed: another fate for every request.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The same rules on a server of this capacity.
+    #[must_use]
+    pub fn with_capacity(self, capacity: Capacity) -> Self {
+        Self {
+            capacity: Some(capacity),
+            ..self
+        }
+    }
+
+    /// The seed of every decision.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The rules, in the order in which they are tried.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The capacity, if it has a limit.
+    pub fn capacity(&self) -> Option<&Capacity> {
+        self.capacity.as_ref()
+    }
+}
+
+impl fmt::Display for Scenario {
+    /// What it means, in words: a line for the capacity if there is one, and a line for each rule.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(capacity) = &self.capacity {
+            writeln!(f, "capacity: {capacity}")?;
+        }
+        if self.rules.is_empty() {
+            return writeln!(f, "no faults");
+        }
+        self.rules.iter().try_for_each(|rule| writeln!(f, "{rule}"))
+    }
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers = counted(self.workers.get().into(), "request");
+        write!(
+            f,
+            "{workers} at a time, each for a time {}; ",
+            self.service_time
+        )?;
+        match self.queue {
+            0 => f.write_str("none may wait, the rest get status 503"),
+            u32::MAX => f.write_str("the rest wait"),
+            queue => write!(f, "{queue} more may wait, the rest get status 503"),
+        }
+    }
+}

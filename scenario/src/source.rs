@@ -1,0 +1,89 @@
+//! A scenario that is named on a command line or in a file: an embedded profile, or a file of its own.
+
+use std::path::Path;
+
+use thiserror::Error;
+
+use crate::profiles::{PROFILES, Profile};
+use crate::{Scenario, ScenarioError};
+
+/// Why there is no scenario.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// No profile has this name.
+    #[error("--profile {0}: there is no such profile; take one of {names}", names = profile_names())]
+    UnknownProfile(String),
+    /// The scenario file cannot be read.
+    #[error("--scenario {path}: cannot be read ({reason}); name a TOML file that exists")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The scenario file does not describe a scenario.
+    #[error("--scenario {path}: is no scenario; correct these lines:\n{reason}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// Every problem in it.
+        reason: ScenarioError,
+    },
+}
+
+/// The scenario that a client or a server names by profile or by file.
+///
+/// # Errors
+/// When there is no such profile, or the file is missing or wrong.
+pub fn named_scenario(source: &ScenarioSource<'_>) -> Result<(String, Scenario), SourceError> {
+    let (name, scenario, _) = scenario_and_text(source)?;
+    Ok((name, scenario))
+}
+
+/// The same, and the text of its file.
+///
+/// # Errors
+/// When there is no such profile, or the file is missing or wrong.
+pub fn scenario_and_text(
+    source: &ScenarioSource<'_>,
+) -> Result<(String, Scenario, String), SourceError> {
+    match source {
+        ScenarioSource::Profile(name) => {
+            let profile = Profile::find(name)
+                .ok_or_else(|| SourceError::UnknownProfile((*name).to_owned()))?;
+            let scenario = profile
+                .scenario()
+                .expect("a test reads every embedded profile");
+            Ok(((*name).to_owned(), scenario, profile.toml.to_owned()))
+        }
+        ScenarioSource::File(path) => {
+            let shown = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|reason| SourceError::Unreadable {
+                path: shown.clone(),
+                reason,
+            })?;
+            let scenario = Scenario::from_toml(&text).map_err(|reason| SourceError::Invalid {
+                path: shown.clone(),
+                reason,
+            })?;
+            let stem = path
+                .file_stem()
+                .map_or(shown, |stem| stem.to_string_lossy().into_owned());
+            Ok((stem, scenario, text))
+        }
+    }
+}
+
+/// Where a scenario comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum ScenarioSource<'a> {
+    /// An embedded profile.
+    Profile(&'a str),
+    /// A TOML file.
+    File(&'a Path),
+}
+
+fn profile_names() -> String {
+    let names: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
+    names.join(", ")
+}

@@ -1,0 +1,249 @@
+//! The command line: exactly what was typed, and what `--help` says about it. `config` decides
+//! what it means.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use flag_cli::{DocsCommand, ForecastArgs, SelectionArgs, at_least_one};
+use flag_scenario::parse_duration;
+
+/// A local HTTP server of flags with reproducible latency and faults.
+///
+/// Without arguments it opens the three servers of Fluent Python, second edition, on 127.0.0.1:
+/// LOCAL on 8000 (no faults), DELAY on 8001 (0.5 to 5 s late) and ERROR on 8002 (the same delay,
+/// and a quarter of the responses are 418 I'm a teapot).
+#[derive(Debug, Clone, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// How to serve.
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+}
+
+/// What the program can do besides serving.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// List the embedded profiles, or print one as a scenario file to start from.
+    Profiles {
+        /// The profile to print.
+        #[arg(id = "profile", value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Say in words what a scenario file, or a file for --config, means; or all that is wrong with it.
+    Check {
+        /// The TOML file.
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of scenario files and of files for --config, for editors.
+    Schema,
+    /// Print what each request will meet, without serving.
+    Plan(PlanArgs),
+    /// Ask a server whether it is healthy: exit 0 if it is, 1 if not. For images without a shell.
+    Healthcheck {
+        /// The server to ask. [default: the first one that the FLAG_SERVER_… variables here would open, so http://127.0.0.1:8000]
+        #[arg(env = "FLAG_SERVER_HEALTHCHECK_URL")]
+        url: Option<String>,
+    },
+    /// What the program can tell of itself.
+    #[command(flatten)]
+    Docs(DocsCommand),
+}
+
+/// Options of `plan`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct PlanArgs {
+    /// Which flags.
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+
+    /// The embedded profile; `flag-server profiles` lists them. [default: error]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "FLAG_SERVER_PROFILE",
+        conflicts_with = "scenario"
+    )]
+    pub(crate) profile: Option<String>,
+
+    /// The scenario file.
+    #[arg(long, value_name = "FILE", env = "FLAG_SERVER_SCENARIO")]
+    pub(crate) scenario: Option<PathBuf>,
+
+    /// Use this seed instead of the scenario's own.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLAG_SERVER_SEED",
+        allow_negative_numbers = true
+    )]
+    pub(crate) seed: Option<u64>,
+
+    /// What to print of their future.
+    #[command(flatten)]
+    pub(crate) forecast: ForecastArgs,
+}
+
+/// How to serve.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// Open the servers of this edition of the book.
+    ///
+    /// 1: LOCAL on 8001, DELAY on 8002 (0.5 s late) and ERROR on 8003 (25 % errors, 50 % half a second late).
+    #[arg(
+        long,
+        value_name = "1|2",
+        default_value = "2",
+        env = "FLAG_SERVER_EDITION"
+    )]
+    #[arg(conflicts_with_all = ["profile", "scenario", "config"])]
+    pub(crate) edition: Edition,
+
+    /// Open one server with this embedded profile; `flag-server profiles` lists them.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "FLAG_SERVER_PROFILE",
+        conflicts_with = "scenario"
+    )]
+    pub(crate) profile: Option<String>,
+
+    /// Open one server with the scenario of this TOML file.
+    #[arg(long, value_name = "FILE", env = "FLAG_SERVER_SCENARIO")]
+    pub(crate) scenario: Option<PathBuf>,
+
+    /// Open the servers that this TOML file describes, each with a name, a port and a scenario of its own.
+    #[arg(long, value_name = "FILE", env = "FLAG_SERVER_CONFIG", conflicts_with_all = ["profile", "scenario", "port"])]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The port of the first server; more servers take the ports after it. 0: any free ports.
+    ///
+    /// Default: 8000 (8001 for the first edition).
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLAG_SERVER_PORT",
+        allow_negative_numbers = true
+    )]
+    pub(crate) port: Option<u16>,
+
+    /// The address to listen on. Inside a container: 0.0.0.0
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1",
+        env = "FLAG_SERVER_BIND"
+    )]
+    pub(crate) bind: IpAddr,
+
+    /// Use this seed instead of the scenario's own: another fate for every request.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLAG_SERVER_SEED",
+        allow_negative_numbers = true
+    )]
+    pub(crate) seed: Option<u64>,
+
+    /// Serve the flags of this folder (br/br.gif, br/metadata.json, …) instead of the embedded ones.
+    #[arg(long, value_name = "DIR", env = "FLAG_SERVER_FLAGS")]
+    pub(crate) flags: Option<PathBuf>,
+
+    /// Write the real addresses to this file, as JSON, once every server accepts connections.
+    #[arg(long, value_name = "PATH", env = "FLAG_SERVER_READY_FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+
+    /// Write one JSON line to this file for each request: what was decided and what was sent.
+    #[arg(long, value_name = "FILE", env = "FLAG_SERVER_DECISION_LOG")]
+    pub(crate) decision_log: Option<PathBuf>,
+
+    /// Serve HTTPS (HTTP/2 and HTTP/1.1), with a certificate that is made at the start.
+    #[arg(long, env = "FLAG_SERVER_TLS")]
+    pub(crate) tls: bool,
+
+    /// Serve HTTPS with this chain of certificates, in PEM form.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FLAG_SERVER_TLS_CERT",
+        requires = "tls_key"
+    )]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, in PEM form.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FLAG_SERVER_TLS_KEY",
+        requires = "tls_cert"
+    )]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// The threads that serve; a connection stays on one of them. [default: one for each processor]
+    #[arg(long, value_name = "N", env = "FLAG_SERVER_THREADS", allow_negative_numbers = true, value_parser = at_least_one)]
+    pub(crate) threads: Option<NonZeroUsize>,
+
+    /// The connections of one listener at a time; more wait until one of them ends.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "65536",
+        env = "FLAG_SERVER_MAX_CONNECTIONS"
+    )]
+    pub(crate) max_connections: NonZeroUsize,
+
+    /// How long a client may take to send the head of a request, and how long it may stay idle before it.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        env = "FLAG_SERVER_HEAD_TIMEOUT"
+    )]
+    #[arg(value_parser = parse_duration)]
+    pub(crate) head_timeout: Duration,
+
+    /// How long requests in flight may take to finish after SIGTERM or Ctrl-C; those that would take longer are answered 503 at once.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "8s",
+        env = "FLAG_SERVER_GRACE"
+    )]
+    #[arg(value_parser = parse_duration)]
+    pub(crate) grace: Duration,
+
+    /// How to write the log, on standard error.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "FLAG_SERVER_LOG"
+    )]
+    pub(crate) log: LogFormat,
+}
+
+/// An edition of the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Edition {
+    /// 2015: LOCAL 8001, DELAY 8002, ERROR 8003.
+    #[value(name = "1")]
+    First,
+    /// 2022: LOCAL 8000, DELAY 8001, ERROR 8002.
+    #[value(name = "2")]
+    Second,
+}
+
+/// How to write the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}

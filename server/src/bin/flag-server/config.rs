@@ -1,0 +1,301 @@
+//! From what was typed to what it means: every value checked, every problem reported at once.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use flag_scenario::file::{
+    Problem, Section, read_capacity, read_scenario, read_text, text, unsigned,
+};
+use flag_scenario::{Scenario, ScenarioSource, SourceError, named_scenario};
+use flag_server::{Config, Limits, Listener, Tls};
+use flags_data::{Catalogue, LoadError};
+use thiserror::Error;
+
+use crate::args::{Edition, ServeArgs};
+
+/// Everything that is wrong with the configuration; never empty.
+#[derive(Debug, Error)]
+pub(crate) struct ConfigError {
+    /// The problems; each names the flag, file or key, and the remedy.
+    pub(crate) problems: Vec<ConfigProblem>,
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Debug, Error)]
+pub(crate) enum ConfigProblem {
+    /// No scenario by this name.
+    #[error(transparent)]
+    Scenario(#[from] SourceError),
+    /// The configuration file cannot be read.
+    #[error("--config {path}: cannot be read ({reason}); name a TOML file that exists")]
+    UnreadableConfig {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The configuration file does not describe listeners.
+    #[error(
+        "--config {path}: is no configuration; correct these lines:\n{}",
+        lines(problems)
+    )]
+    InvalidConfig {
+        /// The file.
+        path: String,
+        /// Every problem in it.
+        problems: Vec<Problem>,
+    },
+    /// The last of the listeners would get a port that does not exist.
+    #[error("--port {first}: the {count} listeners take ports {first} and up; choose a port below {limit}",
+        limit = 65_537 - u32::try_from(*count).unwrap_or(u32::MAX))]
+    PortsExhausted {
+        /// The port of the first.
+        first: u16,
+        /// How many there are.
+        count: usize,
+    },
+    /// The folder of flags cannot be served.
+    #[error("--flags: {0}")]
+    Flags(LoadError),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("\n"))
+    }
+}
+
+/// What the arguments mean.
+///
+/// # Errors
+/// With every problem of the arguments and of the files that they name.
+pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
+    let mut problems = Vec::new();
+    let listeners = match &args.config {
+        Some(path) => configured_listeners(path, args).map_err(|problem| vec![problem]),
+        None => listeners(args),
+    };
+    let listeners = listeners.unwrap_or_else(|found| {
+        problems.extend(found);
+        Vec::new()
+    });
+    let catalogue = match &args.flags {
+        Some(dir) => Catalogue::load(dir),
+        None => Ok(Catalogue::embedded()),
+    };
+    let catalogue = catalogue.map_err(|error| problems.push(ConfigProblem::Flags(error)));
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificates), Some(key)) => Some(Tls::Files {
+            certificates: certificates.clone(),
+            key: key.clone(),
+        }),
+        _ => args.tls.then_some(Tls::SelfSigned),
+    };
+    let limits = Limits {
+        head_timeout: args.head_timeout,
+        max_connections: args.max_connections.get(),
+        grace: args.grace,
+    };
+
+    match catalogue {
+        Ok(catalogue) if problems.is_empty() => Ok(Config {
+            listeners,
+            catalogue,
+            tls,
+            limits,
+            decision_log: args.decision_log.clone(),
+            threads: args
+                .threads
+                .unwrap_or_else(Config::one_thread_per_processor),
+            keep_records: false,
+        }),
+        _ => Err(ConfigError { problems }),
+    }
+}
+
+fn listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProblem>> {
+    /// The names of the book's servers, and the profiles behind them.
+    const FIRST_EDITION: [(&str, &str); 3] = [
+        ("local", "local"),
+        ("delay", "delay-1e"),
+        ("error", "error-1e"),
+    ];
+    const SECOND_EDITION: [(&str, &str); 3] =
+        [("local", "local"), ("delay", "delay"), ("error", "error")];
+
+    let one = args.profile.as_deref().map(ScenarioSource::Profile);
+    let one = one.or(args.scenario.as_deref().map(ScenarioSource::File));
+    let (named, default_port) = match (one, args.edition) {
+        (Some(source), _) => (vec![named_scenario(&source)], 8000),
+        (None, Edition::First) => (book(FIRST_EDITION), 8001),
+        (None, Edition::Second) => (book(SECOND_EDITION), 8000),
+    };
+
+    let first = args.port.unwrap_or(default_port);
+    let count = named.len();
+    let mut problems = Vec::new();
+    let mut listeners = Vec::new();
+    for (offset, named) in (0..).zip(named) {
+        let port = if first == 0 {
+            Some(0)
+        } else {
+            first.checked_add(offset)
+        };
+        match (named, port) {
+            (Ok((name, scenario)), Some(port)) => {
+                let scenario = args
+                    .seed
+                    .map_or(scenario.clone(), |seed| scenario.with_seed(seed));
+                listeners.push(Listener {
+                    name,
+                    address: SocketAddr::new(args.bind, port),
+                    scenario,
+                });
+            }
+            (Err(problem), _) => problems.push(problem.into()),
+            (Ok(_), None) => {}
+        }
+    }
+    if listeners.len() < count && problems.is_empty() {
+        problems.push(ConfigProblem::PortsExhausted { first, count });
+    }
+    if problems.is_empty() {
+        Ok(listeners)
+    } else {
+        Err(problems)
+    }
+}
+
+fn configured_listeners(path: &Path, args: &ServeArgs) -> Result<Vec<Listener>, ConfigProblem> {
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|reason| ConfigProblem::UnreadableConfig {
+        path: shown.clone(),
+        reason,
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let listeners = read_listeners(&text, folder, args.bind).map_err(|problems| {
+        ConfigProblem::InvalidConfig {
+            path: shown,
+            problems,
+        }
+    })?;
+    let seeded = listeners.into_iter().map(|listener| match args.seed {
+        None => listener,
+        Some(seed) => Listener {
+            scenario: listener.scenario.with_seed(seed),
+            ..listener
+        },
+    });
+    Ok(seeded.collect())
+}
+
+/// The listeners of a configuration file: `[[listener]]` tables with a `name`, a `port`, and either a `profile`, or a
+/// `scenario` (a file, from the folder of this one), or the keys of a scenario themselves.
+pub(crate) fn read_listeners(
+    text: &str,
+    folder: &Path,
+    bind: IpAddr,
+) -> Result<Vec<Listener>, Vec<Problem>> {
+    read_text(text, |file| {
+        let remedy = "write each listener as a table that starts with [[listener]]";
+        let mut names: Vec<String> = Vec::new();
+        let mut is_empty = true;
+        let listeners = file.tables("listener", remedy, |section, _| {
+            is_empty = false;
+            let listener = configured_listener(section, folder, bind)?;
+            if names.contains(&listener.name) {
+                section.refuse(
+                    "name",
+                    &format!("two listeners are named {:?}: rename one", listener.name),
+                );
+            }
+            names.push(listener.name.clone());
+            Some(listener)
+        });
+        file.refuse_the_rest();
+        if is_empty {
+            file.refuse_missing(
+                "listener",
+                "there is none: add a table that starts with [[listener]]",
+            );
+        }
+        Some(listeners)
+    })
+}
+
+fn configured_listener(
+    section: &mut Section<'_, '_, '_>,
+    folder: &Path,
+    bind: IpAddr,
+) -> Option<Listener> {
+    let name = section.required("name", |value| match text(value)? {
+        name if name.is_empty() || name.contains(char::is_whitespace) => {
+            Err("give a name without spaces".to_owned())
+        }
+        name => Ok(name),
+    });
+    let port = section.required("port", |value| {
+        u16::try_from(unsigned(value)?)
+            .map_err(|_| "give a port from 0 (any free one) to 65535".to_owned())
+    });
+    let profile = section.optional("profile", text);
+    let file = section.optional("scenario", |value| Ok(folder.join(text(value)?)));
+    if [profile.is_some(), file.is_some(), section.has("rule")]
+        .iter()
+        .filter(|given| **given)
+        .count()
+        > 1
+    {
+        section.refuse_table("give a profile, a scenario or rules, and not two of them");
+        return None;
+    }
+    let source = match (&profile, &file) {
+        (Some(profile), _) => Some(("profile", ScenarioSource::Profile(profile))),
+        (None, Some(file)) => Some(("scenario", ScenarioSource::File(file))),
+        (None, None) => None,
+    };
+    let scenario = match source {
+        None => read_scenario(section)?,
+        Some((key, source)) => {
+            let seed = section.optional("seed", unsigned);
+            let capacity = section.table("capacity", read_capacity);
+            let named = named_scenario(&source).map_err(|problem| match problem {
+                SourceError::Invalid { path, reason } => {
+                    for problem in reason.problems {
+                        section.refuse(key, &format!("{path}: {problem}"));
+                    }
+                }
+                problem => section.refuse(key, &problem.to_string()),
+            });
+            let (_, mut scenario) = named.ok()?;
+            if let Some(seed) = seed {
+                scenario = scenario.with_seed(seed);
+            }
+            if let Some(capacity) = capacity {
+                scenario = scenario.with_capacity(capacity);
+            }
+            scenario
+        }
+    };
+    Some(Listener {
+        name: name?,
+        address: SocketAddr::new(bind, port?),
+        scenario,
+    })
+}
+
+/// The servers of the book, each under its own name.
+fn book(servers: [(&str, &str); 3]) -> Vec<Result<(String, Scenario), SourceError>> {
+    let scenario = |(name, profile): (&str, &str)| {
+        named_scenario(&ScenarioSource::Profile(profile))
+            .map(|(_, scenario)| (name.to_owned(), scenario))
+    };
+    servers.map(scenario).into()
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

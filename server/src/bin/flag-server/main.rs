@@ -1,0 +1,283 @@
+//! `flag-server`: parse, trace, run, exit code.
+
+#![allow(
+    clippy::print_stderr,
+    reason = "the one place that talks to the terminal"
+)]
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+use flag_cli::{DocsCommand, ExitStatus, Program};
+use flag_host::allow_files;
+use flag_scenario::profiles::{PROFILES, Profile};
+use flag_scenario::{SCHEMA, ScenarioSource, named_scenario};
+use flag_server::{BlockingFlagServer, Config, FlagServer, Stopped, reachable};
+use tokio::runtime;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use crate::args::{Args, Command, LogFormat, PlanArgs, ServeArgs};
+use crate::check::check;
+use crate::config::ConfigError;
+use crate::ready::write_ready_file;
+
+mod args;
+mod check;
+mod config;
+mod health;
+mod ready;
+
+/// It did not do what it was to do.
+const FAILED: u8 = 1;
+/// Bad usage or configuration.
+const USAGE: u8 = 2;
+
+/// What the manual says of the exit codes.
+const EXIT_STATUS: &[ExitStatus] = &[
+    ExitStatus {
+        code: 0,
+        meaning: "Success. A server: it was asked to stop, and has stopped.",
+        of: &[],
+    },
+    ExitStatus {
+        code: FAILED,
+        meaning: "A failure: an address that is taken, a file that cannot be written, or for healthcheck a server that is not healthy.",
+        of: &[],
+    },
+    ExitStatus {
+        code: USAGE,
+        meaning: "Bad usage, or a scenario or configuration that is wrong.",
+        of: &[],
+    },
+];
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match &args.command {
+        Some(Command::Profiles { name: None }) => list_profiles(),
+        Some(Command::Profiles { name: Some(name) }) => print_profile(name),
+        Some(Command::Check { file }) => match check(file) {
+            Ok(meaning) => say(&format!("{} is {meaning}", file.display())),
+            Err(error) => fail(USAGE, &error),
+        },
+        Some(Command::Schema) => say(SCHEMA),
+        Some(Command::Plan(args)) => plan(args),
+        Some(Command::Healthcheck { url }) => healthcheck(url.as_deref()),
+        Some(Command::Docs(command)) => docs(command),
+        None => match config::from_args(&args.serve) {
+            Ok(config) => match serve(&args.serve, &config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(FAILED, &format_args!("{error:#}")),
+            },
+            Err(error) => fail(USAGE, &error),
+        },
+    }
+}
+
+fn healthcheck(url: Option<&str>) -> ExitCode {
+    let url = match url {
+        Some(url) => url.to_owned(),
+        None => match here() {
+            Ok(url) => url,
+            Err(error) => return fail(USAGE, &error),
+        },
+    };
+    match health::check(&url) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(unhealthy @ health::Unhealthy::BadUrl(_)) => fail(USAGE, &unhealthy),
+        Err(unhealthy) => fail(FAILED, &unhealthy),
+    }
+}
+
+/// The server that was started in this environment, which is how a container tells its port to its health check.
+fn here() -> Result<String, ConfigError> {
+    let args = Args::parse_from(["flag-server"]);
+    let config = config::from_args(&args.serve)?;
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let first = &config.listeners[0];
+    Ok(format!("{scheme}://{}", reachable(first.address)))
+}
+
+fn plan(args: &PlanArgs) -> ExitCode {
+    let source = match &args.scenario {
+        Some(file) => ScenarioSource::File(file),
+        None => ScenarioSource::Profile(args.profile.as_deref().unwrap_or("error")),
+    };
+    match named_scenario(&source) {
+        Ok((name, scenario)) => {
+            let seed = args.seed.unwrap_or(scenario.seed());
+            let codes = args.selection.codes();
+            say(&args.forecast.text(&name, &scenario.with_seed(seed), &codes))
+        }
+        Err(problem) => fail(USAGE, &problem),
+    }
+}
+
+fn docs(command: &DocsCommand) -> ExitCode {
+    let program = Program {
+        command: Args::command(),
+        environment: &[],
+        exit_status: EXIT_STATUS,
+        see_also: &["flag-client(1)"],
+    };
+    match command.run(&program) {
+        Ok(text) => say(&text),
+        Err(error) => fail(FAILED, &error),
+    }
+}
+
+/// Prints. Whoever reads may have read enough: that is no error, and no reason to panic.
+fn say(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .ok();
+    ExitCode::SUCCESS
+}
+
+fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(code)
+}
+
+/// What the program has open beside its connections, and more.
+const OTHER_FILES: usize = 64;
+
+/// This thread waits for signals; the server brings its own.
+fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
+    trace_to_stderr(args.log);
+    // As far as the system lets us: with fewer, the rest of many clients waits to be accepted, and the log says why.
+    let connections = (config.limits.max_connections).saturating_mul(config.listeners.len());
+    allow_files(connections.saturating_add(OTHER_FILES) as u64);
+    let waiting = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut signal = {
+        let _context = waiting.enter();
+        StopSignal::listen().context("cannot listen for signals")?
+    };
+
+    let server = BlockingFlagServer::start(config)?;
+    announce(&server)?;
+    if let Some(path) = &args.ready_file {
+        write_ready_file(path, server.endpoints()).with_context(|| {
+            format!(
+                "--ready-file {}: cannot be written; name a file in a folder that exists",
+                path.display()
+            )
+        })?;
+    }
+
+    waiting.block_on(signal.received());
+    info!(grace = ?config.limits.grace, "stopping: requests in flight may finish");
+    let (tell, stopped) = oneshot::channel();
+    std::thread::spawn(move || tell.send(server.shutdown()));
+    waiting.block_on(async {
+        tokio::select! {
+            stopped = stopped => say_farewell(stopped?),
+            () = signal.received() => warn!("stopped at once, as the second signal asks"),
+        }
+        Ok(())
+    })
+}
+
+fn say_farewell(stopped: Stopped) {
+    let Stopped {
+        answered,
+        refused,
+        cut_off,
+    } = stopped;
+    match cut_off {
+        0 => info!(answered, refused, "stopped: every request was answered"),
+        _ => warn!(
+            answered,
+            refused, cut_off, "stopped: some connections outlasted the grace period"
+        ),
+    }
+}
+
+/// One line for each listener on standard output, its name and its URL: easy to cut for a program.
+/// Whoever started the server may have closed its end; that is no reason to stop.
+fn announce(server: &FlagServer) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for endpoint in server.endpoints() {
+        match writeln!(out, "{} {}", endpoint.name, endpoint.url) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn list_profiles() -> ExitCode {
+    let line = |profile: &Profile| format!("{:<9} {}\n", profile.name, profile.summary());
+    say(&PROFILES.iter().map(line).collect::<String>())
+}
+
+fn print_profile(name: &str) -> ExitCode {
+    match Profile::find(name) {
+        Some(profile) => say(profile.toml),
+        None => fail(
+            USAGE,
+            &format_args!("there is no profile {name:?}; `flag-server profiles` lists them"),
+        ),
+    }
+}
+
+fn trace_to_stderr(format: LogFormat) {
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_target(false);
+    match format {
+        LogFormat::Text => subscriber
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}
+
+/// SIGTERM and Ctrl-C, heard from the moment it is made.
+struct StopSignal {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignal {
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl StopSignal {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn received(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await; // no signal will come
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Listeners: accepting connections, the limits of each, and ending without cutting anybody off.
+//!
+//! It hands bytes to hyper and requests to an [`App`], and knows nothing of what they are about. A connection that is to break
+//! does so in its [`FaultyStream`]; a stream of HTTP/2 does when its service fails.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, warn};
+
+use super::fast_path::{self, Elsewhere};
+use super::shutdown::{Closing, LAST_WORDS};
+use crate::fault::{Broken, ConnectionHandle, Fate, FaultyStream};
+use crate::site::App;
+use crate::socket;
+
+/// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a burst of clients
+/// overflows the queue, and who is left out tries again after a whole second.
+const BACKLOG: u32 = 4096;
+
+/// How long to wait before the next accept when there is no file descriptor left for one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long at most between two looks at a client that has said a part of HTTP/2's preface, and no more.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The largest head of a request, in bytes; more is a 431, as are more than 100 headers, hyper's own limit (which costs an allocation for
+/// each request where it is set to anything, even to that). hyper looks at the size when its buffer is full, so a head of nearly twice
+/// that may pass.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// What every HTTP/2 client says first (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the clients of a listener may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a client may take to send the head of a request, and how long it may stay idle before it.
+    pub head_timeout: Duration,
+    /// The connections at one time. More wait, in the kernel's queue, until one of these ends.
+    pub max_connections: usize,
+    /// How long requests in flight may take to finish once the server is told to stop. Those whose plan takes longer are
+    /// refused at once, with a 503.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    /// 30 seconds, 65,536 connections, and 8 seconds: a container engine kills what takes 10 to stop.
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(30),
+            max_connections: 65_536,
+            grace: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Listens on `address`, which may be one that was in use a moment ago.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket::reuse_address(&socket)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves `app` on `listener` until it is told of the curfew, then lets the requests in flight finish until then. Returns how
+/// many connections were still busy soon after it, and were cut off.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: App,
+    tls: Option<TlsAcceptor>,
+    closing: Arc<Closing>,
+    limits: Limits,
+    runtimes: Vec<Handle>,
+) -> usize {
+    let mut runtimes = runtimes.iter().cycle();
+    let mut told = pin!(closing.told());
+    let connections = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(
+        limits.max_connections.min(Semaphore::MAX_PERMITS),
+    ));
+    let mut tasks = JoinSet::new();
+    let curfew = loop {
+        tokio::select! {
+            curfew = &mut told => break curfew,
+            accepted = accept(&listener, &places) => match accepted {
+                Ok((stream, place)) => {
+                    let (app, tls, watcher) = (app.clone(), tls.clone(), connections.watcher());
+                    let told = closing.told();
+                    let connection = async move {
+                        // The client's mistakes and departures are its own affair, and so are planned faults.
+                        if let Err(error) = connection(stream, app, tls, watcher, told, limits).await {
+                            debug!(error, "connection ended");
+                        }
+                        drop(place);
+                    };
+                    match runtimes.next() {
+                        Some(runtime) => tasks.spawn_on(connection, runtime),
+                        None => tasks.spawn(connection),
+                    };
+                }
+                Err(error) => pause_after(&error).await,
+            },
+            // Ended connections are forgotten as they end.
+            Some(_) = tasks.join_next() => {}
+        }
+    };
+    drop(listener); // from here on, newcomers are refused
+    let end = tokio::time::Instant::from_std(curfew + LAST_WORDS);
+    if tokio::time::timeout_at(end, connections.shutdown())
+        .await
+        .is_ok()
+    {
+        return 0;
+    }
+    while tasks.try_join_next().is_some() {}
+    tasks.len() // dropping the set cuts the rest off
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(std::net::TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    socket::keep_from_children(&stream)?;
+    Ok((stream.into_std()?, place)) // the runtime that will watch over it may be another one
+}
+
+type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
+
+/// One connection, from its first byte to its last.
+async fn connection(
+    stream: std::net::TcpStream,
+    app: App,
+    tls: Option<TlsAcceptor>,
+    watcher: Watcher,
+    told: impl Future<Output = Instant>,
+    limits: Limits,
+) -> Result<(), ConnectionError> {
+    // The last piece of a response must not wait for the acknowledgement of the one before it.
+    stream.set_nodelay(true)?;
+    let stream = FaultyStream::new(TcpStream::from_std(stream)?);
+    let handle = stream.handle();
+    // Until the client has said something, stopping the server ends it.
+    let greeting = async {
+        match tls {
+            None => {
+                let version = spoken_version(&stream).await?;
+                Ok(Greeted::Plain(version, Box::new(stream)))
+            }
+            Some(tls) => {
+                let stream = Box::pin(tls.accept(stream)).await?;
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let version = if is_http2 {
+                    Version::HTTP_2
+                } else {
+                    Version::HTTP_11
+                };
+                io::Result::Ok(Greeted::Tls(version, Box::new(stream)))
+            }
+        }
+    };
+    let mut told = pin!(told);
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(limits.head_timeout, greeting) => greeted??,
+        _ = told.as_mut() => return Ok(()),
+    };
+    let service = AppService {
+        app,
+        connection: handle,
+        decided: Mutex::default(),
+    };
+    // What hyper needs is put elsewhere: most connections never get there.
+    match greeted {
+        Greeted::Plain(Version::HTTP_11, stream) => {
+            let left = fast_path::drive(*stream, &service.app, told, limits.head_timeout).await?;
+            let Some(Elsewhere { stream, fate }) = left else {
+                return Ok(());
+            };
+            let decided = Mutex::new(fate);
+            let service = AppService { decided, ..service };
+            Box::pin(speak(Version::HTTP_11, stream, service, watcher, limits)).await
+        }
+        Greeted::Plain(version, stream) => {
+            Box::pin(speak(version, *stream, service, watcher, limits)).await
+        }
+        Greeted::Tls(version, stream) => {
+            Box::pin(speak(version, *stream, service, watcher, limits)).await
+        }
+    }
+}
+
+/// A connection whose protocol is known.
+enum Greeted {
+    Plain(Version, Box<FaultyStream>),
+    Tls(Version, Box<tokio_rustls::server::TlsStream<FaultyStream>>),
+}
+
+/// Whether the client begins with HTTP/2's preface. Its bytes stay where they are.
+async fn spoken_version(stream: &FaultyStream) -> io::Result<Version> {
+    let mut first = [0; HTTP2_PREFACE.len()];
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let len = stream.peek(&mut first).await?;
+        let (said, preface) = (&first[..len], &HTTP2_PREFACE[..len]);
+        if said != preface || said.is_empty() || stream.has_left() {
+            return Ok(Version::HTTP_11);
+        }
+        if len == HTTP2_PREFACE.len() {
+            return Ok(Version::HTTP_2);
+        }
+        // A part of the preface: the rest is under way, and nothing tells when it is there.
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
+    }
+}
+
+async fn speak<S>(
+    version: Version,
+    stream: S,
+    mut service: AppService,
+    watcher: Watcher,
+    limits: Limits,
+) -> Result<(), ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(stream);
+    if version == Version::HTTP_2 {
+        // No request may end a connection that it shares.
+        service.connection = ConnectionHandle::default();
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            // A client that says nothing, not even that it is there, is gone.
+            .keep_alive_interval(limits.head_timeout)
+            .keep_alive_timeout(limits.head_timeout)
+            .max_header_list_size(MAX_HEAD_BYTES as u32)
+            .max_concurrent_streams(1000);
+        watcher.watch(builder.serve_connection(io, service)).await?;
+    } else {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_timeout)
+            .max_buf_size(MAX_HEAD_BYTES);
+        watcher.watch(builder.serve_connection(io, service)).await?;
+    }
+    Ok(())
+}
+
+/// An app as one connection sees it.
+#[derive(Debug)]
+struct AppService {
+    app: App,
+    connection: ConnectionHandle,
+    /// The fate of the first request, if it has been decided before it got here.
+    decided: Mutex<Option<Fate>>,
+}
+
+impl Service<Request<Incoming>> for AppService {
+    type Response = Response<Body>;
+    type Error = Broken;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Broken>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // Behind a break, nothing is answered.
+        if self.connection.is_ending() {
+            return Box::pin(std::future::pending());
+        }
+        // No request has a body here. One that says so in two ways at once is how smuggling begins.
+        if request.headers().contains_key(TRANSFER_ENCODING) {
+            return Box::pin(async { Ok(refuse_body()) });
+        }
+        let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = (self.app.clone()).answer(request, self.connection.clone(), decided.take());
+        Box::pin(async {
+            let mut response = answer.await;
+            match response.extensions_mut().remove::<Broken>() {
+                None => Ok(response),
+                Some(broken) => Err(broken),
+            }
+        })
+    }
+}
+
+fn refuse_body() -> Response<Body> {
+    let close = [(CONNECTION, HeaderValue::from_static("close"))];
+    (
+        StatusCode::BAD_REQUEST,
+        close,
+        "transfer-encoding: requests have no body here; leave it out\n",
+    )
+        .into_response()
+}
+
+/// A connection that died in the queue concerns nobody; want of resources passes, so it is waited for.
+async fn pause_after(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    ) {
+        warn!(%error, "cannot accept a connection; trying again. If there are too many open files, raise the limit (ulimit -n) or lower \
+             --max-connections");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}

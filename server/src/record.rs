@@ -1,0 +1,282 @@
+//! What was decided and what was really sent, request by request: for tests, and as a file of JSON lines.
+//!
+//! Nothing of it is on the path of a request but handing a record over. An entry is written when its
+//! response is over, however that came about: also when the client left before it.
+
+use std::collections::VecDeque;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use lru::LruCache;
+use serde::Serialize;
+
+use crate::fault::{ConnectionEnd, MAX_RUNS};
+use crate::scenario::{Plan, RequestKey};
+
+/// The most records that are kept of one run; the oldest are forgotten first.
+pub const MAX_RECORDS_PER_RUN: usize = 10_000;
+
+/// One request: what was decided, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Record {
+    /// The run.
+    pub run: String,
+    /// The method.
+    pub method: String,
+    /// The path in its canonical form.
+    pub path: String,
+    /// The attempt, as the client or the server counted it.
+    pub attempt: u32,
+    /// 0, or the place in a chain of redirects.
+    pub hop: u32,
+    /// What was decided.
+    pub plan: Plan,
+    /// What was sent.
+    pub sent: Sent,
+    /// How much later than planned the response began, in milliseconds; none if it never began.
+    pub late_ms: Option<f64>,
+    /// When things happened; not in a file, whose lines are the same in every run but for the lateness.
+    #[serde(skip)]
+    pub times: Times,
+}
+
+/// When things happened to a request, as this process's clock tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Its head had arrived.
+    pub received: Instant,
+    /// The response began; none if it never did.
+    pub begun: Option<Instant>,
+    /// All was over.
+    pub ended: Instant,
+}
+
+/// What was really sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Sent {
+    /// The status, if there was a head.
+    pub status: Option<u16>,
+    /// The bytes of the body that were handed to the connection. A client that leaves in the middle may not have got them all.
+    pub bytes: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How a response ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// All of it was handed to the connection.
+    Whole,
+    /// With a TCP RST (on HTTP/2: with an RST_STREAM).
+    Reset,
+    /// With a FIN (on HTTP/2: with an RST_STREAM).
+    Closed,
+    /// With bytes that are not HTTP.
+    Garbage,
+    /// The client left before that, or the server stopped.
+    Left,
+}
+
+/// Where the entries of one listener go.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    received: AtomicU64,
+    kept: Option<Mutex<LruCache<Box<str>, VecDeque<Record>>>>,
+    file: Option<Sender<Record>>,
+}
+
+impl Journal {
+    /// A journal that keeps its records if `keep`, and sends them to `file` if there is one.
+    pub(crate) fn new(keep: bool, file: Option<Sender<Record>>) -> Self {
+        Self {
+            received: AtomicU64::new(0),
+            kept: keep.then(|| Mutex::new(LruCache::new(MAX_RUNS))),
+            file,
+        }
+    }
+
+    /// Counts a request.
+    pub(crate) fn count(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether anybody wants to know of requests.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.is_some() || self.file.is_some()
+    }
+
+    /// Opens an entry for a request.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        request: &RequestKey<'_>,
+        hop: u32,
+        plan: &Plan,
+    ) -> Entry {
+        if !self.is_kept() {
+            return Entry(None);
+        }
+        let now = Instant::now();
+        let record = Record {
+            run: request.run.to_owned(),
+            method: request.method.to_owned(),
+            path: request.path.to_owned(),
+            attempt: request.attempt,
+            hop,
+            plan: plan.clone(),
+            sent: Sent {
+                status: None,
+                bytes: 0,
+                end: End::Left,
+            },
+            late_ms: None,
+            times: Times {
+                received: now,
+                begun: None,
+                ended: now,
+            },
+        };
+        Entry(Some(Box::new((record, Arc::clone(self)))))
+    }
+
+    /// How many requests have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// The records of a run, oldest first.
+    pub(crate) fn records(&self, run: &str) -> Vec<Record> {
+        let Some(kept) = &self.kept else {
+            return Vec::new();
+        };
+        let mut runs = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get(run)
+            .map(|records| records.iter().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    fn write(&self, record: Record) {
+        if let Some(kept) = &self.kept {
+            let mut runs = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let records = runs.get_or_insert_mut(record.run.as_str().into(), VecDeque::new);
+            if records.len() == MAX_RECORDS_PER_RUN {
+                records.pop_front();
+            }
+            records.push_back(record.clone());
+        }
+        if let Some(file) = &self.file {
+            // A writer that is gone has said why, and is no reason to refuse a request.
+            drop(file.send(record));
+        }
+    }
+}
+
+/// One request's entry, written when it is dropped. Until somebody says otherwise the client has left.
+#[derive(Debug, Default)]
+pub(crate) struct Entry(Option<Box<(Record, Arc<Journal>)>>);
+
+impl Entry {
+    /// Whether anybody wants to know.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn begun(&mut self, late: Duration) {
+        if let Some(entry) = &mut self.0 {
+            entry.0.late_ms = Some(late.as_micros() as f64 / 1e3);
+            entry.0.times.begun = Some(Instant::now());
+        }
+    }
+
+    pub(crate) fn status(&mut self, status: StatusCode) {
+        if let Some(entry) = &mut self.0 {
+            entry.0.sent.status = Some(status.as_u16());
+        }
+    }
+
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        if let Some(entry) = &mut self.0 {
+            entry.0.sent.bytes += bytes as u64;
+        }
+    }
+
+    pub(crate) fn whole(&mut self) {
+        self.end(End::Whole);
+    }
+
+    pub(crate) fn broken(&mut self, end: &ConnectionEnd) {
+        self.end(match end {
+            ConnectionEnd::Reset => End::Reset,
+            ConnectionEnd::Garbage(_) => End::Garbage,
+            ConnectionEnd::Close => End::Closed,
+        });
+    }
+
+    fn end(&mut self, end: End) {
+        if let Some(entry) = &mut self.0 {
+            entry.0.sent.end = end;
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(entry) = self.0.take() {
+            let (mut record, journal) = *entry;
+            record.times.ended = Instant::now();
+            journal.write(record);
+        }
+    }
+}
+
+/// The file of a decision log, written by a thread of its own.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    sender: Sender<Record>,
+    writer: JoinHandle<()>,
+}
+
+impl LogFile {
+    /// Creates or empties the file.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let mut file = BufWriter::new(std::fs::File::create(path)?);
+        let (sender, records) = mpsc::channel();
+        let writer = std::thread::Builder::new()
+            .name("decision-log".to_owned())
+            .spawn(move || {
+                if let Err(error) = write_all(&mut file, &records) {
+                    tracing::error!(%error, "the decision log ends here: it cannot be written");
+                }
+            })?;
+        Ok(Self { sender, writer })
+    }
+
+    pub(crate) fn sender(&self) -> Sender<Record> {
+        self.sender.clone()
+    }
+
+    /// Waits until everything is written. All other senders have to be gone.
+    pub(crate) fn finish(self) {
+        drop(self.sender);
+        // A panic of the writer has been printed by then.
+        drop(self.writer.join());
+    }
+}
+
+/// Writes one line per record until all senders are gone, and leaves nothing in the buffer while it waits.
+fn write_all(file: &mut impl Write, records: &Receiver<Record>) -> io::Result<()> {
+    while let Ok(first) = records.recv() {
+        for record in std::iter::once(first).chain(records.try_iter()) {
+            serde_json::to_writer(&mut *file, &record)?;
+            file.write_all(b"\n")?;
+        }
+        file.flush()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! A running server: its listeners, and what they share.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use crate::connection::{self, Closing, Stopped, Tls, TlsError};
+use crate::record::{Journal, LogFile, Record};
+use crate::site::{App, Site};
+use crate::{Builder, Config, Listener, reachable};
+
+/// A running server. It stops when it is dropped; [`shutdown`](Self::shutdown) lets its clients finish.
+#[derive(Debug)]
+#[must_use = "it stops when it is dropped"]
+pub struct FlagServer {
+    endpoints: Vec<Endpoint>,
+    journals: Vec<Arc<Journal>>,
+    closing: Arc<Closing>,
+    grace: Duration,
+    /// One per listener; each ends with the number of connections that it cut off.
+    tasks: JoinSet<usize>,
+    log: Option<LogFile>,
+}
+
+/// Where one listener can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Endpoint {
+    /// The name of the listener.
+    pub name: String,
+    /// Its root, without a slash at the end: `http://127.0.0.1:8001`.
+    pub url: String,
+}
+
+impl Endpoint {
+    /// The base of its flags, as the book's programs want it: `http://127.0.0.1:8001/flags`.
+    pub fn flags_url(&self) -> String {
+        format!("{}/flags", self.url)
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address} for {name:?} ({reason}); {remedy}", remedy = bind_remedy(reason))]
+    Bind {
+        /// The name of the listener.
+        name: String,
+        /// The address it wanted.
+        address: SocketAddr,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// No TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A decision log that cannot be created.
+    #[error(
+        "--decision-log {path}: cannot be written ({reason}); name a file in a folder that exists"
+    )]
+    Log {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// No threads for a runtime.
+    #[error("cannot start the server's threads ({0}); raise the limit of processes")]
+    Runtime(io::Error),
+}
+
+fn bind_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "stop the program that has it, or choose others with --port (0: any free ports)"
+        }
+        io::ErrorKind::PermissionDenied => "choose a port from 1024 up with --port",
+        io::ErrorKind::AddrNotAvailable => "give an address of this machine with --bind",
+        _ => "choose another address with --bind and --port",
+    }
+}
+
+impl FlagServer {
+    /// Opens all listeners, or none, and serves on the current runtime. When it returns, every
+    /// listener accepts connections.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on, or there is no thread for the clock.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_on(config, vec![Handle::current()]).await
+    }
+
+    /// The same with its connections on these runtimes in turn; it accepts them on the current one, which is the first.
+    pub(crate) async fn start_on(
+        config: &Config,
+        runtimes: Vec<Handle>,
+    ) -> Result<Self, StartError> {
+        flag_host::clock::start().map_err(StartError::Runtime)?;
+        let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut listeners = Vec::new();
+        let mut endpoints = Vec::new();
+        for Listener {
+            name,
+            address,
+            scenario,
+        } in &config.listeners
+        {
+            let bind_error = |reason| StartError::Bind {
+                name: name.clone(),
+                address: *address,
+                reason,
+            };
+            let listener = connection::listen(*address).map_err(bind_error)?;
+            let real = reachable(listener.local_addr().map_err(bind_error)?);
+            endpoints.push(Endpoint {
+                name: name.clone(),
+                url: format!("{scheme}://{real}"),
+            });
+            listeners.push((listener, scenario));
+        }
+
+        let log = match &config.decision_log {
+            None => None,
+            Some(path) => Some(LogFile::create(path).map_err(|reason| StartError::Log {
+                path: path.display().to_string(),
+                reason,
+            })?),
+        };
+        let site = Arc::new(Site::new(&config.catalogue));
+        let closing = Arc::new(Closing::new());
+        let (mut tasks, mut journals) = (JoinSet::new(), Vec::new());
+        for (listener, scenario) in listeners {
+            let journal = Arc::new(Journal::new(
+                config.keep_records,
+                log.as_ref().map(LogFile::sender),
+            ));
+            let app = App::new(
+                Arc::clone(&site),
+                scenario,
+                Arc::clone(&journal),
+                Arc::clone(&closing),
+            );
+            journals.push(journal);
+            tasks.spawn(connection::serve(
+                listener,
+                app,
+                tls.clone(),
+                Arc::clone(&closing),
+                config.limits,
+                runtimes.clone(),
+            ));
+        }
+        Ok(Self {
+            endpoints,
+            journals,
+            closing,
+            grace: config.limits.grace,
+            tasks,
+            log,
+        })
+    }
+
+    /// A builder of a server with one listener, for tests.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// The real addresses, in the order of the configuration.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The base of the flags of the first listener: `http://127.0.0.1:40123/flags`.
+    pub fn flags_url(&self) -> String {
+        self.endpoints
+            .first()
+            .map(Endpoint::flags_url)
+            .unwrap_or_default()
+    }
+
+    /// How many requests have come for what is below `/flags/`, on all listeners.
+    pub fn received(&self) -> u64 {
+        self.journals.iter().map(|journal| journal.received()).sum()
+    }
+
+    /// What was decided and sent in this run (`""`: requests without the header `flag-run`), in the order in which the
+    /// responses ended. Empty unless [`Config::keep_records`] says so, as a [builder](Self::builder)'s does. The
+    /// last [`MAX_RECORDS_PER_RUN`](crate::MAX_RECORDS_PER_RUN) of the last [`MAX_RUNS`](crate::MAX_RUNS) runs are kept.
+    pub fn records(&self, run: &str) -> Vec<Record> {
+        self.journals
+            .iter()
+            .flat_map(|journal| journal.records(run))
+            .collect()
+    }
+
+    /// Refuses newcomers, lets the requests in flight finish for as long as the [limits](Config::limits) allow, answers those
+    /// that would take longer with a 503, sends the rest of the bodies that take their time, and returns what became of all of them.
+    pub async fn shutdown(mut self) -> Stopped {
+        self.closing.tell(Instant::now() + self.grace);
+        let mut cut_off = 0;
+        while let Some(listener) = self.tasks.join_next().await {
+            cut_off += listener.unwrap_or(0);
+        }
+        self.finish_log();
+        self.closing.stopped(cut_off)
+    }
+
+    /// Waits until the decision log is written.
+    fn finish_log(&mut self) {
+        self.journals.clear();
+        if let Some(log) = self.log.take() {
+            log.finish();
+        }
+    }
+}
