@@ -32,25 +32,32 @@ RUN set -eu; \
 FROM toolchain AS dependencies
 COPY Cargo.toml Cargo.lock ./
 COPY flags_data/Cargo.toml flags_data/
+COPY scenario/Cargo.toml scenario/
+COPY host/Cargo.toml host/
+COPY cli/Cargo.toml cli/
 COPY server/Cargo.toml server/
 COPY client/Cargo.toml client/
 RUN set -eu; . /build/env; \
-    mkdir -p flags_data/src/bin server/src client/src/bin/flag-client; \
-    for main in flags_data/build.rs flags_data/src/bin/render-flags.rs server/src/main.rs client/src/bin/flag-client/main.rs; do \
+    for main in flags_data/build.rs flags_data/src/bin/render-flags.rs \
+        server/src/bin/flag-server/main.rs client/src/bin/flag-client/main.rs; do \
+      mkdir -p "$(dirname "$main")"; \
       echo 'fn main() {}' > "$main"; \
     done; \
-    for package in flags_data server client; do \
+    for package in flags_data scenario host cli server client; do \
+      mkdir -p "$package/src" "$package/benches"; \
       touch "$package/src/lib.rs"; \
-      mkdir "$package/benches"; \
       for bench in $(sed -n '/^\[\[bench]]/,/^name/s/^name = "\(.*\)"/\1/p' "$package/Cargo.toml"); do \
         echo 'fn main() {}' > "$package/benches/$bench.rs"; \
       done; \
     done; \
     cargo build --profile dist --locked --bins; \
-    cargo clean --profile dist -p flags-data -p flag-server -p flag-client
+    cargo clean --profile dist -p flags-data -p flag-scenario -p flag-host -p flag-cli -p flag-server -p flag-client
 
 FROM dependencies AS build
 COPY flags_data flags_data
+COPY scenario scenario
+COPY host host
+COPY cli cli
 COPY server server
 COPY client client
 RUN . /build/env && cargo build --profile dist --locked --bins && mv "/build/$CARGO_BUILD_TARGET/dist" /out

@@ -82,7 +82,7 @@ download() { # FOLDER
 # Builds the sources beside this script into a folder, and prints the path of their flag-server.
 build() { # FOLDER
   command -v cargo >/dev/null || fail "build: there is no cargo; install Rust before this step"
-  cargo install --quiet --locked --no-track --path "$root/server" --root "$1" >&2 || fail "build: cargo failed"
+  cargo install --quiet --locked --no-track --profile dist --path "$root/server" --root "$1" >&2 || fail "build: cargo failed"
   echo "$1/bin/flag-server"
 }
 

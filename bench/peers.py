@@ -348,7 +348,7 @@ def downloaders(peers: Peers, rounds: int, seconds: int) -> dict:
 
 def decisions() -> dict:
     """What it takes to decide a rule: the micro-benchmark, in nanoseconds."""
-    command = ["cargo", "bench", "--quiet", "--locked", "-p", "flag-server", "--bench", "decision"]
+    command = ["cargo", "bench", "--quiet", "--locked", "-p", "flag-scenario", "--bench", "decision"]
     text = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     print(f"\nWhat a decision costs (all rules of a scenario)\n{text}", end="")
     units = {"ns": 1, "µs": 1000, "ms": 1_000_000}

@@ -25,7 +25,7 @@ if ! "$folder/bin/oha" --version 2>/dev/null | grep -q " $oha$"; then
   cargo install oha --version "$oha" --locked --quiet --root "$folder"
 fi
 cc -O2 -o "$folder/floor" bench/floor.c
-cargo build --release --quiet --locked --bins
+cargo build --profile dist --quiet --locked --bins
 [[ -x $folder/venv/bin/python ]] || python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check aiohttp==3.14.5 httpx==0.28.1
-exec "$folder/venv/bin/python" bench/peers.py --folder "$folder" --bins "${CARGO_TARGET_DIR:-target}/release" "$@"
+exec "$folder/venv/bin/python" bench/peers.py --folder "$folder" --bins "${CARGO_TARGET_DIR:-target}/dist" "$@"
