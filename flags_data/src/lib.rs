@@ -44,6 +44,7 @@
 //! - `digest`: what identifies some bytes.
 //! - `folder`: what a sound folder is; also used by the build script, which embeds `flags/`.
 //! - `catalogue`: which flag belongs to a code.
+//! - `resource`: which resource a request target names.
 //! - [`selection`]: which codes a command line means.
 //! - `render-flags`, a program behind the feature `render`: draws `flags/` from SVG files.
 
@@ -51,9 +52,11 @@ mod catalogue;
 mod code;
 mod digest;
 mod folder;
+mod resource;
 pub mod selection;
 
 pub use catalogue::{Asset, Catalogue, Flag};
 pub use code::{CountryCode, LowerCode, POP20, ParseCodeError};
 pub use digest::Digest;
 pub use folder::{LoadError, Problem};
+pub use resource::{Resource, ResourceKind};
