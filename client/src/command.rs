@@ -17,10 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_scenario::forecast::image_len;
-use flag_scenario::{Ending, Scenario};
+use flag_scenario::{Content, Ending, Scenario};
 use flag_server::{BlockingFlagServer, End, FlagServer, Record, StartError};
-use flags_data::CountryCode;
+use flags_data::{CountryCode, Resource, ResourceKind};
 use thiserror::Error;
 use wait4::{ResUse, Wait4};
 
@@ -412,7 +411,8 @@ impl Chain<'_> {
     /// Whether all that was to come did: a reset or a stall may be planned for after the end.
     fn is_whole(&self) -> bool {
         let sent = &self.last.sent;
-        let is_image = sent.status == Some(200) && sent.bytes == image_len(self.code);
+        let is_image =
+            sent.status == Some(200) && sent.bytes == Content::of(&Resource::image(self.code)).len;
         sent.end == End::Whole || (is_image && sent.end != End::Left)
     }
 
@@ -554,9 +554,10 @@ fn chains(records: &[Record]) -> Vec<Chain<'_>> {
 
 /// Whose image was asked for, if one was.
 fn image(record: &Record) -> Option<CountryCode> {
-    let (folder, file) = record.path.strip_prefix("/flags/")?.split_once('/')?;
-    let is_image = record.method == "GET" && file.strip_suffix(".gif") == Some(folder);
-    folder.parse().ok().filter(|_| is_image)
+    match Resource::parse(&record.path).kind() {
+        ResourceKind::Image(code) if record.method == "GET" => Some(code),
+        _ => None,
+    }
 }
 
 /// The worker of each: the first of those that are free when it begins, and a new one if none is.

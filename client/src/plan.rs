@@ -89,33 +89,26 @@ struct PlannedEnd {
 impl PlannedEnd {
     fn of(plan: &Plan, outlook: Outlook, timeout: Duration) -> Self {
         let time = outlook.time.unwrap_or(Duration::MAX);
-        let (outcome, status, retry_after) = match &plan.ending {
-            None | Some(Ending::Redirect { .. }) => (Outcome::Downloaded, Some(200), None),
-            Some(Ending::Status {
-                status,
-                retry_after,
+        let outcome = match outlook {
+            Outlook {
+                is_whole: false, ..
+            } => Outcome::BrokenConnection,
+            Outlook {
+                status: Some(404), ..
+            } => Outcome::NotFound,
+            Outlook {
+                status: Some(200),
+                is_right: true,
                 ..
-            }) => {
-                let outcome = match status.get() {
-                    200 => Outcome::WrongBody,
-                    404 => Outcome::NotFound,
-                    _ => Outcome::HttpError,
-                };
-                (outcome, Some(status.get()), *retry_after)
-            }
-            Some(Ending::Corrupt { .. }) => (Outcome::WrongBody, Some(200), None),
-            Some(Ending::Reset { after: None } | Ending::Close | Ending::Garbage { .. }) => {
-                (Outcome::BrokenConnection, None, None)
-            }
-            Some(Ending::Stall { after: None, .. }) => (Outcome::BrokenConnection, None, None),
-            Some(Ending::Reset { .. } | Ending::Truncate(_) | Ending::Stall { .. }) => {
-                let outcome = if outlook.is_whole {
-                    Outcome::Downloaded
-                } else {
-                    Outcome::BrokenConnection
-                };
-                (outcome, Some(200), None)
-            }
+            } => Outcome::Downloaded,
+            Outlook {
+                status: Some(200), ..
+            } => Outcome::WrongBody,
+            _ => Outcome::HttpError,
+        };
+        let retry_after = match &plan.ending {
+            Some(Ending::Status { retry_after, .. }) => *retry_after,
+            _ => None,
         };
         if time >= timeout {
             Self {
@@ -130,7 +123,7 @@ impl PlannedEnd {
                 retry_after.map(|pause| Duration::from_secs_f64(pause.as_secs_f64().ceil()));
             Self {
                 outcome,
-                status,
+                status: outlook.status,
                 retry_after,
                 time,
             }
@@ -189,10 +182,16 @@ mod tests {
 
     /// A plan of a delay and a status, and what it comes to.
     fn bare(plan: Plan) -> (Plan, Outlook) {
+        let status = match &plan.ending {
+            Some(Ending::Status { status, .. }) => status.get(),
+            _ => 200,
+        };
         let outlook = Outlook {
             time: Some(plan.delay),
+            status: Some(status),
             bytes: 0,
             is_whole: true,
+            is_right: plan.ending.is_none(),
         };
         (plan, outlook)
     }
@@ -206,8 +205,10 @@ mod tests {
             };
             let outlook = Outlook {
                 time,
+                status: Some(200),
                 bytes: 0,
                 is_whole,
+                is_right: true,
             };
             let end = PlannedEnd::of(&plan, outlook, Duration::from_secs(10));
             (end.outcome, end.time)

@@ -4,11 +4,11 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use flag_scenario::forecast::{Outlook, image_len};
-use flag_scenario::{Plan, Planner, RequestKey, Scenario};
+use flag_scenario::forecast::Outlook;
+use flag_scenario::{Content, Plan, Planner, RequestKey, Scenario};
 use flag_scenario::{ScenarioSource, SourceError, scenario_and_text};
 use flag_server::{BlockingFlagServer, Config, StartError};
-use flags_data::CountryCode;
+use flags_data::{CountryCode, Resource};
 use reqwest::Url;
 use thiserror::Error;
 
@@ -171,15 +171,15 @@ impl Embedded {
 
     /// The same, and what it comes to.
     pub fn forecast(&self, code: CountryCode, attempt: u32) -> (Plan, Outlook) {
-        let path = format!("/flags/{cc}/{cc}.gif", cc = code.to_lowercase());
+        let resource = Resource::image(code);
         let request = RequestKey {
             run: "",
             method: "GET",
-            path: &path,
+            path: resource.path(),
             attempt,
         };
         let plan = self.planner.plan(&request);
-        let outlook = Outlook::of(&plan, &request, image_len(code));
+        let outlook = Outlook::of(&plan, &request, Content::of(&resource));
         (plan, outlook)
     }
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::code::CountryCode;
 use crate::digest::Digest;
 use crate::folder::{self, Entry, LoadError};
+use crate::resource::{Resource, ResourceKind};
 
 /// The date of the embedded artwork, 2023-01-02T00:00:00Z, in seconds since the Unix epoch.
 ///
@@ -106,6 +107,15 @@ impl Catalogue {
     pub fn get(&self, code: CountryCode) -> Option<&Flag> {
         let place = self.shared.places[code.index()]?;
         self.shared.flags.get(usize::from(place))
+    }
+
+    /// The file that a resource is, if there is one.
+    pub fn file(&self, resource: &Resource<'_>) -> Option<&Asset> {
+        match resource.kind() {
+            ResourceKind::Image(code) => self.get(code).map(|flag| &flag.image),
+            ResourceKind::Metadata(code) => self.get(code).map(|flag| &flag.metadata),
+            _ => None,
+        }
     }
 
     /// The flags in alphabetical order of their codes.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use flags_data::CountryCode;
+use flags_data::{CountryCode, Resource};
 use wildmatch::WildMatch;
 
 use crate::RequestKey;
@@ -95,7 +95,9 @@ impl Conditions {
     /// Whether all of them hold.
     pub(crate) fn hold(&self, request: &RequestKey<'_>, circumstances: &Circumstances<'_>) -> bool {
         (self.codes.is_empty()
-            || country_of(request.path).is_some_and(|code| self.codes.contains(&code)))
+            || Resource::parse(request.path)
+                .code()
+                .is_some_and(|code| self.codes.contains(&code)))
             && self
                 .path
                 .as_ref()
@@ -119,15 +121,6 @@ impl Window {
     fn holds(&self, since_start: Duration) -> bool {
         self.from <= since_start && self.until.is_none_or(|until| since_start < until)
     }
-}
-
-/// The country that a canonical path is about.
-fn country_of(path: &str) -> Option<CountryCode> {
-    path.strip_prefix("/flags/")?
-        .split('/')
-        .next()?
-        .parse()
-        .ok()
 }
 
 impl fmt::Display for Conditions {
@@ -203,7 +196,14 @@ mod tests {
         assert!(hold(&conditions, "/flags/br/br.gif"));
         assert!(hold(&conditions, "/flags/br/metadata.json"));
         assert!(!hold(&conditions, "/flags/jp/jp.gif"));
-        assert!(!hold(&conditions, "/flags/b"));
+        for no_file in [
+            "/flags/b",
+            "/flags/br/",
+            "/flags/br/jp.gif",
+            "/flags/br/br.gif/",
+        ] {
+            assert!(!hold(&conditions, no_file), "{no_file}");
+        }
     }
 
     #[test]

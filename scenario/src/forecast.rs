@@ -8,14 +8,13 @@ use std::collections::BinaryHeap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use flags_data::{Catalogue, CountryCode};
+use flags_data::{CountryCode, Resource};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::planner::{as_millis, as_millis_if_any};
-use crate::status_text::{NOT_FOUND, status_text};
 use crate::wording::{counted, listed};
-use crate::{Ending, Plan, Planner, RequestKey, Scenario, Window};
+use crate::{Content, Plan, Planner, RequestKey, Scenario, Window};
 
 /// What is asked about the future.
 #[derive(Debug, Clone)]
@@ -123,59 +122,42 @@ pub fn ideal_makespan(
     makespan
 }
 
-/// What one GET will take, and how many bytes of a body it will get.
+/// What one GET will take, and what it will get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outlook {
     /// The delay, the pace of the body as far as it is sent, and silence that is held; none for silence without end.
     pub time: Option<Duration>,
+    /// The status, if there is a head.
+    pub status: Option<u16>,
     /// The bytes of the body that are sent.
     pub bytes: u64,
-    /// Whether there is a response that is complete. So is one whose body is not longer than what a reset or a stall lets
-    /// through: what follows it is none of its business.
+    /// Whether there is a response that is complete.
     pub is_whole: bool,
+    /// Whether the bytes that are sent are those of the file.
+    pub is_right: bool,
 }
 
 impl Outlook {
-    /// The outlook of this plan for this request, where a response that is left alone has `len` bytes.
-    pub fn of(plan: &Plan, request: &RequestKey<'_>, len: u64) -> Self {
-        let (len, sent) = match &plan.ending {
-            None | Some(Ending::Corrupt { .. } | Ending::Redirect { .. }) => (len, Some(len)),
-            Some(Ending::Status { status, body, .. }) => {
-                let text = status_text(*status, body.as_deref(), request);
-                let len = text.map_or(0, |text| text.len()) as u64;
-                (len, Some(len))
-            }
-            Some(Ending::Truncate(cut)) => (len, Some(cut.of(len))),
-            Some(Ending::Reset { after } | Ending::Stall { after, .. }) => {
-                (len, after.map(|after| after.min(len)))
-            }
-            Some(Ending::Close | Ending::Garbage { .. }) => (len, None),
+    /// The outlook of this plan for this request, where a response without an ending would be `content`.
+    pub fn of(plan: &Plan, request: &RequestKey<'_>, content: Content) -> Self {
+        let answer = plan.answer(request, content);
+        let len = match &plan.ending {
+            Some(ending) => ending.content(request, content).len,
+            None => content.len,
         };
-        let is_whole = sent == Some(len);
-        let bytes = sent.unwrap_or(0);
-        let hold = match plan.ending {
-            Some(Ending::Stall { hold, .. }) if !is_whole => hold,
-            _ => Some(Duration::ZERO),
-        };
-        let time = hold.map(|hold| {
+        let time = answer.hold().map(|hold| {
             plan.delay
-                .saturating_add(plan.pace.due(len, bytes))
+                .saturating_add(plan.pace.due(len, answer.sent))
                 .saturating_add(hold)
         });
         Self {
             time,
-            bytes,
-            is_whole,
+            status: answer.status,
+            bytes: answer.sent,
+            is_whole: answer.is_whole,
+            is_right: answer.is_right,
         }
     }
-}
-
-/// The length of the answer to a GET of this country's image, if it is left alone: the flag, or the text of a 404.
-pub fn image_len(code: CountryCode) -> u64 {
-    let flag = Catalogue::embedded()
-        .get(code)
-        .map(|flag| flag.image.bytes.len());
-    flag.unwrap_or(NOT_FOUND.len()) as u64
 }
 
 impl Forecast {
@@ -188,32 +170,26 @@ impl Forecast {
     /// Answers the question. The bodies are those of the embedded flags.
     pub fn new(question: &Question<'_>) -> Self {
         let planner = Planner::new(question.scenario);
-        let catalogue = Catalogue::embedded();
         let mut entries = Vec::new();
         for &code in question.codes {
-            let cc = code.to_lowercase();
-            let flag = catalogue.get(code);
-            let missing = NOT_FOUND.len();
-            let image = flag.map_or(missing, |flag| flag.image.bytes.len());
-            let metadata = flag.map_or(missing, |flag| flag.metadata.bytes.len());
-            let image = Some((format!("/flags/{cc}/{cc}.gif"), image));
-            let metadata =
-                (question.metadata).then(|| (format!("/flags/{cc}/metadata.json"), metadata));
-            for (path, len) in image.into_iter().chain(metadata) {
+            let image = Some(Resource::image(code));
+            let metadata = question.metadata.then(|| Resource::metadata(code));
+            for resource in image.into_iter().chain(metadata) {
+                let content = Content::of(&resource);
                 for attempt in 1..=question.attempts.get() {
                     let request = RequestKey {
                         run: question.run,
                         method: "GET",
-                        path: &path,
+                        path: resource.path(),
                         attempt,
                     };
                     let plan = planner.plan(&request);
-                    let Outlook { time, bytes, .. } = Outlook::of(&plan, &request, len as u64);
+                    let Outlook { time, bytes, .. } = Outlook::of(&plan, &request, content);
                     entries.push(Entry {
                         code,
-                        path: path.clone(),
+                        path: resource.to_string(),
                         attempt,
-                        exists: flag.is_some(),
+                        exists: content.is_file,
                         time,
                         bytes,
                         plan,
@@ -344,12 +320,7 @@ mod tests {
 
     #[test]
     fn the_time_of_a_download_is_its_delay_and_the_pace_of_what_is_sent_and_silence() {
-        let len = Catalogue::embedded()
-            .get("BR".parse().unwrap())
-            .unwrap()
-            .image
-            .bytes
-            .len() as u64;
+        let len = Content::of(&Resource::image("BR".parse().unwrap())).len;
         let after = |millis| Some(Duration::from_millis(millis));
         let paced = |bytes: u64| Some(Duration::from_millis(100) + Duration::from_millis(bytes));
         assert_eq!(time("fault = \"close\""), after(100));

@@ -4,6 +4,7 @@
 //! [`Planner`] turns it and a [`RequestKey`] into a [`Plan`]. A [`Forecast`](forecast::Forecast) lists the plans of
 //! requests before they are made. How a plan is applied is the server's business.
 
+mod answer;
 mod conditions;
 mod distribution;
 pub mod file;
@@ -16,6 +17,7 @@ mod source;
 mod status_text;
 pub mod wording;
 
+pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold};
 pub use conditions::{Circumstances, Conditions, Headers, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
 pub use file::{Problem, SCHEMA, ScenarioError, parse_duration};

@@ -9,11 +9,11 @@ use flag_client::result::{
     Round, SCHEMA_VERSION, ScenarioRecord, ServerRecord,
 };
 use flag_client::sample::{Outcome, Sample};
-use flag_scenario::forecast::{Outlook, image_len};
+use flag_scenario::forecast::Outlook;
 use flag_scenario::profiles::Profile;
-use flag_scenario::{Ending, Plan, Planner, RequestKey, Scenario};
+use flag_scenario::{Content, Ending, Plan, Planner, RequestKey, Scenario};
 use flag_scenario::{ScenarioSource, named_scenario};
-use flags_data::{Catalogue, CountryCode, POP20};
+use flags_data::{Catalogue, CountryCode, POP20, Resource};
 
 /// The book's race: three strategies, five rounds, no faults.
 pub(crate) fn bench() -> Measurement {
@@ -187,7 +187,7 @@ fn planned(scenario: &Scenario, code: CountryCode, retries: u32) -> Planned {
             attempt,
         };
         let plan = planner.plan(&request);
-        let outlook = Outlook::of(&plan, &request, image_len(code));
+        let outlook = Outlook::of(&plan, &request, Content::of(&Resource::image(code)));
         let outcome = outcome(&plan, &outlook, code);
         let may_pass = outcome.is_error() && attempt <= retries;
         attempts.push(PlannedAttempt {
