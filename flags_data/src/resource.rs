@@ -51,7 +51,7 @@ impl<'t> Resource<'t> {
     ///
     /// The steps, in this order: the absolute form is reduced to its path; the query is cut off; `%XX` of an unreserved
     /// character (RFC 3986, section 2.3) is decoded, once, and every other escape stays as it is; dot segments are
-    /// removed (section 5.2.4); runs of slashes become one; one prefix `/data` is taken off; ASCII letters become lower
+    /// removed (section 5.2.4); runs of slashes become one; one `/data` before `/flags` is taken off; ASCII letters become lower
     /// case. A target that is canonical costs no allocation.
     pub fn parse(target: &'t str) -> Self {
         let target = without_query(origin_form(target));
@@ -59,7 +59,7 @@ impl<'t> Resource<'t> {
         if needs_cleaning(target) {
             path = Cow::Owned(cleaned(target));
         }
-        let prefix = if starts_with_segment(&path, DATA) {
+        let prefix = if is_below_data(&path) {
             path = match path {
                 Cow::Borrowed(path) => Cow::Borrowed(&path[DATA.len()..]),
                 Cow::Owned(path) => Cow::Owned(path[DATA.len()..].to_owned()),
@@ -177,9 +177,14 @@ fn without_query(target: &str) -> &str {
     target.split(['?', '#']).next().unwrap_or_default()
 }
 
-fn starts_with_segment(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| rest.starts_with('/'))
+/// Whether the path is `/data/flags` or below it. Nothing else is found there.
+fn is_below_data(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix(DATA) else {
+        return false;
+    };
+    let is_flags = |root: &str| root.eq_ignore_ascii_case("/flags");
+    rest.get(.."/flags".len()).is_some_and(is_flags)
+        && matches!(rest.as_bytes().get("/flags".len()), None | Some(b'/'))
 }
 
 /// Whether there is an escape, an empty segment, or a segment that begins with a dot.
@@ -280,6 +285,10 @@ mod tests {
             ("/data//flags/br/br.gif", "/flags/br/br.gif"),
             ("/data/data/flags/br/br.gif", "/data/flags/br/br.gif"),
             ("/DATA/flags/br/br.gif", "/data/flags/br/br.gif"),
+            ("/data/FLAGS/br/br.gif", "/flags/br/br.gif"),
+            ("/data/flags", "/flags"),
+            ("/data/flagsx", "/data/flagsx"),
+            ("/data/healthz", "/data/healthz"),
             ("/data", "/data"),
             ("/database/flags", "/database/flags"),
             ("/FLAGS/BR/BR.GIF", "/flags/br/br.gif"),

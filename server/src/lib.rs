@@ -60,13 +60,16 @@
 //! Each server is a world of its own: its port, its attempt counters, its records. Clients that share one can name
 //! their run with the header `flag-run`; [`FlagServer::records`] tells one run's requests from another's.
 
+mod app;
 mod blocking;
 mod builder;
 mod config;
 mod connection;
 mod fault;
 mod record;
+mod response;
 mod server;
+mod shutdown;
 mod site;
 mod socket;
 
@@ -75,8 +78,9 @@ pub use flag_scenario as scenario;
 pub use blocking::BlockingFlagServer;
 pub use builder::Builder;
 pub use config::{Config, Listener, reachable};
-pub use connection::{Limits, Stopped, Tls, TlsError};
-pub use fault::{FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_PATHS_PER_RUN, MAX_RUNS, SERVER_TIMING};
-pub use record::{End, MAX_RECORDS_PER_RUN, Record, Sent, Times};
+pub use connection::{Limits, Tls, TlsError};
+pub use fault::{FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_PATHS_PER_RUN, SERVER_TIMING};
+pub use record::{End, MAX_RECORDS_PER_RUN, MAX_RUNS, Record, Sent, Times};
 pub use scenario::MAX_RUN_LEN;
 pub use server::{Endpoint, FlagServer, StartError};
+pub use shutdown::Stopped;

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, Write};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -16,8 +17,11 @@ use axum::http::StatusCode;
 use lru::LruCache;
 use serde::Serialize;
 
-use crate::fault::{ConnectionEnd, MAX_RUNS};
-use crate::scenario::{Plan, RequestKey};
+use crate::scenario::{ConnectionFaultKind, Plan, RequestKey};
+
+/// The most runs that are remembered, with their records and their attempts. The least recently used one is forgotten, and
+/// starts again at attempt 1.
+pub const MAX_RUNS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// The most records that are kept of one run; the oldest are forgotten first.
 pub const MAX_RECORDS_PER_RUN: usize = 10_000;
@@ -86,13 +90,13 @@ pub enum End {
 
 /// Where the entries of one listener go.
 #[derive(Debug, Default)]
-pub(crate) struct Journal {
+pub(crate) struct RecordLog {
     received: AtomicU64,
     kept: Option<Mutex<LruCache<Box<str>, VecDeque<Record>>>>,
     file: Option<Sender<Record>>,
 }
 
-impl Journal {
+impl RecordLog {
     /// A journal that keeps its records if `keep`, and sends them to `file` if there is one.
     pub(crate) fn new(keep: bool, file: Option<Sender<Record>>) -> Self {
         Self {
@@ -118,9 +122,9 @@ impl Journal {
         request: &RequestKey<'_>,
         hop: u32,
         plan: &Plan,
-    ) -> Entry {
+    ) -> RecordGuard {
         if !self.is_kept() {
-            return Entry(None);
+            return RecordGuard(None);
         }
         let now = Instant::now();
         let record = Record {
@@ -142,7 +146,7 @@ impl Journal {
                 ended: now,
             },
         };
-        Entry(Some(Box::new((record, Arc::clone(self)))))
+        RecordGuard(Some(Box::new((record, Arc::clone(self)))))
     }
 
     /// How many requests have come.
@@ -179,11 +183,11 @@ impl Journal {
 
 /// One request's entry, written when it is dropped. Until somebody says otherwise the client has left.
 #[derive(Debug, Default)]
-pub(crate) struct Entry(Option<Box<(Record, Arc<Journal>)>>);
+pub(crate) struct RecordGuard(Option<Box<(Record, Arc<RecordLog>)>>);
 
-impl Entry {
-    /// Whether anybody wants to know.
-    pub(crate) fn is_wanted(&self) -> bool {
+impl RecordGuard {
+    /// Whether anything is recorded.
+    pub(crate) fn is_kept(&self) -> bool {
         self.0.is_some()
     }
 
@@ -210,11 +214,11 @@ impl Entry {
         self.end(End::Whole);
     }
 
-    pub(crate) fn broken(&mut self, end: &ConnectionEnd) {
+    pub(crate) fn broken(&mut self, end: &ConnectionFaultKind) {
         self.end(match end {
-            ConnectionEnd::Reset => End::Reset,
-            ConnectionEnd::Garbage(_) => End::Garbage,
-            ConnectionEnd::Close => End::Closed,
+            ConnectionFaultKind::Reset => End::Reset,
+            ConnectionFaultKind::Garbage { .. } => End::Garbage,
+            _ => End::Closed,
         });
     }
 
@@ -225,12 +229,12 @@ impl Entry {
     }
 }
 
-impl Drop for Entry {
+impl Drop for RecordGuard {
     fn drop(&mut self) {
         if let Some(entry) = self.0.take() {
-            let (mut record, journal) = *entry;
+            let (mut record, log) = *entry;
             record.times.ended = Instant::now();
-            journal.write(record);
+            log.write(record);
         }
     }
 }

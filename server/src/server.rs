@@ -10,9 +10,12 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::connection::{self, Closing, Stopped, Tls, TlsError};
-use crate::record::{Journal, LogFile, Record};
-use crate::site::{App, Site};
+use crate::app::App;
+use crate::connection::{self, Tls, TlsError};
+use crate::fault::FaultInjector;
+use crate::record::{LogFile, Record, RecordLog};
+use crate::shutdown::{Shutdown, Stopped};
+use crate::site::Site;
 use crate::{Builder, Config, Listener, reachable};
 
 /// A running server. It stops when it is dropped; [`shutdown`](Self::shutdown) lets its clients finish.
@@ -20,8 +23,8 @@ use crate::{Builder, Config, Listener, reachable};
 #[must_use = "it stops when it is dropped"]
 pub struct FlagServer {
     endpoints: Vec<Endpoint>,
-    journals: Vec<Arc<Journal>>,
-    closing: Arc<Closing>,
+    records: Vec<Arc<RecordLog>>,
+    shutdown: Arc<Shutdown>,
     grace: Duration,
     /// One per listener; each ends with the number of connections that it cut off.
     tasks: JoinSet<usize>,
@@ -133,34 +136,36 @@ impl FlagServer {
                 reason,
             })?),
         };
-        let site = Arc::new(Site::new(&config.catalogue));
-        let closing = Arc::new(Closing::new());
-        let (mut tasks, mut journals) = (JoinSet::new(), Vec::new());
+        let site = Site::new(&config.catalogue);
+        let shutdown = Arc::new(Shutdown::new());
+        let (mut tasks, mut records) = (JoinSet::new(), Vec::new());
         for (listener, scenario) in listeners {
-            let journal = Arc::new(Journal::new(
+            let record_log = Arc::new(RecordLog::new(
                 config.keep_records,
                 log.as_ref().map(LogFile::sender),
             ));
-            let app = App::new(
-                Arc::clone(&site),
-                scenario,
-                Arc::clone(&journal),
-                Arc::clone(&closing),
-            );
-            journals.push(journal);
+            let app = App {
+                site: site.clone(),
+                injector: Arc::new(FaultInjector::new(
+                    scenario,
+                    Arc::clone(&record_log),
+                    Arc::clone(&shutdown),
+                )),
+            };
+            records.push(record_log);
             tasks.spawn(connection::serve(
                 listener,
                 app,
                 tls.clone(),
-                Arc::clone(&closing),
+                Arc::clone(&shutdown),
                 config.limits,
                 runtimes.clone(),
             ));
         }
         Ok(Self {
             endpoints,
-            journals,
-            closing,
+            records,
+            shutdown,
             grace: config.limits.grace,
             tasks,
             log,
@@ -187,34 +192,34 @@ impl FlagServer {
 
     /// How many requests have come for what is below `/flags/`, on all listeners.
     pub fn received(&self) -> u64 {
-        self.journals.iter().map(|journal| journal.received()).sum()
+        self.records.iter().map(|log| log.received()).sum()
     }
 
     /// What was decided and sent in this run (`""`: requests without the header `flag-run`), in the order in which the
     /// responses ended. Empty unless [`Config::keep_records`] says so, as a [builder](Self::builder)'s does. The
     /// last [`MAX_RECORDS_PER_RUN`](crate::MAX_RECORDS_PER_RUN) of the last [`MAX_RUNS`](crate::MAX_RUNS) runs are kept.
     pub fn records(&self, run: &str) -> Vec<Record> {
-        self.journals
+        self.records
             .iter()
-            .flat_map(|journal| journal.records(run))
+            .flat_map(|log| log.records(run))
             .collect()
     }
 
     /// Refuses newcomers, lets the requests in flight finish for as long as the [limits](Config::limits) allow, answers those
     /// that would take longer with a 503, sends the rest of the bodies that take their time, and returns what became of all of them.
     pub async fn shutdown(mut self) -> Stopped {
-        self.closing.tell(Instant::now() + self.grace);
+        self.shutdown.request(Instant::now() + self.grace);
         let mut cut_off = 0;
         while let Some(listener) = self.tasks.join_next().await {
             cut_off += listener.unwrap_or(0);
         }
         self.finish_log();
-        self.closing.stopped(cut_off)
+        self.shutdown.stopped(cut_off)
     }
 
     /// Waits until the decision log is written.
     fn finish_log(&mut self) {
-        self.journals.clear();
+        self.records.clear();
         if let Some(log) = self.log.take() {
             log.finish();
         }

@@ -1,22 +1,16 @@
 //! Listeners: accepting connections, the limits of each, and ending without cutting anybody off.
 //!
-//! It hands bytes to hyper and requests to an [`App`], and knows nothing of what they are about. A connection that is to break
-//! does so in its [`FaultyStream`]; a stream of HTTP/2 does when its service fails.
+//! It chooses who speaks on a connection, the fast path or hyper, and knows nothing of requests.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
-use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
-use axum::response::IntoResponse;
-use hyper::body::Incoming;
+use axum::http::Version;
 use hyper::server::conn::{http1, http2};
-use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,10 +21,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use super::fast_path::{self, Elsewhere};
-use super::shutdown::{Closing, LAST_WORDS};
-use crate::fault::{Broken, ConnectionHandle, Fate, FaultyStream};
-use crate::site::App;
+use super::fast_path;
+use super::http::AppService;
+use crate::app::App;
+use crate::fault::{ConnectionHandle, FaultyStream};
+use crate::shutdown::{REFUSAL_GRACE, Shutdown};
 use crate::socket;
 
 /// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a burst of clients
@@ -40,7 +35,7 @@ const BACKLOG: u32 = 4096;
 /// How long to wait before the next accept when there is no file descriptor left for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// How long at most between two looks at a client that has said a part of HTTP/2's preface, and no more.
+/// The longest interval between two checks of a client that has sent a part of HTTP/2's preface, and no more.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The largest head of a request, in bytes; more is a 431, as are more than 100 headers, hyper's own limit (which costs an allocation for
@@ -85,33 +80,33 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves `app` on `listener` until it is told of the curfew, then lets the requests in flight finish until then. Returns how
-/// many connections were still busy soon after it, and were cut off.
+/// Serves `app` on `listener` until a shutdown is requested, then lets the requests in flight finish until its deadline.
+/// Returns how many connections were still busy soon after it, and were cut off.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: App,
     tls: Option<TlsAcceptor>,
-    closing: Arc<Closing>,
+    shutdown: Arc<Shutdown>,
     limits: Limits,
     runtimes: Vec<Handle>,
 ) -> usize {
     let mut runtimes = runtimes.iter().cycle();
-    let mut told = pin!(closing.told());
+    let mut requested = pin!(shutdown.requested());
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(
         limits.max_connections.min(Semaphore::MAX_PERMITS),
     ));
     let mut tasks = JoinSet::new();
-    let curfew = loop {
+    let deadline = loop {
         tokio::select! {
-            curfew = &mut told => break curfew,
+            deadline = &mut requested => break deadline,
             accepted = accept(&listener, &places) => match accepted {
                 Ok((stream, place)) => {
                     let (app, tls, watcher) = (app.clone(), tls.clone(), connections.watcher());
-                    let told = closing.told();
+                    let stop = shutdown.requested();
                     let connection = async move {
                         // The client's mistakes and departures are its own affair, and so are planned faults.
-                        if let Err(error) = connection(stream, app, tls, watcher, told, limits).await {
+                        if let Err(error) = connection(stream, app, tls, watcher, stop, limits).await {
                             debug!(error, "connection ended");
                         }
                         drop(place);
@@ -128,7 +123,7 @@ pub(crate) async fn serve(
         }
     };
     drop(listener); // from here on, newcomers are refused
-    let end = tokio::time::Instant::from_std(curfew + LAST_WORDS);
+    let end = tokio::time::Instant::from_std(deadline + REFUSAL_GRACE);
     if tokio::time::timeout_at(end, connections.shutdown())
         .await
         .is_ok()
@@ -161,7 +156,7 @@ async fn connection(
     app: App,
     tls: Option<TlsAcceptor>,
     watcher: Watcher,
-    told: impl Future<Output = Instant>,
+    stop: impl Future<Output = Instant>,
     limits: Limits,
 ) -> Result<(), ConnectionError> {
     // The last piece of a response must not wait for the acknowledgement of the one before it.
@@ -187,25 +182,22 @@ async fn connection(
             }
         }
     };
-    let mut told = pin!(told);
+    let mut stop = pin!(stop);
     let greeted = tokio::select! {
         greeted = tokio::time::timeout(limits.head_timeout, greeting) => greeted??,
-        _ = told.as_mut() => return Ok(()),
+        _ = stop.as_mut() => return Ok(()),
     };
     let service = AppService {
         app,
         connection: handle,
-        decided: Mutex::default(),
     };
     // What hyper needs is put elsewhere: most connections never get there.
     match greeted {
         Greeted::Plain(Version::HTTP_11, stream) => {
-            let left = fast_path::drive(*stream, &service.app, told, limits.head_timeout).await?;
-            let Some(Elsewhere { stream, fate }) = left else {
+            let driven = fast_path::drive(*stream, &service.app, stop, limits.head_timeout);
+            let Some(stream) = driven.await? else {
                 return Ok(());
             };
-            let decided = Mutex::new(fate);
-            let service = AppService { decided, ..service };
             Box::pin(speak(Version::HTTP_11, stream, service, watcher, limits)).await
         }
         Greeted::Plain(version, stream) => {
@@ -274,51 +266,6 @@ where
         watcher.watch(builder.serve_connection(io, service)).await?;
     }
     Ok(())
-}
-
-/// An app as one connection sees it.
-#[derive(Debug)]
-struct AppService {
-    app: App,
-    connection: ConnectionHandle,
-    /// The fate of the first request, if it has been decided before it got here.
-    decided: Mutex<Option<Fate>>,
-}
-
-impl Service<Request<Incoming>> for AppService {
-    type Response = Response<Body>;
-    type Error = Broken;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Broken>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        // Behind a break, nothing is answered.
-        if self.connection.is_ending() {
-            return Box::pin(std::future::pending());
-        }
-        // No request has a body here. One that says so in two ways at once is how smuggling begins.
-        if request.headers().contains_key(TRANSFER_ENCODING) {
-            return Box::pin(async { Ok(refuse_body()) });
-        }
-        let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = (self.app.clone()).answer(request, self.connection.clone(), decided.take());
-        Box::pin(async {
-            let mut response = answer.await;
-            match response.extensions_mut().remove::<Broken>() {
-                None => Ok(response),
-                Some(broken) => Err(broken),
-            }
-        })
-    }
-}
-
-fn refuse_body() -> Response<Body> {
-    let close = [(CONNECTION, HeaderValue::from_static("close"))];
-    (
-        StatusCode::BAD_REQUEST,
-        close,
-        "transfer-encoding: requests have no body here; leave it out\n",
-    )
-        .into_response()
 }
 
 /// A connection that died in the queue concerns nobody; want of resources passes, so it is waited for.

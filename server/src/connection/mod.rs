@@ -1,15 +1,13 @@
-//! Connections: listeners, TLS, limits, the fast path, and shutdown.
+//! Connections: listeners, TLS, limits, and the two encoders, hyper's and the fast path's.
 
 mod fast_path;
+mod http;
 mod listener;
-mod shutdown;
 mod threads;
 mod tls;
 
 pub(crate) use listener::{listen, serve};
-pub(crate) use shutdown::{Closing, Curfew};
 pub(crate) use threads::Threads;
 
 pub use listener::Limits;
-pub use shutdown::Stopped;
 pub use tls::{Tls, TlsError};

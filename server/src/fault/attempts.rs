@@ -9,9 +9,7 @@ use std::sync::Mutex;
 
 use lru::LruCache;
 
-/// The most runs that are remembered. The least recently used one is forgotten, and starts again at
-/// attempt 1.
-pub const MAX_RUNS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+use crate::record::MAX_RUNS;
 
 /// The most (method, path) pairs that are remembered of one run: enough for the image and the metadata of
 /// every code from `AA` to `ZZ`, under `GET` and `HEAD`. Beyond it the least recently used is forgotten.

@@ -9,23 +9,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use axum::body::{Body, HttpBody};
-use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderValue, Method};
-use axum::response::Response;
+use axum::body::HttpBody;
 use bytes::Bytes;
 use flag_host::clock::{Sleep, sleep_until};
 use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
-use super::connection::{Broken, ConnectionEnd, ConnectionHandle, Finale, Silence};
-use crate::connection::{Closing, Curfew};
-use crate::record::Entry;
-use crate::scenario::{Ending, Pace, Plan};
+use super::connection::{Broken, ConnectionHandle, Injection};
+use super::injector::Respond;
+use crate::record::RecordGuard;
+use crate::scenario::{ConnectionFault, Content, Ending, Pace};
+use crate::shutdown::{Deadline, Shutdown};
 
-/// A body that comes as planned.
-struct FaultyBody {
+/// A body that comes as planned, for hyper.
+pub(crate) struct PacedBody {
     /// What is still to be sent.
     rest: Bytes,
     pace: Pace,
@@ -36,20 +33,20 @@ struct FaultyBody {
     /// When the body began: at the first poll.
     start: Option<Instant>,
     sleep: Option<Sleep>,
-    closing: Arc<Closing>,
-    /// When the server stops, what is not due by then comes then.
-    curfew: Curfew,
+    shutdown: Arc<Shutdown>,
+    /// When the server stops, the pieces that are not due by then are sent then.
+    deadline: Deadline,
     has_waited: bool,
     sent: u64,
-    entry: Entry,
+    record: RecordGuard,
 }
 
 /// What comes after the last byte that is sent.
 enum BodyEnd {
     /// Nothing: the body is complete.
     Whole,
-    /// The connection breaks, after some silence or at once.
-    Break(Option<Silence>, ConnectionEnd),
+    /// The connection breaks.
+    Break(ConnectionFault),
     /// The last byte is on its way, and so is the end.
     Breaking(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
@@ -66,75 +63,17 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// The response with its body as planned. A response without a body is left alone: there is nothing to cut.
-pub(super) async fn shape(
-    response: Response,
-    method: &Method,
-    plan: &Plan,
-    connection: &ConnectionHandle,
-    closing: &Arc<Closing>,
-    mut entry: Entry,
-) -> Response {
-    let (mut parts, body) = response.into_parts();
-    entry.status(parts.status);
-    let is_plain = plan.pace == Pace::default()
-        && matches!(
-            plan.ending,
-            None | Some(Ending::Status { .. } | Ending::Redirect { .. })
-        );
-    if is_plain && !entry.is_wanted() {
-        return Response::from_parts(parts, body);
-    }
-    let bytes = body
-        .collect()
-        .await
-        .map(|body| body.to_bytes())
-        .unwrap_or_default();
-    if bytes.is_empty() || *method == Method::HEAD {
-        entry.whole();
-        return Response::from_parts(parts, Body::from(bytes));
-    }
-
-    let len = bytes.len() as u64;
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
-    let (bytes, end) = match &plan.ending {
-        Some(Ending::Corrupt { draws }) => (flip(&bytes, draws), BodyEnd::Whole),
-        Some(Ending::Truncate(cut)) if cut.of(len) < len => (
-            first(&bytes, cut.of(len)),
-            BodyEnd::Break(None, ConnectionEnd::Close),
-        ),
-        Some(Ending::Reset { after: Some(after) }) => (
-            first(&bytes, *after),
-            BodyEnd::Break(None, ConnectionEnd::Reset),
-        ),
-        Some(Ending::Stall {
-            after: Some(after),
-            hold,
-        }) if *after < len => (
-            first(&bytes, *after),
-            BodyEnd::Break(Some(*hold), ConnectionEnd::Close),
-        ),
-        _ => (bytes, BodyEnd::Whole),
+/// The bytes that are sent of a body, and how the connection ends after them.
+pub(crate) fn shape(ending: Option<&Ending>, bytes: &Bytes) -> (Bytes, Option<ConnectionFault>) {
+    let Some(ending) = ending else {
+        return (bytes.clone(), None);
     };
-    let body = FaultyBody {
-        rest: bytes,
-        pace: plan.pace,
-        len,
-        end,
-        connection: connection.clone(),
-        start: None,
-        sleep: None,
-        closing: Arc::clone(closing),
-        curfew: closing.curfew(),
-        has_waited: false,
-        sent: 0,
-        entry,
+    let answer = ending.answer(Content::file(bytes.len() as u64));
+    let bytes = match ending {
+        Ending::Corrupt { draws } => flip(bytes, draws),
+        _ => bytes.slice(..answer.sent as usize),
     };
-    Response::from_parts(parts, Body::new(body))
-}
-
-fn first(bytes: &Bytes, len: u64) -> Bytes {
-    bytes.slice(..usize::try_from(len).map_or(bytes.len(), |len| len.min(bytes.len())))
+    (bytes, answer.end)
 }
 
 /// Flips as many different bits as there are draws, or all that there are: a sample without replacement by R. W. Floyd's
@@ -156,15 +95,39 @@ fn flip(bytes: &Bytes, draws: &[u64]) -> Bytes {
     flipped.into()
 }
 
-impl FaultyBody {
+impl PacedBody {
+    /// The body of a response of which all bytes are known.
+    pub(crate) fn new(
+        bytes: &Bytes,
+        respond: Respond,
+        connection: ConnectionHandle,
+        shutdown: &Arc<Shutdown>,
+    ) -> Self {
+        let (rest, end) = shape(respond.ending.as_ref(), bytes);
+        Self {
+            rest,
+            pace: respond.pace,
+            len: bytes.len() as u64,
+            end: end.map_or(BodyEnd::Whole, BodyEnd::Break),
+            connection,
+            start: None,
+            sleep: None,
+            shutdown: Arc::clone(shutdown),
+            deadline: shutdown.deadline(),
+            has_waited: false,
+            sent: 0,
+            record: respond.record,
+        }
+    }
+
     /// Ready at `deadline`.
     fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         if self.sleep.is_none() && Instant::now() >= deadline {
             return Poll::Ready(());
         }
         self.has_waited = true;
-        let deadline = match self.curfew.poll(cx) {
-            Some(curfew) => deadline.min(curfew),
+        let deadline = match self.deadline.poll(cx) {
+            Some(last) => deadline.min(last),
             None => deadline,
         };
         let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
@@ -186,38 +149,37 @@ impl FaultyBody {
         ready!(self.poll_until(start + due, cx));
         let len = ((end - self.sent) as usize).min(self.rest.len());
         self.sent += len as u64;
-        self.entry.sent(len);
+        self.record.sent(len);
         Poll::Ready(self.rest.split_to(len))
     }
 
     /// Prepares what comes after the last piece, now that it is handed over: hyper may not ask again. A cut before the first
     /// byte has a last piece too, an empty one, which comes after the head.
     fn finish(&mut self, last: Bytes) -> Bytes {
-        let BodyEnd::Break(silence, end) = &self.end else {
-            self.entry.whole();
-            if self.has_waited && self.closing.is_told() {
-                self.closing.count_answered();
+        let BodyEnd::Break(fault) = &self.end else {
+            self.record.whole();
+            if self.has_waited && self.shutdown.is_requested() {
+                self.shutdown.count_answered();
             }
             return last;
         };
-        let finale = Finale {
-            silence: *silence,
-            end: end.clone(),
-            entry: std::mem::take(&mut self.entry),
+        let injection = Injection {
+            fault: fault.clone(),
+            record: std::mem::take(&mut self.record),
         };
-        match self.connection.end_with(finale) {
+        match self.connection.schedule(injection) {
             Ok(()) => {
                 self.end = BodyEnd::Breaking(Box::pin(std::future::pending()));
                 last
             }
             // When the body of an HTTP/2 stream fails, all of it that is still queued is forgotten. So the failure has
             // to wait, and the only sign is that the piece is dropped.
-            Err(finale) => {
+            Err(injection) => {
                 let (held, dropped) = oneshot::channel();
                 let connection = self.connection.clone();
                 self.end = BodyEnd::Breaking(Box::pin(async move {
                     drop(dropped.await); // an error, since nobody sends
-                    connection.play(finale).await;
+                    connection.inject(injection).await;
                 }));
                 Bytes::from_owner(Held {
                     bytes: last,
@@ -228,7 +190,7 @@ impl FaultyBody {
     }
 }
 
-impl HttpBody for FaultyBody {
+impl HttpBody for PacedBody {
     type Data = Bytes;
     type Error = Broken;
 
@@ -243,7 +205,7 @@ impl HttpBody for FaultyBody {
                 ready!(end.as_mut().poll(cx));
                 return Poll::Ready(Some(Err(Broken)));
             }
-            BodyEnd::Whole | BodyEnd::Break(..) => {}
+            BodyEnd::Whole | BodyEnd::Break(_) => {}
         }
         let piece = ready!(this.poll_piece(cx));
         Poll::Ready(Some(Ok(Frame::data(if this.rest.is_empty() {

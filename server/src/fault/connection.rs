@@ -1,9 +1,9 @@
 //! The effects that break the connection: RST, FIN, and bytes that are not HTTP.
 //!
-//! A request cannot break its connection itself: hyper owns it. So the socket is wrapped in a [`FaultyStream`],
-//! and both sides share a [`ConnectionHandle`]. The request leaves its [`Finale`] there and says no more; when hyper has written
-//! all that it has, it flushes, and the wrapper plays the finale: it waits until everything is sent, is silent if it has to be, and fails.
-//! hyper drops the connection without another byte, and the wrapper ends it as it was told.
+//! A request cannot break its connection itself: hyper owns it. So the socket is wrapped in a [`FaultyStream`], and both
+//! sides share a [`ConnectionHandle`]. The request leaves its [`Injection`] there and writes no more. When everything before
+//! it is written, the stream is flushed; the wrapper waits until the kernel has sent everything, holds the silence, and
+//! fails. Whoever owns the stream drops it without another byte, and the wrapper breaks the connection as planned.
 
 use std::future::Future;
 use std::io;
@@ -18,40 +18,28 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::record::Entry;
+use crate::record::RecordGuard;
+use crate::scenario::{ConnectionFault, ConnectionFaultKind};
 use crate::socket::is_sent;
 
 /// How long a closed connection is still listened to, so that the client's last bytes do not turn the FIN into an RST.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How often a silent connection looks whether its client is still there. hyper does not, when it has bytes of the client
-/// that nobody wants yet.
-const GLANCE: Duration = Duration::from_secs(1);
+/// How often a silent connection checks whether its client is still there. hyper does not, as long as it has unread bytes
+/// of the client.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a connection that is about to end looks whether the kernel has sent everything.
-const DRAIN_PAUSE: Duration = Duration::from_millis(1);
+/// What WireMock's `MALFORMED_RESPONSE_CHUNK` sends before its garbage.
+const CHUNKED_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// How a connection is to end. On HTTP/2 every one of these is an RST_STREAM of one stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ConnectionEnd {
-    /// With an RST.
-    Reset,
-    /// With a FIN.
-    Close,
-    /// With these bytes, and a FIN.
-    Garbage(Vec<u8>),
-}
+/// How often a connection that is about to break checks whether the kernel has sent everything.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long nothing comes; for ever if not told.
-pub(crate) type Silence = Option<Duration>;
-
-/// The last that a client meets.
+/// A planned break, and the record that it completes.
 #[derive(Debug)]
-pub(crate) struct Finale {
-    /// What comes before the end, if anything.
-    pub(crate) silence: Option<Silence>,
-    pub(crate) end: ConnectionEnd,
-    pub(crate) entry: Entry,
+pub(crate) struct Injection {
+    pub(crate) fault: ConnectionFault,
+    pub(crate) record: RecordGuard,
 }
 
 /// What a service or a body fails with in order to break its connection.
@@ -67,7 +55,7 @@ pub(crate) struct ConnectionHandle(Option<Arc<Mutex<State>>>);
 /// What a request leaves for its socket. HTTP/1 has one request at a time.
 #[derive(Debug, Default)]
 struct State {
-    finale: Option<Finale>,
+    injection: Option<Injection>,
     /// Whether there is one, or has been.
     is_ending: bool,
 }
@@ -83,37 +71,36 @@ impl ConnectionHandle {
         self.state().is_some_and(|state| state.is_ending)
     }
 
-    /// Ends the connection like this, once all that hyper holds by then is sent; gives the finale back if there is none to end.
-    pub(super) fn end_with(&self, finale: Finale) -> Result<(), Finale> {
+    /// Breaks the connection once everything that is written by then is sent.
+    ///
+    /// # Errors
+    /// With the injection, if no connection may be broken.
+    pub(crate) fn schedule(&self, injection: Injection) -> Result<(), Injection> {
         let Some(mut state) = self.state() else {
-            return Err(finale);
+            return Err(injection);
         };
         state.is_ending = true;
-        state.finale = Some(finale);
+        state.injection = Some(injection);
         Ok(())
     }
 
-    /// Plays the finale, and returns when it is time to fail with [`Broken`]: never, where the socket plays it.
-    pub(super) async fn play(&self, finale: Finale) {
-        match self.end_with(finale) {
+    /// Breaks the connection, and returns when it is time to fail with [`Broken`]: never, if the stream does it.
+    pub(crate) async fn inject(&self, injection: Injection) {
+        match self.schedule(injection) {
             Ok(()) => std::future::pending().await,
-            Err(Finale {
-                silence,
-                end,
-                mut entry,
-            }) => {
-                match silence {
+            Err(Injection { fault, mut record }) => {
+                match fault.hold {
                     Some(Some(hold)) => drop(clock::hold(Instant::now(), hold).await),
                     Some(None) => std::future::pending().await, // hyper notices when the client gives up
                     None => {}
                 }
-                entry.broken(&end);
+                record.broken(&fault.kind);
             }
         }
     }
 }
 
-/// A socket that ends as its [`ConnectionHandle`] says.
+/// A socket that breaks as its [`ConnectionHandle`] says.
 #[derive(Debug)]
 pub(crate) struct FaultyStream {
     /// `None` only while it is dropped.
@@ -121,12 +108,12 @@ pub(crate) struct FaultyStream {
     /// What was read before, and is to be read again.
     before: Bytes,
     handle: ConnectionHandle,
-    playing: Option<Playing>,
-    /// Until the next look at the socket.
+    running: Option<Running>,
+    /// Until the next check of the socket.
     pause: Option<Sleep>,
-    /// How to end, when the finale is over.
-    end: Option<ConnectionEnd>,
-    /// Whether the client has said its last word.
+    /// How to break, when it is time.
+    end: Option<ConnectionFaultKind>,
+    /// Whether the client has sent its FIN.
     has_ended: bool,
 }
 
@@ -136,7 +123,7 @@ impl FaultyStream {
             stream: Some(stream),
             before: Bytes::new(),
             handle: ConnectionHandle(Some(Arc::default())),
-            playing: None,
+            running: None,
             pause: None,
             end: None,
             has_ended: false,
@@ -162,7 +149,7 @@ impl FaultyStream {
     pub(crate) async fn left(&self) {
         // Not only until the socket is said to be readable: that may be left over from the read before.
         while matches!(self.peek(&mut [0]).await, Ok(1..)) && !self.has_left() {
-            sleep_until(Instant::now() + GLANCE).await;
+            sleep_until(Instant::now() + POLL_INTERVAL).await;
         }
     }
 
@@ -171,26 +158,26 @@ impl FaultyStream {
         self.stream.as_ref().is_none_or(has_left)
     }
 
-    /// Plays the finale, if there is one; then it is an error, upon which hyper lets go of the connection.
-    fn poll_finale(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.playing.is_none() {
-            let finale = self
+    /// Runs the injection, if there is one, up to the break; then it is an error, upon which the owner drops the stream.
+    fn poll_injection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.running.is_none() {
+            let injection = self
                 .handle
                 .state()
-                .and_then(|mut state| state.finale.take());
-            self.playing = finale.map(|finale| Playing {
-                finale,
+                .and_then(|mut state| state.injection.take());
+            self.running = injection.map(|injection| Running {
+                injection,
                 silent_until: None,
             });
         }
-        while let (Some(playing), Some(stream)) = (&mut self.playing, &self.stream) {
-            let Some(next_look) = playing.next_look(stream)? else {
-                let Finale { end, entry, .. } = &mut playing.finale;
-                entry.broken(end);
-                self.end = Some(end.clone());
+        while let (Some(running), Some(stream)) = (&mut self.running, &self.stream) {
+            let Some(next_check) = running.next_check(stream)? else {
+                let Injection { fault, record } = &mut running.injection;
+                record.broken(&fault.kind);
+                self.end = Some(fault.kind.clone());
                 return Poll::Ready(Err(io::Error::other(Broken)));
             };
-            let pause = self.pause.get_or_insert_with(|| sleep_until(next_look));
+            let pause = self.pause.get_or_insert_with(|| sleep_until(next_check));
             ready!(Pin::new(pause).poll(cx));
             self.pause = None;
         }
@@ -207,35 +194,35 @@ impl FaultyStream {
     }
 }
 
-/// A finale that is being played.
+/// An injection under way.
 #[derive(Debug)]
-struct Playing {
-    finale: Finale,
+struct Running {
+    injection: Injection,
     silent_until: Option<Instant>,
 }
 
-impl Playing {
-    /// When to look again, or `None` when it is time to end.
+impl Running {
+    /// When to check again, or `None` when it is time to break.
     ///
     /// # Errors
     /// When the client has left before that.
-    fn next_look(&mut self, stream: &TcpStream) -> io::Result<Option<Instant>> {
+    fn next_check(&mut self, stream: &TcpStream) -> io::Result<Option<Instant>> {
         let now = Instant::now();
         if self.silent_until.is_none() && !is_sent(stream)? {
-            return Ok(Some(now + DRAIN_PAUSE));
+            return Ok(Some(now + DRAIN_INTERVAL));
         }
-        let Some(hold) = self.finale.silence else {
+        let Some(hold) = self.injection.fault.hold else {
             return Ok(None);
         };
         if has_left(stream) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        let glance = now + GLANCE;
+        let next = now + POLL_INTERVAL;
         let Some(hold) = hold else {
-            return Ok(Some(glance));
+            return Ok(Some(next));
         };
         let until = *self.silent_until.get_or_insert(now + hold);
-        Ok((now < until).then_some(until.min(glance)))
+        Ok((now < until).then_some(until.min(next)))
     }
 }
 
@@ -248,9 +235,12 @@ impl Drop for FaultyStream {
             None if self.has_ended => {}
             None => close(stream, Vec::new()),
             // With a linger time of zero, closing discards what is unsent and sends an RST.
-            Some(ConnectionEnd::Reset) => drop(stream.set_zero_linger()),
-            Some(ConnectionEnd::Close) => close(stream, Vec::new()),
-            Some(ConnectionEnd::Garbage(bytes)) => close(stream, bytes),
+            Some(ConnectionFaultKind::Reset) => drop(stream.set_zero_linger()),
+            Some(ConnectionFaultKind::Garbage { bytes, after_head }) => {
+                let head = if after_head { CHUNKED_HEAD } else { b"" };
+                close(stream, [head, &bytes].concat());
+            }
+            Some(_) => close(stream, Vec::new()),
         }
     }
 }
@@ -317,12 +307,12 @@ impl AsyncWrite for FaultyStream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.as_mut().stream()?.poll_flush(cx))?;
-        self.poll_finale(cx)
+        self.poll_injection(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // A FIN now would come before what is planned.
-        ready!(self.poll_finale(cx))?;
+        ready!(self.poll_injection(cx))?;
         self.stream()?.poll_shutdown(cx)
     }
 }

@@ -1,275 +1,259 @@
-//! Enforcing: it asks the planner what is to happen to a request, and makes it happen.
+//! The journey of a request, in two steps: [`decide`](FaultInjector::decide) asks the planner, and
+//! [`apply`](FaultInjector::apply) waits as planned and returns what is to be sent.
 //!
-//! It decides nothing. Each kind of effect has a room of its own; this one knows their order: the
-//! request is identified, its plan is made, a server of limited capacity has its turn, the delay is held, then
-//! the ending of the plan or else the router answers, the body is shaped, and the response says what was done to it.
+//! It decides nothing itself, and writes nothing to a connection: that is for the two encoders, hyper's and the fast
+//! path's.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::HttpBody;
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method};
-use axum::response::Response;
+use axum::http::{HeaderName, HeaderValue};
 
 use super::attempts::Attempts;
-use super::body;
-use super::capacity::Station;
-use super::connection::{Broken, ConnectionEnd, ConnectionHandle, Finale, Silence};
-use super::request_head::{Asked, Identity, Refusal, canonical};
+use super::capacity::Workers;
+use super::request_head::{Identity, RequestHead};
 use super::status;
-use crate::connection::Closing;
-use crate::record::{Entry, Journal};
-use crate::scenario::{Circumstances, Ending, Pace, Plan, Planner, Scenario};
-use crate::site::routed;
+use crate::record::{RecordGuard, RecordLog};
+use crate::response::Complete;
+use crate::scenario::{
+    Circumstances, ConnectionFault, Ending, Pace, Plan, Planner, RuleName, Scenario,
+};
+use crate::shutdown::Shutdown;
 
-/// Tells the client which rules fired. Absent when none did.
+/// Lists the rules that fired. Absent when none did.
 pub const FLAG_PLAN: HeaderName = HeaderName::from_static("flag-plan");
-/// Tells the client the delay that was decided and the one that was held, in milliseconds.
+/// Reports the delay that was planned and the one that was held, in milliseconds.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// What WireMock's `MALFORMED_RESPONSE_CHUNK` sends before its garbage.
-const CHUNKED_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-
-/// What one listener needs in order to do its worst.
+/// Applies the scenario of one listener.
 #[derive(Debug)]
-pub(crate) struct Chaos {
+pub(crate) struct FaultInjector {
     planner: Planner,
-    /// None where nobody would see the difference between one attempt and another: without rules, capacity and records.
+    /// None where no decision and no record depends on the attempt.
     attempts: Option<Attempts>,
-    station: Option<Station>,
-    journal: Arc<Journal>,
-    closing: Arc<Closing>,
+    workers: Option<Workers>,
+    records: Arc<RecordLog>,
+    shutdown: Arc<Shutdown>,
     start: Instant,
-}
-
-impl Chaos {
-    pub(crate) fn new(scenario: &Scenario, journal: Arc<Journal>, closing: Arc<Closing>) -> Self {
-        let decides = !scenario.rules().is_empty() || scenario.capacity().is_some();
-        let is_counted = decides || journal.is_kept();
-        Self {
-            planner: Planner::new(scenario),
-            attempts: is_counted.then(Attempts::new),
-            station: scenario.capacity().map(Station::new),
-            journal,
-            closing,
-            start: Instant::now(),
-        }
-    }
 }
 
 /// What is to happen to one request.
 #[derive(Debug)]
-pub(crate) struct Fate {
-    plan: Plan,
-    attempt: u32,
-    /// The place in a chain of redirects.
-    hop: u32,
+pub(crate) struct Decision {
     /// When the request was there.
-    start: Instant,
+    received: Instant,
+    /// How long one of the [workers](FaultInjector::workers) works on it.
+    service_time: Duration,
+    /// Zero in a chain of redirects from the second request on: the chain is one attempt, and waits once.
+    delay: Duration,
+    pace: Pace,
+    ending: Option<Ending>,
+    /// What is sent instead of the file.
+    response: Option<Complete>,
+    rules: Vec<RuleName>,
+    record: RecordGuard,
 }
 
-impl Chaos {
-    /// Decides what is to happen to a request, and counts it; none for what is never faulted.
-    pub(crate) fn decide(&self, asked: &Asked<'_>) -> Option<Result<Fate, Refusal>> {
-        let path = canonical(asked.path)?;
-        let start = Instant::now();
-        let identity = match Identity::of(asked, path, self.attempts.as_ref()) {
-            Ok(identity) => identity,
-            Err(refusal) => return Some(Err(refusal)),
-        };
-        let circumstances = Circumstances {
-            since_start: start.saturating_duration_since(self.start),
-            headers: &asked.headers,
-        };
-        self.journal.count();
-        Some(Ok(Fate {
-            plan: self.planner.plan_under(&identity.key(), &circumstances),
-            attempt: identity.attempt,
-            hop: identity.hop,
-            start,
-        }))
-    }
+/// What is to be sent, when all waiting before it is over.
+pub(crate) enum Reply {
+    /// A response of the server's own, because the request cannot be served as planned.
+    Refuse(Complete, RecordGuard),
+    /// No response: the connection ends.
+    Break(ConnectionFault, RecordGuard),
+    /// A response.
+    Respond(Respond),
+}
 
-    /// Whether such a request is answered in full, at once or after a delay.
-    pub(crate) fn only_delays(&self, fate: &Fate) -> bool {
-        let Plan { pace, ending, .. } = &fate.plan;
-        *pace == Pace::default() && ending.is_none() && fate.hop == 0 && self.station.is_none()
-    }
+/// A response, and what happens to its body.
+pub(crate) struct Respond {
+    /// What is sent instead of the file.
+    pub(crate) response: Option<Complete>,
+    pub(crate) report: Report,
+    pub(crate) pace: Pace,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) record: RecordGuard,
+}
 
-    /// Opens the entry of a request.
-    pub(crate) fn entry(&self, asked: &Asked<'_>, fate: &Fate) -> Entry {
-        if !self.journal.is_kept() {
-            return Entry::default();
-        }
-        let identity = Identity::known(asked, fate.attempt, fate.hop);
-        (self.journal).begin(&identity.key(), identity.hop, &fate.plan)
-    }
-
-    /// Holds the delay of a request that [is only delayed](Self::only_delays), and returns how long after the request it is.
-    ///
-    /// # Errors
-    /// With the answer to one that would have to wait until after the curfew.
-    pub(crate) async fn hold(&self, fate: &Fate) -> Result<Duration, Response> {
-        let waited = self.closing.hold(fate.start, fate.plan.delay).await?;
-        if !fate.plan.delay.is_zero() && self.closing.is_told() {
-            self.closing.count_answered();
-        }
-        Ok(waited)
-    }
-
-    /// Whether the server is told to stop.
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.is_told()
+impl Respond {
+    /// Whether the body is sent at once, whole and as it is.
+    pub(crate) fn is_complete(&self) -> bool {
+        let ending = self.ending.as_ref();
+        self.pace == Pace::default()
+            && ending.is_none_or(|ending| {
+                matches!(ending, Ending::Status { .. } | Ending::Redirect { .. })
+            })
     }
 }
 
-impl Fate {
-    /// The delay that was decided.
-    pub(crate) fn delay(&self) -> Duration {
-        self.plan.delay
-    }
-
-    /// Tells of a request that [is only delayed](Chaos::only_delays) what was decided and held.
-    pub(crate) fn tell(&self, waited: Duration, header: impl FnMut(HeaderName, &HeaderValue)) {
-        let delay = self.plan.delay;
-        tell(&self.plan, delay, waited, Duration::ZERO, header);
-    }
-}
-
-/// Whatever is asked for below `/flags/` and `/data/flags/` meets its fate here.
-pub(crate) async fn meet(
-    chaos: &Chaos,
-    fate: Fate,
-    request: Request,
-    connection: &ConnectionHandle,
-    router: &Router,
-) -> Response {
-    let Fate { plan, start, .. } = fate;
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let identity = Identity::known(&Asked::from(&request), fate.attempt, fate.hop);
-    let mut entry = chaos.journal.begin(&identity.key(), identity.hop, &plan);
-    let refused = |refusal: Response, mut entry: Entry| {
-        entry.status(refusal.status());
-        if method != Method::HEAD {
-            entry.sent(refusal.body().size_hint().lower() as usize);
-        }
-        entry.whole();
-        refusal
-    };
-
-    let busy = match &chaos.station {
-        Some(station) => {
-            let served = station.serve(chaos.planner.service_time(&identity.key()));
-            match chaos.closing.wait_for(served).await {
-                Ok(Ok(())) => start.elapsed(),
-                Ok(Err(refusal)) | Err(refusal) => return refused(refusal, entry),
-            }
-        }
-        None => Duration::ZERO,
-    };
-
-    // A chain of redirects is one attempt, and waits once.
-    let delay = if identity.hop == 0 {
-        plan.delay
-    } else {
-        Duration::ZERO
-    };
-    let waited = match chaos.closing.hold(start + busy, delay).await {
-        Ok(waited) => waited,
-        Err(refusal) => return refused(refusal, entry),
-    };
-    entry.begun(waited.saturating_sub(delay));
-
-    if let Some((silence, end)) = break_of(plan.ending.as_ref()) {
-        let finale = Finale {
-            silence,
-            end,
-            entry,
-        };
-        connection.play(finale).await;
-        return broken();
-    }
-    // A body that takes its time counts itself, when it is over.
-    let has_waited = !busy.is_zero() || !delay.is_zero();
-    if has_waited && plan.pace == Pace::default() && chaos.closing.is_told() {
-        chaos.closing.count_answered();
-    }
-    let response = match &plan.ending {
-        Some(Ending::Status {
-            status,
-            retry_after,
-            body,
-        }) => status::respond(*status, *retry_after, body.as_deref(), &identity),
-        Some(Ending::Redirect { hops }) if identity.hop < *hops => {
-            status::redirect(&uri, &identity)
-        }
-        _ => routed(router, request).await,
-    };
-    let mut response =
-        body::shape(response, &method, &plan, connection, &chaos.closing, entry).await;
-    tell(&plan, delay, waited, busy, |name, value| {
-        response.headers_mut().insert(name, value.clone());
-    });
-    response
-}
-
-/// The break that comes instead of a response, if one is planned.
-fn break_of(ending: Option<&Ending>) -> Option<(Option<Silence>, ConnectionEnd)> {
-    Some(match ending? {
-        Ending::Reset { after: None } => (None, ConnectionEnd::Reset),
-        Ending::Close => (None, ConnectionEnd::Close),
-        Ending::Stall { after: None, hold } => (Some(*hold), ConnectionEnd::Close),
-        Ending::Garbage { bytes, after_head } => {
-            let head = if *after_head { CHUNKED_HEAD } else { b"" };
-            (None, ConnectionEnd::Garbage([head, bytes].concat()))
-        }
-        _ => return None,
-    })
-}
-
-/// Stands for a response that never comes: whoever serves the stream finds the failure among the extensions.
-fn broken() -> Response {
-    let mut response = Response::default();
-    response.extensions_mut().insert(Broken);
-    response
-}
-
-/// Tells the client what was planned for its request and what was held of it, one header after another.
-fn tell(
-    plan: &Plan,
+/// What the client is told about its request.
+pub(crate) struct Report {
     delay: Duration,
     waited: Duration,
     busy: Duration,
-    mut header: impl FnMut(HeaderName, &HeaderValue),
-) {
-    // A request without a delay did not wait; what its handling took is no wait.
-    let waited = if delay.is_zero() {
-        Duration::ZERO
-    } else {
-        waited
-    };
-    if delay.is_zero() && busy.is_zero() {
-        header(SERVER_TIMING, &NO_WAIT);
-    } else {
-        let mut timing = format!("plan;dur={}, wait;dur={}", millis(delay), millis(waited));
-        if !busy.is_zero() {
-            timing += &format!(", capacity;dur={}", millis(busy));
+    rules: Vec<RuleName>,
+}
+
+impl FaultInjector {
+    pub(crate) fn new(
+        scenario: &Scenario,
+        records: Arc<RecordLog>,
+        shutdown: Arc<Shutdown>,
+    ) -> Self {
+        let decides = !scenario.rules().is_empty() || scenario.capacity().is_some();
+        let is_counted = decides || records.is_kept();
+        Self {
+            planner: Planner::new(scenario),
+            attempts: is_counted.then(Attempts::new),
+            workers: scenario.capacity().map(Workers::new),
+            records,
+            shutdown,
+            start: Instant::now(),
         }
-        header(SERVER_TIMING, &header_value(&timing));
     }
-    match &plan.rules[..] {
-        [] => {}
-        [name] => header(FLAG_PLAN, &header_value(name.as_str())),
-        names => {
-            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-            header(FLAG_PLAN, &header_value(&names.join(",")));
+
+    /// What all requests of the server watch while they wait.
+    pub(crate) fn shutdown(&self) -> &Arc<Shutdown> {
+        &self.shutdown
+    }
+
+    /// Decides what is to happen to a request for a resource that [has faults](flags_data::Resource::has_faults), counts
+    /// it, and opens its record.
+    ///
+    /// # Errors
+    /// With the answer to a request whose headers are invalid. It is neither counted nor recorded.
+    pub(crate) fn decide(&self, head: &RequestHead<'_>) -> Result<Decision, Box<Complete>> {
+        let received = Instant::now();
+        let identity = Identity::of(head, self.attempts.as_ref())?;
+        let circumstances = Circumstances {
+            since_start: received.saturating_duration_since(self.start),
+            headers: &head.headers,
+        };
+        let plan = self.planner.plan_under(&identity.key, &circumstances);
+        self.records.count();
+        let record = self.records.begin(&identity.key, identity.hop, &plan);
+        let response = match &plan.ending {
+            Some(Ending::Status {
+                status,
+                retry_after,
+                body,
+            }) => Some(status::respond(
+                *status,
+                *retry_after,
+                body.as_deref(),
+                &identity,
+            )),
+            Some(Ending::Redirect { hops }) if identity.hop < *hops => {
+                Some(status::redirect(head.resource, &identity))
+            }
+            _ => None,
+        };
+        let Plan {
+            delay,
+            pace,
+            ending,
+            rules,
+        } = plan;
+        Ok(Decision {
+            received,
+            service_time: self.planner.service_time(&identity.key),
+            delay: if identity.hop == 0 {
+                delay
+            } else {
+                Duration::ZERO
+            },
+            pace,
+            ending,
+            response,
+            rules,
+            record,
+        })
+    }
+
+    /// Waits for a worker, holds the delay, and returns what is to be sent then.
+    pub(crate) async fn apply(&self, decision: Decision) -> Reply {
+        let Decision {
+            received,
+            service_time,
+            delay,
+            pace,
+            ending,
+            response,
+            rules,
+            mut record,
+        } = decision;
+        let mut busy = Duration::ZERO;
+        if let Some(workers) = &self.workers {
+            let served = workers.serve(service_time);
+            match self.shutdown.wait_for(served).await {
+                Ok(Ok(())) => busy = received.elapsed(),
+                Ok(Err(refusal)) | Err(refusal) => return Reply::Refuse(refusal, record),
+            }
+        }
+        let waited = match self.shutdown.hold(received + busy, delay).await {
+            Ok(waited) => waited,
+            Err(refusal) => return Reply::Refuse(refusal, record),
+        };
+        record.begun(waited.saturating_sub(delay));
+
+        if let Some(fault) = ending.as_ref().and_then(break_before_response) {
+            return Reply::Break(fault, record);
+        }
+        // A paced body is counted when it is over.
+        let has_waited = !busy.is_zero() || !delay.is_zero();
+        if has_waited && pace == Pace::default() && self.shutdown.is_requested() {
+            self.shutdown.count_answered();
+        }
+        Reply::Respond(Respond {
+            response,
+            report: Report {
+                delay,
+                // A request without a delay did not wait; the time of its handling is not a wait.
+                waited: if delay.is_zero() {
+                    Duration::ZERO
+                } else {
+                    waited
+                },
+                busy,
+                rules,
+            },
+            pace,
+            ending,
+            record,
+        })
+    }
+}
+
+/// The break that comes instead of a response, if one is planned. It does not depend on the length of the body.
+fn break_before_response(ending: &Ending) -> Option<ConnectionFault> {
+    let answer = ending.answer(crate::scenario::Content::file(0));
+    if answer.has_head() { None } else { answer.end }
+}
+
+impl Report {
+    /// The headers, one after another.
+    pub(crate) fn write(&self, mut header: impl FnMut(HeaderName, &HeaderValue)) {
+        let (delay, waited, busy) = (self.delay, self.waited, self.busy);
+        if delay.is_zero() && busy.is_zero() {
+            header(SERVER_TIMING, &NO_WAIT);
+        } else {
+            let mut timing = format!("plan;dur={}, wait;dur={}", millis(delay), millis(waited));
+            if !busy.is_zero() {
+                timing += &format!(", capacity;dur={}", millis(busy));
+            }
+            header(SERVER_TIMING, &header_value(&timing));
+        }
+        match &self.rules[..] {
+            [] => {}
+            [name] => header(FLAG_PLAN, &header_value(name.as_str())),
+            names => {
+                let names: Vec<&str> = names.iter().map(RuleName::as_str).collect();
+                header(FLAG_PLAN, &header_value(&names.join(",")));
+            }
         }
     }
 }
 
-/// What is told of a request without a delay.
+/// The report of a request without a delay.
 const NO_WAIT: HeaderValue = HeaderValue::from_static("plan;dur=0.000, wait;dur=0.000");
 
 /// Milliseconds with three decimals, cut off and not rounded: whoever computes the plan in whole

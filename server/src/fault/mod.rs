@@ -8,10 +8,11 @@ mod injector;
 mod request_head;
 mod status;
 
-pub(crate) use connection::{Broken, ConnectionEnd, ConnectionHandle, FaultyStream};
-pub(crate) use injector::{Chaos, Fate, meet};
-pub(crate) use request_head::{Asked, RequestHeaders};
+pub(crate) use body::{PacedBody, shape};
+pub(crate) use connection::{Broken, ConnectionHandle, FaultyStream, Injection};
+pub(crate) use injector::{Decision, FaultInjector, Reply, Respond};
+pub(crate) use request_head::{RequestHead, RequestHeaders};
 
-pub use attempts::{MAX_PATHS_PER_RUN, MAX_RUNS};
+pub use attempts::MAX_PATHS_PER_RUN;
 pub use injector::{FLAG_PLAN, SERVER_TIMING};
 pub use request_head::{FLAG_ATTEMPT, FLAG_RUN};

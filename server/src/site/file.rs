@@ -28,8 +28,8 @@ pub(crate) struct ServedFile {
     head: Vec<u8>,
 }
 
-/// Writes a header as HTTP/1.1 has it.
-pub(crate) fn line(head: &mut Vec<u8>, name: &str, value: &HeaderValue) {
+/// Writes a header line of HTTP/1.1.
+pub(crate) fn write_header(head: &mut Vec<u8>, name: &str, value: &HeaderValue) {
     for piece in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
         head.extend(piece);
     }
@@ -56,7 +56,7 @@ impl ServedFile {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(asset.bytes.len()));
         let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
         for (name, value) in &headers {
-            line(&mut head, name.as_str(), value);
+            write_header(&mut head, name.as_str(), value);
         }
         Self {
             bytes: asset.bytes.clone(),

@@ -4,5 +4,5 @@ mod file;
 mod index;
 mod router;
 
-pub(crate) use file::{ServedFile, line};
-pub(crate) use router::{App, Site, routed};
+pub(crate) use file::{ServedFile, write_header};
+pub(crate) use router::Site;

@@ -1,0 +1,13 @@
+//! One listener's service, without a socket: a site behind a fault injector.
+
+use std::sync::Arc;
+
+use crate::fault::FaultInjector;
+use crate::site::Site;
+
+/// What all connections of a listener share.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    pub(crate) site: Site,
+    pub(crate) injector: Arc<FaultInjector>,
+}

@@ -1,0 +1,152 @@
+//! The encoder for hyper: HTTP/1.1 with everything that the fast path leaves to it, and HTTP/2.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use axum::body::{Body, HttpBody};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use axum::response::IntoResponse;
+use flags_data::Resource;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::Service;
+
+use crate::app::App;
+use crate::fault::{Broken, ConnectionHandle, Injection, PacedBody, Reply, RequestHead, Respond};
+use crate::record::RecordGuard;
+use crate::response::Complete;
+
+/// An app as one connection sees it.
+#[derive(Debug)]
+pub(super) struct AppService {
+    pub(super) app: App,
+    pub(super) connection: ConnectionHandle,
+}
+
+impl Service<Request<Incoming>> for AppService {
+    type Response = Response<Body>;
+    type Error = Broken;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Broken>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // Behind a break, nothing is answered.
+        if self.connection.is_ending() {
+            return Box::pin(std::future::pending());
+        }
+        // No request has a body here. One that says so in two ways at once is how smuggling begins.
+        if request.headers().contains_key(TRANSFER_ENCODING) {
+            return Box::pin(async { Ok(refuse_body()) });
+        }
+        let (app, connection) = (self.app.clone(), self.connection.clone());
+        Box::pin(answer(app, request.map(Body::new), connection))
+    }
+}
+
+/// # Errors
+/// When the connection, or on HTTP/2 the stream, is to break now.
+async fn answer(
+    app: App,
+    request: Request<Body>,
+    connection: ConnectionHandle,
+) -> Result<Response<Body>, Broken> {
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let resource = Resource::parse(&path);
+    let response = if resource.has_faults() {
+        match app.injector.decide(&RequestHead::of(&request, &resource)) {
+            Err(refusal) => (*refusal).map(Body::from),
+            Ok(decision) => match app.injector.apply(decision).await {
+                Reply::Refuse(refusal, record) => refuse(refusal, record, &method),
+                Reply::Break(fault, record) => {
+                    connection.inject(Injection { fault, record }).await;
+                    return Err(Broken);
+                }
+                Reply::Respond(mut respond) => {
+                    let response = match respond.response.take() {
+                        Some(response) => response.map(Body::from),
+                        None => app.site.answer(request, &resource).await,
+                    };
+                    apply_to_body(&app, response, respond, &method, connection).await
+                }
+            },
+        }
+    } else {
+        app.site.answer(request, &resource).await
+    };
+    let response = if method == Method::HEAD {
+        without_body(response)
+    } else {
+        response
+    };
+    Ok(with_length_where_it_belongs(response))
+}
+
+fn refuse(refusal: Complete, mut record: RecordGuard, method: &Method) -> Response<Body> {
+    record.status(refusal.status());
+    if *method != Method::HEAD {
+        record.sent(refusal.body().len());
+    }
+    record.whole();
+    refusal.map(Body::from)
+}
+
+/// The response with its body as planned, and the report. A response without a body is left alone: there is nothing to
+/// cut.
+async fn apply_to_body(
+    app: &App,
+    response: Response<Body>,
+    mut respond: Respond,
+    method: &Method,
+    connection: ConnectionHandle,
+) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    respond.record.status(parts.status);
+    respond.report.write(|name, value| {
+        parts.headers.insert(name, value.clone());
+    });
+    if respond.is_complete() && !respond.record.is_kept() {
+        return Response::from_parts(parts, body);
+    }
+    let bytes = body.collect().await;
+    let bytes = bytes.map(|body| body.to_bytes()).unwrap_or_default();
+    if bytes.is_empty() || *method == Method::HEAD {
+        respond.record.whole();
+        return Response::from_parts(parts, Body::from(bytes));
+    }
+    let length = HeaderValue::from(bytes.len());
+    parts.headers.insert(CONTENT_LENGTH, length);
+    let body = PacedBody::new(&bytes, respond, connection, app.injector.shutdown());
+    Response::from_parts(parts, Body::new(body))
+}
+
+/// The answer to a HEAD: the head of the answer to a GET, with the length of what is not sent.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
+/// The router gives every response the length of its body. On a 204 that is forbidden, and on a 304 it
+/// would have to be the length of what was not sent (RFC 9110, section 8.6).
+fn with_length_where_it_belongs(mut response: Response<Body>) -> Response<Body> {
+    if matches!(
+        response.status(),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    ) {
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    response
+}
+
+fn refuse_body() -> Response<Body> {
+    let close = [(CONNECTION, HeaderValue::from_static("close"))];
+    (
+        StatusCode::BAD_REQUEST,
+        close,
+        "transfer-encoding: requests have no body here; leave it out\n",
+    )
+        .into_response()
+}

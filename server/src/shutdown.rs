@@ -1,0 +1,171 @@
+//! Graceful shutdown, as requests see it: those that can be answered before the deadline are answered, the others get a
+//! 503 at once.
+//!
+//! It knows the deadline, and counts what became of the requests in flight. Connections are the listener's.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use flag_host::clock;
+use tokio::sync::watch;
+
+use crate::response::{Complete, text_response};
+
+/// How long writing a refusal may take after the deadline.
+pub(crate) const REFUSAL_GRACE: Duration = Duration::from_millis(250);
+
+/// What became of the requests that were in flight when a shutdown was requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Those that were answered as planned.
+    pub answered: u64,
+    /// Those that were answered with a 503, because the grace period was too short for their plan.
+    pub refused: u64,
+    /// The connections that were still busy at the end, and were cut off.
+    pub cut_off: usize,
+}
+
+/// What all requests of a server watch while they wait.
+#[derive(Debug)]
+pub(crate) struct Shutdown {
+    /// By when all has to be over, once it is known.
+    deadline: watch::Sender<Option<Instant>>,
+    answered: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Shutdown {
+    pub(crate) fn new() -> Self {
+        Self {
+            deadline: watch::Sender::new(None),
+            answered: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Requests it. The first deadline holds.
+    pub(crate) fn request(&self, deadline: Instant) {
+        self.deadline.send_if_modified(|requested| {
+            let is_new = requested.is_none();
+            requested.get_or_insert(deadline);
+            is_new
+        });
+    }
+
+    /// Whether it is requested.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.deadline.borrow().is_some()
+    }
+
+    /// Waits until it is requested, and returns the deadline.
+    pub(crate) fn requested(&self) -> impl Future<Output = Instant> + Send + 'static {
+        let mut deadline = self.deadline.subscribe();
+        async move {
+            loop {
+                if let Some(deadline) = *deadline.borrow_and_update() {
+                    return deadline;
+                }
+                // A server that was dropped has aborted its tasks, or is about to.
+                if deadline.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    /// Waits until `delay` after `start` and returns how long after `start` it is, as [`clock::hold`] does.
+    ///
+    /// # Errors
+    /// With the answer to a request that would have to wait until after the deadline, as soon as that is known.
+    pub(crate) async fn hold(&self, start: Instant, delay: Duration) -> Result<Duration, Complete> {
+        if delay.is_zero() {
+            return Ok(start.elapsed());
+        }
+        let mut wait = std::pin::pin!(clock::hold(start, delay));
+        let deadline = tokio::select! {
+            biased;
+            waited = &mut wait => return Ok(waited),
+            deadline = self.requested() => deadline,
+        };
+        if start.checked_add(delay).is_none_or(|end| end > deadline) {
+            return Err(self.refuse());
+        }
+        Ok(wait.await)
+    }
+
+    /// Waits for an operation without a deadline of its own.
+    ///
+    /// # Errors
+    /// With the answer to a request for which it has not happened by the deadline.
+    pub(crate) async fn wait_for<T>(&self, event: impl Future<Output = T>) -> Result<T, Complete> {
+        let deadline = async { clock::sleep_until(self.requested().await).await };
+        tokio::select! {
+            biased;
+            it = event => Ok(it),
+            () = deadline => Err(self.refuse()),
+        }
+    }
+
+    /// The deadline, for a body that waits piece by piece.
+    pub(crate) fn deadline(self: &Arc<Self>) -> Deadline {
+        Deadline::Unwatched(Arc::clone(self))
+    }
+
+    /// Counts a request that was answered although it was in flight.
+    pub(crate) fn count_answered(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What became of the requests in flight, when this many connections had to be cut off.
+    pub(crate) fn stopped(&self, cut_off: usize) -> Stopped {
+        Stopped {
+            answered: self.answered.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            cut_off,
+        }
+    }
+
+    fn refuse(&self) -> Complete {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let mut refusal = text_response(status, "the server is stopping\n");
+        let headers = refusal.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        refusal
+    }
+}
+
+/// The deadline of a shutdown that may be requested. It costs nothing until it is polled.
+pub(crate) enum Deadline {
+    /// Not polled yet.
+    Unwatched(Arc<Shutdown>),
+    /// Not requested yet.
+    Watched(Pin<Box<dyn Future<Output = Instant> + Send>>),
+    /// Requested.
+    At(Instant),
+}
+
+impl Deadline {
+    /// The deadline; none until the shutdown is requested, upon which the task is woken.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
+        if let Self::Unwatched(shutdown) = self {
+            *self = Self::Watched(Box::pin(shutdown.requested()));
+        }
+        if let Self::Watched(requested) = self
+            && let Poll::Ready(deadline) = requested.as_mut().poll(cx)
+        {
+            *self = Self::At(deadline);
+        }
+        match self {
+            Self::At(deadline) => Some(*deadline),
+            _ => None,
+        }
+    }
+}
