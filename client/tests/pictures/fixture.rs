@@ -4,11 +4,11 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use flag_client::download::{Outcome, Sample};
 use flag_client::result::{
     ContenderRecord, Environment, JobRecord, Kind, Lane, Measurement, Planned, PlannedAttempt,
     Round, SCHEMA_VERSION, ScenarioRecord, ServerRecord,
 };
-use flag_client::sample::{Outcome, Sample};
 use flag_server::config::{ScenarioSource, named_scenario};
 use flag_server::forecast::{Outlook, image_len};
 use flag_server::scenario::profiles::Profile;

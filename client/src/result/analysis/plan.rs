@@ -8,8 +8,8 @@ use flag_server::forecast::ideal_makespan;
 use flag_server::scenario::Scenario;
 use flags_data::CountryCode;
 
-use crate::result::{Measurement, Planned, PlannedAttempt};
-use crate::sample::{Outcome, Sample};
+use crate::download::{Outcome, Sample};
+use crate::result::measurement::{Measurement, Planned, PlannedAttempt};
 
 /// What was planned. Of an unknown plan it knows nothing.
 pub(super) struct Plan<'m> {
