@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use flag_client::load::recorder::{Exchange, Outcome, Recorder};
-use flag_client::stats;
+use flag_client::result::stats;
 
 fn main() {
     divan::main();

@@ -7,15 +7,10 @@ use std::error::Error;
 use std::thread;
 use std::time::Instant;
 
-use flag_client::Download;
-use flag_client::contender::{Contender, Custom};
-use flag_client::downloader::{Downloader, Runner, Strategy};
-use flag_client::job::Job;
-use flag_client::race::{Race, Rounds};
+use flag_client::download::{Download, Downloader, Job, Runner, Sample, Strategy};
+use flag_client::race::{Contender, Custom, Race, Rounds, Target};
 use flag_client::report::table;
 use flag_client::result::Analysis;
-use flag_client::sample::Sample;
-use flag_client::target::Target;
 use flag_scenario::ScenarioSource;
 use flags_data::POP20;
 

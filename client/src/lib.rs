@@ -16,24 +16,20 @@
 //!
 //! # Layout
 //!
-//! * [`args`] is what was typed; [`codes`] and [`target`] are what it means.
-//! * [`job`] is what every downloader gets, [`sample`] what it gives back; [`plan`] is what will happen to it, computed before.
-//! * [`downloader`] holds the strategies, twins that can be read side by side; `fetch` the HTTP libraries.
-//! * [`retry`] decides, for all of them, what is tried again and after which pause.
-//! * [`contender`] is whoever races: a strategy, a downloader of somebody's own, or an external program ([`command`]).
-//! * [`worker`] is the other end of `processes`.
-//! * [`race`], `cpu` and [`memory`] measure; [`result`] is what was measured and what it means, with [`stats`] for the numbers.
-//! * `platform` does with processes what not every system can.
-//! * [`compare`] and [`threshold`] judge, [`report`] words and draws. Only `main` prints.
+//! Each layer knows those above it in this list, and none below.
+//!
+//! * [`codes`] selects countries.
+//! * [`download`] has the job, the strategies, one file per HTTP library, and the sample of each attempt.
+//! * [`result`] has the documents, their statistics, comparisons and thresholds.
+//! * [`race`] has the contenders and runs their rounds; [`load`] is the load generator. Neither knows the other.
+//! * [`report`] makes texts and pictures. Only the binary prints.
 //!
 //! # Your own downloader
 //!
-//! Whatever implements [`Downloader`](downloader::Downloader) can do a [`Job`](job::Job):
+//! Whatever implements [`Downloader`](download::Downloader) can do a [`Job`](download::Job):
 //!
 //! ```
-//! use flag_client::downloader::{Downloader, Sequential};
-//! use flag_client::job::Job;
-//! use flag_client::sample::Sample;
+//! use flag_client::download::{Downloader, Job, Sample, Sequential};
 //!
 //! /// Begins at the end of the alphabet.
 //! struct Backwards(Sequential);
@@ -46,19 +42,14 @@
 //! }
 //! ```
 //!
-//! One with an HTTP client of its own lets [`Download`] make the samples, and joins a [`Race`](race::Race) as
-//! [`Custom`](contender::Custom):
+//! One with an HTTP client of its own lets [`Download`](download::Download) make the samples, and joins a [`Race`](race::Race) as
+//! [`Custom`](race::Custom):
 //!
 //! ```
 //! use std::time::Instant;
 //!
-//! use flag_client::contender::{Contender, Custom};
-//! use flag_client::downloader::{Downloader, Runner, Strategy};
-//! use flag_client::job::Job;
-//! use flag_client::race::{Race, Rounds};
-//! use flag_client::sample::Sample;
-//! use flag_client::target::Target;
-//! use flag_client::Download;
+//! use flag_client::download::{Download, Downloader, Job, Runner, Sample, Strategy};
+//! use flag_client::race::{Contender, Custom, Race, Rounds, Target};
 //! use flag_scenario::ScenarioSource;
 //!
 //! struct OneByOne;
@@ -91,29 +82,13 @@
 //! ```
 //!
 //! A whole program is `examples/custom_downloader.rs`. One that is not written in Rust joins as a
-//! [command](command::ExternalCommand).
+//! [command](race::command::ExternalCommand).
 
-pub mod args;
-pub mod command;
-pub mod compare;
-pub mod contender;
-mod cpu;
-pub mod downloader;
-mod fetch;
-pub mod job;
+pub mod download;
 pub mod load;
-pub mod memory;
-pub mod plan;
-mod platform;
+mod os;
 pub mod race;
 pub mod report;
 pub mod result;
-pub mod retry;
-pub mod sample;
-pub mod stats;
-pub mod target;
-pub mod threshold;
-pub mod worker;
 
-pub use fetch::{Download, SetupError};
 pub use flags_data::selection as codes;

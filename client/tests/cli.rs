@@ -5,7 +5,16 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use clap::CommandFactory;
-use flag_client::args::Args;
+
+#[path = "../src/bin/flag-client/args.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "only the names of the commands and options are compared here"
+)]
+mod args;
+
+use args::Args;
 
 fn flag_client(args: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flag-client"))

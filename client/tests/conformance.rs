@@ -8,11 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_client::downloader::{Runner, Strategy};
-use flag_client::job::{Job, Wire};
-use flag_client::memory;
-use flag_client::retry::RetryPolicy;
-use flag_client::sample::{Outcome, Sample};
+use flag_client::download::{Job, Outcome, RetryPolicy, Runner, Sample, Strategy, Wire};
+use flag_client::race::memory_probe as memory;
 use flag_server::{BlockingFlagServer, End, FlagServer};
 use flags_data::{Catalogue, CountryCode};
 
@@ -339,7 +336,7 @@ fn a_runner_without_http_2_says_so_before_the_round() {
 
 #[test]
 fn a_runtime_of_many_threads_does_the_same() {
-    use flag_client::downloader::{Http, RuntimeFlavor};
+    use flag_client::download::{Http, RuntimeFlavor};
 
     for http in [Http::Reqwest, Http::Hyper] {
         let runner = Runner::try_new(Strategy::Async, http, RuntimeFlavor::MultiThread).unwrap();

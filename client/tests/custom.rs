@@ -3,15 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use flag_client::contender::{Contender, Custom};
-use flag_client::downloader::Downloader;
-use flag_client::job::{Job, Watcher};
-use flag_client::race::{Race, Rounds};
+use flag_client::download::{
+    Download, Downloader, Job, Outcome, RetryPolicy, Sample, SetupError, Watcher,
+};
+use flag_client::race::{Contender, Custom, Race, Rounds, Target};
 use flag_client::result::Kind;
-use flag_client::retry::RetryPolicy;
-use flag_client::sample::{Outcome, Sample};
-use flag_client::target::Target;
-use flag_client::{Download, SetupError};
 use flag_scenario::ScenarioSource;
 use flags_data::{Catalogue, CountryCode};
 

@@ -9,15 +9,9 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_client::contender::Contender;
-use flag_client::downloader::{Runner, Strategy};
-use flag_client::job::{Images, Job, Watcher};
-use flag_client::plan;
-use flag_client::race::{Race, Rounds};
+use flag_client::download::{Images, Job, Outcome, RetryPolicy, Runner, Sample, Strategy, Watcher};
+use flag_client::race::{Contender, Race, Rounds, Target, plan};
 use flag_client::result::{Analysis, Kind, Measurement};
-use flag_client::retry::RetryPolicy;
-use flag_client::sample::{Outcome, Sample};
-use flag_client::target::Target;
 use flag_scenario::ScenarioSource;
 use flags_data::{Catalogue, CountryCode};
 

@@ -8,12 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_client::job::Stop;
+use flag_client::download::Stop;
 use flag_client::load::recorder::{Failure, Recorder};
-use flag_client::load::requests::Requests;
-use flag_client::load::schedule::{End, Pace};
-use flag_client::load::{Load, Outcome, run};
-use flag_scenario::Scenario;
+use flag_client::load::{End, Load, Outcome, Pace, Requests, run};
 use flag_server::FlagServer;
 use hyper::HeaderMap;
 use reqwest::Url;

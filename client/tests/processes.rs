@@ -8,9 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use flag_client::downloader::{Http, Runner, RuntimeFlavor, Strategy};
-use flag_client::job::Job;
-use flag_client::sample::{Outcome, Sample};
+use flag_client::download::{Http, Job, Outcome, Runner, RuntimeFlavor, Sample, Strategy};
 use flag_server::{BlockingFlagServer, FlagServer};
 use flags_data::Catalogue;
 

@@ -5,13 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flag_client::SetupError;
-use flag_client::contender::{Contender, Heat};
-use flag_client::job::{Job, Stop};
-use flag_client::race::{Moment, Race, Rounds};
+use flag_client::download::{Job, Outcome, Sample, SetupError, Stop};
+use flag_client::race::{Contender, Heat, Moment, Race, Rounds, Target};
 use flag_client::result::{ContenderRecord, Kind, Measurement};
-use flag_client::sample::{Outcome, Sample};
-use flag_client::target::Target;
 use flag_scenario::ScenarioSource;
 
 /// Does nothing, and says that it took so long.

@@ -283,7 +283,7 @@ mod tests {
             ("/flags/...", "/flags/..."),
             ("/data/flags/br/br.gif", "/flags/br/br.gif"),
             ("/data//flags/br/br.gif", "/flags/br/br.gif"),
-            ("/data/data/flags/br/br.gif", "/data/flags/br/br.gif"),
+            ("/data/data/flags/br/br.gif", "/data/data/flags/br/br.gif"),
             ("/DATA/flags/br/br.gif", "/data/flags/br/br.gif"),
             ("/data/FLAGS/br/br.gif", "/flags/br/br.gif"),
             ("/data/flags", "/flags"),

@@ -24,10 +24,11 @@ use tokio::time::{Sleep, sleep_until};
 use tower::Service as _;
 
 use super::answer::{Answer, Malformed};
+use super::dispatcher::Turn;
+use super::generator::{Load, Station};
 use super::recorder::{Exchange, Failure, Outcome};
-use super::turns::Turn;
-use super::{Load, Station};
-use crate::fetch::{SetupError, install_crypto};
+use crate::download::SetupError;
+use crate::download::http::exchange::install_crypto;
 
 /// What a thread reads at once, at most.
 const BUFFER: usize = 64 * 1024;

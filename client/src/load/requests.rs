@@ -44,7 +44,7 @@ impl Requests {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(
             USER_AGENT,
-            HeaderValue::from_static(crate::fetch::USER_AGENT),
+            HeaderValue::from_static(crate::download::http::exchange::USER_AGENT),
         );
         // What somebody says himself replaces it.
         for name in own.keys() {

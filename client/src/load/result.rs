@@ -15,9 +15,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::generator::{Load, Outcome};
 use super::recorder::{Failure, Recorder};
 use super::schedule::{End, Pace};
-use super::{Load, Outcome};
 use crate::result::{Environment, SCHEMA_VERSION, ServerRecord, millis};
 
 /// Everything that was measured, and all that is needed to understand it or to do it again.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use flags_data::CountryCode;
 
-use super::{list_codes, plural};
-use crate::sample::{Outcome, Sample};
+use super::format::{list_codes, plural};
+use crate::download::{Outcome, Sample};
 
 /// What is printed before the downloads.
 pub fn opening(label: &str, base_url: &str, codes: &[CountryCode], connections: usize) -> String {

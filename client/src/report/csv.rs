@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::result::Measurement;
-use crate::sample::Outcome;
-use crate::stats;
+use crate::download::Outcome;
+use crate::result::{Measurement, stats};
 
 /// A line. Times are milliseconds since the start of the round; a field that does not exist is empty.
 #[derive(Serialize)]

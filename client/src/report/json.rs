@@ -8,9 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::compare::Comparison;
-use crate::load::result::LoadResult;
-use crate::result::{Analysis, Measurement, SCHEMA_VERSION};
+use crate::load::LoadResult;
+use crate::result::{Analysis, Comparison, Measurement, SCHEMA_VERSION};
 
 /// A measurement as it is written: with what it means beside it, for readers who do not want to compute it.
 #[derive(Serialize, JsonSchema)]

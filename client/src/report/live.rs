@@ -18,11 +18,9 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Gauge, Paragraph, Row, Sparkline, Table};
 use ratatui::{Frame, Terminal};
 
-use super::{NONE, percent, short};
-use crate::load::Progress;
+use super::format::{NONE, percent, short};
 use crate::load::recorder::Recorder;
-use crate::load::result::LoadJob;
-use crate::load::schedule::Pace;
+use crate::load::{LoadJob, Pace, Progress};
 
 /// Whether the alternate screen is shown.
 static OPEN: AtomicBool = AtomicBool::new(false);

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table};
 
+use super::format::{NONE, percent, plural, short, short_ms};
 use super::table::{BAD, BOLD, STYLE, WARNING};
-use super::{NONE, percent, plural, short, short_ms};
-use crate::load::Progress;
 use crate::load::recorder::Recorder;
-use crate::load::result::{LoadJob, LoadResult, LoadWarning, Times};
+use crate::load::{LoadJob, LoadResult, LoadWarning, Progress, Times};
 use crate::result::ServerRecord;
 
 /// The percentiles of the table.

@@ -2,15 +2,16 @@
 
 use std::fmt::Write;
 
-use super::{columns, list_codes, plural, words, worst_outliers};
-use crate::compare::{Comparison, Verdict};
+use super::format::{columns, list_codes, plural, worst_outliers};
+use super::messages;
+use crate::result::compare::{Comparison, Verdict};
+use crate::result::threshold::Checked;
 use crate::result::{Analysis, Measurement};
-use crate::threshold::Checked;
 
 /// All of it.
 pub fn whole(measurement: &Measurement, analysis: &Analysis, thresholds: &[Checked]) -> String {
     let mut text = String::new();
-    if let Some(headline) = words::headline(measurement, analysis) {
+    if let Some(headline) = messages::headline(measurement, analysis) {
         let _ = writeln!(text, "**{}**\n", escaped(&headline)); // writing to a String cannot fail
     }
     let columns = columns(analysis);
@@ -57,8 +58,8 @@ pub fn whole(measurement: &Measurement, analysis: &Analysis, thresholds: &[Check
     let losses = analysis
         .lanes
         .iter()
-        .filter_map(|lane| words::loss(&lane.name, lane));
-    let warnings = analysis.warnings.iter().map(words::warning);
+        .filter_map(|lane| messages::loss(&lane.name, lane));
+    let warnings = analysis.warnings.iter().map(messages::warning);
     let notes: Vec<String> = warnings
         .map(|warning| format!("**Warning:** {}", escaped(&warning)))
         .chain(
@@ -77,7 +78,7 @@ pub fn whole(measurement: &Measurement, analysis: &Analysis, thresholds: &[Check
     let _ = writeln!(
         text,
         "\n```sh\n{}\n```",
-        super::shell_words(&measurement.command)
+        super::format::shell_words(&measurement.command)
     );
     text
 }
@@ -94,10 +95,10 @@ pub fn comparison(comparison: &Comparison) -> String {
             text,
             "| {} | {} | {} | {} | {} | {sign} |",
             escaped(&lane.name),
-            super::short_ms(lane.old_ms),
-            super::short_ms(lane.new_ms),
-            super::change(lane.ratio.median),
-            super::changes(&lane.ratio),
+            super::format::short_ms(lane.old_ms),
+            super::format::short_ms(lane.new_ms),
+            super::format::change(lane.ratio.median),
+            super::format::changes(&lane.ratio),
         );
     }
     for difference in &comparison.differences {

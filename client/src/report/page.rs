@@ -7,10 +7,9 @@ use std::fmt::Display;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::format::{interval, list_codes, memory, percent, plural, short, short_ms, times};
 use super::plot::{Figure, Width, picture};
-use super::{
-    interval, list_codes, memory, palette, percent, plural, short, short_ms, times, words,
-};
+use super::{messages, palette};
 use crate::result::{Analysis, Environment, LaneAnalysis, Measurement, ScenarioRecord};
 
 /// The page of these measurements: each with its title (the name of its file, say), and what it means.
@@ -56,7 +55,7 @@ pub fn html(measurements: &[(&str, &Measurement, &Analysis)]) -> String {
 fn section(number: usize, measurement: &Measurement, analysis: &Analysis) -> Markup {
     let warnings = analysis.warnings.len();
     html! {
-        @if let Some(headline) = words::headline(measurement, analysis) { p.headline { (headline) } }
+        @if let Some(headline) = messages::headline(measurement, analysis) { p.headline { (headline) } }
         p.about {
             (about(measurement))
             " Begun " span.whole { (measurement.started) } "."
@@ -70,10 +69,10 @@ fn section(number: usize, measurement: &Measurement, analysis: &Analysis) -> Mar
         @if !analysis.warnings.is_empty() {
             h3 id={ "m" (number) "-warnings" } { "Before you trust them" }
             ul.warnings {
-                @for warning in &analysis.warnings { li { (words::warning(warning)) } }
+                @for warning in &analysis.warnings { li { (messages::warning(warning)) } }
             }
         }
-        (told("Where the lost time went", analysis.lanes.iter().filter_map(|lane| words::loss(&lane.name, lane)).collect()))
+        (told("Where the lost time went", analysis.lanes.iter().filter_map(|lane| messages::loss(&lane.name, lane)).collect()))
         (told("What was far from the rest", outliers(analysis)))
         h3 { "Do it again" }
         (again(measurement))
@@ -200,7 +199,7 @@ fn outliers(analysis: &Analysis) -> Vec<String> {
         .flat_map(|lane| {
             lane.outliers
                 .iter()
-                .map(|outlier| words::outlier(&lane.name, outlier))
+                .map(|outlier| messages::outlier(&lane.name, outlier))
         })
         .collect()
 }

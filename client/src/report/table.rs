@@ -6,14 +6,16 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::{
-    Column, change, changes, columns, list_codes, percent, plural, short_ms, words, worst_outliers,
+use super::format::{
+    Column, change, changes, columns, list_codes, percent, plural, short_ms, worst_outliers,
 };
-use crate::compare::Comparison;
+use super::messages;
+use crate::download::{Outcome, Sample};
 use crate::race::Rounds;
-use crate::result::{Analysis, ContenderRecord, Kind, Lane, LaneAnalysis, Measurement, Scaling};
-use crate::sample::{Outcome, Sample};
-use crate::threshold::Checked;
+use crate::result::threshold::Checked;
+use crate::result::{
+    Analysis, Comparison, ContenderRecord, Kind, Lane, LaneAnalysis, Measurement, Scaling,
+};
 
 /// The longest bar.
 const BAR: usize = 40;
@@ -99,7 +101,7 @@ pub fn closing(measurement: &Measurement, analysis: &Analysis, width: Option<usi
     text += &errors(measurement);
     if analysis.scaling.is_empty() {
         for lane in &analysis.lanes {
-            text += &words::loss(&lane.name, lane).map_or(String::new(), |loss| sentence(&loss));
+            text += &messages::loss(&lane.name, lane).map_or(String::new(), |loss| sentence(&loss));
         }
     }
     text += &outliers(analysis);
@@ -107,10 +109,10 @@ pub fn closing(measurement: &Measurement, analysis: &Analysis, width: Option<usi
         let _ = writeln!(
             text,
             "{WARNING}warning:{WARNING:#} {}",
-            words::warning(warning)
+            messages::warning(warning)
         );
     }
-    if let Some(headline) = words::headline(measurement, analysis) {
+    if let Some(headline) = messages::headline(measurement, analysis) {
         let _ = writeln!(text, "{BOLD}{headline}{BOLD:#}");
     }
     text

@@ -4,11 +4,11 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use flag_client::download::{Outcome, Sample};
 use flag_client::result::{
     ContenderRecord, Environment, JobRecord, Kind, Lane, Measurement, Planned, PlannedAttempt,
     Round, SCHEMA_VERSION, ScenarioRecord, ServerRecord,
 };
-use flag_client::sample::{Outcome, Sample};
 use flag_scenario::forecast::Outlook;
 use flag_scenario::profiles::Profile;
 use flag_scenario::{Content, Ending, Plan, Planner, RequestKey, Scenario};

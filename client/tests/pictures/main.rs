@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use flag_client::download::{Outcome, Sample};
 use flag_client::report::page;
 use flag_client::report::plot::{self, Figure, Width};
 use flag_client::result::{Analysis, Measurement};
-use flag_client::sample::{Outcome, Sample};
 use roxmltree::{Document, Node, ParsingOptions};
 
 const WIDTHS: [Width; 2] = [Width::Wide, Width::Narrow];

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use crate::args::{CompareArgs, ComparingArgs, Format};
 use anyhow::bail;
-use flag_client::args::{CompareArgs, ComparingArgs, Format};
-use flag_client::compare::{Comparison, differences};
 use flag_client::report::{json, markdown, table};
 use flag_client::result::Measurement;
+use flag_client::result::compare::{Comparison, differences};
 
 use crate::{REGRESSED, Usage, say};
 

@@ -1,9 +1,8 @@
 //! `flag-client get`: the book's flags2 program.
 
-use flag_client::args::GetArgs;
-use flag_client::contender::Contender;
-use flag_client::downloader::Runner;
-use flag_client::job::{Images, Job, Watcher};
+use crate::args::GetArgs;
+use flag_client::download::{Images, Job, Runner, Watcher};
+use flag_client::race::Contender;
 use flag_client::report::{book, progress};
 use flag_client::result::{Analysis, Kind, Lane, Measurement, Round};
 

@@ -6,6 +6,7 @@
     reason = "the one place that talks to the terminal"
 )]
 
+mod args;
 mod compare;
 mod get;
 mod load;
@@ -17,22 +18,18 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::args::{Args, Command, PlanArgs, ReportArgs, RunnerArgs, ServerArgs, SharedArgs};
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
 use flag_cli::{DocsCommand, ExitStatus, Program};
-use flag_client::SetupError;
-use flag_client::args::{Args, Command, PlanArgs, ReportArgs, RunnerArgs, ServerArgs, SharedArgs};
-use flag_client::command::CommandError;
-use flag_client::downloader::NoSuchRunner;
-use flag_client::job::{Images, Job, Stop};
+use flag_client::download::{Images, Job, NoSuchRunner, RetryPolicy, SetupError, Stop, worker};
+use flag_client::race::command::CommandError;
+use flag_client::race::memory_probe as memory;
+use flag_client::race::{Embedded, Target, TargetError};
 use flag_client::report::json::{self, ReadError, Written};
-use flag_client::report::live;
-use flag_client::report::table;
+use flag_client::report::{live, table};
 use flag_client::result::Analysis;
-use flag_client::retry::RetryPolicy;
-use flag_client::target::{Embedded, Target, TargetError};
-use flag_client::threshold::NotMeasured;
-use flag_client::{memory, worker};
+use flag_client::result::threshold::NotMeasured;
 use flag_scenario::Scenario;
 use flag_scenario::{ScenarioSource, named_scenario};
 use thiserror::Error;
@@ -201,7 +198,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<u8> {
         analysis,
     } in &results
     {
-        flag_client::threshold::know_lanes(
+        flag_client::result::threshold::know_lanes(
             &args.output.thresholds,
             measurement.lanes.iter().map(|lane| lane.name.as_str()),
         )?;

@@ -3,20 +3,14 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use crate::args::{BenchArgs, ContenderArgs, Format, OutputArgs, ServerArgs, SweepArgs};
 use anyhow::bail;
-use flag_client::SetupError;
-use flag_client::args::{BenchArgs, ContenderArgs, Format, OutputArgs, ServerArgs, SweepArgs};
-use flag_client::command::ExternalCommand;
-use flag_client::compare::Comparison;
-use flag_client::contender::Contender;
-use flag_client::downloader::{NoSuchRunner, Runner};
-use flag_client::job::{Images, Job, Stop, Watcher};
-use flag_client::race::{Moment, Race, Rounds};
+use flag_client::download::{Images, Job, NoSuchRunner, Runner, SetupError, Stop, Watcher};
+use flag_client::race::command::ExternalCommand;
+use flag_client::race::{Contender, Moment, Race, Rounds, Target};
 use flag_client::report::progress::RaceBar;
 use flag_client::report::{json, table};
-use flag_client::result::{Analysis, Kind, Lane, Measurement, Round};
-use flag_client::target::Target;
-use flag_client::threshold;
+use flag_client::result::{Analysis, Comparison, Kind, Lane, Measurement, Round, threshold};
 use flag_scenario::forecast::ideal_makespan;
 use flags_data::Catalogue;
 

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::args::{Format, OutputArgs};
 use anyhow::{Context, bail};
-use flag_client::args::{Format, OutputArgs};
 use flag_client::report::{csv, json, markdown, page, plot, table};
+use flag_client::result::threshold::{self, Checked};
 use flag_client::result::{Analysis, Kind, Measurement};
-use flag_client::threshold::{self, Checked};
 use flag_host::{stream_atomically, write_atomically};
 
 use crate::{Usage, say};

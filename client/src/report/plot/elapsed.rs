@@ -1,15 +1,15 @@
 //! How long every round took: a strip per lane, on an axis of its own, because a lane that is ten times as fast would be a dot on
 //! a common one.
 
-use super::super::palette;
-use super::super::{interval, plural, short, short_ms};
-use super::sheet::{
+use super::canvas::{
     Area, Axis, Drawn, Format, Sign, bar, below_title, chart, dashes, dot, fine, legend,
     legend_height, line, sheet, ticks, time_label,
 };
-use super::{Draft, Measurement};
-use crate::result::{Analysis, Lane, LaneAnalysis};
-use crate::stats::millis;
+use super::figure::Draft;
+use crate::report::format::{interval, plural, short, short_ms};
+use crate::report::palette;
+use crate::result::stats::millis;
+use crate::result::{Analysis, Lane, LaneAnalysis, Measurement};
 
 /// The ideal is drawn if it is no farther from the data than this many times their own range.
 const REACH: f64 = 4.0;
@@ -96,7 +96,7 @@ fn draw_strip(
     measurement: &Measurement,
     (index, lane, numbers): (usize, &Lane, &LaneAnalysis),
 ) -> Drawn {
-    let colour = super::colour(measurement, index);
+    let colour = super::figure::colour(measurement, index);
     let times: Vec<f64> = lane.times().into_iter().map(millis).collect();
     let (low, high) = ends(&times);
     let ideal = numbers.ideal.map(millis);

@@ -1,14 +1,14 @@
 //! How the latencies are distributed: the share of the downloads that took no longer, measured and as planned.
 
-use super::super::palette;
-use super::super::short_ms;
-use super::sheet::{
+use super::canvas::{
     Axis, Sign, chart, dashes, fine, legend, legend_height, line, sheet, ticks, time_label,
 };
-use super::{Draft, Lane, Measurement, chosen};
-use crate::result::{Analysis, Planned};
-use crate::sample::Outcome;
-use crate::stats::{millis, sorted};
+use super::figure::{Draft, chosen};
+use crate::download::Outcome;
+use crate::report::format::short_ms;
+use crate::report::palette;
+use crate::result::stats::{millis, sorted};
+use crate::result::{Analysis, Lane, Measurement, Planned};
 
 /// The steps of a curve at most: more cannot be seen.
 const STEPS: usize = 250;

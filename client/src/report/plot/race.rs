@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use flags_data::CountryCode;
 
-use super::super::palette::{self, Colour};
-use super::super::{percent, plural, short};
-use super::sheet::{
+use super::canvas::{
     Area, Axis, Chart, Drawn, Format, Sign, bar, below_title, chart, cross, fine, legend,
     legend_height, line, ring, sheet, ticks, time_label, top_of_poster,
 };
-use super::{Draft, POSTER_HEIGHT, chosen};
+use super::figure::{Draft, POSTER_HEIGHT, chosen};
+use crate::download::{Outcome, Sample};
+use crate::report::format::{percent, plural, short};
+use crate::report::palette::{self, Colour};
+use crate::result::stats::millis;
 use crate::result::{Lane, Measurement, Round};
-use crate::sample::{Outcome, Sample};
-use crate::stats::millis;
 
 /// A lane that ends before this share of the common axis is shown once more, on an axis of its own.
 const SHORT: f64 = 0.25;

@@ -5,15 +5,14 @@ use std::num::NonZeroUsize;
 
 use flag_scenario::forecast::ideal_makespan;
 
-use super::super::palette::{self, Colour};
-use super::super::{percent, times};
-use super::sheet::{
+use super::canvas::{
     At, Axis, Chart, Drawn, Sign, chart, dashes, dot, fine, legend, legend_height, line, note,
     ring, sheet, ticks, top_of_poster, write,
 };
-use super::{Draft, POSTER_HEIGHT};
-use crate::result::{Analysis, Kind, Measurement};
-use crate::stats;
+use super::figure::{Draft, POSTER_HEIGHT};
+use crate::report::format::{percent, times};
+use crate::report::palette::{self, Colour};
+use crate::result::{Analysis, Kind, Measurement, stats};
 
 /// The numbers of workers that are named on the axis, as far as it goes.
 const NAMED: [usize; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];

@@ -5,10 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
-use crate::result::{ContenderRecord, Lane, PlannedAttempt, Round};
-use crate::sample::Sample;
-use crate::stats;
+use super::plan::Plan;
+use crate::download::Sample;
+use crate::result::measurement::{ContenderRecord, Lane, PlannedAttempt, Round};
+use crate::result::stats;
 
 /// Where the time beyond the ideal went, along the lane of the worker that ended last: its parts and the planned times add up to
 /// the round. Each is the median over the rounds.

@@ -7,10 +7,10 @@ use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
-use crate::result::{Lane, Round, millis};
-use crate::sample::Sample;
-use crate::stats;
+use super::plan::Plan;
+use crate::download::Sample;
+use crate::result::measurement::{Lane, Round};
+use crate::result::{millis, stats};
 
 /// The outliers that are kept of each lane.
 const MOST: usize = 5;

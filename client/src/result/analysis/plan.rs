@@ -8,8 +8,8 @@ use flag_scenario::Scenario;
 use flag_scenario::forecast::ideal_makespan;
 use flags_data::CountryCode;
 
-use crate::result::{Measurement, Planned, PlannedAttempt};
-use crate::sample::{Outcome, Sample};
+use crate::download::{Outcome, Sample};
+use crate::result::measurement::{Measurement, Planned, PlannedAttempt};
 
 /// What was planned. Of an unknown plan it knows nothing.
 pub(super) struct Plan<'m> {

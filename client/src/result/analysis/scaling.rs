@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LaneAnalysis, Plan};
-use crate::result::{Kind, Lane, Measurement};
-use crate::stats::{self, Usl};
+use super::plan::Plan;
+use super::summary::LaneAnalysis;
+use crate::result::measurement::{Kind, Lane, Measurement};
+use crate::result::stats::{self, Usl};
 
 /// How one contender scales with the number of workers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -6,10 +6,11 @@ use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LaneAnalysis, Plan};
-use crate::result::{ContenderRecord, Kind, Lane, Measurement, Round};
-use crate::sample::Sample;
-use crate::stats;
+use super::plan::Plan;
+use super::summary::LaneAnalysis;
+use crate::download::Sample;
+use crate::result::measurement::{ContenderRecord, Kind, Lane, Measurement, Round};
+use crate::result::stats;
 
 /// With fewer rounds an interval says little: the median of four can be any of them.
 const ENOUGH_ROUNDS: usize = 5;

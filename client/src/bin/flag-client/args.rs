@@ -1,0 +1,663 @@
+//! The command line: exactly what was typed, and what `--help` says about it.
+
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
+use flag_cli::DocsCommand;
+use flag_cli::{ForecastArgs, SelectionArgs};
+use flag_scenario::parse_duration;
+use flags_data::CountryCode;
+use flags_data::selection::{CodeArg, Selection, select};
+use hyper::header::{HeaderName, HeaderValue};
+use reqwest::Url;
+
+use flag_client::download::{Http, RuntimeFlavor, Strategy, Wire};
+use flag_client::result::threshold::Threshold;
+
+/// Races sequential, threaded and async downloads of flags, and measures them.
+///
+/// Without a sub-command it is `bench`: the race, on an embedded server.
+#[derive(Debug, Clone, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// `bench` is what it does without a sub-command.
+    #[command(flatten)]
+    pub(crate) bench: BenchArgs,
+}
+
+/// What the program can do.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Download flags and save them: the book's flags2 program.
+    Get(GetArgs),
+    /// Race the strategies against each other.
+    Bench(BenchArgs),
+    /// Race them at several numbers of workers, and see how each scales.
+    Sweep(SweepArgs),
+    /// Send requests in a closed or an open loop, and tell how long they take.
+    Load(LoadArgs),
+    /// Print what each request to an embedded server will meet, without sending any.
+    Plan(PlanArgs),
+    /// Tell whether a result is faster or slower than an older one.
+    Compare(CompareArgs),
+    /// Report results again that --export-json has written.
+    Report(ReportArgs),
+    /// Print the JSON Schema of everything that is written as JSON.
+    Schema,
+    /// What the program can tell of itself.
+    #[command(flatten)]
+    Docs(DocsCommand),
+    /// Make attempts as standard input says: the other end of `--strategy processes`.
+    #[command(hide = true)]
+    Worker,
+    /// Run one round as standard input says, and tell what memory it needs.
+    #[command(hide = true)]
+    Probe,
+}
+
+/// Options of `get`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct GetArgs {
+    /// Where from.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+
+    /// What to download.
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+
+    /// How downloads share time.
+    #[arg(long, value_enum, default_value = "async")]
+    pub(crate) strategy: Strategy,
+
+    /// The HTTP library: ureq only blocks, hyper never does.
+    #[arg(long, value_enum, default_value = "reqwest")]
+    pub(crate) http: Http,
+
+    /// How it does that.
+    #[command(flatten)]
+    pub(crate) runner: RunnerArgs,
+
+    /// At most N downloads at one time.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one::<NonZeroUsize>)]
+    pub(crate) max_req: NonZeroUsize,
+
+    /// Write the result as JSON to FILE.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_json: Option<PathBuf>,
+
+    /// The folder for the images; it is made if it does not exist.
+    #[arg(long, value_name = "DIR", default_value = "downloads")]
+    pub(crate) out: PathBuf,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct BenchArgs {
+    /// Where from.
+    #[command(flatten)]
+    pub(crate) servers: ServersArgs,
+
+    /// What to download.
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+
+    /// Who races.
+    #[command(flatten)]
+    pub(crate) contenders: ContenderArgs,
+
+    /// At most N downloads at one time.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, alias = "max_req", default_value = "30", value_parser = at_least_one::<NonZeroUsize>)]
+    pub(crate) max_req: NonZeroUsize,
+
+    /// An external program in the race, like 'python3 my_flags.py {url}'; repeat it for more.
+    ///
+    /// It downloads the flags from {url} and ends. {workers} stands for the downloads at one time, and {codes} for the codes: a word each,
+    /// or in a longer word with commas between them. There is no shell; where one is needed, write sh -c '…'. Every round gets a fresh
+    /// embedded server, whose log tells what the program asked for; --timeout, --retries and the options of the strategies are not for
+    /// it. It comes after the strategies.
+    #[arg(long = "command", value_name = "COMMAND", conflicts_with_all = ["servers", "attempt"])]
+    pub(crate) commands: Vec<String>,
+
+    /// The port of the embedded server for --command, for a program that cannot be told where to download from. [default: a free one]
+    #[arg(long, value_name = "PORT", requires = "commands", value_parser = value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+
+    /// How often, and what decides.
+    #[command(flatten)]
+    pub(crate) rounds: RoundsArgs,
+
+    /// Compare with the result in FILE, and end with exit code 99 if something is slower.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// How to compare with it.
+    #[command(flatten)]
+    pub(crate) comparing: ComparingArgs,
+
+    /// What comes of it.
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of `sweep`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct SweepArgs {
+    /// Where from.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+
+    /// What to download.
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+
+    /// The numbers of downloads at one time, like 1,2,5. [default: 1, 2, 5, 10, 30, 100, 300, as far as there are so many flags, and all]
+    #[arg(short, long, value_name = "LIST", alias = "max_req", value_delimiter = ',', value_parser = at_least_one::<NonZeroUsize>)]
+    pub(crate) max_req: Vec<NonZeroUsize>,
+
+    /// Who races.
+    #[command(flatten)]
+    pub(crate) contenders: ContenderArgs,
+
+    /// How often, and what decides.
+    #[command(flatten)]
+    pub(crate) rounds: RoundsArgs,
+
+    /// What comes of it.
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Who races.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ContenderArgs {
+    /// A strategy in the race; repeat it for more. The first is what the others are compared with.
+    /// [default: sequential, threaded and async]
+    #[arg(long = "strategy", value_enum, value_name = "STRATEGY")]
+    pub(crate) strategies: Vec<Strategy>,
+
+    /// An HTTP library that the strategies race with; repeat it for more. ureq only blocks, hyper never does.
+    /// [default: reqwest]
+    #[arg(long = "http", value_enum, value_name = "HTTP")]
+    pub(crate) https: Vec<Http>,
+
+    /// How they do that.
+    #[command(flatten)]
+    pub(crate) runner: RunnerArgs,
+}
+
+/// Options of `load`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct LoadArgs {
+    /// A URL, which is asked for again and again; or country codes and first letters, whose flags are asked for in turns.
+    /// [default: all flags]
+    #[arg(value_name = "URL|CC", conflicts_with_all = ["all", "every"])]
+    pub(crate) what: Vec<Wanted>,
+
+    /// All available flags (AD to ZW), as without any CC.
+    #[arg(short, long, conflicts_with = "every")]
+    pub(crate) all: bool,
+
+    /// Every possible code (AA to ZZ).
+    #[arg(short, long)]
+    pub(crate) every: bool,
+
+    /// Only the first N of the codes.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
+    pub(crate) limit: Option<NonZeroUsize>,
+
+    /// Where the flags are.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+
+    /// So many connections.
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "50", value_parser = at_least_one::<NonZeroUsize>)]
+    pub(crate) connections: NonZeroUsize,
+
+    /// Open loop: send so many requests per second, whether or not those before have been answered. Without it each connection sends
+    /// its next request when it has the answer to the last one: a closed loop.
+    #[arg(short, long, value_name = "RATE", allow_negative_numbers = true, value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+
+    /// Send requests for so long. [default: 10s]
+    #[arg(short, long, value_name = "DURATION", value_parser = positive_duration, conflicts_with = "requests")]
+    pub(crate) duration: Option<Duration>,
+
+    /// Send so many requests.
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroU64>)]
+    pub(crate) requests: Option<NonZeroU64>,
+
+    /// Send requests for so long before they count. [default: 1s, or with -n nothing]
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) warmup: Option<Duration>,
+
+    /// So many threads. [default: one for each processor]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
+    pub(crate) threads: Option<NonZeroUsize>,
+
+    /// The time limit of one request.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
+    pub(crate) timeout: Duration,
+
+    /// A header of every request; repeat it for more. It replaces one that the program itself would send.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+
+    /// Make a new connection for each request.
+    #[arg(long)]
+    pub(crate) no_keepalive: bool,
+
+    /// The seed of the order of the flags, and of the embedded server instead of its scenario's own.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) seed: Option<u64>,
+
+    /// What must hold, like 'response.p(99) < 250ms'; repeat it for more. If something does not, or has no data, the exit code is 99.
+    ///
+    /// response (from when a request should have been sent), service (from when it was) and lag (what the load generator itself was
+    /// late) have p(N), min, med, avg and max; load has throughput (requests per second), cpu (per request), error_rate, errors,
+    /// requests, timeouts and unsent. Operators: < <= > >= == !=
+    #[arg(long = "threshold", value_name = "THRESHOLD")]
+    pub(crate) thresholds: Vec<Threshold>,
+
+    /// The form of what is printed.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = load_format)]
+    pub(crate) format: Format,
+
+    /// Print nothing but errors, failed thresholds, and what --format asks for.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Write everything as JSON to FILE; report reads it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_json: Option<PathBuf>,
+
+    /// Write the percentiles as text, each kind of time to a file with the ending .hgrm in DIR; it is made if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) export_hgrm: Option<PathBuf>,
+}
+
+impl LoadArgs {
+    /// The URL that is meant, if it is one.
+    pub(crate) fn url(&self) -> Option<&Url> {
+        self.what.iter().find_map(|wanted| match wanted {
+            Wanted::Url(url) => Some(url),
+            Wanted::Code(_) => None,
+        })
+    }
+
+    /// The codes that are meant, in alphabetical order.
+    pub(crate) fn codes(&self) -> Vec<CountryCode> {
+        let named = self.what.iter().filter_map(|wanted| match wanted {
+            Wanted::Url(_) => None,
+            Wanted::Code(code) => Some(*code),
+        });
+        let named: Vec<CodeArg> = named.collect();
+        let selection = if self.every {
+            Selection::Every
+        } else if named.is_empty() {
+            Selection::All
+        } else {
+            Selection::Named(named)
+        };
+        select(&selection, self.limit.map_or(usize::MAX, NonZeroUsize::get))
+    }
+}
+
+/// What a load asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Anything.
+    Url(Url),
+    /// A flag, or all with a first letter.
+    Code(CodeArg),
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.contains("://") {
+            let code = text.parse().map(Self::Code);
+            return code.map_err(|error| {
+                format!("{error}; or a URL like http://localhost:8000/flags/br/br.gif")
+            });
+        }
+        let url = text.parse::<Url>().ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        url.map(Self::Url)
+            .ok_or_else(|| "give a URL like http://localhost:8000/flags/br/br.gif".to_owned())
+    }
+}
+
+/// How often each lane is measured.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(crate) struct RoundsArgs {
+    /// How often each is measured. [default of bench: until the intervals are tight, 5 to 30 times; of sweep: 3]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
+    pub(crate) rounds: Option<NonZeroUsize>,
+
+    /// How often each runs before it is measured.
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value = "1"
+    )]
+    pub(crate) warmup: usize,
+}
+
+/// What comes of a measurement.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct OutputArgs {
+    /// What must hold, like 'async.p(99) < 250ms'; repeat it for more. If something does not, or has no data, the exit code is 99.
+    ///
+    /// Metrics: p(N), min, med, avg, max (latency), elapsed, cpu (per flag), memory (per worker), speed_up, efficiency, throughput
+    /// (flags per second), error_rate, errors, unplanned_errors, retries, downloads. Operators: < <= > >= == !=
+    #[arg(long = "threshold", value_name = "THRESHOLD")]
+    pub(crate) thresholds: Vec<Threshold>,
+
+    /// The form of what is printed.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+
+    /// Print nothing but errors, failed thresholds, and what --format asks for.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Write everything as JSON to FILE, again after every round; report and compare read it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_json: Option<PathBuf>,
+
+    /// Write the samples as comma-separated values to FILE, again after every round.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_csv: Option<PathBuf>,
+
+    /// Write the summary as Markdown to FILE, again after every round.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_markdown: Option<PathBuf>,
+
+    /// Write the document of every race (as LABEL.json, again after every round) and a page with all pictures (report.html) into
+    /// DIR; it is made if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write a page with pictures to FILE.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Write one picture for a slide to FILE, as its ending says.
+    #[arg(long, value_name = "FILE.svg|png")]
+    pub(crate) plot: Option<PathBuf>,
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table, bars and sentences.
+    Text,
+    /// The document of --export-json.
+    Json,
+    /// A summary for GitHub.
+    Markdown,
+    /// The samples.
+    Csv,
+}
+
+/// How results are compared.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(crate) struct ComparingArgs {
+    /// The change that counts as none.
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = share)]
+    pub(crate) margin: f64,
+
+    /// Compare also what was not the same job, scenario or seed.
+    #[arg(long)]
+    pub(crate) anyway: bool,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct CompareArgs {
+    /// The older result.
+    pub(crate) old: PathBuf,
+
+    /// The newer result.
+    pub(crate) new: PathBuf,
+
+    /// How.
+    #[command(flatten)]
+    pub(crate) comparing: ComparingArgs,
+
+    /// The form of what is printed.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = comparison_format)]
+    pub(crate) format: Format,
+}
+
+/// Options of `report`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ReportArgs {
+    /// The results.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// What to make of them.
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct PlanArgs {
+    /// Which flags.
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+
+    /// The profile of the embedded server; `flag-server profiles` lists them. [default: bench]
+    #[arg(long, value_name = "NAME", conflicts_with = "scenario")]
+    pub(crate) profile: Option<String>,
+
+    /// The scenario file of the embedded server.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Option<PathBuf>,
+
+    /// The seed of the embedded server, instead of its scenario's own.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) seed: Option<u64>,
+
+    /// What to print of their future.
+    #[command(flatten)]
+    pub(crate) forecast: ForecastArgs,
+}
+
+/// Where to download from.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ServerArgs {
+    /// LOCAL, DELAY, ERROR, REMOTE or a URL. [default: an embedded server]
+    ///
+    /// FLAG_CLIENT_SERVER_LABEL in the environment says what a LABEL stands for: one of these, or a new one.
+    #[arg(short, long, value_name = "LABEL|URL")]
+    pub(crate) server: Option<String>,
+
+    /// The profile of the embedded server; `flag-server profiles` lists them. [default: local for get, bench for bench]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["scenario", "server"])]
+    pub(crate) profile: Option<String>,
+
+    /// The scenario file of the embedded server.
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    pub(crate) scenario: Option<PathBuf>,
+}
+
+/// Where to download from, in one race after another.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ServersArgs {
+    /// LOCAL, DELAY, ERROR, REMOTE or a URL; repeat it for a race on each. [default: an embedded server]
+    ///
+    /// FLAG_CLIENT_SERVER_LABEL in the environment says what a LABEL stands for: one of these, or a new one.
+    #[arg(short, long = "server", value_name = "LABEL|URL")]
+    pub(crate) servers: Vec<String>,
+
+    /// The profile of the embedded server, `flag-server profiles` lists them; repeat it for a race on each. [default: bench]
+    #[arg(long = "profile", value_name = "NAME", conflicts_with = "servers")]
+    pub(crate) profiles: Vec<String>,
+
+    /// The scenario file of the embedded server; repeat it for a race on each.
+    #[arg(long = "scenario", value_name = "FILE", conflicts_with = "servers")]
+    pub(crate) scenarios: Vec<PathBuf>,
+}
+
+impl ServersArgs {
+    /// One for each race: the profiles come before the scenario files.
+    pub(crate) fn each(&self) -> Vec<ServerArgs> {
+        let none = ServerArgs {
+            server: None,
+            profile: None,
+            scenario: None,
+        };
+        let servers = self.servers.iter().map(|server| ServerArgs {
+            server: Some(server.clone()),
+            ..none.clone()
+        });
+        let profiles = self.profiles.iter().map(|profile| ServerArgs {
+            profile: Some(profile.clone()),
+            ..none.clone()
+        });
+        let scenarios = self.scenarios.iter().map(|scenario| ServerArgs {
+            scenario: Some(scenario.clone()),
+            ..none.clone()
+        });
+        let all: Vec<ServerArgs> = servers.chain(profiles).chain(scenarios).collect();
+        if all.is_empty() { vec![none] } else { all }
+    }
+}
+
+/// Options of every sub-command that downloads: the book's letters, and ours.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct SharedArgs {
+    /// Which flags.
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+
+    /// The seed of the embedded server, instead of its scenario's own.
+    ///
+    /// It also seeds the jitter of the pauses before retries; with --server, nothing else.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) seed: Option<u64>,
+
+    /// Number the first attempt N, as a client that has tried before: the server then does what it plans for it.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1", value_parser = at_least_one::<NonZeroU32>)]
+    pub(crate) attempt: NonZeroU32,
+
+    /// The time limit of one attempt at one download.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
+    pub(crate) timeout: Duration,
+
+    /// Try again up to N times after a failure that may pass.
+    ///
+    /// That is a timeout, no connection or a broken one, a wrong image, or status 408, 418, 429 or 5xx. The pauses
+    /// before it double, from 50 to 100 ms up to 2.5 to 5 s, or are as long as retry-after asks for, up to 60 s.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "0", value_parser = retries)]
+    pub(crate) retries: u32,
+
+    /// Tell more: a line per attempt (get) or per round (bench).
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// Options of the strategies and of the HTTP libraries.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(crate) struct RunnerArgs {
+    /// The threads that run the tasks of async.
+    #[arg(long, value_enum, default_value = "current-thread")]
+    pub(crate) runtime: RuntimeFlavor,
+
+    /// Make a new connection for each request.
+    #[arg(long)]
+    pub(crate) no_keepalive: bool,
+
+    /// Speak HTTP/2: at once with http://, by agreement (ALPN) with https://. ureq cannot.
+    #[arg(long)]
+    pub http2: bool,
+}
+
+impl RunnerArgs {
+    /// How the connections are used.
+    pub(crate) fn wire(&self) -> Wire {
+        Wire {
+            keep_alive: !self.no_keepalive,
+            http2: self.http2,
+        }
+    }
+}
+
+fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| "give a whole number from 1 up".to_owned())
+}
+
+/// A share between nothing and all: `5%`.
+fn share(text: &str) -> Result<f64, String> {
+    let percent = text
+        .strip_suffix('%')
+        .and_then(|text| text.trim().parse::<f64>().ok());
+    percent
+        .filter(|percent| (0.0..100.0).contains(percent))
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| "give a percentage from 0% to below 100%, like 5%".to_owned())
+}
+
+fn comparison_format(text: &str) -> Result<Format, String> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        "markdown" => Ok(Format::Markdown),
+        _ => Err("take one of text, json, markdown".to_owned()),
+    }
+}
+
+fn load_format(text: &str) -> Result<Format, String> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err("take one of text, json".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok();
+    rate.filter(|rate: &f64| rate.is_finite() && *rate > 0.0)
+        .ok_or_else(|| {
+            "give a number of requests per second above zero, like 1000 or 0.5".to_owned()
+        })
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let remedy = || "write it as 'name: value', like 'accept: image/gif'".to_owned();
+    let (name, value) = text.split_once(':').ok_or_else(remedy)?;
+    let name = name.trim().parse().map_err(|_| remedy())?;
+    let value = value.trim().parse().map_err(|_| remedy())?;
+    Ok((name, value))
+}
+
+fn retries(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(retries @ 0..=100) => Ok(retries),
+        _ => Err("give a whole number from 0 to 100".to_owned()),
+    }
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if duration.is_zero() {
+        Err("give a time above zero".to_owned())
+    } else {
+        Ok(duration)
+    }
+}

@@ -1,0 +1,117 @@
+//! Downloads with `hyper`, for tasks: its pool of connections, and the little that reqwest adds and a download needs.
+//!
+//! Nothing is repeated: not even, as reqwest does, a request of which no byte was written because its pooled
+//! connection had closed.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use flag_server::FLAG_ATTEMPT;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::header::{ACCEPT, USER_AGENT};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::exchange::{
+    Exchange, Failure, Head, MAX_REDIRECTS, SetupError, broken, head, install_crypto, redirect,
+    too_many_redirects, whole_story,
+};
+use crate::download::job::Job;
+use crate::download::sample::Outcome;
+
+/// GETs for tasks. Clones share the connections.
+#[derive(Debug, Clone)]
+pub(crate) struct ForTasks(Arc<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>>);
+
+impl ForTasks {
+    pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
+        install_crypto();
+        let tls = ClientConfig::builder();
+        let tls = if job.is_https() {
+            tls.try_with_platform_verifier()
+                .map_err(|error| SetupError::Http(error.to_string()))?
+        } else {
+            tls.with_root_certificates(RootCertStore::empty()) // saves reading the system's certificates
+        };
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.with_no_client_auth())
+            .https_or_http();
+        let connector = if job.wire.http2 {
+            connector.enable_http2().wrap_connector(tcp)
+        } else {
+            connector.enable_http1().wrap_connector(tcp)
+        };
+        let mut client = Client::builder(TokioExecutor::new());
+        client
+            .http2_only(job.wire.http2)
+            .retry_canceled_requests(false)
+            .pool_timer(TokioTimer::new());
+        if !job.wire.keep_alive {
+            client.pool_max_idle_per_host(0);
+        }
+        Ok(Self(Arc::new(client.build(connector))))
+    }
+
+    pub(crate) async fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
+        let mut head = None;
+        let body = tokio::time::timeout(job.timeout, self.follow(url, attempt, &mut head)).await;
+        let done = Instant::now();
+        let body = body.unwrap_or_else(|elapsed| {
+            Err(Failure {
+                outcome: Outcome::Timeout,
+                error: elapsed.to_string(),
+            })
+        });
+        Exchange { head, body, done }
+    }
+
+    /// Leaves the head behind, also where the body fails or does not come in time.
+    async fn follow(
+        &self,
+        url: &str,
+        attempt: u32,
+        arrived: &mut Option<Head>,
+    ) -> Result<Bytes, Failure> {
+        let mut url = Cow::Borrowed(url);
+        for _ in 0..=MAX_REDIRECTS {
+            let request = request(&url, attempt).map_err(|error| broken(&error))?;
+            let response = self.0.request(request).await.map_err(|error| {
+                let outcome = if error.is_connect() {
+                    Outcome::NoConnection
+                } else {
+                    Outcome::BrokenConnection
+                };
+                Failure {
+                    outcome,
+                    error: whole_story(&error),
+                }
+            })?;
+            let Some(next) = redirect(&url, response.status(), response.headers()) else {
+                *arrived = Some(head(response.status(), response.headers()));
+                let body = response.into_body().collect().await;
+                return body
+                    .map(http_body_util::Collected::to_bytes)
+                    .map_err(|error| broken(&error));
+            };
+            url = Cow::Owned(next);
+        }
+        Err(too_many_redirects())
+    }
+}
+
+fn request(url: &str, attempt: u32) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+    Request::get(url)
+        .header(ACCEPT, "*/*")
+        .header(USER_AGENT, super::exchange::USER_AGENT)
+        .header(FLAG_ATTEMPT, attempt)
+        .body(Empty::new())
+}

@@ -1,0 +1,109 @@
+//! Downloads with `reqwest`, once for threads and once for tasks.
+//!
+//! `reqwest::blocking` is not what its name says: it runs a hidden single-threaded tokio runtime,
+//! which does the input and output of all its callers, and blocks only them. It must never be called
+//! from async code.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use flag_server::FLAG_ATTEMPT;
+use reqwest::Error;
+
+use super::exchange::{
+    Exchange, Failure, Head, SetupError, USER_AGENT, head, install_crypto, whole_story,
+};
+use crate::download::job::Job;
+use crate::download::sample::Outcome;
+
+/// Builds either kind of client: both have the same options, but no trait in common.
+macro_rules! client {
+    ($builder:ty, $job:expr) => {{
+        install_crypto();
+        // A proxy of the environment would be what is measured. Retries are ours to decide and to count: reqwest's
+        // own (of requests that an HTTP/2 server refused) are off. What hyper still repeats, and reqwest cannot
+        // forbid, is a request of which no byte was written because its pooled connection had closed: the
+        // server never saw it, so it is no attempt.
+        let mut builder = <$builder>::new()
+            .user_agent(USER_AGENT)
+            .no_proxy()
+            .retry(reqwest::retry::never());
+        if !$job.is_https() {
+            builder = builder.tls_certs_only([]); // saves reading the system's certificates
+        }
+        if !$job.wire.keep_alive {
+            builder = builder.pool_max_idle_per_host(0);
+        }
+        // With https it would take what the server likes best.
+        builder = if $job.wire.http2 {
+            builder.http2_prior_knowledge()
+        } else {
+            builder.http1_only()
+        };
+        builder
+            .build()
+            .map_err(|error| SetupError::Http(whole_story(&error)))
+    }};
+}
+
+/// GETs for threads.
+#[derive(Debug, Clone)]
+pub(crate) struct ForThreads(reqwest::blocking::Client);
+
+impl ForThreads {
+    pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
+        Ok(Self(client!(reqwest::blocking::ClientBuilder, job)?))
+    }
+
+    pub(crate) fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
+        let request = self.0.get(url).timeout(job.timeout);
+        let request = request.header(FLAG_ATTEMPT, attempt);
+        match request.send() {
+            Ok(response) => {
+                let head = head(response.status(), response.headers());
+                exchange(Some(head), response.bytes())
+            }
+            Err(error) => exchange(None, Err(error)),
+        }
+    }
+}
+
+/// GETs for tasks.
+#[derive(Debug, Clone)]
+pub(crate) struct ForTasks(reqwest::Client);
+
+impl ForTasks {
+    pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
+        Ok(Self(client!(reqwest::ClientBuilder, job)?))
+    }
+
+    pub(crate) async fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
+        let request = self.0.get(url).timeout(job.timeout);
+        let request = request.header(FLAG_ATTEMPT, attempt);
+        match request.send().await {
+            Ok(response) => {
+                let head = head(response.status(), response.headers());
+                exchange(Some(head), response.bytes().await)
+            }
+            Err(error) => exchange(None, Err(error)),
+        }
+    }
+}
+
+fn exchange(head: Option<Head>, body: Result<Bytes, Error>) -> Exchange {
+    let done = Instant::now();
+    let body = body.map_err(|error| {
+        let outcome = if error.is_timeout() {
+            Outcome::Timeout
+        } else if error.is_connect() {
+            Outcome::NoConnection
+        } else {
+            Outcome::BrokenConnection
+        };
+        Failure {
+            outcome,
+            error: whole_story(&error),
+        }
+    });
+    Exchange { head, body, done }
+}

@@ -1,0 +1,177 @@
+//! Downloads with `ureq`, for threads: each does its own input and output, and nothing runs behind its back.
+//!
+//! Left alone, ureq would look up the host before every request, also of a pooled connection, and start a thread
+//! for that whenever there is a time limit. Here the calling thread looks it up: addresses need no waiting,
+//! and the wait for a name server is the one that the time limit does not end.
+//!
+//! ureq repeats nothing by itself. Before it takes a connection from its pool it looks whether that has closed; if
+//! it closes just after that, the attempt is a broken connection, also where nobody had seen the request.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flag_server::FLAG_ATTEMPT;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::time::Duration as Limit;
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
+};
+use ureq::{Agent, Body, Error};
+
+use super::exchange::{
+    Exchange, Failure, Head, MAX_REDIRECTS, SetupError, USER_AGENT, broken, head, install_crypto,
+    redirect, too_many_redirects, whole_story,
+};
+use crate::download::job::Job;
+use crate::download::sample::Outcome;
+
+/// As long as reqwest and hyper keep them.
+const IDLE: Duration = Duration::from_secs(90);
+
+/// GETs for threads. Clones share the connections.
+#[derive(Debug, Clone)]
+pub(crate) struct ForThreads(Agent);
+
+impl ForThreads {
+    pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
+        install_crypto();
+        // Of a pool with less room, some workers would find no connection.
+        let pooled = if job.wire.keep_alive {
+            job.workers().get()
+        } else {
+            0
+        };
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
+        // All of it here: with options of its own a request does not leave its TLS to the next one.
+        let config = Config::builder()
+            .user_agent(USER_AGENT)
+            .timeout_global(Some(job.timeout))
+            .max_idle_connections(pooled)
+            .max_idle_connections_per_host(pooled)
+            .max_idle_age(IDLE)
+            .tls_config(tls.build())
+            .proxy(None) // one of the environment would be what is measured
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .build();
+        Ok(Self(Agent::with_parts(
+            config,
+            Marking(DefaultConnector::new()),
+            InPlace(DefaultResolver::default()),
+        )))
+    }
+
+    pub(crate) fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
+        let mut head = None;
+        let body = self.follow(job, url, attempt, &mut head);
+        Exchange {
+            head,
+            done: Instant::now(),
+            body,
+        }
+    }
+
+    /// Leaves the head behind, also where the body fails or does not come in time. ureq's own way with redirects takes
+    /// one that leads nowhere for an error, and its status is lost.
+    fn follow(
+        &self,
+        job: &Job,
+        url: &str,
+        attempt: u32,
+        arrived: &mut Option<Head>,
+    ) -> Result<Bytes, Failure> {
+        let begun = Instant::now();
+        let mut url = Cow::Borrowed(url);
+        for hop in 0..=MAX_REDIRECTS {
+            let request = self.0.get(&*url);
+            let request = request.header(FLAG_ATTEMPT, attempt.to_string());
+            let response = if hop == 0 {
+                request.call()
+            } else {
+                let left = job.timeout.saturating_sub(begun.elapsed());
+                let request = request.config().timeout_global(Some(left)).build();
+                request.call()
+            };
+            let mut response = response.map_err(failure)?;
+            let Some(next) = redirect(&url, response.status(), response.headers()) else {
+                *arrived = Some(head(response.status(), response.headers()));
+                return read(response.body_mut()).map_err(failure);
+            };
+            read(response.body_mut()).map_err(failure)?; // or its connection could not be used again
+            url = Cow::Owned(next);
+        }
+        Err(too_many_redirects())
+    }
+}
+
+fn read(body: &mut Body) -> Result<Bytes, Error> {
+    let body = body.with_config().limit(u64::MAX).read_to_vec()?;
+    Ok(body.into())
+}
+
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::Other(error) if error.is::<NoConnection>() => Failure {
+            outcome: Outcome::NoConnection,
+            error: whole_story(&*error),
+        },
+        Error::Timeout(_) => Failure {
+            outcome: Outcome::Timeout,
+            error: error.to_string(),
+        },
+        error => broken(&error),
+    }
+}
+
+/// What went wrong before there was a connection: the same errors have another meaning after that.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect: {0}")]
+struct NoConnection(Error);
+
+fn no_connection(error: Error) -> Error {
+    match error {
+        Error::Timeout(_) => error,
+        error => Error::Other(Box::new(NoConnection(error))),
+    }
+}
+
+/// The usual connector, whose errors can be told from those of a connection.
+#[derive(Debug)]
+struct Marking(DefaultConnector);
+
+impl Connector for Marking {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        self.0.connect(details, chained).map_err(no_connection)
+    }
+}
+
+/// The usual resolver, on the calling thread.
+#[derive(Debug)]
+struct InPlace(DefaultResolver);
+
+impl Resolver for InPlace {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        limit: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let without_limit = NextTimeout {
+            after: Limit::NotHappening,
+            ..limit
+        };
+        self.0
+            .resolve(uri, config, without_limit)
+            .map_err(no_connection)
+    }
+}

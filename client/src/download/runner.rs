@@ -1,0 +1,355 @@
+//! Who does a job: a strategy with an HTTP library. Decides which pairs exist, and downloads nothing.
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::downloader::{Downloader, Strategy};
+use super::http::exchange::SetupError;
+use super::job::{Job, Wire};
+use super::strategy::{Asynchronous, Processes, Sequential, Threaded};
+
+/// The HTTP libraries.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Http {
+    /// For tasks and for threads: these are served by a hidden runtime of one thread.
+    #[default]
+    Reqwest,
+    /// For threads only, each of which does its own input and output.
+    Ureq,
+    /// For tasks only: what reqwest is made of.
+    Hyper,
+}
+
+impl Http {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Reqwest, Self::Ureq, Self::Hyper];
+
+    /// What the command line and the reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reqwest => "reqwest",
+            Self::Ureq => "ureq",
+            Self::Hyper => "hyper",
+        }
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub fn has_http2(self) -> bool {
+        self != Self::Ureq
+    }
+
+    fn works_with(self, strategy: Strategy) -> bool {
+        match self {
+            Self::Reqwest => true,
+            Self::Ureq => strategy != Strategy::Async,
+            Self::Hyper => strategy == Strategy::Async,
+        }
+    }
+}
+
+/// The threads that run the tasks of `async`.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuntimeFlavor {
+    /// One: waiting is all that the tasks do.
+    #[default]
+    CurrentThread,
+    /// One per core.
+    MultiThread,
+}
+
+impl RuntimeFlavor {
+    /// What the command line and the reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CurrentThread => "current-thread",
+            Self::MultiThread => "multi-thread",
+        }
+    }
+}
+
+/// Why nobody can do a job in this way. The texts name the flags and the remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NoSuchRunner {
+    /// Tasks cannot wait for a library that blocks.
+    #[error("--strategy {s} --http {h}: {h} only blocks; take --http reqwest or hyper", s = .0.name(), h = .1.name())]
+    Blocks(Strategy, Http),
+    /// Threads cannot wait with a library that does not block.
+    #[error("--strategy {s} --http {h}: {h} never blocks; take --http reqwest or ureq", s = .0.name(), h = .1.name())]
+    NeverBlocks(Strategy, Http),
+    /// Only tasks have a runtime to choose.
+    #[error("--strategy {s} --runtime multi-thread: only async has a runtime; leave --runtime out", s = .0.name())]
+    NoRuntime(Strategy),
+    /// The library speaks HTTP/1.1 only.
+    #[error("--http {h} --http2: {h} has no HTTP/2; take --http reqwest or hyper", h = .0.name())]
+    NoHttp2(Http),
+}
+
+/// A strategy, the HTTP library that it uses, and the runtime of its tasks.
+///
+/// ```
+/// use flag_client::download::{Http, Runner, RuntimeFlavor, Strategy};
+///
+/// let runner = Runner::try_new(Strategy::Async, Http::Hyper, RuntimeFlavor::CurrentThread)?;
+/// assert_eq!(runner.name(), "async-hyper");
+/// assert!(Runner::try_new(Strategy::Async, Http::Ureq, RuntimeFlavor::CurrentThread).is_err());
+/// assert_eq!(Runner::from(Strategy::Threaded).name(), "threaded"); // with reqwest
+/// # Ok::<(), flag_client::download::NoSuchRunner>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Runner {
+    strategy: Strategy,
+    http: Http,
+    runtime: RuntimeFlavor,
+}
+
+impl Runner {
+    /// This strategy with this library.
+    ///
+    /// # Errors
+    /// When there is no such pair, or a runtime is chosen for a strategy without one.
+    pub fn try_new(
+        strategy: Strategy,
+        http: Http,
+        runtime: RuntimeFlavor,
+    ) -> Result<Self, NoSuchRunner> {
+        if !http.works_with(strategy) {
+            return Err(if strategy == Strategy::Async {
+                NoSuchRunner::Blocks(strategy, http)
+            } else {
+                NoSuchRunner::NeverBlocks(strategy, http)
+            });
+        }
+        if strategy != Strategy::Async && runtime != RuntimeFlavor::CurrentThread {
+            return Err(NoSuchRunner::NoRuntime(strategy));
+        }
+        Ok(Self {
+            strategy,
+            http,
+            runtime,
+        })
+    }
+
+    /// Every strategy with every library that it works with, on a runtime of one thread.
+    pub fn all() -> Vec<Self> {
+        pairs(&Strategy::ALL, &Http::ALL, RuntimeFlavor::CurrentThread).collect()
+    }
+
+    /// Each of the strategies (where none is named: each of the default race that can) with each of the libraries
+    /// (where none is named: reqwest). A runtime of many threads is for those that have one.
+    ///
+    /// # Errors
+    /// When one that is named has no partner, or cannot do what it is to do.
+    pub fn select(
+        strategies: &[Strategy],
+        https: &[Http],
+        runtime: RuntimeFlavor,
+        wire: Wire,
+    ) -> Result<Vec<Self>, NoSuchRunner> {
+        let https = match https {
+            [] => &[Http::Reqwest],
+            named => named,
+        };
+        let candidates = match strategies {
+            [] => &Strategy::DEFAULT,
+            named => named,
+        };
+        let runners: Vec<Self> = pairs(candidates, https, runtime).collect();
+        // Whoever has no partner at all is refused in the words of the first pair that does not exist.
+        for &strategy in strategies {
+            if !runners.iter().any(|runner| runner.strategy == strategy) {
+                Self::try_new(strategy, https[0], RuntimeFlavor::CurrentThread)?;
+            }
+        }
+        for &http in https {
+            if !runners.iter().any(|runner| runner.http == http) {
+                Self::try_new(candidates[0], http, RuntimeFlavor::CurrentThread)?;
+            }
+        }
+        if let Some(first) = runners.first()
+            && !runners.iter().any(|runner| runner.runtime == runtime)
+        {
+            return Err(NoSuchRunner::NoRuntime(first.strategy));
+        }
+        for runner in &runners {
+            runner.check(wire)?;
+        }
+        Ok(runners)
+    }
+
+    /// How the downloads share time.
+    pub fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
+    /// The HTTP library.
+    pub fn http(&self) -> Http {
+        self.http
+    }
+
+    /// The threads of the tasks; one, where there are no tasks.
+    pub fn runtime(&self) -> RuntimeFlavor {
+        self.runtime
+    }
+
+    /// What the reports call it: the strategy, and whatever else is not as usual.
+    pub fn name(&self) -> String {
+        let mut name = self.strategy.name().to_owned();
+        if self.http != Http::default() {
+            name = format!("{name}-{}", self.http.name());
+        }
+        if self.runtime == RuntimeFlavor::MultiThread {
+            name += "-multi-thread";
+        }
+        name
+    }
+
+    /// How many downloads it has under way at most.
+    pub fn workers(&self, job: &Job) -> NonZeroUsize {
+        self.strategy.workers(job)
+    }
+
+    /// A downloader with an HTTP client of its own and no connection yet. What it takes to set up is not
+    /// part of what a round measures; the connections are, and so are threads and worker processes.
+    ///
+    /// # Errors
+    /// When the HTTP client or the runtime cannot be set up, or the library has not what the job asks for.
+    pub fn prepare(&self, job: &Job) -> Result<Box<dyn Downloader>, SetupError> {
+        self.check(job.wire)?;
+        Ok(match self.strategy {
+            Strategy::Sequential => Box::new(Sequential::new(self.http, job)?),
+            Strategy::Threaded => Box::new(Threaded::new(self.http, job)?),
+            Strategy::Async => Box::new(Asynchronous::new(self.http, self.runtime, job)?),
+            Strategy::Processes => Box::new(Processes::new(self.http, job)?),
+        })
+    }
+
+    fn check(self, wire: Wire) -> Result<(), NoSuchRunner> {
+        if wire.http2 && !self.http.has_http2() {
+            return Err(NoSuchRunner::NoHttp2(self.http));
+        }
+        Ok(())
+    }
+}
+
+/// With reqwest, on a runtime of one thread.
+impl From<Strategy> for Runner {
+    fn from(strategy: Strategy) -> Self {
+        Self {
+            strategy,
+            http: Http::default(),
+            runtime: RuntimeFlavor::default(),
+        }
+    }
+}
+
+/// `async` with reqwest, on a runtime of one thread.
+impl Default for Runner {
+    fn default() -> Self {
+        Self::from(Strategy::Async)
+    }
+}
+
+/// The pairs that exist; the runtime is for those that have one.
+fn pairs(
+    strategies: &[Strategy],
+    https: &[Http],
+    runtime: RuntimeFlavor,
+) -> impl Iterator<Item = Runner> {
+    strategies.iter().flat_map(move |&strategy| {
+        let runtime = match strategy {
+            Strategy::Async => runtime,
+            _ => RuntimeFlavor::CurrentThread,
+        };
+        https
+            .iter()
+            .filter_map(move |&http| Runner::try_new(strategy, http, runtime).ok())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIRE: Wire = Wire {
+        keep_alive: true,
+        http2: false,
+    };
+
+    fn names(strategies: &[Strategy], https: &[Http], runtime: RuntimeFlavor) -> Vec<String> {
+        let runners = Runner::select(strategies, https, runtime, WIRE).unwrap();
+        runners.iter().map(Runner::name).collect()
+    }
+
+    #[test]
+    fn strategies_and_libraries_are_paired_where_the_pair_exists() {
+        let one = RuntimeFlavor::CurrentThread;
+        assert_eq!(names(&[], &[], one), ["sequential", "threaded", "async"]);
+        assert_eq!(names(&[], &[Http::Hyper], one), ["async-hyper"]);
+        assert_eq!(
+            names(&[], &[Http::Ureq], one),
+            ["sequential-ureq", "threaded-ureq"]
+        );
+        let both = [Strategy::Async, Strategy::Threaded];
+        assert_eq!(
+            names(&both, &Http::ALL, one),
+            ["async", "async-hyper", "threaded", "threaded-ureq"]
+        );
+        assert_eq!(
+            names(&both, &[], RuntimeFlavor::MultiThread),
+            ["async-multi-thread", "threaded"]
+        );
+    }
+
+    #[test]
+    fn who_has_no_partner_is_told_which_flag_to_change() {
+        let refusal = |strategies: &[Strategy], https: &[Http], runtime, http2| {
+            let wire = Wire { http2, ..WIRE };
+            let error = Runner::select(strategies, https, runtime, wire).unwrap_err();
+            error.to_string()
+        };
+        let one = RuntimeFlavor::CurrentThread;
+        assert_eq!(
+            refusal(&[Strategy::Async], &[Http::Ureq], one, false),
+            "--strategy async --http ureq: ureq only blocks; take --http reqwest or hyper"
+        );
+        assert_eq!(
+            refusal(
+                &[Strategy::Async, Strategy::Threaded],
+                &[Http::Hyper],
+                one,
+                false
+            ),
+            "--strategy threaded --http hyper: hyper never blocks; take --http reqwest or ureq"
+        );
+        assert_eq!(
+            refusal(
+                &[Strategy::Sequential],
+                &[Http::Ureq, Http::Hyper],
+                one,
+                false
+            ),
+            "--strategy sequential --http hyper: hyper never blocks; take --http reqwest or ureq"
+        );
+        assert_eq!(
+            refusal(
+                &[Strategy::Threaded],
+                &[],
+                RuntimeFlavor::MultiThread,
+                false
+            ),
+            "--strategy threaded --runtime multi-thread: only async has a runtime; leave --runtime out"
+        );
+        assert_eq!(
+            refusal(&[], &[Http::Ureq], one, true),
+            "--http ureq --http2: ureq has no HTTP/2; take --http reqwest or hyper"
+        );
+    }
+}

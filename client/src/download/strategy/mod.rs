@@ -1,0 +1,14 @@
+//! How downloads share time: one file per strategy, to be read side by side.
+//!
+//! Each strategy takes the codes of a job in their order, never has more downloads under way than the job
+//! allows, and returns one sample for each attempt that it made.
+
+mod asynchronous;
+mod processes;
+mod sequential;
+mod threaded;
+
+pub use self::asynchronous::Asynchronous;
+pub use self::processes::Processes;
+pub use self::sequential::Sequential;
+pub use self::threaded::Threaded;

@@ -1,0 +1,189 @@
+//! A pool of worker processes that are fed from a queue, each with one blocking request at a time.
+//!
+//! The round starts the processes, and they are gone when it ends, as threads are: what they cost is part of what
+//! is measured. A thread feeds each of them, attempt by attempt, so retries, pauses, the stop and the watcher stay
+//! on this side of the pipe. The times of a sample are the worker's own, moved by the time at which the attempt was
+//! handed over: they are too early by the latency of the pipe, tens of microseconds.
+//!
+//! A worker that dies or answers nonsense spoils the attempt that it was at, and another takes its place.
+
+use std::io::{self, BufReader};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use crate::download::downloader::{Downloader, Strategy};
+use crate::download::http::exchange::{Download, SetupError};
+use crate::download::job::Job;
+use crate::download::runner::{Http, Runner, RuntimeFlavor};
+use crate::download::sample::Sample;
+use crate::download::worker::run::{Farewell, Task, WorkOrder, read_line, write_line};
+use crate::os::process;
+
+/// Downloads as many flags at a time as the pool has processes.
+#[derive(Debug)]
+pub struct Processes {
+    http: Http,
+    /// The peaks of the workers that have ended; `None` once one did not tell.
+    peak_bytes: Mutex<Option<u64>>,
+}
+
+impl Processes {
+    /// Sets nothing up: each process will have an HTTP client of its own.
+    ///
+    /// # Errors
+    /// When the library does not block.
+    pub fn new(http: Http, _job: &Job) -> Result<Self, SetupError> {
+        Runner::try_new(Strategy::Processes, http, RuntimeFlavor::default())?;
+        Ok(Self {
+            http,
+            peak_bytes: Mutex::new(Some(0)),
+        })
+    }
+
+    /// The most memory that was resident in each of the worker processes so far, summed up. What they share, such as
+    /// the program, counts for each. `None` where it is not known.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        *lock(&self.peak_bytes)
+    }
+}
+
+impl Downloader for Processes {
+    fn download_many(&self, job: &Job) -> Vec<Sample> {
+        let round = Instant::now();
+        let queue = Mutex::new(job.codes.iter().take_while(|_| !job.stop.is_requested()));
+        let samples = Mutex::new(Vec::with_capacity(job.codes.len()));
+        let order = WorkOrder::new(self.http, job);
+        let work = |worker| -> io::Result<()> {
+            let mut process = Process::start(job, &order)?;
+            // The lock is released before the download begins, not after it.
+            while let Some(&code) = { lock(&queue).next() } {
+                let download = Download::new(round, code, worker);
+                let attempts = download.run_with(job, |number| process.attempt(download, number));
+                lock(&samples).extend(attempts);
+                if process.is_dead {
+                    *lock(&self.peak_bytes) = None;
+                    process = Process::start(job, &order)?;
+                }
+            }
+            let peak = process.dismiss();
+            let mut sum = lock(&self.peak_bytes);
+            *sum = sum.zip(peak).map(|(sum, peak)| sum + peak);
+            Ok(())
+        };
+        let mut failure = None;
+        thread::scope(|scope| {
+            // Where the system gives no more threads or processes, those that there are do the work.
+            for worker in 1..job.workers().get() {
+                if thread::Builder::new()
+                    .spawn_scoped(scope, move || work(worker).ok())
+                    .is_err()
+                {
+                    break;
+                }
+            }
+            failure = work(0).err();
+        });
+        let mut samples = samples.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = failure {
+            let error = format!("cannot start {} ({error})", job.worker_program.display());
+            for &code in queue.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                let download = Download::new(round, code, 0);
+                let lost = |number| download.lost(number, Instant::now(), error.clone());
+                samples.extend(download.run_with(job, lost));
+            }
+        }
+        samples
+    }
+}
+
+/// What the locks protect is whole after every statement, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A worker process. It is gone when this is.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    /// Dropped, it is the end of the work.
+    tasks: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    is_dead: bool,
+}
+
+impl Process {
+    fn start(job: &Job, order: &WorkOrder) -> io::Result<Self> {
+        let mut command = Command::new(&job.worker_program);
+        command.arg("worker");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Ctrl-C is for whoever feeds it. The worker ignores it too, but not before it is up.
+        process::shield(&mut command);
+        let mut child = command.spawn()?;
+        let (tasks, answers) = (child.stdin.take(), child.stdout.take());
+        let mut process = Self {
+            child,
+            tasks,
+            answers: BufReader::new(answers.expect("it is piped")),
+            is_dead: false,
+        };
+        // A worker that dies so early is found dead at its first task.
+        process.tell(order).ok();
+        Ok(process)
+    }
+
+    /// One attempt. The worker makes it while this thread waits.
+    fn attempt(&mut self, download: Download, number: u32) -> Sample {
+        let handed_over = Instant::now();
+        match self.ask(download, number) {
+            Ok(sample) => download.moved(sample, handed_over),
+            Err(error) => {
+                self.is_dead = true;
+                let ended = self.end();
+                let error = format!("a worker process failed ({error}; {ended})");
+                download.lost(number, handed_over, error)
+            }
+        }
+    }
+
+    fn ask(&mut self, download: Download, attempt: u32) -> io::Result<Sample> {
+        let code = download.code();
+        self.tell(&Task { code, attempt })?;
+        let sample: Sample = read_line(&mut self.answers)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if (sample.code, sample.attempt) == (code, attempt) {
+            Ok(sample)
+        } else {
+            Err(io::Error::other("an answer to another question"))
+        }
+    }
+
+    fn tell(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
+        let tasks = self.tasks.as_mut().expect("it is dropped at the end only");
+        write_line(tasks, value)
+    }
+
+    /// Lets it end by itself; its peak of memory, if it tells.
+    fn dismiss(mut self) -> Option<u64> {
+        drop(self.tasks.take());
+        let farewell: Option<Farewell> = read_line(&mut self.answers).ok()?;
+        self.child.wait().ok()?;
+        farewell?.peak_bytes
+    }
+
+    /// Ends it, if it has not, and says how that was.
+    fn end(&mut self) -> String {
+        // A process that has ended cannot be killed, and is to be waited for all the same.
+        self.child.kill().ok();
+        match self.child.wait() {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,5 @@
+//! Worker processes: the other end of `--strategy processes`.
+
+pub(crate) mod run;
+
+pub use self::run::{WorkerError, run};

@@ -1,0 +1,5 @@
+//! External programs in the race.
+
+mod external;
+
+pub use self::external::{CommandError, ExternalCommand};

@@ -1,0 +1,132 @@
+//! Who takes part in a race: a strategy of ours, a downloader of somebody's own, or an external program. It does the whole job once and
+//! says what came of it; it knows neither rounds nor the others.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use super::memory_probe;
+use crate::download::{Downloader, Job, Runner, Sample, SetupError, Strategy};
+use crate::os::cpu;
+use crate::result::ContenderRecord;
+
+/// Somebody who can do a whole job, once or again and again.
+pub trait Contender: fmt::Debug {
+    /// What the reports and the thresholds call it.
+    fn name(&self) -> String;
+
+    /// What is written down about it.
+    fn record(&self) -> ContenderRecord;
+
+    /// The downloads it has under way at most; none if only the server can tell.
+    fn workers(&self, job: &Job) -> Option<NonZeroUsize>;
+
+    /// Does the job, with fresh connections. What it takes to set up an HTTP client is not part of the time.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    fn run(&self, job: &Job) -> Result<Heat, SetupError>;
+
+    /// The growth of resident memory in one round, in a process of its own; none if it cannot be measured.
+    fn memory(&self, _job: &Job) -> Option<u64> {
+        None
+    }
+}
+
+/// What came of doing the job once.
+#[derive(Debug, Clone, Default)]
+pub struct Heat {
+    /// One per attempt that was begun; those at one code come one after the other.
+    pub samples: Vec<Sample>,
+    /// From the first request to the end of the last.
+    pub elapsed: Duration,
+    /// The processor time of the client.
+    pub cpu: Option<Duration>,
+    /// The most memory that an external program had.
+    pub memory_bytes: Option<u64>,
+    /// How an external program ended, if not well.
+    pub exit_code: Option<i32>,
+}
+
+impl Heat {
+    /// Runs a downloader once, with a clock beside it.
+    pub fn of(downloader: &dyn Downloader, job: &Job) -> Self {
+        let cpu = cpu::client_time();
+        let start = Instant::now();
+        let samples = downloader.download_many(job);
+        Self {
+            elapsed: start.elapsed(),
+            cpu: cpu::client_time()
+                .zip(cpu)
+                .map(|(after, before)| after.saturating_sub(before)),
+            samples,
+            ..Self::default()
+        }
+    }
+}
+
+impl Contender for Runner {
+    fn name(&self) -> String {
+        Self::name(self)
+    }
+
+    fn record(&self) -> ContenderRecord {
+        ContenderRecord::Strategy {
+            strategy: self.strategy().name().to_owned(),
+            http: self.http().name().to_owned(),
+            runtime: (self.strategy() == Strategy::Async).then(|| self.runtime().name().to_owned()),
+        }
+    }
+
+    fn workers(&self, job: &Job) -> Option<NonZeroUsize> {
+        Some(Self::workers(self, job))
+    }
+
+    fn run(&self, job: &Job) -> Result<Heat, SetupError> {
+        Ok(Heat::of(&*self.prepare(job)?, job))
+    }
+
+    fn memory(&self, job: &Job) -> Option<u64> {
+        memory_probe::probe(self, job)
+    }
+}
+
+/// A [`Downloader`] of somebody's own.
+pub struct Custom<F> {
+    name: String,
+    prepare: F,
+}
+
+impl<D: Downloader, F: Fn(&Job) -> Result<D, SetupError>> Custom<F> {
+    /// `prepare` sets up a downloader with no connection yet, before each round.
+    pub fn new(name: impl Into<String>, prepare: F) -> Self {
+        Self {
+            name: name.into(),
+            prepare,
+        }
+    }
+}
+
+impl<F> fmt::Debug for Custom<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Custom").field(&self.name).finish()
+    }
+}
+
+impl<D: Downloader, F: Fn(&Job) -> Result<D, SetupError>> Contender for Custom<F> {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn record(&self) -> ContenderRecord {
+        ContenderRecord::Custom
+    }
+
+    fn workers(&self, job: &Job) -> Option<NonZeroUsize> {
+        Some(job.workers())
+    }
+
+    fn run(&self, job: &Job) -> Result<Heat, SetupError> {
+        Ok(Heat::of(&(self.prepare)(job)?, job))
+    }
+}

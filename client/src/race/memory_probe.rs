@@ -1,0 +1,143 @@
+//! How much memory a runner needs: one round in a process of its own, so that nothing else is measured.
+//!
+//! What is resident is asked of Linux (`/proc/self/status`); elsewhere nothing is known. It is never a reason for
+//! anything to fail.
+
+use std::fs;
+use std::io::{self, BufRead, Write};
+use std::num::NonZeroUsize;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use flags_data::CountryCode;
+use serde::{Deserialize, Serialize};
+
+use crate::download::worker::run::{WorkOrder, WorkerError, read_line, write_line};
+use crate::download::{Downloader, Http, Job, Processes, Runner, RuntimeFlavor, Strategy};
+
+/// How often it is looked whether the round is over: a probe is not timed.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A round to run.
+#[derive(Debug, Serialize, Deserialize)]
+struct ProbeOrder {
+    work: WorkOrder,
+    strategy: Strategy,
+    runtime: RuntimeFlavor,
+    max_workers: NonZeroUsize,
+    codes: Vec<CountryCode>,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Finding {
+    peak_bytes: Option<u64>,
+}
+
+/// Runs the job once in a fresh process, and tells the bytes that became resident there at most, from before the
+/// HTTP client was set up to the end; for worker processes, all of theirs come on top. The images go
+/// where those of the job go. `None` where it cannot be had: not on Linux, or the job was stopped.
+pub fn probe(runner: &Runner, job: &Job) -> Option<u64> {
+    let mut command = Command::new(&job.worker_program);
+    command.arg("probe");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().ok()?;
+    let mut input = child.stdin.take()?;
+    let order = ProbeOrder {
+        work: WorkOrder::new(runner.http(), job),
+        strategy: runner.strategy(),
+        runtime: runner.runtime(),
+        max_workers: job.max_workers,
+        codes: job.codes.clone(),
+    };
+    write_line(&mut input, &order).ok();
+    // The answer is one line, for which there is room in the pipe. The end of the input is the other side's stop.
+    while let Ok(None) = child.try_wait() {
+        if !job.stop.pause(GLANCE) {
+            break;
+        }
+    }
+    drop(input);
+    let output = child.wait_with_output().ok()?;
+    let finding: Option<Finding> = read_line(&mut &output.stdout[..]).ok()?;
+    finding?.peak_bytes.filter(|_| !job.stop.is_requested())
+}
+
+/// The other side of [`probe`]: runs the round that `input` describes, and writes what came of it to `output`.
+///
+/// # Errors
+/// When there is no order, or the round cannot be set up, or nobody is to be told.
+pub fn run(
+    mut input: impl BufRead + Send + 'static,
+    mut output: impl Write,
+) -> Result<(), WorkerError> {
+    let order: Option<ProbeOrder> = read_line(&mut input).map_err(WorkerError::Input)?;
+    let order = order.ok_or_else(|| WorkerError::Input(io::ErrorKind::UnexpectedEof.into()))?;
+    let http = order.work.http();
+    let job = Job {
+        max_workers: order.max_workers,
+        // Whoever runs this is the program that knows how to be a worker.
+        worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
+        ..order.work.job(order.codes)
+    };
+    let stop = job.stop.clone();
+    thread::spawn(move || {
+        io::copy(&mut input, &mut io::sink()).ok();
+        stop.request();
+    });
+
+    reset_peak();
+    let before = resident("VmRSS:");
+    let of_workers = round(order.strategy, http, order.runtime, &job)?;
+    let grown = || Some(peak()?.saturating_sub(before?));
+    let finding = Finding {
+        peak_bytes: grown().zip(of_workers).map(|(own, theirs)| own + theirs),
+    };
+    write_line(&mut output, &finding).map_err(WorkerError::Output)
+}
+
+/// Runs it, and tells the peak of the worker processes, where there are any.
+fn round(
+    strategy: Strategy,
+    http: Http,
+    runtime: RuntimeFlavor,
+    job: &Job,
+) -> Result<Option<u64>, crate::download::SetupError> {
+    if strategy == Strategy::Processes {
+        let processes = Processes::new(http, job)?;
+        processes.download_many(job);
+        return Ok(processes.peak_bytes());
+    }
+    let runner = Runner::try_new(strategy, http, runtime)?;
+    runner.prepare(job)?.download_many(job);
+    Ok(Some(0))
+}
+
+/// The most bytes of this process that were resident at one time.
+pub(crate) fn peak() -> Option<u64> {
+    resident("VmHWM:")
+}
+
+/// The most bytes of another process that were resident at one time, so far.
+pub(crate) fn peak_of(process: u32) -> Option<u64> {
+    line_of(&format!("/proc/{process}/status"), "VmHWM:")
+}
+
+fn resident(key: &str) -> Option<u64> {
+    line_of("/proc/self/status", key)
+}
+
+/// A line of such a file, which gives KiB.
+fn line_of(file: &str, key: &str) -> Option<u64> {
+    let status = fs::read_to_string(file).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// From here on the peak is a new one, where the system allows that. Else the start of the process, which needs
+/// less than any round, is part of it.
+fn reset_peak() {
+    fs::write("/proc/self/clear_refs", "5").ok();
+}

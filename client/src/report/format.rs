@@ -1,0 +1,224 @@
+//! What people read: one file per form. Text is made here and printed by `main`; nothing is measured.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use flags_data::CountryCode;
+
+use super::messages;
+use crate::result::{Analysis, Estimate, LaneAnalysis};
+
+/// A duration with three or four digits: `2.036 s`, `154.2 ms`, `812 µs`.
+pub(super) fn short(duration: Duration) -> String {
+    let secs = duration.as_secs_f64();
+    if secs >= 1.0 {
+        format!("{secs:.3} s")
+    } else if secs >= 1e-3 {
+        format!("{:.1} ms", secs * 1e3)
+    } else {
+        format!("{:.0} µs", secs * 1e6)
+    }
+}
+
+/// The same for a number of milliseconds; a negative one keeps its sign.
+pub(crate) fn short_ms(millis: f64) -> String {
+    let sign = if millis < 0.0 { "−" } else { "" };
+    // Beyond a thousand years nobody cares, and a `Duration` cannot hold everything that a float can.
+    let size = Duration::try_from_secs_f64(millis.abs() / 1e3).unwrap_or_default();
+    format!("{sign}{}", short(size))
+}
+
+/// The interval of an estimate in milliseconds, in the unit that its upper end has in [`short_ms`]: `146.9–148.0 ms`.
+pub(super) fn interval(estimate: &Estimate) -> String {
+    let (scale, unit, digits) = if estimate.upper >= 1e3 {
+        (1e-3, "s", 3)
+    } else if estimate.upper >= 1.0 {
+        (1.0, "ms", 1)
+    } else {
+        (1e3, "µs", 0)
+    };
+    let (lower, upper) = (estimate.lower * scale, estimate.upper * scale);
+    format!("{lower:.digits$}–{upper:.digits$} {unit}")
+}
+
+/// A share as a percentage with three digits or so: `98.8 %`, `0.13 %`.
+pub(crate) fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    let digits = if percent.abs() < 0.995 { 2 } else { 1 };
+    format!("{percent:.digits$} %")
+}
+
+/// How many times: `14.2×`, `1.04×`.
+pub(super) fn times(factor: f64) -> String {
+    let digits = if factor.abs() < 9.95 { 2 } else { 1 };
+    format!("{factor:.digits$}×")
+}
+
+/// The same with its interval: `11.8× (11.7–11.9)`; without, where there is none to speak of.
+pub(super) fn speed_up(ratio: Estimate) -> String {
+    let (median, lower, upper) = (times(ratio.median), times(ratio.lower), times(ratio.upper));
+    if lower == median && median == upper {
+        return median;
+    }
+    format!(
+        "{median} ({}–{})",
+        lower.trim_end_matches('×'),
+        upper.trim_end_matches('×')
+    )
+}
+
+/// An amount of memory: `1.5 MiB`.
+pub(crate) fn memory(bytes: u64) -> String {
+    ByteSize(bytes).display().iec().to_string()
+}
+
+/// Stands for a number that does not exist.
+pub(super) const NONE: &str = "–";
+
+/// A column of the table that every report has.
+pub(super) struct Column {
+    pub(super) title: &'static str,
+    pub(super) cell: Cell,
+}
+
+/// What a column says of a lane.
+pub(super) type Cell = fn(&LaneAnalysis) -> String;
+
+/// Those that tell something: a column of zeros tells nobody anything.
+pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
+    fn or_none<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
+        value.map_or_else(|| NONE.to_owned(), text)
+    }
+    let any = |has: fn(&LaneAnalysis) -> bool| analysis.lanes.iter().any(has);
+    let is_sweep = !analysis.scaling.is_empty();
+    let all: [(bool, &'static str, Cell); 14] = [
+        (true, "strategy", |lane| lane.name.clone()),
+        (!is_sweep, "workers", |lane| lane.workers.to_string()),
+        (true, "median", |lane| {
+            or_none(lane.elapsed_ms, |time| short_ms(time.median))
+        }),
+        (true, "95 % interval", |lane| {
+            or_none(lane.elapsed_ms, |time| interval(&time))
+        }),
+        (any(|lane| lane.ideal.is_some()), "ideal", |lane| {
+            or_none(lane.ideal, short)
+        }),
+        (true, "speed-up", |lane| or_none(lane.speed_up, speed_up)),
+        (
+            any(|lane| lane.efficiency.is_some()),
+            "efficiency",
+            |lane| or_none(lane.efficiency, percent),
+        ),
+        (is_sweep, "flags/s", |lane| {
+            or_none(lane.throughput, |rate| format!("{:.1}", rate.median))
+        }),
+        (is_sweep, "p50", |lane| {
+            or_none(lane.latency, |latency| short_ms(latency.p50))
+        }),
+        (is_sweep, "p99", |lane| {
+            or_none(lane.latency, |latency| short_ms(latency.p99))
+        }),
+        (
+            any(|lane| lane.cpu_ms_per_download.is_some()),
+            "CPU/flag",
+            |lane| or_none(lane.cpu_ms_per_download, short_ms),
+        ),
+        (
+            any(|lane| lane.memory_bytes_per_worker.is_some()),
+            "memory/worker",
+            |lane| or_none(lane.memory_bytes_per_worker, memory),
+        ),
+        (any(|lane| lane.retries > 0), "retries", |lane| {
+            lane.retries.to_string()
+        }),
+        (true, "errors", |lane| lane.errors.to_string()),
+    ];
+    let wanted = all.into_iter().filter(|(is_wanted, ..)| *is_wanted);
+    wanted
+        .map(|(_, title, cell)| Column { title, cell })
+        .collect()
+}
+
+/// The most outliers that are named.
+const OUTLIERS: usize = 3;
+
+/// The farthest outliers of all lanes, in words.
+pub(super) fn worst_outliers(analysis: &Analysis) -> Vec<String> {
+    let all = analysis.lanes.iter();
+    let all = all.flat_map(|lane| lane.outliers.iter().map(move |outlier| (lane, outlier)));
+    let mut all: Vec<_> = all.collect();
+    all.sort_by_key(|(_, outlier)| Reverse(outlier.excess));
+    let worst = all.into_iter().take(OUTLIERS);
+    worst
+        .map(|(lane, outlier)| messages::outlier(&lane.name, outlier))
+        .collect()
+}
+
+/// Up to ten codes are listed; of more, the first and the last are named.
+pub(super) fn list_codes(codes: &[CountryCode]) -> String {
+    match codes {
+        [first, .., last] if codes.len() > 10 => format!("from {first} to {last}"),
+        _ => {
+            let names: Vec<&str> = codes.iter().map(CountryCode::as_str).collect();
+            names.join(", ")
+        }
+    }
+}
+
+/// `flag` or `flags`.
+pub(super) fn plural(count: usize, noun: &str) -> String {
+    if count == 1 {
+        noun.to_owned()
+    } else {
+        format!("{noun}s")
+    }
+}
+
+/// A ratio of times as a change: `+9.8 %`, `−1.2 %`.
+pub(super) fn change(ratio: f64) -> String {
+    let sign = if ratio < 1.0 { '−' } else { '+' };
+    format!("{sign}{:.1} %", (ratio - 1.0).abs() * 100.0)
+}
+
+/// The interval of such a change.
+pub(super) fn changes(ratio: &Estimate) -> String {
+    format!("{} to {}", change(ratio.lower), change(ratio.upper))
+}
+
+/// A command line that a shell reads as these words.
+pub(super) fn shell_words(words: &[String]) -> String {
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_as_many_digits_as_it_is_worth() {
+        assert_eq!(short_ms(1742.04), "1.742 s");
+        assert_eq!(short_ms(-0.0126), "−13 µs");
+        assert_eq!(short_ms(f64::NAN), "0 µs");
+        assert_eq!(percent(0.98765), "98.8 %");
+        assert_eq!(percent(0.0013), "0.13 %");
+        assert_eq!(times(14.23), "14.2×");
+        assert_eq!(times(1.0), "1.00×");
+        assert_eq!(memory(1_572_864), "1.5 MiB");
+    }
+
+    #[test]
+    fn both_ends_of_an_interval_have_one_unit() {
+        let of = |lower, upper| {
+            let median = lower;
+            interval(&Estimate {
+                median,
+                lower,
+                upper,
+            })
+        };
+        assert_eq!(of(146.91, 148.0), "146.9–148.0 ms");
+        assert_eq!(of(999.0, 1001.0), "0.999–1.001 s");
+        assert_eq!(of(0.1, 0.2), "100–200 µs");
+    }
+}

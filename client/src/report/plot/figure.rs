@@ -1,0 +1,203 @@
+//! The pictures of a measurement, as SVG: which there are, and what each is called. What there is no data for is not drawn, and
+//! said in a sentence instead.
+//!
+//! A picture draws what was measured and what [`Analysis`] made of it; it computes only where things lie.
+
+use super::canvas::{At, Format, sheet, wrapped, write};
+use super::{elapsed, latency, race, scaling};
+use crate::report::palette::{self, Colour};
+use crate::result::{Analysis, ContenderRecord, Kind, Lane, Measurement};
+
+/// A picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// One round of each lane, request by request.
+    Race,
+    /// The time of every round.
+    Elapsed,
+    /// How the latencies are distributed.
+    Latency,
+    /// What more workers buy: the speed-up, or in a sweep the throughput.
+    Scaling,
+    /// Which share of that is possible at all.
+    Efficiency,
+}
+
+/// How wide a picture is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Width {
+    /// For a page on a screen: 960 pixels.
+    Wide,
+    /// For a phone: 390 pixels.
+    Narrow,
+}
+
+/// What is drawn, of what, on which paper.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Draft<'a> {
+    pub(super) measurement: &'a Measurement,
+    pub(super) analysis: &'a Analysis,
+    pub(super) format: Format,
+    /// A title, and a paper of its own.
+    pub(super) poster: Option<&'a str>,
+}
+
+impl Figure {
+    /// All of them, in the order in which they tell the story.
+    pub const ALL: [Self; 5] = [
+        Self::Race,
+        Self::Elapsed,
+        Self::Scaling,
+        Self::Efficiency,
+        Self::Latency,
+    ];
+
+    /// What it is called.
+    pub fn title(self, measurement: &Measurement) -> &'static str {
+        match (self, measurement.kind) {
+            (Self::Race, _) => "The race",
+            (Self::Elapsed, _) => "Elapsed time of every round",
+            (Self::Latency, _) => "Latency of the downloads",
+            (Self::Scaling, Kind::Sweep) => "Throughput by workers",
+            (Self::Scaling, _) => "Speed-up by workers",
+            (Self::Efficiency, _) => "Efficiency by workers",
+        }
+    }
+
+    /// What is to be seen in it, in a sentence or two; without data, why there is no picture.
+    pub fn caption(self, measurement: &Measurement, analysis: &Analysis) -> String {
+        match self {
+            Self::Race => race::caption(measurement),
+            Self::Elapsed => elapsed::caption(measurement, analysis),
+            Self::Latency => latency::caption(measurement, analysis),
+            Self::Scaling => scaling::caption(measurement, analysis),
+            Self::Efficiency => scaling::efficiency_caption(measurement, analysis),
+        }
+    }
+
+    fn draw(self, draft: Draft<'_>) -> Option<String> {
+        let name = self.title(draft.measurement);
+        match self {
+            Self::Race => race::draw(draft, name),
+            Self::Elapsed => elapsed::draw(draft, name),
+            Self::Latency => latency::draw(draft, name),
+            Self::Scaling => scaling::draw(draft, name),
+            Self::Efficiency => scaling::draw_efficiency(draft, name),
+        }
+    }
+}
+
+/// The picture, or none where there is no data for it.
+pub(in crate::report) fn picture(
+    measurement: &Measurement,
+    analysis: &Analysis,
+    figure: Figure,
+    width: Width,
+) -> Option<String> {
+    let format = match width {
+        Width::Wide => Format::WIDE,
+        Width::Narrow => Format::NARROW,
+    };
+    figure.draw(Draft {
+        measurement,
+        analysis,
+        format,
+        poster: None,
+    })
+}
+
+/// The picture as an SVG of its own; a sentence where there is no data for it.
+pub fn svg(measurement: &Measurement, analysis: &Analysis, figure: Figure, width: Width) -> String {
+    picture(measurement, analysis, figure, width).unwrap_or_else(|| {
+        let format = match width {
+            Width::Wide => Format::WIDE,
+            Width::Narrow => Format::NARROW,
+        };
+        let caption = figure.caption(measurement, analysis);
+        let height = format.line() * (wrapped(format, &caption).len() as f64 + 2.0);
+        sentence(format, height, &caption, false)
+    })
+}
+
+/// One picture for a slide: the race, or how a sweep scales. It has a title and white paper of its own.
+pub fn poster(measurement: &Measurement, analysis: &Analysis) -> String {
+    let flags = measurement.job.codes.len();
+    let flags = format!(
+        "{flags} {}",
+        crate::report::format::plural(flags, "download")
+    );
+    let (figure, title) = match measurement.kind {
+        Kind::Sweep => (
+            Figure::Scaling,
+            format!("{flags}, more and more at one time"),
+        ),
+        Kind::Get | Kind::Bench => {
+            let headline = crate::report::messages::headline(measurement, analysis);
+            (Figure::Race, headline.unwrap_or(flags))
+        }
+    };
+    let title = title.trim_end_matches('.');
+    let draft = Draft {
+        measurement,
+        analysis,
+        format: Format::POSTER,
+        poster: Some(title),
+    };
+    figure.draw(draft).unwrap_or_else(|| {
+        let caption = figure.caption(measurement, analysis);
+        sentence(Format::POSTER, POSTER_HEIGHT, &caption, true)
+    })
+}
+
+/// With its margins 900: 16 to 9, as slides are.
+pub(super) const POSTER_HEIGHT: f64 = 900.0 - 2.0 * Format::POSTER.margin;
+
+fn sentence(format: Format, height: f64, text: &str, is_opaque: bool) -> String {
+    let lines = wrapped(format, text);
+    let top = (height - lines.len() as f64 * format.line()) / 2.0;
+    sheet(format, height, text, is_opaque, |area| {
+        for (number, line) in lines.iter().enumerate() {
+            let middle = (
+                format.width / 2.0,
+                top + (number as f64 + 0.5) * format.line(),
+            );
+            write(area, line, middle, At::Middle, palette::MUTED, format.text)?;
+        }
+        Ok(())
+    })
+}
+
+/// The colour of a lane: in a sweep, that of its contender.
+pub(super) fn colour(measurement: &Measurement, index: usize) -> Colour {
+    let lanes = &measurement.lanes;
+    let mut contenders: Vec<&ContenderRecord> = lanes.iter().map(|lane| &lane.contender).collect();
+    if measurement.kind != Kind::Sweep {
+        return palette::lane(index);
+    }
+    let own = contenders[index];
+    // Those of one contender stand together.
+    contenders.dedup();
+    let place = contenders.iter().position(|contender| *contender == own);
+    palette::lane(place.unwrap_or(index))
+}
+
+/// The lanes of a picture that has no room for all: those of a race; of a sweep the first, and of each contender the one with the
+/// most workers.
+pub(super) fn chosen(measurement: &Measurement) -> Vec<(usize, &Lane)> {
+    let lanes = measurement.lanes.iter().enumerate();
+    match measurement.kind {
+        Kind::Get | Kind::Bench => lanes.collect(),
+        Kind::Sweep => lanes
+            .filter(|(index, lane)| {
+                let own = |other: &&Lane| other.contender == lane.contender;
+                let most = measurement
+                    .lanes
+                    .iter()
+                    .filter(own)
+                    .map(|lane| lane.workers)
+                    .max();
+                *index == 0 || Some(lane.workers) == most
+            })
+            .collect(),
+    }
+}

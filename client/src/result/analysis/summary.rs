@@ -1,0 +1,615 @@
+//! What a measurement means: the numbers of each lane here; where time was lost, what was far from the rest, what to be warned of, and how it
+//! scales in rooms of their own. Pure.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::loss::Loss;
+use super::outlier::{self, Outlier};
+use super::plan::Plan;
+use super::scaling::{self, Scaling};
+use super::warning::{self, Warning};
+use crate::download::{Outcome, Sample};
+use crate::result::measurement::{Kind, Lane, Measurement, Round};
+use crate::result::{millis, stats};
+
+/// What a measurement means. It is computed from the measurement alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Analysis {
+    /// One per lane, in their order.
+    pub lanes: Vec<LaneAnalysis>,
+    /// How each contender of a sweep scales, in the order of the race; empty otherwise.
+    pub scaling: Vec<Scaling>,
+    /// What a reader should know before trusting the numbers.
+    pub warnings: Vec<Warning>,
+}
+
+/// A value with its uncertainty.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Estimate {
+    /// The median.
+    pub median: f64,
+    /// The lower end of its 95 % bootstrap interval.
+    pub lower: f64,
+    /// The upper end.
+    pub upper: f64,
+}
+
+/// The numbers of one lane.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LaneAnalysis {
+    /// As the lane is called.
+    pub name: String,
+    /// The downloads under way at most.
+    pub workers: usize,
+    /// How long a round took, in milliseconds; none without a round.
+    pub elapsed_ms: Option<Estimate>,
+    /// The quickest round.
+    #[serde(rename = "fastest_ms", with = "millis::optional")]
+    #[schemars(with = "Option<f64>")]
+    pub fastest: Option<Duration>,
+    /// The slowest round.
+    #[serde(rename = "slowest_ms", with = "millis::optional")]
+    #[schemars(with = "Option<f64>")]
+    pub slowest: Option<Duration>,
+    /// The time of a perfect client with as many workers; none if the plan is not known.
+    #[serde(rename = "ideal_ms", with = "millis::optional")]
+    #[schemars(with = "Option<f64>")]
+    pub ideal: Option<Duration>,
+    /// How many times as fast as the first lane (in a sweep: as its contender's lane with the fewest workers), paired by round.
+    pub speed_up: Option<Estimate>,
+    /// The same for perfect clients.
+    pub ideal_speed_up: Option<f64>,
+    /// The ideal time divided by the median: the share of the time that could not have been saved, 0 to 1.
+    pub efficiency: Option<f64>,
+    /// Flags per second that arrived whole, in the median round.
+    pub throughput: Option<Estimate>,
+    /// From sending a request to the end of its response, of the attempts that brought a flag.
+    pub latency: Option<Latencies>,
+    /// The same of those that ended in an error: failures have a latency too.
+    pub failed_latency: Option<Latencies>,
+    /// The client's processor time per download, in milliseconds: the median of the rounds.
+    pub cpu_ms_per_download: Option<f64>,
+    /// The memory of the lane divided by its workers.
+    pub memory_bytes_per_worker: Option<u64>,
+    /// Downloads in all rounds, each counted once, as its last attempt.
+    pub downloads: usize,
+    /// Those that ended with 404.
+    pub not_found: usize,
+    /// Those that ended in an error.
+    pub errors: usize,
+    /// Those of them that the plan wanted to go well.
+    pub unplanned_errors: usize,
+    /// Attempts that were followed by another.
+    pub retries: usize,
+    /// Where the time beyond the ideal went; none if the plan is not known.
+    pub loss: Option<Loss>,
+    /// What was far from the rest, the farthest first.
+    pub outliers: Vec<Outlier>,
+}
+
+/// Percentiles, in milliseconds. The rule is that of [`percentile`](crate::result::stats::percentile).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Latencies {
+    /// Of how many attempts.
+    pub count: usize,
+    /// The arithmetic mean.
+    pub mean: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The median.
+    pub p50: f64,
+    /// Nine tenths are not above it.
+    pub p90: f64,
+    /// 95 % are not above it.
+    pub p95: f64,
+    /// 99 % are not above it.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Analysis {
+    /// Computes it.
+    pub fn of(measurement: &Measurement) -> Self {
+        let plan = Plan::of(measurement);
+        let lanes: Vec<LaneAnalysis> = measurement
+            .lanes
+            .iter()
+            .map(|lane| LaneAnalysis::of(measurement, &plan, lane))
+            .collect();
+        Self {
+            warnings: warning::all(measurement, &plan, &lanes),
+            scaling: scaling::all(measurement, &plan, &lanes),
+            lanes,
+        }
+    }
+}
+
+impl Estimate {
+    /// The median of these values and its interval; none of none.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let (lower, upper) = stats::median_interval(values)?;
+        let median = stats::median(values)?;
+        Some(Self {
+            median,
+            lower,
+            upper,
+        })
+    }
+
+    /// The width of the interval as a share of the median.
+    pub fn spread(&self) -> f64 {
+        (self.upper - self.lower) / self.median
+    }
+}
+
+impl Latencies {
+    fn of(latencies: Vec<f64>) -> Option<Self> {
+        let values = stats::sorted(latencies);
+        let at = |percent| stats::percentile(&values, percent);
+        Some(Self {
+            count: values.len(),
+            mean: values.iter().sum::<f64>() / values.len() as f64,
+            min: at(0.0)?,
+            p50: at(50.0)?,
+            p90: at(90.0)?,
+            p95: at(95.0)?,
+            p99: at(99.0)?,
+            max: at(100.0)?,
+        })
+    }
+}
+
+/// The latencies, in milliseconds, of the attempts with such an outcome.
+pub(crate) fn latencies(lane: &Lane, wanted: impl Fn(Outcome) -> bool) -> Vec<f64> {
+    lane.samples()
+        .filter(|sample| wanted(sample.outcome))
+        .map(|sample| stats::millis(sample.latency()))
+        .collect()
+}
+
+impl LaneAnalysis {
+    fn of(measurement: &Measurement, plan: &Plan<'_>, lane: &Lane) -> Self {
+        let times: Vec<f64> = lane.times().into_iter().map(stats::millis).collect();
+        let elapsed_ms = Estimate::of(&times);
+        let median = elapsed_ms.map(|elapsed| Duration::from_secs_f64(elapsed.median / 1e3));
+        let ideal = plan.ideal(lane.workers);
+        let reference = reference(measurement, lane);
+        let downloads = lane.endings().count();
+        let ended = |wanted: &dyn Fn(&Sample) -> bool| {
+            lane.endings().filter(|sample| wanted(sample)).count()
+        };
+        let is_planned = |sample: &Sample| {
+            let outcome = plan.outcome(sample.code);
+            outcome.is_some_and(Outcome::is_error)
+        };
+        Self {
+            name: lane.name.clone(),
+            workers: lane.workers.get(),
+            elapsed_ms,
+            fastest: lane.times().into_iter().min(),
+            slowest: lane.times().into_iter().max(),
+            ideal,
+            speed_up: reference.and_then(|reference| speed_up(reference, lane)),
+            ideal_speed_up: reference
+                .and_then(|reference| stats::ratio(plan.ideal(reference.workers)?, ideal?)),
+            efficiency: ideal.and_then(|ideal| stats::ratio(ideal, median?)),
+            throughput: throughput(lane),
+            latency: Latencies::of(latencies(lane, |outcome| outcome == Outcome::Downloaded)),
+            failed_latency: Latencies::of(latencies(lane, Outcome::is_error)),
+            cpu_ms_per_download: cpu_per_download(lane),
+            memory_bytes_per_worker: lane
+                .memory_bytes
+                .map(|bytes| bytes / lane.workers.get() as u64),
+            downloads,
+            not_found: ended(&|sample| sample.outcome == Outcome::NotFound),
+            errors: lane.errors(),
+            unplanned_errors: ended(&|sample| sample.outcome.is_error() && !is_planned(sample)),
+            retries: lane.retries(),
+            loss: Loss::of(plan, lane),
+            outliers: outlier::all(plan, lane),
+        }
+    }
+}
+
+/// The lane that this one is compared with.
+fn reference<'m>(measurement: &'m Measurement, lane: &Lane) -> Option<&'m Lane> {
+    match measurement.kind {
+        Kind::Sweep => {
+            let own = |other: &&Lane| other.contender_name() == lane.contender_name();
+            let lanes = measurement.lanes.iter().filter(own);
+            lanes.min_by_key(|lane| lane.workers)
+        }
+        Kind::Get | Kind::Bench => measurement.lanes.first(),
+    }
+}
+
+/// Paired by round: what slowed the machine down in one round slowed both.
+fn speed_up(reference: &Lane, lane: &Lane) -> Option<Estimate> {
+    let pairs = reference.times().into_iter().zip(lane.times());
+    let ratios: Option<Vec<f64>> = pairs
+        .map(|(reference, time)| stats::ratio(reference, time))
+        .collect();
+    Estimate::of(&ratios?)
+}
+
+fn throughput(lane: &Lane) -> Option<Estimate> {
+    let per_second = |round: &Round| {
+        let whole = round
+            .samples
+            .iter()
+            .filter(|sample| sample.outcome == Outcome::Downloaded)
+            .count();
+        (!round.elapsed.is_zero()).then(|| whole as f64 / round.elapsed.as_secs_f64())
+    };
+    let rates: Option<Vec<f64>> = lane.rounds.iter().map(per_second).collect();
+    Estimate::of(&rates?)
+}
+
+fn cpu_per_download(lane: &Lane) -> Option<f64> {
+    let share = |round: &Round| {
+        let downloads = round
+            .samples
+            .iter()
+            .filter(|sample| sample.is_last())
+            .count();
+        (downloads > 0).then_some(stats::millis(round.cpu?) / downloads as f64)
+    };
+    let shares: Option<Vec<f64>> = lane.rounds.iter().map(share).collect();
+    stats::median(&shares?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::analysis::outlier::Cause;
+    use std::num::NonZeroUsize;
+
+    use crate::download::Job;
+    use crate::race::Target;
+    use crate::result::measurement::{ContenderRecord, Kind, Planned, PlannedAttempt};
+    use flag_scenario::ScenarioSource;
+    use flags_data::CountryCode;
+
+    fn ms(millis: f64) -> Duration {
+        Duration::from_secs_f64(millis / 1e3)
+    }
+
+    fn code(text: &str) -> CountryCode {
+        text.parse().unwrap()
+    }
+
+    /// BR, CN and JP are delayed by 100, 200 and 300 ms.
+    fn measurement(lanes: Vec<Lane>) -> Measurement {
+        let target = Target::embedded(&ScenarioSource::Profile("local"), None).unwrap();
+        let job = Job::new("", ["BR", "CN", "JP"].map(code).to_vec());
+        let planned = |(&code, millis): (&CountryCode, f64)| Planned {
+            code,
+            attempts: vec![PlannedAttempt {
+                outcome: Outcome::Downloaded,
+                delay: ms(millis),
+                time: ms(millis),
+                pause: Duration::ZERO,
+            }],
+        };
+        let plan = job.codes.iter().zip([100.0, 200.0, 300.0]).map(planned);
+        Measurement {
+            plan: Some(plan.collect()),
+            lanes,
+            ..Measurement::new(Kind::Bench, &job, &target, Vec::new())
+        }
+    }
+
+    fn lane(name: &str, workers: usize, rounds: Vec<Round>) -> Lane {
+        Lane {
+            name: name.to_owned(),
+            contender: ContenderRecord::Custom,
+            workers: NonZeroUsize::new(workers).unwrap(),
+            memory_bytes: Some(3000),
+            rounds,
+            unfinished: None,
+        }
+    }
+
+    /// A flag that was asked for at `sent`: the server held `wait`, the head came at `headers` and the end at `done`.
+    fn sample(text: &str, worker: usize, [sent, wait, headers, done]: [f64; 4]) -> Sample {
+        let plan = match text {
+            "BR" => 100.0,
+            "CN" => 200.0,
+            _ => 300.0,
+        };
+        Sample {
+            code: code(text),
+            attempt: 1,
+            worker,
+            outcome: Outcome::Downloaded,
+            error: None,
+            status: Some(200),
+            bytes: 1,
+            queued: Duration::ZERO,
+            sent: ms(sent),
+            headers: Some(ms(headers)),
+            done: ms(done),
+            plan: Some(ms(plan)),
+            wait: Some(ms(wait)),
+            retry_in: None,
+        }
+    }
+
+    fn round(elapsed: f64, cpu: f64, samples: Vec<Sample>) -> Round {
+        Round {
+            began: Duration::ZERO,
+            elapsed: ms(elapsed),
+            cpu: Some(ms(cpu)),
+            exit_code: None,
+            samples,
+        }
+    }
+
+    /// One after the other: 5 ms before, 1 ms of lateness in each wait, 3, 4 and 5 ms of connecting and so on, 2 ms for each body, 1 ms
+    /// between two.
+    fn one_after_the_other(elapsed: f64) -> Round {
+        let samples = vec![
+            sample("BR", 0, [5.0, 101.0, 109.0, 111.0]),
+            sample("CN", 0, [112.0, 201.0, 317.0, 319.0]),
+            sample("JP", 0, [320.0, 301.0, 626.0, 628.0]),
+        ];
+        round(elapsed, 6.0, samples)
+    }
+
+    /// BR and CN at once, then JP where BR was.
+    fn two_at_a_time(elapsed: f64) -> Round {
+        let samples = vec![
+            sample("BR", 0, [1.0, 100.0, 103.0, 104.0]),
+            sample("CN", 1, [1.0, 200.0, 203.0, 204.0]),
+            sample("JP", 0, [105.0, 300.0, 407.0, 408.0]),
+        ];
+        round(elapsed, 9.0, samples)
+    }
+
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+
+    fn both() -> Analysis {
+        Analysis::of(&measurement(vec![
+            lane(
+                "one",
+                1,
+                [630.0, 640.0, 630.0].map(one_after_the_other).to_vec(),
+            ),
+            lane("two", 2, [420.0, 410.0, 420.0].map(two_at_a_time).to_vec()),
+        ]))
+    }
+
+    #[test]
+    fn the_ideal_is_that_of_as_many_workers_and_the_efficiency_its_share_of_the_median() {
+        let analysis = both();
+        let [one, two] = &analysis.lanes[..] else {
+            panic!("two lanes")
+        };
+        assert_eq!(one.ideal, Some(ms(600.0)));
+        // BR ends at 100, so JP begins there and ends at 400; CN ends at 200.
+        assert_eq!(two.ideal, Some(ms(400.0)));
+        close(one.elapsed_ms.unwrap().median, 630.0);
+        close(two.elapsed_ms.unwrap().median, 420.0);
+        close(one.efficiency.unwrap(), 600.0 / 630.0);
+        close(two.efficiency.unwrap(), 400.0 / 420.0);
+        close(two.ideal_speed_up.unwrap(), 1.5);
+        assert_eq!(
+            (two.fastest, two.slowest),
+            (Some(ms(410.0)), Some(ms(420.0)))
+        );
+    }
+
+    #[test]
+    fn speed_ups_are_paired_by_round() {
+        let analysis = both();
+        // 630/420, 640/410, 630/420: the median is 1.5, the interval goes to the second.
+        let speed_up = analysis.lanes[1].speed_up.unwrap();
+        close(speed_up.median, 1.5);
+        close(speed_up.lower, 1.5);
+        close(speed_up.upper, 640.0 / 410.0);
+        close(analysis.lanes[0].speed_up.unwrap().upper, 1.0);
+    }
+
+    #[test]
+    fn rates_are_per_flag_and_per_worker() {
+        let analysis = both();
+        let [one, two] = &analysis.lanes[..] else {
+            panic!("two lanes")
+        };
+        close(one.throughput.unwrap().median, 3.0 / 0.63);
+        close(one.cpu_ms_per_download.unwrap(), 2.0);
+        close(two.cpu_ms_per_download.unwrap(), 3.0);
+        assert_eq!(
+            (one.memory_bytes_per_worker, two.memory_bytes_per_worker),
+            (Some(3000), Some(1500))
+        );
+        // 106, 207 and 308, three times each: of nine, h = 8 × 0.5 = 4 is the fifth.
+        let latency = one.latency.unwrap();
+        close(latency.p50, 207.0);
+        close(latency.mean, 207.0);
+        close(latency.max, 308.0);
+        assert_eq!(latency.count, 9);
+        assert_eq!(one.failed_latency, None);
+    }
+
+    #[test]
+    fn what_was_lost_is_divided_among_its_causes_and_adds_up() {
+        let analysis = Analysis::of(&measurement(vec![lane(
+            "one",
+            1,
+            vec![one_after_the_other(630.0)],
+        )]));
+        let loss = analysis.lanes[0].loss.unwrap();
+        close(loss.total_ms, 30.0);
+        close(loss.server_ms, 3.0);
+        // Heads after 104, 205 and 306 ms, less the plan and the lateness: 3 + 4 + 5.
+        close(loss.waiting_ms, 12.0);
+        close(loss.transfer_ms, 6.0);
+        // 5 before, 1 + 1 between, 2 after.
+        close(loss.client_ms, 9.0);
+        close(loss.order_ms, 0.0);
+        close(
+            loss.server_ms + loss.waiting_ms + loss.transfer_ms + loss.client_ms + loss.order_ms,
+            loss.total_ms,
+        );
+    }
+
+    #[test]
+    fn another_order_than_the_ideal_one_is_named_as_such() {
+        // JP begins where CN was: its worker is busy for 500 planned milliseconds instead of 400.
+        let samples = vec![
+            sample("BR", 0, [0.0, 100.0, 100.0, 100.0]),
+            sample("CN", 1, [0.0, 200.0, 200.0, 200.0]),
+            sample("JP", 1, [200.0, 300.0, 500.0, 500.0]),
+        ];
+        let analysis = Analysis::of(&measurement(vec![lane(
+            "two",
+            2,
+            vec![round(500.0, 1.0, samples)],
+        )]));
+        let loss = analysis.lanes[0].loss.unwrap();
+        close(loss.total_ms, 100.0);
+        close(loss.order_ms, 100.0);
+        close(loss.client_ms, 0.0);
+    }
+
+    #[test]
+    fn an_outlier_has_the_cause_that_is_known() {
+        let mut rounds = vec![one_after_the_other(630.0); 6];
+        // All of them are 6, 7 or 8 ms longer than planned, but these.
+        rounds[1].samples[0].done += ms(40.0);
+        rounds[2].samples[1].done += ms(50.0);
+        rounds[3].samples[2].outcome = Outcome::HttpError;
+        rounds[3].samples[2].done += ms(60.0);
+        rounds[4].samples[1].wait = Some(ms(270.0));
+        rounds[4].samples[1].done += ms(70.0);
+        let analysis = Analysis::of(&measurement(vec![lane("one", 1, rounds)]));
+        let found: Vec<_> = analysis.lanes[0]
+            .outliers
+            .iter()
+            .map(|outlier| {
+                (
+                    outlier.round,
+                    outlier.code.unwrap().to_string(),
+                    outlier.cause,
+                )
+            })
+            .collect();
+        let expected = [
+            (5, "CN", Cause::Server),
+            (4, "JP", Cause::Error),
+            (3, "CN", Cause::Unknown),
+            (2, "BR", Cause::FirstConnection),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(round, code, cause)| (round, code.to_owned(), cause))
+        );
+        assert_eq!(analysis.lanes[0].outliers[3].excess, ms(46.0));
+    }
+
+    #[test]
+    fn warnings_are_given_for_what_a_reader_should_know() {
+        let kinds = |measurement: &Measurement| -> Vec<Warning> {
+            let all = Analysis::of(measurement).warnings.into_iter();
+            // What depends on the machine of the test.
+            let here = |warning: &Warning| {
+                matches!(warning, Warning::DebugBuild | Warning::BusyMachine { .. })
+            };
+            all.filter(|warning| !here(warning)).collect()
+        };
+        let steady = || vec![one_after_the_other(630.0); 5];
+        assert_eq!(kinds(&measurement(vec![lane("one", 1, steady())])), []);
+
+        let few = measurement(vec![
+            lane("one", 1, steady()),
+            lane("two", 2, vec![two_at_a_time(420.0)]),
+        ]);
+        assert_eq!(kinds(&few), [Warning::TooFewRounds { rounds: 1 }]);
+
+        let noisy = [600.0, 700.0, 650.0, 800.0, 620.0]
+            .map(one_after_the_other)
+            .to_vec();
+        let found = kinds(&measurement(vec![lane("one", 1, noisy)]));
+        assert!(
+            matches!(&found[..], [Warning::NoisyMachine { spread, .. }] if *spread > 0.2),
+            "{found:?}"
+        );
+
+        let mut busy = steady();
+        for round in &mut busy {
+            round.cpu = Some(ms(10_000.0));
+        }
+        let found = kinds(&measurement(vec![lane("one", 1, busy)]));
+        assert!(
+            matches!(&found[..], [Warning::ClientSaturated { busy, .. }] if *busy > 15.0),
+            "{found:?}"
+        );
+
+        let mut other = steady();
+        other[0].samples[0].outcome = Outcome::HttpError;
+        other[1].samples[1].plan = Some(ms(150.0));
+        let found = kinds(&measurement(vec![lane("one", 1, other)]));
+        let expected = Warning::ServerNotAsPlanned {
+            lane: "one".to_owned(),
+            outcomes: 1,
+            delays: 1,
+        };
+        assert!(found.contains(&expected), "{found:?}");
+
+        let mut unknown = measurement(vec![lane("one", 1, steady())]);
+        unknown.plan = None;
+        unknown.interrupted = true;
+        assert_eq!(kinds(&unknown), [Warning::Interrupted, Warning::NoPlan]);
+    }
+
+    #[test]
+    fn a_sweep_is_compared_with_its_own_fewest_workers_and_its_knee_is_named() {
+        let lanes = [(1, 600.0), (2, 300.0), (4, 200.0), (8, 200.0)];
+        let lanes = lanes.map(|(workers, elapsed)| {
+            let mut lane = lane(
+                &format!("own@{workers}"),
+                workers,
+                vec![one_after_the_other(elapsed); 2],
+            );
+            lane.contender = ContenderRecord::Custom;
+            lane
+        });
+        let sweep = Measurement {
+            kind: Kind::Sweep,
+            ..measurement(lanes.to_vec())
+        };
+        let analysis = Analysis::of(&sweep);
+        close(analysis.lanes[3].speed_up.unwrap().median, 3.0);
+        let [scaling] = &analysis.scaling[..] else {
+            panic!("one contender")
+        };
+        assert_eq!(scaling.contender, "own");
+        // Five per second and worker; fifteen is the most.
+        close(scaling.points[0].throughput, 5.0);
+        close(scaling.points[3].throughput, 15.0);
+        close(scaling.knee.unwrap(), 3.0);
+        assert!(scaling.usl.is_some());
+    }
+
+    #[test]
+    fn nothing_measured_is_nothing_said() {
+        let analysis = Analysis::of(&measurement(vec![lane("one", 1, Vec::new())]));
+        let numbers = &analysis.lanes[0];
+        assert_eq!(
+            (numbers.elapsed_ms, numbers.latency, numbers.loss),
+            (None, None, None)
+        );
+        assert_eq!(numbers.downloads, 0);
+    }
+}

@@ -1,0 +1,336 @@
+//! The result of a measurement, as it is written to a file and read again: raw samples first, what they mean after.
+//!
+//! [`Measurement`] holds what was asked, where, and everything that was measured; [`Analysis`](super::Analysis) is computed from it alone, so a
+//! file can be reported again later and never has to be measured twice. Nothing here measures or words anything.
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, SystemTime};
+
+use flags_data::CountryCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::environment::Environment;
+use super::millis;
+use crate::download::{Job, Outcome, Sample};
+use crate::race::{Contender, Heat, Target, plan};
+
+/// The version of the document's shape. It grows when a reader of the old shape would misread the new one.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything that was measured, and all that is needed to understand it or to do it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Measurement {
+    /// The version of this shape.
+    pub schema_version: u32,
+    /// Which sub-command measured.
+    pub kind: Kind,
+    /// The command line that did.
+    pub command: Vec<String>,
+    /// When it began: RFC 3339, UTC.
+    pub started: String,
+    /// Whether it was ended early by its user: what is here was complete.
+    pub interrupted: bool,
+    /// Whether it ended early because nobody could reach the server any more.
+    pub server_gone: bool,
+    /// What was to be downloaded, and how.
+    pub job: JobRecord,
+    /// Where it came from.
+    pub server: ServerRecord,
+    /// What will happen to each download, in the order of the job: computed from the scenario, or as a server told it in its
+    /// responses. None if neither.
+    pub plan: Option<Vec<Planned>>,
+    /// The machine.
+    pub environment: Environment,
+    /// One per contender (in a sweep: per contender and number of workers), in the order of the race.
+    pub lanes: Vec<Lane>,
+}
+
+/// Which sub-command measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// `get`: one contender, one round, the images saved.
+    Get,
+    /// `bench`: the contenders race for some rounds.
+    Bench,
+    /// `sweep`: the same at several numbers of workers.
+    Sweep,
+}
+
+/// What was to be downloaded, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobRecord {
+    /// The codes, in the order in which they were handed to the workers.
+    #[schemars(with = "Vec<String>")]
+    pub codes: Vec<CountryCode>,
+    /// The most downloads at one time; in a sweep, of any lane.
+    pub max_workers: NonZeroUsize,
+    /// The time limit of one attempt.
+    #[serde(rename = "timeout_ms", with = "millis")]
+    #[schemars(with = "f64")]
+    pub timeout: Duration,
+    /// The number of the first attempt.
+    pub first_attempt: u32,
+    /// The most attempts at one code after the first.
+    pub retries: u32,
+    /// The seed of the pauses between attempts.
+    pub retry_seed: u64,
+    /// Whether connections were used for more than one request.
+    pub keep_alive: bool,
+    /// Whether they spoke HTTP/2.
+    pub http2: bool,
+    /// The rounds of each lane that came first and were not measured.
+    pub warmup: usize,
+}
+
+/// Where the flags came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerRecord {
+    /// `EMBEDDED`, a label of the book, or `CUSTOM`.
+    pub label: String,
+    /// The folder of the flags, or the URL that a load was for; the port of an embedded server is a new one in every run.
+    pub url: String,
+    /// What an embedded server did to its clients.
+    pub scenario: Option<ScenarioRecord>,
+}
+
+impl ServerRecord {
+    /// This one.
+    pub fn of(target: &Target) -> Self {
+        let scenario = target.embedded.as_ref().map(|embedded| ScenarioRecord {
+            name: embedded.scenario.clone(),
+            seed: embedded.seed(),
+            toml: embedded.toml.clone(),
+        });
+        Self {
+            label: target.label.clone(),
+            url: target.base_url.clone(),
+            scenario,
+        }
+    }
+}
+
+/// The scenario of an embedded server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioRecord {
+    /// The name of the profile or of the file.
+    pub name: String,
+    /// The seed it ran with, which may be another than the text's.
+    pub seed: u64,
+    /// The scenario file, whole: it can be saved and run again.
+    pub toml: String,
+}
+
+/// What will happen to one download.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Planned {
+    /// The country.
+    #[schemars(with = "String")]
+    pub code: CountryCode,
+    /// Its attempts, as many as the retry policy makes.
+    pub attempts: Vec<PlannedAttempt>,
+}
+
+/// What will happen to one attempt, for a client and a network that take no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedAttempt {
+    /// How it ends.
+    pub outcome: Outcome,
+    /// The delay before the response.
+    #[serde(rename = "delay_ms", with = "millis")]
+    #[schemars(with = "f64")]
+    pub delay: Duration,
+    /// From the request to the end: the delay, a paced body, silence.
+    #[serde(rename = "time_ms", with = "millis")]
+    #[schemars(with = "f64")]
+    pub time: Duration,
+    /// The pause that follows; zero after the last attempt.
+    #[serde(rename = "pause_ms", with = "millis")]
+    #[schemars(with = "f64")]
+    pub pause: Duration,
+}
+
+impl Planned {
+    /// The time that a worker is busy with it, pauses included.
+    pub fn time(&self) -> Duration {
+        let attempts = self.attempts.iter();
+        attempts.map(|attempt| attempt.time + attempt.pause).sum()
+    }
+
+    /// How it ends: as its last attempt. None without one.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.attempts.last().map(|attempt| attempt.outcome)
+    }
+}
+
+/// One contender's part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    /// What thresholds and reports call it: `async`, `threaded-ureq`; in a sweep, `async@30`.
+    pub name: String,
+    /// Who it is.
+    pub contender: ContenderRecord,
+    /// The downloads under way at most; of a command, those that the server saw at one time.
+    pub workers: NonZeroUsize,
+    /// The growth of resident memory in one round, with a process of its own; of a command, the peak of the process. None where it
+    /// cannot be measured.
+    pub memory_bytes: Option<u64>,
+    /// The measured rounds that were complete.
+    pub rounds: Vec<Round>,
+    /// The round that was under way when all ended early. Its samples are whole; no number counts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<Round>,
+}
+
+/// Who has a lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    tag = "kind",
+    rename_all = "snake_case",
+    rename_all_fields = "snake_case",
+    deny_unknown_fields
+)]
+pub enum ContenderRecord {
+    /// One of the strategies that come with the program.
+    Strategy {
+        /// `sequential`, `threaded`, `async` or `processes`.
+        strategy: String,
+        /// `reqwest`, `ureq` or `hyper`.
+        http: String,
+        /// `current-thread` or `multi-thread`; of async only.
+        runtime: Option<String>,
+    },
+    /// A downloader of somebody's own, through the library.
+    Custom,
+    /// An external program.
+    Command {
+        /// Its command line, before the URL was put in.
+        line: String,
+    },
+}
+
+/// One contender does the whole job once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Round {
+    /// When it began, since the first measured round did: drift over the run can be seen with it.
+    #[serde(rename = "began_ms", with = "millis")]
+    #[schemars(with = "f64")]
+    pub began: Duration,
+    /// From the start to the end of the last download; of a command, of its process.
+    #[serde(rename = "elapsed_ms", with = "millis")]
+    #[schemars(with = "f64")]
+    pub elapsed: Duration,
+    /// The processor time that the client's threads and processes used, user and system; none where it cannot be
+    /// told from the server's.
+    #[serde(rename = "cpu_ms", with = "millis::optional", default)]
+    #[schemars(with = "Option<f64>")]
+    pub cpu: Option<Duration>,
+    /// How a command ended, if not with 0: its exit code, or its signal as a shell would tell it (128 + n).
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// One per attempt; those at one code in their order.
+    pub samples: Vec<Sample>,
+}
+
+impl From<Heat> for Round {
+    /// A round that began at once.
+    fn from(heat: Heat) -> Self {
+        Self {
+            began: Duration::ZERO,
+            elapsed: heat.elapsed,
+            cpu: heat.cpu,
+            exit_code: heat.exit_code,
+            samples: heat.samples,
+        }
+    }
+}
+
+impl Lane {
+    /// A lane with nothing measured yet.
+    pub fn new(contender: &dyn Contender, job: &Job) -> Self {
+        Self {
+            name: contender.name(),
+            contender: contender.record(),
+            workers: contender.workers(job).unwrap_or(NonZeroUsize::MIN),
+            memory_bytes: None,
+            rounds: Vec::new(),
+            unfinished: None,
+        }
+    }
+
+    /// Who has it: in a sweep, a contender has several lanes.
+    pub fn contender_name(&self) -> &str {
+        self.name
+            .rsplit_once('@')
+            .map_or(&self.name, |(name, _)| name)
+    }
+
+    /// The time that each round took.
+    pub fn times(&self) -> Vec<Duration> {
+        self.rounds.iter().map(|round| round.elapsed).collect()
+    }
+
+    /// All the attempts of all the rounds.
+    pub fn samples(&self) -> impl Iterator<Item = &Sample> {
+        self.rounds.iter().flat_map(|round| &round.samples)
+    }
+
+    /// The last attempt of each download of each round: how the downloads ended.
+    pub fn endings(&self) -> impl Iterator<Item = &Sample> {
+        self.samples().filter(|sample| sample.is_last())
+    }
+
+    /// How many downloads ended in an error.
+    pub fn errors(&self) -> usize {
+        self.endings()
+            .filter(|sample| sample.outcome.is_error())
+            .count()
+    }
+
+    /// How many attempts were followed by another one.
+    pub fn retries(&self) -> usize {
+        self.samples().filter(|sample| !sample.is_last()).count()
+    }
+}
+
+impl Measurement {
+    /// What is known before anything is measured. `command` is how to do it again.
+    pub fn new(kind: Kind, job: &Job, target: &Target, command: Vec<String>) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            kind,
+            command,
+            started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            interrupted: false,
+            server_gone: false,
+            job: JobRecord {
+                codes: job.codes.clone(),
+                max_workers: job.max_workers,
+                timeout: job.timeout,
+                first_attempt: job.retry.first.get(),
+                retries: job.retry.retries,
+                retry_seed: job.retry.seed,
+                keep_alive: job.wire.keep_alive,
+                http2: job.wire.http2,
+                warmup: 0,
+            },
+            server: ServerRecord::of(target),
+            plan: plan::planned(job, target),
+            environment: Environment::here(),
+            lanes: Vec::new(),
+        }
+    }
+
+    /// The total time that each download is planned to take, in the order of the job.
+    pub fn planned_times(&self) -> Option<Vec<Duration>> {
+        Some(self.plan.as_ref()?.iter().map(Planned::time).collect())
+    }
+}

@@ -1,0 +1,686 @@
+//! What must hold for a build to pass: `async.p(99) < 250ms`. It parses and compares, and decides no exit code.
+//!
+//! The grammar is that of k6's thresholds with the lane before the metric: `lane.metric operator value`. A metric without data fails its
+//! threshold: a build that measured nothing has shown nothing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytesize::ByteSize;
+use flag_scenario::parse_duration;
+use thiserror::Error;
+
+use super::analysis::{Analysis, LaneAnalysis, latencies};
+use super::measurement::Measurement;
+use super::stats;
+use crate::download::{Outcome, Runner};
+use crate::load::recorder::Failure;
+use crate::load::{LoadResult, RequestCounts};
+use crate::report::format;
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Threshold {
+    /// The lane it is about.
+    pub lane: String,
+    metric: Metric,
+    operator: Operator,
+    value: f64,
+    text: String,
+}
+
+/// What can be compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Metric {
+    /// Of the latencies of the attempts that brought a flag.
+    Percentile(f64),
+    Mean,
+    /// The median time of a round.
+    Elapsed,
+    /// Per download.
+    Cpu,
+    /// Per worker.
+    Memory,
+    SpeedUp,
+    Efficiency,
+    /// Flags per second.
+    Throughput,
+    /// Of all downloads.
+    ErrorRate,
+    Errors,
+    UnplannedErrors,
+    Retries,
+    Downloads,
+    /// Of a load, as the next two: those that were sent.
+    Requests,
+    Timeouts,
+    Unsent,
+}
+
+/// What a value is a number of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Unit {
+    Millis,
+    Bytes,
+    Share,
+    Number,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Operator {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Equal,
+    NotEqual,
+}
+
+/// Why a text is no threshold. The texts say what to write.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ThresholdError {
+    /// No operator.
+    #[error(
+        "write it as 'lane.metric operator value', such as 'async.p(99) < 250ms'; operators: < <= > >= == !="
+    )]
+    NoOperator,
+    /// No lane before the metric.
+    #[error("{0:?} names no lane; write 'async.{0}', say")]
+    NoLane(String),
+    /// No such metric.
+    #[error(
+        "{0:?} is no metric; take one of p(0) to p(100), min, med, avg, max (latency), elapsed, cpu, memory, speed_up, efficiency, \
+         throughput, error_rate, errors, unplanned_errors, retries, downloads; of load also requests, timeouts, unsent"
+    )]
+    NoMetric(String),
+    /// The value does not fit the metric.
+    #[error("{text:?} is no {wanted}")]
+    NoValue {
+        /// What was written.
+        text: String,
+        /// What the metric wants.
+        wanted: &'static str,
+    },
+}
+
+impl FromStr for Threshold {
+    type Err = ThresholdError;
+
+    fn from_str(text: &str) -> Result<Self, ThresholdError> {
+        let place = text
+            .find(['<', '>', '=', '!'])
+            .ok_or(ThresholdError::NoOperator)?;
+        let (left, rest) = text.split_at(place);
+        let (operator, value) = Operator::split(rest).ok_or(ThresholdError::NoOperator)?;
+        let left = left.trim();
+        // The name of a lane may have dots, and so may the number of a percentile.
+        let dot = if left.ends_with(')') {
+            left.rfind(".p(")
+        } else {
+            left.rfind('.')
+        };
+        let dot = dot
+            .filter(|dot| *dot > 0)
+            .ok_or_else(|| ThresholdError::NoLane(left.trim_start_matches('.').to_owned()))?;
+        let metric: Metric = left[dot + 1..].parse()?;
+        Ok(Self {
+            lane: left[..dot].to_owned(),
+            metric,
+            operator,
+            value: metric.unit().parse(value.trim())?,
+            text: text.trim().to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Metric {
+    type Err = ThresholdError;
+
+    fn from_str(text: &str) -> Result<Self, ThresholdError> {
+        let percentile = || {
+            let percent: f64 = text.strip_prefix("p(")?.strip_suffix(')')?.parse().ok()?;
+            (0.0..=100.0)
+                .contains(&percent)
+                .then_some(Self::Percentile(percent))
+        };
+        Ok(match text {
+            "min" => Self::Percentile(0.0),
+            "med" => Self::Percentile(50.0),
+            "max" => Self::Percentile(100.0),
+            "avg" => Self::Mean,
+            "elapsed" => Self::Elapsed,
+            "cpu" => Self::Cpu,
+            "memory" => Self::Memory,
+            "speed_up" => Self::SpeedUp,
+            "efficiency" => Self::Efficiency,
+            "throughput" => Self::Throughput,
+            "error_rate" => Self::ErrorRate,
+            "errors" => Self::Errors,
+            "unplanned_errors" => Self::UnplannedErrors,
+            "retries" => Self::Retries,
+            "downloads" => Self::Downloads,
+            "requests" => Self::Requests,
+            "timeouts" => Self::Timeouts,
+            "unsent" => Self::Unsent,
+            _ => percentile().ok_or_else(|| ThresholdError::NoMetric(text.to_owned()))?,
+        })
+    }
+}
+
+impl Metric {
+    fn unit(self) -> Unit {
+        match self {
+            Self::Percentile(_) | Self::Mean | Self::Elapsed | Self::Cpu => Unit::Millis,
+            Self::Memory => Unit::Bytes,
+            Self::Efficiency | Self::ErrorRate => Unit::Share,
+            Self::SpeedUp
+            | Self::Throughput
+            | Self::Errors
+            | Self::UnplannedErrors
+            | Self::Retries
+            | Self::Downloads
+            | Self::Requests
+            | Self::Timeouts
+            | Self::Unsent => Unit::Number,
+        }
+    }
+
+    fn of(self, measurement: &Measurement, lane: &LaneAnalysis) -> Option<f64> {
+        let counted = |count: usize| (lane.downloads > 0).then_some(count as f64);
+        match self {
+            Self::Percentile(percent) => {
+                let lane = measurement
+                    .lanes
+                    .iter()
+                    .find(|other| other.name == lane.name)?;
+                let sorted =
+                    stats::sorted(latencies(lane, |outcome| outcome == Outcome::Downloaded));
+                stats::percentile(&sorted, percent)
+            }
+            Self::Mean => Some(lane.latency?.mean),
+            Self::Elapsed => Some(lane.elapsed_ms?.median),
+            Self::Cpu => lane.cpu_ms_per_download,
+            Self::Memory => Some(lane.memory_bytes_per_worker? as f64),
+            Self::SpeedUp => Some(lane.speed_up?.median),
+            Self::Efficiency => lane.efficiency,
+            Self::Throughput => Some(lane.throughput?.median),
+            Self::ErrorRate => Some(counted(lane.errors)? / lane.downloads as f64),
+            Self::Errors => counted(lane.errors),
+            Self::UnplannedErrors => counted(lane.unplanned_errors),
+            Self::Retries => counted(lane.retries),
+            Self::Downloads => counted(lane.downloads),
+            Self::Requests | Self::Timeouts | Self::Unsent => None,
+        }
+    }
+
+    /// Whether it is one of a load, and of this part of it.
+    fn is_of_load(self, lane: &str) -> bool {
+        match self {
+            Self::Percentile(_) | Self::Mean => ["response", "service", "lag"].contains(&lane),
+            Self::Throughput
+            | Self::Cpu
+            | Self::ErrorRate
+            | Self::Errors
+            | Self::Requests
+            | Self::Timeouts
+            | Self::Unsent => lane == "load",
+            Self::Elapsed
+            | Self::Memory
+            | Self::SpeedUp
+            | Self::Efficiency
+            | Self::UnplannedErrors
+            | Self::Retries
+            | Self::Downloads => false,
+        }
+    }
+
+    fn of_load(self, lane: &str, result: &LoadResult) -> Option<f64> {
+        let RequestCounts {
+            sent,
+            failed,
+            unsent,
+            ..
+        } = result.requests;
+        let counted = |count: u64| (sent > 0).then_some(count as f64);
+        let mut times = result.times.named().into_iter();
+        let times = times.find_map(|(name, times)| (name == lane).then_some(times));
+        match self {
+            Self::Percentile(percent) => times?.percentile(percent),
+            Self::Mean => times?.mean(),
+            Self::Throughput => result.throughput(),
+            Self::Cpu => result.cpu_per_request.map(stats::millis),
+            Self::ErrorRate => result.error_rate(),
+            Self::Errors => counted(failed),
+            Self::Requests => counted(sent),
+            Self::Timeouts => {
+                let timeouts = result.failures.get(&Failure::Timeout);
+                counted(timeouts.copied().unwrap_or(0))
+            }
+            Self::Unsent => counted(unsent),
+            _ => None,
+        }
+    }
+}
+
+impl Unit {
+    fn parse(self, text: &str) -> Result<f64, ThresholdError> {
+        let number = || {
+            text.parse()
+                .ok()
+                .filter(|number: &f64| number.is_finite() && *number >= 0.0)
+        };
+        let (value, wanted) = match self {
+            // A bare number is milliseconds, as k6 has it.
+            Self::Millis => (
+                number().or_else(|| parse_duration(text).ok().map(stats::millis)),
+                "time, like 250ms or 1.5s",
+            ),
+            Self::Bytes => (
+                number().or_else(|| Some(text.parse::<ByteSize>().ok()?.as_u64() as f64)),
+                "size, like 500KiB",
+            ),
+            Self::Share => {
+                let percent = text
+                    .strip_suffix('%')
+                    .and_then(|text| text.trim().parse::<f64>().ok());
+                let percent = percent
+                    .filter(|percent| *percent >= 0.0)
+                    .map(|percent| percent / 100.0);
+                (percent.or_else(number), "share, like 95% or 0.95")
+            }
+            Self::Number => (number(), "number from 0 up"),
+        };
+        value.ok_or_else(|| ThresholdError::NoValue {
+            text: text.to_owned(),
+            wanted,
+        })
+    }
+
+    fn show(self, value: f64) -> String {
+        match self {
+            Self::Millis => format::short_ms(value),
+            Self::Bytes => format::memory(value as u64),
+            Self::Share => format::percent(value),
+            Self::Number if value.fract() == 0.0 => format!("{value:.0}"),
+            Self::Number => format!("{value:.2}"),
+        }
+    }
+}
+
+impl Operator {
+    /// The operator that a text begins with, and the rest. k6 has `===` too.
+    fn split(text: &str) -> Option<(Self, &str)> {
+        let all = [
+            ("===", Self::Equal),
+            ("==", Self::Equal),
+            ("!=", Self::NotEqual),
+            ("<=", Self::LessOrEqual),
+            (">=", Self::GreaterOrEqual),
+            ("<", Self::Less),
+            (">", Self::Greater),
+        ];
+        all.into_iter()
+            .find_map(|(sign, operator)| Some((operator, text.strip_prefix(sign)?)))
+    }
+
+    fn holds(self, found: f64, value: f64) -> bool {
+        match self {
+            Self::Less => found < value,
+            Self::LessOrEqual => found <= value,
+            Self::Greater => found > value,
+            Self::GreaterOrEqual => found >= value,
+            Self::Equal => found == value,
+            Self::NotEqual => found != value,
+        }
+    }
+}
+
+/// A threshold and what was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// What must hold.
+    pub threshold: Threshold,
+    /// The value; none without data.
+    pub found: Option<f64>,
+}
+
+impl Checked {
+    /// Whether it holds. Without data it does not.
+    pub fn is_met(&self) -> bool {
+        let Threshold {
+            operator, value, ..
+        } = self.threshold;
+        self.found.is_some_and(|found| operator.holds(found, value))
+    }
+
+    /// The value that was found, with its unit.
+    pub fn found_text(&self) -> String {
+        let unit = self.threshold.metric.unit();
+        self.found
+            .map_or("no data".to_owned(), |found| unit.show(found))
+    }
+}
+
+/// Compares each with what was measured.
+pub fn check(
+    thresholds: &[Threshold],
+    measurement: &Measurement,
+    analysis: &Analysis,
+) -> Vec<Checked> {
+    let found = |threshold: &Threshold| {
+        let lane = analysis
+            .lanes
+            .iter()
+            .find(|lane| lane.name == threshold.lane)?;
+        threshold.metric.of(measurement, lane)
+    };
+    let checked = |threshold: &Threshold| Checked {
+        threshold: threshold.clone(),
+        found: found(threshold),
+    };
+    thresholds.iter().map(checked).collect()
+}
+
+/// Compares each with what a load has measured.
+pub fn check_load(thresholds: &[Threshold], result: &LoadResult) -> Vec<Checked> {
+    let checked = |threshold: &Threshold| Checked {
+        threshold: threshold.clone(),
+        found: threshold.metric.of_load(&threshold.lane, result),
+    };
+    thresholds.iter().map(checked).collect()
+}
+
+/// A threshold for nobody: better known before the measurement than after it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotMeasured {
+    /// A misspelt lane.
+    #[error("--threshold '{threshold}': there is no lane {lane:?}; the lanes are {lanes}")]
+    Lane {
+        /// What was written.
+        threshold: String,
+        /// The lane that it names.
+        lane: String,
+        /// Those that there are.
+        lanes: String,
+    },
+    /// Something else than what a race measures.
+    #[error(
+        "--threshold '{0}': requests, timeouts and unsent are counted by load; take downloads, errors or retries"
+    )]
+    OfRace(String),
+    /// Something else than what a load measures.
+    #[error(
+        "--threshold '{0}': for a load, write response, service or lag before p(0) to p(100), min, med, avg or max, and load before \
+         throughput, cpu, error_rate, errors, requests, timeouts or unsent"
+    )]
+    OfLoad(String),
+}
+
+/// Whether each names a lane that is there, or at least one of the strategies (which has no data then, and fails).
+///
+/// # Errors
+/// With the first that does not.
+pub fn know_lanes<'l>(
+    thresholds: &[Threshold],
+    lanes: impl Iterator<Item = &'l str>,
+) -> Result<(), NotMeasured> {
+    let lanes: Vec<&str> = lanes.collect();
+    let strategies: Vec<String> = Runner::all().iter().map(Runner::name).collect();
+    let is_known = |lane: &str| {
+        let contender = lane.split('@').next().unwrap_or(lane);
+        lanes.contains(&lane) || strategies.iter().any(|name| name == contender)
+    };
+    for threshold in thresholds {
+        if !is_known(&threshold.lane) {
+            return Err(NotMeasured::Lane {
+                threshold: threshold.text.clone(),
+                lane: threshold.lane.clone(),
+                lanes: lanes.join(", "),
+            });
+        }
+        if let Metric::Requests | Metric::Timeouts | Metric::Unsent = threshold.metric {
+            return Err(NotMeasured::OfRace(threshold.text.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether each is about something that a load measures.
+///
+/// # Errors
+/// With the first that is not.
+pub fn know_load(thresholds: &[Threshold]) -> Result<(), NotMeasured> {
+    let mut thresholds = thresholds.iter();
+    match thresholds.find(|threshold| !threshold.metric.is_of_load(&threshold.lane)) {
+        None => Ok(()),
+        Some(threshold) => Err(NotMeasured::OfLoad(threshold.text.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<(String, Metric, Operator, f64), ThresholdError> {
+        let threshold: Threshold = text.parse()?;
+        assert_eq!(threshold.to_string(), text.trim());
+        Ok((
+            threshold.lane,
+            threshold.metric,
+            threshold.operator,
+            threshold.value,
+        ))
+    }
+
+    #[test]
+    fn a_threshold_is_a_lane_a_metric_an_operator_and_a_value() {
+        for (text, lane, metric, operator, value) in [
+            (
+                "async.p(99) < 250ms",
+                "async",
+                Metric::Percentile(99.0),
+                Operator::Less,
+                250.0,
+            ),
+            (
+                "async.p(99.9)<=1.5s",
+                "async",
+                Metric::Percentile(99.9),
+                Operator::LessOrEqual,
+                1500.0,
+            ),
+            (
+                "async@30.med<200",
+                "async@30",
+                Metric::Percentile(50.0),
+                Operator::Less,
+                200.0,
+            ),
+            (
+                "flags.py.p(95) < 1s",
+                "flags.py",
+                Metric::Percentile(95.0),
+                Operator::Less,
+                1000.0,
+            ),
+            (
+                "flags.py.errors == 0",
+                "flags.py",
+                Metric::Errors,
+                Operator::Equal,
+                0.0,
+            ),
+            (
+                "async.errors === 0",
+                "async",
+                Metric::Errors,
+                Operator::Equal,
+                0.0,
+            ),
+            (
+                "async.retries != 3",
+                "async",
+                Metric::Retries,
+                Operator::NotEqual,
+                3.0,
+            ),
+            (
+                "threaded-ureq.efficiency >= 95%",
+                "threaded-ureq",
+                Metric::Efficiency,
+                Operator::GreaterOrEqual,
+                0.95,
+            ),
+            (
+                "async.error_rate < 0.1",
+                "async",
+                Metric::ErrorRate,
+                Operator::Less,
+                0.1,
+            ),
+            (
+                "async.speed_up > 8",
+                "async",
+                Metric::SpeedUp,
+                Operator::Greater,
+                8.0,
+            ),
+            (
+                "async.memory < 1MiB",
+                "async",
+                Metric::Memory,
+                Operator::Less,
+                1_048_576.0,
+            ),
+        ] {
+            assert_eq!(
+                parsed(text),
+                Ok((lane.to_owned(), metric, operator, value)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_threshold_says_what_to_write() {
+        for (text, expected) in [
+            ("", "write it as 'lane.metric operator value'"),
+            ("async.p(99)", "write it as"),
+            ("async.p(99) = 1ms", "write it as"),
+            ("p(99) < 1ms", "\"p(99)\" names no lane"),
+            (".p(99) < 1ms", "\"p(99)\" names no lane"),
+            (
+                "async.p(101) < 1ms",
+                "\"p(101)\" is no metric; take one of p(0) to p(100)",
+            ),
+            ("async.speed < 1", "\"speed\" is no metric"),
+            ("async.p(99) < soon", "\"soon\" is no time, like 250ms"),
+            ("async.p(99) < ", "\"\" is no time"),
+            ("async.speed_up > -1", "\"-1\" is no number from 0 up"),
+            ("async.efficiency > much%", "\"much%\" is no share"),
+            ("async.errors < NaN", "\"NaN\" is no number"),
+        ] {
+            let message = parsed(text).unwrap_err().to_string();
+            assert!(message.starts_with(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn without_data_no_threshold_is_met() {
+        for text in [
+            "async.errors >= 0",
+            "async.p(50) != 3",
+            "async.speed_up < 1",
+        ] {
+            let checked = Checked {
+                threshold: text.parse().unwrap(),
+                found: None,
+            };
+            assert!(!checked.is_met(), "{text}");
+            assert_eq!(checked.found_text(), "no data");
+        }
+    }
+
+    #[test]
+    fn every_operator_holds_where_it_should() {
+        for (operator, below, equal, above) in [
+            ("<", true, false, false),
+            ("<=", true, true, false),
+            (">", false, false, true),
+            (">=", false, true, true),
+            ("==", false, true, false),
+            ("!=", true, false, true),
+        ] {
+            let threshold: Threshold = format!("async.errors {operator} 2").parse().unwrap();
+            let met = |found| {
+                Checked {
+                    threshold: threshold.clone(),
+                    found: Some(found),
+                }
+                .is_met()
+            };
+            assert_eq!(
+                (met(1.0), met(2.0), met(3.0)),
+                (below, equal, above),
+                "{operator}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lane_that_nobody_has_is_known_before_the_race() {
+        let know =
+            |text: &str| know_lanes(&[text.parse().unwrap()], ["async", "flags.py"].into_iter());
+        assert_eq!(know("async.errors == 0"), Ok(()));
+        assert_eq!(know("flags.py.errors == 0"), Ok(()));
+        assert_eq!(
+            know("threaded.errors == 0"),
+            Ok(()),
+            "it could have been there: no data"
+        );
+        let message = know("asink.errors == 0").unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "--threshold 'asink.errors == 0': there is no lane \"asink\"; the lanes are async, flags.py"
+        );
+    }
+
+    #[test]
+    fn what_a_load_measures_is_known_before_it_and_what_a_race_measures_is_something_else() {
+        let load = |text: &str| know_load(&[text.parse().unwrap()]);
+        for text in [
+            "response.p(99.9) < 10ms",
+            "service.max < 1s",
+            "lag.avg < 1ms",
+            "load.throughput > 1000",
+            "load.error_rate < 1%",
+            "load.cpu < 0.1ms",
+            "load.timeouts == 0",
+            "load.unsent == 0",
+        ] {
+            assert_eq!(load(text), Ok(()), "{text}");
+        }
+        for text in [
+            "async.p(99) < 1ms",
+            "load.p(99) < 1ms",
+            "lag.errors == 0",
+            "load.speed_up > 1",
+        ] {
+            let message = load(text).unwrap_err().to_string();
+            let expected = format!("--threshold '{text}': for a load, write response,");
+            assert!(message.starts_with(&expected), "{message}");
+        }
+        let race = know_lanes(
+            &["async.unsent == 0".parse().unwrap()],
+            ["async"].into_iter(),
+        );
+        let message = race.unwrap_err().to_string();
+        assert!(message.contains("counted by load"), "{message}");
+    }
+}
