@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use flag_client::download::Stop;
 use flag_client::load::recorder::{Failure, Recorder};
 use flag_client::load::{End, Load, Outcome, Pace, Requests, run};
+use flag_scenario::Scenario;
 use flag_server::FlagServer;
 use hyper::HeaderMap;
 use reqwest::Url;
