@@ -9,6 +9,7 @@ mod conditions;
 mod distribution;
 pub mod file;
 pub mod forecast;
+mod millis;
 mod planner;
 pub mod profiles;
 mod rule;
@@ -21,6 +22,7 @@ pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold};
 pub use conditions::{Circumstances, Conditions, Headers, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
 pub use file::{Problem, SCHEMA, ScenarioError, parse_duration};
+pub use millis::{Millis, OptionalMillis};
 pub use planner::{Ending, MAX_RUN_LEN, Pace, Plan, Planner, RequestKey};
 pub use rule::{
     Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,

@@ -12,7 +12,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::wording::{bytes, counted, listed, words};
-use crate::{Conditions, Distribution};
+use crate::{Conditions, Distribution, Millis};
 
 /// One rule: under some conditions, with some probability, one fault.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,8 +187,7 @@ pub struct Dribble {
     /// How many pieces, 1 to [`Fault::MAX_CHUNKS`].
     pub chunks: NonZeroU32,
     /// From the first piece to the last. In JSON: milliseconds.
-    #[serde(rename = "over_ms", serialize_with = "crate::planner::as_millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "over_ms", with = "Millis")]
     pub over: Duration,
 }
 
