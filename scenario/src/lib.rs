@@ -21,7 +21,7 @@ pub mod wording;
 pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold};
 pub use conditions::{Circumstances, Conditions, Headers, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
-pub use file::{Problem, SCHEMA, ScenarioError, parse_duration};
+pub use file::{Problem, ScenarioError, parse_duration, schema};
 pub use millis::{Millis, OptionalMillis};
 pub use planner::{Ending, MAX_RUN_LEN, Pace, Plan, Planner, RequestKey};
 pub use rule::{

@@ -448,6 +448,11 @@ impl Probability {
 pub struct StatusNumber(u16);
 
 impl StatusNumber {
+    /// The lowest status of a final response.
+    pub const MIN: u16 = 200;
+    /// The highest.
+    pub const MAX: u16 = 599;
+
     /// Parses a status.
     ///
     /// # Errors
@@ -455,7 +460,7 @@ impl StatusNumber {
     pub fn try_new(status: i64) -> Result<Self, InvalidRule> {
         u16::try_from(status)
             .ok()
-            .filter(|number| (200..600).contains(number))
+            .filter(|number| (Self::MIN..=Self::MAX).contains(number))
             .map(Self)
             .ok_or(InvalidRule::Status(status))
     }

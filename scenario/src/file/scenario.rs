@@ -33,7 +33,7 @@ pub const KINDS: [&str; 11] = [
 ];
 
 /// WireMock's names, and the kinds that they stand for.
-const ALIASES: [(&str, &str); 4] = [
+pub(super) const ALIASES: [(&str, &str); 4] = [
     ("CONNECTION_RESET_BY_PEER", "reset"),
     ("EMPTY_RESPONSE", "close"),
     ("MALFORMED_RESPONSE_CHUNK", MALFORMED),
@@ -41,7 +41,10 @@ const ALIASES: [(&str, &str); 4] = [
 ];
 
 /// Garbage after the head of a chunked response: a kind that only WireMock's name stands for.
-const MALFORMED: &str = "malformed chunk";
+pub(super) const MALFORMED: &str = "malformed chunk";
+
+/// The most workers of a capacity.
+pub(super) const MAX_WORKERS: u32 = 1_000_000;
 
 /// Everything that is wrong with the text of a scenario; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -103,7 +106,7 @@ pub fn read_scenario(file: &mut Section<'_, '_, '_>) -> Option<Scenario> {
 
 /// The keys of a capacity.
 pub fn read_capacity(section: &mut Section<'_, '_, '_>) -> Option<Capacity> {
-    let workers = section.required("workers", |value| count(value, 1_000_000));
+    let workers = section.required("workers", |value| count(value, MAX_WORKERS));
     let service_time = section.required_table("service_time", read_distribution);
     let queue = section.optional("queue", |value| {
         u32::try_from(unsigned(value)?).map_err(|_| "give a smaller number".to_owned())
