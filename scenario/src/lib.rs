@@ -13,6 +13,7 @@ mod millis;
 mod planner;
 pub mod profiles;
 mod rule;
+mod rule_builder;
 mod scenario;
 mod source;
 mod status_text;
@@ -27,6 +28,7 @@ pub use planner::{Ending, MAX_RUN_LEN, Pace, Plan, Planner, RequestKey};
 pub use rule::{
     Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,
 };
-pub use scenario::{Capacity, Scenario};
+pub use rule_builder::RuleBuilder;
+pub use scenario::{Capacity, InvalidScenario, Scenario};
 pub use source::{ScenarioSource, SourceError, named_scenario, scenario_and_text};
 pub use status_text::{NOT_FOUND, status_text};

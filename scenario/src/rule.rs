@@ -7,12 +7,13 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flags_data::ParseCodeError;
 use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::wording::{bytes, counted, listed, words};
-use crate::{Conditions, Distribution, Millis};
+use crate::{Conditions, Distribution, InvalidDistribution, Millis};
 
 /// One rule: under some conditions, with some probability, one fault.
 #[derive(Debug, Clone, PartialEq)]
@@ -193,6 +194,7 @@ pub struct Dribble {
 
 /// Why a rule, or one of its values, cannot be built.
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub enum InvalidRule {
     /// Not a number from 0 to 1.
     #[error("{0} is not between 0 and 1: give a number from 0 to 1")]
@@ -212,12 +214,46 @@ pub enum InvalidRule {
     /// No status can be chosen.
     #[error("the weights are all zero: give at least one status a weight above it")]
     NoWeight,
+    /// Not a distribution.
+    #[error(transparent)]
+    Distribution(#[from] InvalidDistribution),
+    /// Not a country code.
+    #[error(transparent)]
+    Code(#[from] ParseCodeError),
+    /// A number out of its range.
+    #[error("{what}: {value} is out of range: give a whole number from 1 to {max}")]
+    Count {
+        /// Which number.
+        what: &'static str,
+        /// What it is.
+        value: u32,
+        /// The largest.
+        max: u32,
+    },
+    /// A duration beyond a day.
+    #[error("{what}: {} is more than a day: check its unit", words(*duration))]
+    TooLong {
+        /// Which duration.
+        what: &'static str,
+        /// How long it is.
+        duration: Duration,
+    },
+    /// A window that ends before it begins.
+    #[error("`until` is not after `from`: such a window never opens")]
+    NeverOpen,
+    /// A value that rules of this kind do not have.
+    #[error("a rule of the kind {kind} has no {what}: only status rules have one")]
+    NotOfKind {
+        /// The value.
+        what: &'static str,
+        /// The kind of the rule.
+        kind: &'static str,
+    },
 }
 
 impl Rule {
-    /// A rule that fires for every request; see [`with_probability`](Self::with_probability) and
-    /// [`with_conditions`](Self::with_conditions).
-    pub fn new(name: RuleName, fault: Fault) -> Self {
+    /// A rule that fires for every request.
+    pub(crate) fn new(name: RuleName, fault: Fault) -> Self {
         Self {
             name,
             conditions: Conditions::default(),
@@ -227,8 +263,7 @@ impl Rule {
     }
 
     /// The same rule, fired for this share of the requests that meet its conditions.
-    #[must_use]
-    pub fn with_probability(self, probability: Probability) -> Self {
+    pub(crate) fn with_probability(self, probability: Probability) -> Self {
         Self {
             probability,
             ..self
@@ -236,8 +271,7 @@ impl Rule {
     }
 
     /// The same rule, only for the requests that meet these conditions.
-    #[must_use]
-    pub fn with_conditions(self, conditions: Conditions) -> Self {
+    pub(crate) fn with_conditions(self, conditions: Conditions) -> Self {
         Self { conditions, ..self }
     }
 
@@ -396,6 +430,11 @@ impl RuleName {
         } else {
             Err(InvalidRule::Name(name.to_owned()))
         }
+    }
+
+    /// The name of a rule that has none: its kind and its place in the scenario, counted from 1.
+    pub(crate) fn of_place(fault: &Fault, place: usize) -> Self {
+        Self(format!("{}-{place}", fault.kind()).into())
     }
 
     /// The name as text.

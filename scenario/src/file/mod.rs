@@ -4,6 +4,7 @@ mod reader;
 mod scenario;
 mod schema;
 
+pub(crate) use reader::MAX_DURATION;
 pub use reader::{
     Problem, Section, Value, has_key, parse_duration, read_text, text, texts, unsigned,
 };

@@ -143,8 +143,7 @@ fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
     let conditions = read_conditions(section);
     let fault = read_fault(section, kind)?;
 
-    let default_name = || RuleName::try_new(&format!("{}-{}", fault.kind(), index + 1)).ok();
-    let name = name.or_else(default_name)?;
+    let name = name.unwrap_or_else(|| RuleName::of_place(&fault, index + 1));
     Some(
         Rule::new(name, fault)
             .with_probability(probability)
