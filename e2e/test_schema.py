@@ -52,6 +52,14 @@ def test_the_profiles_are_those_of_the_server():
     assert SCHEMA["$defs"]["listener"]["properties"]["profile"]["enum"] == PROFILES
 
 
+def test_a_listener_has_the_keys_that_the_server_names(tmp_path):
+    """A unit test of the scenario crate compares all other tables."""
+    file = tmp_path / "file.toml"
+    file.write_text('listener = [{ name = "a", port = 0, unknown = 1 }]')
+    (named,) = re.findall(r"use one of (.*)", run(SERVER, "check", file).stderr)
+    assert set(SCHEMA["$defs"]["listener"]["properties"]) == set(named.split(", "))
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_profile_is_accepted(name):
     assert schema_accepts(run(SERVER, "profiles", name).stdout)

@@ -1,30 +1,21 @@
-//! The limit of open files.
+//! The limit of open files: raises it as far as the system allows. How many are needed is for the
+//! caller to say.
 
-/// Lets this process have so many files and sockets open at one time, or as many as the system allows it. Returns how many that is: no
-/// fewer than before.
+/// Raises the limit of open files, sockets among them, to `wanted`, or as far as the system allows.
+/// Returns the limit that holds afterwards; it is never lowered.
 #[cfg(unix)]
 pub fn allow_files(wanted: u64) -> u64 {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rlimit::Resource;
 
-    let allows = |limit: Option<u64>| limit.is_none_or(|limit| limit >= wanted);
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if !allows(current) {
-        let to = |current, maximum| {
-            let limit = Rlimit { current, maximum };
-            setrlimit(Resource::Nofile, limit)
-        };
-        // Only root may raise the maximum; everybody else can go up to it.
-        let raised = if allows(maximum) {
-            to(Some(wanted), maximum)
-        } else {
-            to(Some(wanted), Some(wanted)).or_else(|_| to(maximum, maximum))
-        };
-        raised.ok(); // what it has come to is seen next
+    let raised = rlimit::increase_nofile_limit(wanted);
+    if raised.is_ok_and(|limit| limit < wanted) {
+        // That was the hard limit, which only root may raise; everybody else keeps it.
+        let _ = Resource::NOFILE.set(wanted, wanted);
     }
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    Resource::NOFILE.get_soft().unwrap_or(wanted)
 }
 
-/// Here the memory is the limit.
+/// Windows has no such limit: memory is the limit there.
 #[cfg(not(unix))]
 pub fn allow_files(_: u64) -> u64 {
     u64::MAX
@@ -34,9 +25,8 @@ pub fn allow_files(_: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// What this process has is not taken from it: other tests need it.
     #[test]
-    fn what_is_allowed_already_needs_no_raising_and_what_cannot_be_is_told() {
+    fn the_limit_is_never_lowered_and_an_impossible_one_is_reported() {
         let now = allow_files(1);
         assert_eq!(allow_files(now), now);
         let most = allow_files(u64::MAX / 2);

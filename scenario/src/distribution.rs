@@ -6,6 +6,7 @@
 //! same everywhere.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -73,6 +74,11 @@ pub enum InvalidDistribution {
 }
 
 impl Distribution {
+    /// What `sigma` of a log-normal distribution may be.
+    pub(crate) const SIGMA: RangeInclusive<f64> = 0.0..=10.0;
+    /// What `shape` of a Pareto distribution may be.
+    pub(crate) const SHAPE: RangeInclusive<f64> = 0.1..=1000.0;
+
     /// Always the same delay.
     ///
     /// # Errors
@@ -106,7 +112,7 @@ impl Distribution {
     /// When the median is zero or longer than an hour, or `sigma` is not a number from 0 to 10.
     pub fn lognormal(median: Duration, sigma: f64) -> Result<Self, InvalidDistribution> {
         above_zero("median", median)?;
-        if !(0.0..=10.0).contains(&sigma) {
+        if !Self::SIGMA.contains(&sigma) {
             return Err(InvalidDistribution::OutOfRange {
                 name: "sigma",
                 value: sigma,
@@ -147,7 +153,7 @@ impl Distribution {
     /// When the scale is zero or longer than an hour, or `shape` is not a number from 0.1 to 1000.
     pub fn pareto(scale: Duration, shape: f64) -> Result<Self, InvalidDistribution> {
         above_zero("scale", scale)?;
-        if !(0.1..=1000.0).contains(&shape) {
+        if !Self::SHAPE.contains(&shape) {
             return Err(InvalidDistribution::OutOfRange {
                 name: "shape",
                 value: shape,

@@ -12,9 +12,8 @@ use flags_data::{CountryCode, Resource};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::planner::{as_millis, as_millis_if_any};
 use crate::wording::{counted, listed};
-use crate::{Content, Plan, Planner, RequestKey, Scenario, Window};
+use crate::{Content, Millis, OptionalMillis, Plan, Planner, RequestKey, Scenario, Window};
 
 /// What is asked about the future.
 #[derive(Debug, Clone)]
@@ -78,8 +77,7 @@ pub struct Entry {
     pub exists: bool,
     /// From the request to the end of the response, for a client and a network that take no time; none if
     /// the response never ends. In JSON: milliseconds.
-    #[serde(rename = "time_ms", serialize_with = "as_millis_if_any")]
-    #[schemars(with = "Option<f64>")]
+    #[serde(rename = "time_ms", with = "OptionalMillis")]
     pub time: Option<Duration>,
     /// The bytes of the body that are sent.
     pub bytes: u64,
@@ -94,8 +92,7 @@ pub struct Ideal {
     /// The requests under way at one time.
     pub workers: NonZeroUsize,
     /// From the first request to the end of the last response. In JSON: milliseconds.
-    #[serde(rename = "makespan_ms", serialize_with = "as_millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "makespan_ms", with = "Millis")]
     pub makespan: Duration,
 }
 

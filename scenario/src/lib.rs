@@ -9,9 +9,11 @@ mod conditions;
 mod distribution;
 pub mod file;
 pub mod forecast;
+mod millis;
 mod planner;
 pub mod profiles;
 mod rule;
+mod rule_builder;
 mod scenario;
 mod source;
 mod status_text;
@@ -20,11 +22,13 @@ pub mod wording;
 pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold};
 pub use conditions::{Circumstances, Conditions, Headers, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
-pub use file::{Problem, SCHEMA, ScenarioError, parse_duration};
+pub use file::{Problem, ScenarioError, parse_duration, schema};
+pub use millis::{Millis, OptionalMillis};
 pub use planner::{Ending, MAX_RUN_LEN, Pace, Plan, Planner, RequestKey};
 pub use rule::{
     Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,
 };
-pub use scenario::{Capacity, Scenario};
+pub use rule_builder::RuleBuilder;
+pub use scenario::{Capacity, InvalidScenario, Scenario};
 pub use source::{ScenarioSource, SourceError, named_scenario, scenario_and_text};
 pub use status_text::{NOT_FOUND, status_text};

@@ -26,7 +26,8 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Circumstances, Cut, Distribution, Dribble, Fault, Rule, RuleName, Scenario, StatusNumber,
+    Circumstances, Cut, Distribution, Dribble, Fault, Millis, OptionalMillis, Rule, RuleName,
+    Scenario, StatusNumber,
 };
 
 /// The domain of the decisions, as BLAKE3's `derive_key` wants it: unique, and never changed.
@@ -68,8 +69,7 @@ pub struct RequestKey<'a> {
 #[schemars(deny_unknown_fields)]
 pub struct Plan {
     /// The time before the first byte of the response: the sum of the latencies that fired. In JSON: milliseconds.
-    #[serde(rename = "delay_ms", serialize_with = "as_millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "delay_ms", with = "Millis")]
     pub delay: Duration,
     /// How fast the body comes.
     pub pace: Pace,
@@ -103,8 +103,7 @@ pub enum Ending {
         #[schemars(with = "u16")]
         status: StatusNumber,
         /// The header `retry-after`.
-        #[serde(rename = "retry_after_ms", serialize_with = "as_millis_if_any")]
-        #[schemars(with = "Option<f64>")]
+        #[serde(rename = "retry_after_ms", with = "OptionalMillis")]
         retry_after: Option<Duration>,
         /// The body.
         #[serde(skip)]
@@ -125,8 +124,7 @@ pub enum Ending {
         /// After so many bytes of the body, or else before the head.
         after: Option<u64>,
         /// For ever if not told.
-        #[serde(rename = "hold_ms", serialize_with = "as_millis_if_any")]
-        #[schemars(with = "Option<f64>")]
+        #[serde(rename = "hold_ms", with = "OptionalMillis")]
         hold: Option<Duration>,
     },
     /// Bytes that are not HTTP.
@@ -363,22 +361,6 @@ fn fields(request: &RequestKey<'_>) -> Vec<u8> {
 
 fn stream(key: &[u8; blake3::KEY_LEN], fields: &[u8]) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(blake3::keyed_hash(key, fields).into())
-}
-
-pub(crate) fn as_millis<S: Serializer>(
-    duration: &Duration,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_nanos() as f64 / 1e6)
-}
-
-pub(crate) fn as_millis_if_any<S: Serializer>(
-    duration: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    duration
-        .map(|duration| duration.as_nanos() as f64 / 1e6)
-        .serialize(serializer)
 }
 
 fn as_hex<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,12 +7,13 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flags_data::ParseCodeError;
 use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::wording::{bytes, counted, listed, words};
-use crate::{Conditions, Distribution};
+use crate::{Conditions, Distribution, InvalidDistribution, Millis};
 
 /// One rule: under some conditions, with some probability, one fault.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,13 +188,13 @@ pub struct Dribble {
     /// How many pieces, 1 to [`Fault::MAX_CHUNKS`].
     pub chunks: NonZeroU32,
     /// From the first piece to the last. In JSON: milliseconds.
-    #[serde(rename = "over_ms", serialize_with = "crate::planner::as_millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "over_ms", with = "Millis")]
     pub over: Duration,
 }
 
 /// Why a rule, or one of its values, cannot be built.
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub enum InvalidRule {
     /// Not a number from 0 to 1.
     #[error("{0} is not between 0 and 1: give a number from 0 to 1")]
@@ -213,12 +214,46 @@ pub enum InvalidRule {
     /// No status can be chosen.
     #[error("the weights are all zero: give at least one status a weight above it")]
     NoWeight,
+    /// Not a distribution.
+    #[error(transparent)]
+    Distribution(#[from] InvalidDistribution),
+    /// Not a country code.
+    #[error(transparent)]
+    Code(#[from] ParseCodeError),
+    /// A number out of its range.
+    #[error("{what}: {value} is out of range: give a whole number from 1 to {max}")]
+    Count {
+        /// Which number.
+        what: &'static str,
+        /// What it is.
+        value: u32,
+        /// The largest.
+        max: u32,
+    },
+    /// A duration beyond a day.
+    #[error("{what}: {} is more than a day: check its unit", words(*duration))]
+    TooLong {
+        /// Which duration.
+        what: &'static str,
+        /// How long it is.
+        duration: Duration,
+    },
+    /// A window that ends before it begins.
+    #[error("`until` is not after `from`: such a window never opens")]
+    NeverOpen,
+    /// A value that rules of this kind do not have.
+    #[error("a rule of the kind {kind} has no {what}: only status rules have one")]
+    NotOfKind {
+        /// The value.
+        what: &'static str,
+        /// The kind of the rule.
+        kind: &'static str,
+    },
 }
 
 impl Rule {
-    /// A rule that fires for every request; see [`with_probability`](Self::with_probability) and
-    /// [`with_conditions`](Self::with_conditions).
-    pub fn new(name: RuleName, fault: Fault) -> Self {
+    /// A rule that fires for every request.
+    pub(crate) fn new(name: RuleName, fault: Fault) -> Self {
         Self {
             name,
             conditions: Conditions::default(),
@@ -228,8 +263,7 @@ impl Rule {
     }
 
     /// The same rule, fired for this share of the requests that meet its conditions.
-    #[must_use]
-    pub fn with_probability(self, probability: Probability) -> Self {
+    pub(crate) fn with_probability(self, probability: Probability) -> Self {
         Self {
             probability,
             ..self
@@ -237,8 +271,7 @@ impl Rule {
     }
 
     /// The same rule, only for the requests that meet these conditions.
-    #[must_use]
-    pub fn with_conditions(self, conditions: Conditions) -> Self {
+    pub(crate) fn with_conditions(self, conditions: Conditions) -> Self {
         Self { conditions, ..self }
     }
 
@@ -399,6 +432,11 @@ impl RuleName {
         }
     }
 
+    /// The name of a rule that has none: its kind and its place in the scenario, counted from 1.
+    pub(crate) fn of_place(fault: &Fault, place: usize) -> Self {
+        Self(format!("{}-{place}", fault.kind()).into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -449,6 +487,11 @@ impl Probability {
 pub struct StatusNumber(u16);
 
 impl StatusNumber {
+    /// The lowest status of a final response.
+    pub const MIN: u16 = 200;
+    /// The highest.
+    pub const MAX: u16 = 599;
+
     /// Parses a status.
     ///
     /// # Errors
@@ -456,7 +499,7 @@ impl StatusNumber {
     pub fn try_new(status: i64) -> Result<Self, InvalidRule> {
         u16::try_from(status)
             .ok()
-            .filter(|number| (200..600).contains(number))
+            .filter(|number| (Self::MIN..=Self::MAX).contains(number))
             .map(Self)
             .ok_or(InvalidRule::Status(status))
     }

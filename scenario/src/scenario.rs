@@ -3,8 +3,10 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
+use thiserror::Error;
+
 use crate::wording::counted;
-use crate::{Distribution, InvalidRule, Rule};
+use crate::{Distribution, InvalidRule, Rule, RuleBuilder};
 
 /// What a listener does to its clients: a seed, rules in the order of the file, and a capacity.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,21 +29,43 @@ pub struct Capacity {
     pub queue: u32,
 }
 
+/// A scenario cannot be made of rules: one of them is wrong.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("rule {place}: {reason}")]
+#[non_exhaustive]
+pub struct InvalidScenario {
+    /// The place of the rule, counted from 1.
+    pub place: usize,
+    /// What is wrong with it.
+    pub reason: InvalidRule,
+}
+
 impl Scenario {
     /// The seed of a scenario that names none.
     pub const DEFAULT_SEED: u64 = 20_150_223;
 
-    /// A scenario of these rules, in this order.
+    /// A scenario of these rules, in this order, with the default seed.
     ///
     /// # Errors
-    /// When two rules have the same name: the name is the rule's stream of chance.
-    pub fn try_new(seed: u64, rules: Vec<Rule>) -> Result<Self, InvalidRule> {
+    /// With the first rule that has a wrong value or the name of an earlier rule.
+    pub fn of(rules: impl IntoIterator<Item = RuleBuilder>) -> Result<Self, InvalidScenario> {
+        let build = |(place, rule): (usize, RuleBuilder)| {
+            rule.build(place)
+                .map_err(|reason| InvalidScenario { place, reason })
+        };
+        let rules: Result<Vec<Rule>, _> = (1..).zip(rules).map(build).collect();
+        Self::try_new(Self::DEFAULT_SEED, rules?)
+    }
+
+    /// A scenario of these rules, which have different names: a name is a rule's stream of chance.
+    pub(crate) fn try_new(seed: u64, rules: Vec<Rule>) -> Result<Self, InvalidScenario> {
         for (index, rule) in rules.iter().enumerate() {
-            if rules[..index]
-                .iter()
-                .any(|earlier| earlier.name() == rule.name())
-            {
-                return Err(InvalidRule::NameTaken(rule.name().to_string()));
+            let mut earlier = rules[..index].iter();
+            if earlier.any(|earlier| earlier.name() == rule.name()) {
+                return Err(InvalidScenario {
+                    place: index + 1,
+                    reason: InvalidRule::NameTaken(rule.name().to_string()),
+                });
             }
         }
         Ok(Self {

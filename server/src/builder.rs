@@ -12,11 +12,11 @@ use crate::{BlockingFlagServer, Config, FlagServer, Limits, Listener, StartError
 /// ```
 /// use std::time::Duration;
 /// use flag_server::FlagServer;
-/// use flag_server::scenario::{Distribution, Fault, Rule, RuleName, Scenario};
+/// use flag_server::scenario::{Rule, Scenario};
 ///
-/// let late = Rule::new(RuleName::try_new("late")?, Fault::Latency(Distribution::fixed(Duration::from_millis(20))?));
+/// let late = Rule::latency(Duration::from_millis(20));
 /// let server = FlagServer::builder()
-///     .scenario(Scenario::try_new(7, vec![late])?)
+///     .scenario(Scenario::of([late])?)
 ///     .start_blocking()?; // no tokio needed
 /// assert!(server.flags_url().ends_with("/flags"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use flag_scenario::profiles::Profile;
 use flag_scenario::{
-    Cut, Distribution, Dribble, Ending, Fault, Plan, Planner, Probability, RequestKey, Rule,
-    RuleName, Scenario,
+    Cut, Distribution, Dribble, Ending, Plan, Planner, RequestKey, Rule, RuleName, Scenario,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -197,18 +196,12 @@ fn of_two_endings_the_first_in_the_file_wins_and_delays_add_up() {
 #[test]
 fn adding_a_rule_moves_no_decision_of_another() {
     let delay = || {
-        let distribution = Distribution::uniform(Duration::ZERO, Duration::from_secs(1)).unwrap();
-        Rule::new(
-            RuleName::try_new("delay").unwrap(),
-            Fault::Latency(distribution),
-        )
+        let second = Duration::from_secs(1);
+        Rule::random_latency(Distribution::uniform(Duration::ZERO, second)).named("delay")
     };
-    let late = Rule::new(
-        RuleName::try_new("added").unwrap(),
-        Fault::Latency(Distribution::fixed(Duration::from_secs(10)).unwrap()),
-    );
-    let alone = Planner::new(&Scenario::try_new(1, vec![delay()]).unwrap());
-    let joined = Planner::new(&Scenario::try_new(1, vec![late, delay()]).unwrap());
+    let late = Rule::latency(Duration::from_secs(10)).named("added");
+    let alone = Planner::new(&Scenario::of([delay()]).unwrap().with_seed(1));
+    let joined = Planner::new(&Scenario::of([late, delay()]).unwrap().with_seed(1));
     for attempt in 1..100 {
         let request = get("", "/flags/br/br.gif", attempt);
         let before = alone.plan(&request).delay;
@@ -222,14 +215,10 @@ fn adding_a_rule_moves_no_decision_of_another() {
 #[test]
 fn raising_a_probability_adds_firings_and_moves_no_delay() {
     let planner = |probability: f64| {
-        let distribution =
-            Distribution::uniform(Duration::from_secs(1), Duration::from_secs(2)).unwrap();
-        let rule = Rule::new(
-            RuleName::try_new("delay").unwrap(),
-            Fault::Latency(distribution),
-        )
-        .with_probability(Probability::try_new(probability).unwrap());
-        Planner::new(&Scenario::try_new(1, vec![rule]).unwrap())
+        let (lower, upper) = (Duration::from_secs(1), Duration::from_secs(2));
+        let rule = Rule::random_latency(Distribution::uniform(lower, upper));
+        let scenario = Scenario::of([rule.named("delay").probability(probability)]).unwrap();
+        Planner::new(&scenario.with_seed(1))
     };
     let (rare, frequent) = (planner(0.2), planner(0.6));
     let mut fired = 0;

@@ -4,8 +4,9 @@ mod reader;
 mod scenario;
 mod schema;
 
+pub(crate) use reader::MAX_DURATION;
 pub use reader::{
     Problem, Section, Value, has_key, parse_duration, read_text, text, texts, unsigned,
 };
 pub use scenario::{KINDS, ScenarioError, read_capacity, read_scenario};
-pub use schema::SCHEMA;
+pub use schema::schema;

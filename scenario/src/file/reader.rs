@@ -376,7 +376,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest duration.
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn size(value: &Value<'_>) -> Result<u64, String> {
     let remedy = "give a size with its unit in quotes, like \"1000B\" or \"32KiB\"";

@@ -33,7 +33,7 @@ pub const KINDS: [&str; 11] = [
 ];
 
 /// WireMock's names, and the kinds that they stand for.
-const ALIASES: [(&str, &str); 4] = [
+pub(super) const ALIASES: [(&str, &str); 4] = [
     ("CONNECTION_RESET_BY_PEER", "reset"),
     ("EMPTY_RESPONSE", "close"),
     ("MALFORMED_RESPONSE_CHUNK", MALFORMED),
@@ -41,7 +41,10 @@ const ALIASES: [(&str, &str); 4] = [
 ];
 
 /// Garbage after the head of a chunked response: a kind that only WireMock's name stands for.
-const MALFORMED: &str = "malformed chunk";
+pub(super) const MALFORMED: &str = "malformed chunk";
+
+/// The most workers of a capacity.
+pub(super) const MAX_WORKERS: u32 = 1_000_000;
 
 /// Everything that is wrong with the text of a scenario; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -103,7 +106,7 @@ pub fn read_scenario(file: &mut Section<'_, '_, '_>) -> Option<Scenario> {
 
 /// The keys of a capacity.
 pub fn read_capacity(section: &mut Section<'_, '_, '_>) -> Option<Capacity> {
-    let workers = section.required("workers", |value| count(value, 1_000_000));
+    let workers = section.required("workers", |value| count(value, MAX_WORKERS));
     let service_time = section.required_table("service_time", read_distribution);
     let queue = section.optional("queue", |value| {
         u32::try_from(unsigned(value)?).map_err(|_| "give a smaller number".to_owned())
@@ -140,8 +143,7 @@ fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
     let conditions = read_conditions(section);
     let fault = read_fault(section, kind)?;
 
-    let default_name = || RuleName::try_new(&format!("{}-{}", fault.kind(), index + 1)).ok();
-    let name = name.or_else(default_name)?;
+    let name = name.unwrap_or_else(|| RuleName::of_place(&fault, index + 1));
     Some(
         Rule::new(name, fault)
             .with_probability(probability)

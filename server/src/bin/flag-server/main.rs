@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser};
 use flag_cli::{DocsCommand, ExitStatus, Program};
 use flag_host::allow_files;
 use flag_scenario::profiles::{PROFILES, Profile};
-use flag_scenario::{SCHEMA, ScenarioSource, named_scenario};
+use flag_scenario::{ScenarioSource, named_scenario, schema};
 use flag_server::{BlockingFlagServer, Config, FlagServer, Stopped, reachable};
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
             Ok(meaning) => say(&format!("{} is {meaning}", file.display())),
             Err(error) => fail(USAGE, &error),
         },
-        Some(Command::Schema) => say(SCHEMA),
+        Some(Command::Schema) => say(&schema()),
         Some(Command::Plan(args)) => plan(args),
         Some(Command::Healthcheck { url }) => healthcheck(url.as_deref()),
         Some(Command::Docs(command)) => docs(command),
