@@ -1,4 +1,8 @@
-"""The real binaries, started and stopped as a user would."""
+"""The real binaries, started and stopped as a user would; and which tests run when.
+
+Without `--long`, tests with the mark `long` are left out. Tests with the mark `alone` are run by the gate
+when nothing else runs. With `-n`, tests that share something run in the same process.
+"""
 
 import json
 import os
@@ -6,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +24,77 @@ SERVER = BIN / "flag-server"
 CLIENT = BIN / "flag-client"
 
 CODES = sorted(folder.name.upper() for folder in (ROOT / "flags_data" / "flags").iterdir() if folder.is_dir())
+
+# These take turns, for they listen on the ports of the book.
+BOOK_PORTS = "test_book.py", "test_compose.py", "test_docs.py::test_the_commands_of_a_document_print_what_it_says[README.md]"
+# Tests of these files may run in any process. Those of another file share what the file has prepared.
+SPREAD = "test_ci.py", "test_commands.py", "test_completions.py", "test_docs.py", "test_fate.py", "test_race.py", "test_schema.py"
+LEFT_OUT = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="leave nothing out")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: only with --long")
+    config.addinivalue_line("markers", "alone: asserts what it measured, so nothing may run beside it")
+    config.stash[LEFT_OUT] = []
+
+
+def cells(matrix, short):
+    """The parameters of a matrix. Without `--long`, only those listed in `short` are run."""
+    matrix, short = list(matrix), list(short)
+    assert all(cell in matrix for cell in short)
+    values = [(cell, cell if isinstance(cell, tuple) else (cell,)) for cell in matrix]
+    return [pytest.param(*value, marks=[] if cell in short else pytest.mark.long) for cell, value in values]
+
+
+def group(nodeid: str) -> str:
+    """Tests of one group run one after another, in one process."""
+    name = nodeid.removeprefix("e2e/")
+    if name.startswith(BOOK_PORTS):
+        return "the ports of the book"
+    return name if name.startswith(SPREAD) else name.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group(nodeid)
+
+    return ByGroup(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.stash[LEFT_OUT] = [item.path.name for item in left_out]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash[LEFT_OUT]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Every process of pytest-xdist collects all tests, so one of them knows."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", [])
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    left_out = Counter(config.stash[LEFT_OUT])
+    if left_out:
+        terminalreporter.section("left for the long form")
+        for name, count in sorted(left_out.items()):
+            terminalreporter.line(f"{count:4} of {name}")
+        terminalreporter.line(f"{left_out.total():4} in all: .ci/run long, or pytest --long")
 
 
 @dataclass

@@ -321,6 +321,7 @@ def test_a_path_that_is_no_program_is_refused(job):
     assert error(job.uses(path="target/flag-server")[0]).startswith("path: 'target/flag-server' is no program")
 
 
+@pytest.mark.long
 @needs("cargo")
 def test_the_action_builds_its_own_sources(job):
     result, outputs, _, [path] = job.uses(build="true", args="--profile local --port 0")

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 
 import pytest
-from conftest import CLIENT, CODES, client_program, run
+from conftest import CLIENT, CODES, cells, client_program, run
 
 ROUNDS = 3
 
@@ -79,7 +79,7 @@ def expected(tmp_path_factory):
     return decisions(lambda *args: running(folder, *args), folder, CLIENTS["async-500"])
 
 
-@pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("name", cells(CLIENTS, short=["threaded-64", "async-500", "curl", "httpx-194"]))
 def test_every_client_meets_the_same_decisions(server, tmp_path, expected, name):
     assert decisions(server, tmp_path, CLIENTS[name]) == expected
 
@@ -99,7 +99,7 @@ def test_another_seed_is_another_run(server, tmp_path, expected):
     assert decisions(server, tmp_path, CLIENTS["async-500"], seed=12) != expected
 
 
-@pytest.mark.parametrize("strategy", ["sequential", "threaded", "async"])
+@pytest.mark.parametrize("strategy", cells(["sequential", "threaded", "async"], short=["threaded", "async"]))
 def test_two_failures_and_two_retries_download_every_flag_in_three_attempts(server, tmp_path, strategy):
     scenario = tmp_path / "twice.toml"
     scenario.write_text('rule = [{ fault = "status", status = 503, attempts = { first = 2 } }]')

@@ -1,5 +1,7 @@
 """Every command in the documents is run, and prints what they say.
 
+What cargo would build in release for a command is, without `--long`, the program that is built already.
+
 In a ```console block a line after `$ ` is a command; what follows is its output. Numbers, durations, bars and the
 width of tables may differ from run to run, and so may warnings, outliers and where time was lost; words may not. A ```toml block that begins with its name, like
 `# tea.toml`, is a file that the commands of its document find. A command that ends with `&` runs on until the end of
@@ -60,7 +62,7 @@ def wait_for_lines(output: Path, count: int) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_commands_of_a_document_print_what_it_says(document, tmp_path):
+def test_the_commands_of_a_document_print_what_it_says(document, tmp_path, pytestconfig):
     # The Python that runs this has the libraries of the examples.
     environment = {**os.environ, "PATH": f"{BIN}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for folder in ("bench", "examples"):
@@ -70,6 +72,8 @@ def test_the_commands_of_a_document_print_what_it_says(document, tmp_path):
     background = []
     try:
         for command, expected in transcripts(document):
+            if not pytestconfig.getoption("--long"):
+                command = command.replace("cargo run --release --bin ", "")
             # cargo works on the project; everything else in a folder of its own.
             folder = ROOT if command.startswith("cargo ") else tmp_path
             options = dict(shell=True, executable="/bin/bash", cwd=folder, env=environment, text=True)

@@ -7,7 +7,7 @@ import hashlib
 import re
 
 import pytest
-from conftest import CLIENT, CODES, ROOT, client_program, run
+from conftest import CLIENT, CODES, ROOT, cells, client_program, run
 from decision import fate
 
 SEED = 7
@@ -60,7 +60,12 @@ PROGRAMS = [("requests_sequential.py", 1)] + [
 ]
 
 
-@pytest.mark.parametrize(("program", "concurrency"), PROGRAMS)
+@pytest.mark.parametrize(("program", "concurrency"), cells(PROGRAMS, short=[
+    ("requests_sequential.py", 1),
+    ("requests_threads.py", 30),
+    ("httpx_async.py", 194),
+    ("aiohttp_async.py", 194),
+]))
 def test_a_python_client_meets_the_computed_fate(chaos, program, concurrency):
     with chaos() as server:
         met = client_program(program, server.flags(), concurrency, CODES)
@@ -88,9 +93,10 @@ def test_curl_meets_the_computed_fate(chaos, tmp_path, name, order, options):
     assert fates_of(met) == expected(SEED), name
 
 
-@pytest.mark.parametrize(("strategy", "concurrency"), [("sequential", 1)] + [
-    (strategy, concurrency) for strategy in ("threaded", "async") for concurrency in (1, 30, 194)
-])
+@pytest.mark.parametrize(("strategy", "concurrency"), cells(
+    [("sequential", 1)] + [(strategy, concurrency) for strategy in ("threaded", "async") for concurrency in (1, 30, 194)],
+    short=[("sequential", 1), ("threaded", 30), ("async", 194)],
+))
 def test_our_own_client_meets_the_computed_fate(chaos, tmp_path, strategy, concurrency):
     """Its delays are compared in client/tests/downloaders.rs; here, what it prints and saves."""
     with chaos() as server:

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 
+import pytest
 from conftest import CLIENT, run
 
 
@@ -13,6 +14,7 @@ def table(stdout: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows}
 
 
+@pytest.mark.alone
 def test_concurrency_buys_what_it_can_on_the_bench_profile(tmp_path):
     """The project's targets: both are ratios to a plan of 1.7 s and 146 ms, far above ordinary noise.
 
@@ -33,6 +35,7 @@ def test_concurrency_buys_what_it_can_on_the_bench_profile(tmp_path):
     raise AssertionError(f"speed-ups {speed_ups}, efficiencies {efficiencies}")
 
 
+@pytest.mark.alone
 def test_a_race_against_a_server_of_its_own_process_knows_the_plan_from_the_answers(server, tmp_path):
     with server("--profile", "bench", "--port", "0") as running:
         # The address as the server prints it, without /flags.

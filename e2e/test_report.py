@@ -1,10 +1,11 @@
 """The page of a result in a real browser: on screens and phones, in light and dark, without a network and without a script."""
 
 import json
+from itertools import product
 
 import pytest
 from browser import browser_page, needs_browser
-from conftest import CLIENT, run
+from conftest import CLIENT, cells, run
 
 pytestmark = needs_browser
 
@@ -25,9 +26,18 @@ def page_files(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["race", "faults", "sweep"])
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+# Each pair of a page, a width and a scheme is in one of the listed.
+@pytest.mark.parametrize(("name", "width", "scheme"), cells(
+    product(["race", "faults", "sweep"], [1280, 390], ["light", "dark"]),
+    short=[
+        ("race", 1280, "light"),
+        ("race", 390, "dark"),
+        ("faults", 1280, "dark"),
+        ("faults", 390, "light"),
+        ("sweep", 1280, "light"),
+        ("sweep", 390, "dark"),
+    ],
+))
 def test_a_page_is_whole_and_fits(page_files, name, width, scheme):
     file = page_files / f"{name}.html"
     with browser_page(width, 900, scheme, java_script_enabled=False) as page:

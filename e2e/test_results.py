@@ -158,6 +158,7 @@ def scenario(delay: str) -> str:
     return f'seed = 1\nrule = [{{ fault = "latency", distribution = {{ fixed = "{delay}" }} }}]\n'
 
 
+@pytest.mark.alone
 def test_the_same_twice_is_never_slower_and_ten_percent_more_is(tmp_path):
     (tmp_path / "now.toml").write_text(scenario("100ms"))
     (tmp_path / "later.toml").write_text(scenario("110ms"))
@@ -191,6 +192,7 @@ def rounds_told(lines) -> list[str]:
     return re.findall(r"^round \d+: (\w+) took", "\n".join(lines), re.M)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_race_that_is_ended_in_the_middle_loses_nothing(ending, validator, tmp_path):
     """SIGKILL cannot be answered: then it is the file of the round before that is whole."""
@@ -252,6 +254,7 @@ def peak_memory(folder, rounds: int) -> tuple[int, int]:
     return usage.ru_maxrss * 1024, (folder / name).stat().st_size
 
 
+@pytest.mark.long
 def test_memory_grows_with_the_samples_by_no_more_than_their_json(tmp_path):
     (few, small), (many, large) = peak_memory(tmp_path, 10), peak_memory(tmp_path, 110)
     print(f"{few} bytes for a document of {small}, {many} for {large}")
@@ -269,6 +272,7 @@ def test_colours_are_for_terminals_and_no_color_is_respected(tmp_path):
     assert "\x1b" not in run("bash", "-c", command, cwd=tmp_path).stdout
 
 
+@pytest.mark.alone
 def test_a_capacity_bends_the_curve_where_it_should(tmp_path):
     """Four requests at a time, 40 ms each: the line of one worker meets the ceiling at four."""
     (tmp_path / "four.toml").write_text('capacity = { workers = 4, service_time = { fixed = "40ms" } }\n')
@@ -287,6 +291,7 @@ def test_a_capacity_bends_the_curve_where_it_should(tmp_path):
     assert 0 < scaling["usl"]["sigma"] + scaling["usl"]["kappa"] and 0.8 < scaling["usl"]["r_squared"] <= 1
 
 
+@pytest.mark.alone
 def test_the_targets_hold_on_the_bench_profile(tmp_path):
     """194 flags at 30 workers: at least 97 % for sequential, 95 % for the others. Noise only makes it worse, so a race may be run again."""
     for _ in range(3):

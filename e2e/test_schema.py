@@ -73,7 +73,7 @@ def test_every_example_of_the_documents_is_accepted():
 
 
 def rule(text: str) -> str:
-    return "rule = [{ %s }]" % text
+    return f"rule = [{{ {text} }}]"
 
 
 LATE = 'fault = "latency", distribution = '

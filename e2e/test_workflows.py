@@ -1,4 +1,7 @@
-"""The workflows, as far as that can be told without their runner: their form, their scripts, and what they take from the repository."""
+"""What GitHub reads, as far as that can be checked without it: workflows, issue forms, dependency updates.
+
+Their schemas, their scripts, and what they take from the repository.
+"""
 
 import re
 import sys
@@ -9,6 +12,7 @@ import pytest
 from conftest import ROOT, run
 from ruamel.yaml import YAML
 
+FORMS = ROOT / ".github" / "ISSUE_TEMPLATE"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TEXTS = {path: YAML(typ="safe").load(path) for path in WORKFLOWS}
 JOBS = [pytest.param(job, id=f"{path.stem}: {name}") for path, text in TEXTS.items() for name, job in text["jobs"].items()]
@@ -21,10 +25,36 @@ SCRIPTS = [
 ]
 
 
-def test_the_workflows_are_of_githubs_schema():
+def assert_valid(schema: str, *files: Path):
     check = Path(sys.executable).parent / "check-jsonschema"
-    result = run(check, "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    result = run(check, "--builtin-schema", f"vendor.{schema}", *files)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_workflows_are_of_githubs_schema():
+    assert_valid("github-workflows", *WORKFLOWS)
+
+
+def test_the_issue_forms_and_the_updates_of_dependencies_are_of_githubs_schemas():
+    config = FORMS / "config.yml"
+    assert_valid("github-issue-config", config)
+    assert_valid("github-issue-forms", *(path for path in FORMS.glob("*.yml") if path != config))
+    assert_valid("dependabot", ROOT / ".github" / "dependabot.yml")
+
+
+def test_dependencies_are_updated_wherever_there_are_some():
+    updates = YAML(typ="safe").load(ROOT / ".github" / "dependabot.yml")["updates"]
+    folders = {folder for update in updates for folder in update.get("directories", [update.get("directory")])}
+    for file in "Cargo.toml", "fuzz/Cargo.toml", "e2e/requirements.txt", "Dockerfile":
+        assert f"/{Path(file).parent}".replace("/.", "/") in folders, file
+
+
+def test_the_steps_of_the_gate_are_jobs():
+    usage = run(ROOT / ".ci" / "run", "no-such-step")
+    assert usage.returncode == 2
+    steps = re.search(r"^steps: (.*)$", usage.stderr, re.M)[1].split()
+    jobs = TEXTS[ROOT / ".github" / "workflows" / "ci.yml"]["jobs"]["gate"]["strategy"]["matrix"]["step"]
+    assert sorted(" ".join(jobs).split()) == sorted(steps)
 
 
 @pytest.mark.parametrize("workflow", TEXTS.values(), ids=[path.stem for path in TEXTS])
@@ -56,8 +86,11 @@ def test_a_script_is_sound_and_calls_what_is_there(script):
 
 
 def test_the_toolchain_is_the_one_that_is_promised():
-    promised = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
+    read = lambda name: tomllib.loads((ROOT / name).read_text())
+    promised = read("Cargo.toml")["workspace"]["package"]["rust-version"]
+    pinned = read("rust-toolchain.toml")["toolchain"]["channel"]
+    assert pinned.startswith(f"{promised}.")
     for path, workflow in TEXTS.items():
-        assert workflow["env"]["RUSTUP_TOOLCHAIN"] == promised
-        images = re.findall(r"FROM rust:([\d.]+)", path.read_text())
-        assert all(image == promised for image in images)
+        assert workflow["env"]["RUSTUP_TOOLCHAIN"] == pinned
+        assert all(image == pinned for image in re.findall(r"FROM rust:([\d.]+)", path.read_text()))
+    assert re.findall(r"FROM .*rust:([\d.]+)", (ROOT / "Dockerfile").read_text()) == [promised]

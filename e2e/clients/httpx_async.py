@@ -3,7 +3,6 @@
 import asyncio
 
 import httpx
-
 from common import failed, image_url, main, met
 
 

@@ -1,7 +1,6 @@
 """One flag after the other, with requests."""
 
 import requests
-
 from common import failed, image_url, main, met
 
 

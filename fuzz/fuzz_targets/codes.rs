@@ -1,7 +1,7 @@
 //! Any list of words is refused or selects codes that are sorted, unique and not too many.
 #![no_main]
 
-use flag_client::codes::{CodeArg, Selection, select};
+use flags_data::selection::{CodeArg, Selection, select};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (Vec<String>, usize)| {

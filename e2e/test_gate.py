@@ -1,0 +1,32 @@
+"""The gate itself: what it runs, and what its two forms have in common."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from conftest import ROOT, run
+
+GATE = (ROOT / ".ci" / "run").read_text()
+FUZZ = tomllib.loads((ROOT / "fuzz" / "Cargo.toml").read_text())
+
+
+def test_each_fuzz_target_has_a_feature_of_its_name_and_seeds():
+    targets = [target["name"] for target in FUZZ["bin"]]
+    assert sorted(targets) == sorted(FUZZ["features"]["default"])
+    for target in FUZZ["bin"]:
+        name = target["name"]
+        assert target["required-features"] == [name] and name in FUZZ["features"]
+        assert (ROOT / "fuzz" / target["path"]).is_file()
+        assert any((ROOT / "fuzz" / "seeds" / name).iterdir())
+
+
+def test_the_short_form_fuzzes_targets_that_exist():
+    short = re.search(r'^readonly short_targets="(.*)"$', GATE, re.M)[1].split()
+    assert short and set(short) <= {target["name"] for target in FUZZ["bin"]}
+
+
+def test_the_python_code_is_sound():
+    """As `ruff.toml` says."""
+    result = run(Path(sys.executable).parent / "ruff", "check", "--no-cache", ".", cwd=ROOT)
+    assert result.returncode == 0, result.stdout
