@@ -27,8 +27,15 @@ pub struct Builder {
     config: Config,
 }
 
+impl FlagServer {
+    /// A builder of a server with one listener, for tests.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
 impl Builder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             config: Config {
                 keep_records: true,

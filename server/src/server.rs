@@ -16,7 +16,7 @@ use crate::fault::FaultInjector;
 use crate::record::{LogFile, Record, RecordLog};
 use crate::shutdown::{Shutdown, Stopped};
 use crate::site::Site;
-use crate::{Builder, Config, Listener, reachable};
+use crate::{Config, Listener, reachable};
 
 /// A running server. It stops when it is dropped; [`shutdown`](Self::shutdown) lets its clients finish.
 #[derive(Debug)]
@@ -170,11 +170,6 @@ impl FlagServer {
             tasks,
             log,
         })
-    }
-
-    /// A builder of a server with one listener, for tests.
-    pub fn builder() -> Builder {
-        Builder::new()
     }
 
     /// The real addresses, in the order of the configuration.
