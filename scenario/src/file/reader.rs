@@ -1,4 +1,6 @@
 //! Reading TOML key by key: every problem of a text at once, each with its line, key and remedy.
+//! Written by hand on top of the toml crate's parser, because serde stops at the first problem and
+//! knows no remedy.
 //!
 //! It knows tables, keys and the forms of values, and nothing of what they mean.
 
