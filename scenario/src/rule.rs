@@ -30,6 +30,7 @@ pub struct Rule {
 /// fires decides. On HTTP/2, whatever would break the connection is an RST_STREAM of one stream, with the reason
 /// INTERNAL_ERROR, after the same bytes.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Fault {
     /// The response starts later. Delays of several rules add up.
     Latency(Distribution),
