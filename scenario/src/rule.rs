@@ -78,6 +78,9 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The longest duration of a value: a day, which is more than anybody waits, and less than any
+    /// clock can count.
+    pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
     /// The most bits that one rule can flip.
     pub const MAX_BITS: u32 = 1024;
     /// The most redirects in a row.
