@@ -6,8 +6,8 @@ use std::time::Duration;
 use flags_data::{CountryCode, Resource};
 use wildmatch::WildMatch;
 
-use crate::RequestKey;
 use crate::wording::{listed, words};
+use crate::{Circumstances, RequestKey};
 
 /// The conditions of a rule. Without any it is about every request.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,46 +39,6 @@ pub struct Window {
     pub from: Duration,
     /// Until when; for ever if not told.
     pub until: Option<Duration>,
-}
-
-/// What a decision depends on besides the scenario and the key of the request, where rules ask for it.
-#[derive(Clone, Copy)]
-pub struct Circumstances<'a> {
-    /// Since the server started.
-    pub since_start: Duration,
-    /// The headers of the request.
-    pub headers: &'a dyn Headers,
-}
-
-/// The headers of some request.
-pub trait Headers {
-    /// The value of the first header of this name, if it is text. Names are in lower case.
-    fn value(&self, name: &str) -> Option<&str>;
-}
-
-/// No headers at all.
-impl Headers for () {
-    fn value(&self, _name: &str) -> Option<&str> {
-        None
-    }
-}
-
-impl Default for Circumstances<'_> {
-    /// At the start, without headers: what is assumed when the future is computed.
-    fn default() -> Self {
-        Self {
-            since_start: Duration::ZERO,
-            headers: &(),
-        }
-    }
-}
-
-impl fmt::Debug for Circumstances<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Circumstances")
-            .field("since_start", &self.since_start)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Pattern {
@@ -162,6 +122,7 @@ impl fmt::Display for Conditions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Headers;
 
     struct One(&'static str, &'static str);
 

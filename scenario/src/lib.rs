@@ -12,6 +12,7 @@ pub mod forecast;
 mod millis;
 mod planner;
 pub mod profiles;
+mod request;
 mod rule;
 mod rule_builder;
 mod scenario;
@@ -20,11 +21,12 @@ mod status_text;
 pub mod wording;
 
 pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold};
-pub use conditions::{Circumstances, Conditions, Headers, Pattern, Window};
+pub use conditions::{Conditions, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
 pub use file::{Problem, ScenarioError, parse_duration, schema};
 pub use millis::{Millis, OptionalMillis};
-pub use planner::{Ending, MAX_RUN_LEN, Pace, Plan, Planner, RequestKey};
+pub use planner::{Ending, Pace, Plan, Planner};
+pub use request::{Circumstances, Headers, MAX_RUN_LEN, RequestKey};
 pub use rule::{
     Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,
 };

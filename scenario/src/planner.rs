@@ -26,8 +26,8 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Circumstances, Cut, Distribution, Dribble, Fault, Millis, OptionalMillis, Rule, RuleName,
-    Scenario, StatusNumber,
+    Circumstances, Cut, Distribution, Dribble, Fault, Millis, OptionalMillis, RequestKey, Rule,
+    RuleName, Scenario, StatusNumber,
 };
 
 /// The domain of the decisions, as BLAKE3's `derive_key` wants it: unique, and never changed.
@@ -46,22 +46,6 @@ pub struct Planner {
 struct KeyedRule {
     key: [u8; blake3::KEY_LEN],
     rule: Rule,
-}
-
-/// The longest name of a run, in bytes: it is remembered, so it is bounded.
-pub const MAX_RUN_LEN: usize = 128;
-
-/// All that a decision depends on, besides the scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestKey<'a> {
-    /// The request header `flag-run`, or the empty string.
-    pub run: &'a str,
-    /// The method, in capitals.
-    pub method: &'a str,
-    /// The path in its canonical form: below `/flags/`, in lower case, without a query.
-    pub path: &'a str,
-    /// 1 for the first attempt at this path in this run.
-    pub attempt: u32,
 }
 
 /// What is to happen to one request.
