@@ -1,6 +1,8 @@
-//! What a program tells of its command line besides `--help`: scripts for the Tab key, and manual pages. Both are made from
-//! the clap command, so that they cannot say anything else than it does, and know nothing of what the commands do. They are
-//! the same on every day and in every environment.
+//! Completion scripts and manual pages, both generated from the clap command. They are the same on
+//! every day and in every environment.
+//!
+//! The loop over the pages is written by hand, because `clap_mangen::generate_to` can neither leave
+//! out the date nor add sections: ENVIRONMENT, EXIT STATUS of each sub-command, SEE ALSO.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use thiserror::Error;
 
 /// The sub-commands that print them, the same for every program.
 #[derive(Debug, Clone, Subcommand)]
+#[non_exhaustive]
 pub enum DocsCommand {
     /// Print the script with which a shell completes commands and options.
     Completions {

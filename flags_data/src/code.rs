@@ -196,6 +196,7 @@ impl fmt::Debug for LowerCode {
 /// Some text that is not a country code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{input:?} is not a country code: write two letters from A to Z, such as BR")]
+#[non_exhaustive]
 pub struct ParseCodeError {
     input: String,
 }

@@ -25,6 +25,7 @@ pub(crate) struct Entry {
 
 /// Everything that is wrong with a folder of flags.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct LoadError {
     folder: PathBuf,
     problems: Vec<Problem>,

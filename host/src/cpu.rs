@@ -3,8 +3,10 @@
 //! Only Linux lets one thread read the clock of another.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
+
+use crate::lock;
 
 struct Threads {
     alive: BTreeSet<ThreadClock>,
@@ -18,7 +20,7 @@ static THREADS: Mutex<Threads> = Mutex::new(Threads {
 });
 
 fn threads() -> MutexGuard<'static, Threads> {
-    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&THREADS)
 }
 
 /// The processor time, user and system, that all servers with a runtime of their own have used in this process

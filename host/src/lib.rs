@@ -4,7 +4,9 @@
 mod atomic_file;
 pub mod clock;
 pub mod cpu;
+mod lock;
 mod open_files;
 
 pub use atomic_file::{stream_atomically, write_atomically};
+pub use lock::lock;
 pub use open_files::allow_files;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use flags_data::{CountryCode, Resource};
 use wildmatch::WildMatch;
 
-use crate::request::{Circumstances, RequestKey};
 use crate::wording::{listed, words};
+use crate::{Circumstances, RequestKey};
 
 /// The conditions of a rule. Without any it is about every request.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Conditions {
     /// One of these countries; none stands for any path.
     pub codes: Vec<CountryCode>,
@@ -32,6 +33,7 @@ pub struct Pattern(WildMatch);
 
 /// A time span, counted from when the server started (or was reset). It holds its start and not its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Window {
     /// From when on.
     pub from: Duration,

@@ -1,9 +1,11 @@
 //! How long a latency is: a distribution over durations, sampled from words that the caller draws.
+//! Written by hand, because samples are a public contract: those of rand_distr may change with each
+//! release, and take a varying number of words.
 //!
-//! Each sample is the quantile function of the distribution at one uniform draw ("inversion", L. Devroye,
-//! *Non-Uniform Random Variate Generation*, 1986, chapter II.2), so it costs one word. Fixed and uniform delays are integer
-//! arithmetic; the others use `libm`'s software functions and not those of the platform. A sample is the
-//! same everywhere.
+//! Each sample is the quantile function of the distribution at one uniform draw ("inversion",
+//! L. Devroye, *Non-Uniform Random Variate Generation*, 1986, chapter II.2), so it costs one word.
+//! Fixed and uniform delays are integer arithmetic; the others use `libm`'s software functions and
+//! not those of the platform. A sample is the same everywhere.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -38,6 +40,7 @@ enum Shape {
 
 /// Why a distribution cannot be built.
 #[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
 pub enum InvalidDistribution {
     /// The lower bound lies above the upper one.
     #[error("lower ({}) is above upper ({}): swap them", words(*lower), words(*upper))]

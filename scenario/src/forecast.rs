@@ -35,6 +35,7 @@ pub struct Question<'a> {
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Forecast {
     /// Tells it from the other documents of this project.
     pub kind: ForecastKind,
@@ -65,6 +66,7 @@ pub enum ForecastKind {
 /// One request, and what it will meet.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Entry {
     /// The country.
     #[schemars(with = "String")]

@@ -1,4 +1,4 @@
-//! What a decision depends on: the key of a request, and the circumstances that rules may ask for.
+//! A request, as far as decisions depend on it.
 
 use std::fmt;
 use std::time::Duration;

@@ -30,6 +30,7 @@ pub struct Rule {
 /// fires decides. On HTTP/2, whatever would break the connection is an RST_STREAM of one stream, with the reason
 /// INTERNAL_ERROR, after the same bytes.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Fault {
     /// The response starts later. Delays of several rules add up.
     Latency(Distribution),
@@ -77,6 +78,9 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The longest duration of a value: a day, which is more than anybody waits, and less than any
+    /// clock can count.
+    pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
     /// The most bits that one rule can flip.
     pub const MAX_BITS: u32 = 1024;
     /// The most redirects in a row.

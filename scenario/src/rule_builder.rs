@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use crate::file::MAX_DURATION;
 use crate::{
     Conditions, Distribution, Fault, InvalidDistribution, InvalidRule, Pattern, Probability, Rule,
     RuleName, StatusFault, StatusNumber, Window,
@@ -236,7 +235,9 @@ fn check_window(window: Window) -> Result<(), InvalidRule> {
 
 fn within_a_day(what: &'static str, duration: Option<Duration>) -> Result<(), InvalidRule> {
     match duration {
-        Some(duration) if duration > MAX_DURATION => Err(InvalidRule::TooLong { what, duration }),
+        Some(duration) if duration > Fault::MAX_DURATION => {
+            Err(InvalidRule::TooLong { what, duration })
+        }
         _ => Ok(()),
     }
 }

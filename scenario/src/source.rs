@@ -9,6 +9,7 @@ use crate::{Scenario, ScenarioError};
 
 /// Why there is no scenario.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SourceError {
     /// No profile has this name.
     #[error("--profile {0}: there is no such profile; take one of {names}", names = profile_names())]

@@ -1,4 +1,6 @@
 //! Delays that end when they should: never early, and as little late as the machine allows.
+//! Written by hand, because tokio's timers round up to a millisecond, and async-io's, which do not,
+//! need a second reactor beside tokio's.
 
 mod deadlines;
 mod timer;

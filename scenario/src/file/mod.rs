@@ -4,7 +4,6 @@ mod reader;
 mod scenario;
 mod schema;
 
-pub(crate) use reader::MAX_DURATION;
 pub use reader::{
     Problem, Section, Value, has_key, parse_duration, read_text, text, texts, unsigned,
 };

@@ -1,4 +1,6 @@
 //! Reading TOML key by key: every problem of a text at once, each with its line, key and remedy.
+//! Written by hand on top of the toml crate's parser, because serde stops at the first problem and
+//! knows no remedy.
 //!
 //! It knows tables, keys and the forms of values, and nothing of what they mean.
 
@@ -7,6 +9,8 @@ use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use crate::Fault;
 
 /// A value of the text, with its place.
 pub type Value<'v> = Spanned<DeValue<'v>>;
@@ -357,8 +361,8 @@ pub(super) fn duration(value: &Value<'_>) -> Result<Duration, String> {
     )
 }
 
-/// A duration as files and flags have it: with its unit, and no longer than a day, which is more than anybody waits and less
-/// than any clock can count.
+/// A duration as files and flags have it: with its unit, and no longer than
+/// [`Fault::MAX_DURATION`].
 ///
 /// # Errors
 /// With the remedy.
@@ -369,15 +373,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     let found = humantime::parse_duration(text)
         .map_err(|_| format!("{text:?} is no duration: {remedy}"))?;
-    if found > MAX_DURATION {
+    if found > Fault::MAX_DURATION {
         Err(format!("{text} is more than a day: check its unit"))
     } else {
         Ok(found)
     }
 }
-
-/// The longest duration.
-pub(crate) const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn size(value: &Value<'_>) -> Result<u64, String> {
     let remedy = "give a size with its unit in quotes, like \"1000B\" or \"32KiB\"";

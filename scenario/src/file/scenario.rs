@@ -48,6 +48,7 @@ pub(super) const MAX_WORKERS: u32 = 1_000_000;
 
 /// Everything that is wrong with the text of a scenario; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub struct ScenarioError {
     /// The problems, in the order of their lines.
     pub problems: Vec<Problem>,
