@@ -50,11 +50,11 @@ pub fn leave() {
 /// The clock of a thread's processor time, user and system, for any thread of the process to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ThreadClock {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "cpu"))]
     tid: i32,
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "cpu"))]
 impl ThreadClock {
     /// That of the calling thread.
     fn own() -> Self {
@@ -74,7 +74,7 @@ impl ThreadClock {
 }
 
 /// No thread can ask for another's: nothing is known, and nothing is guessed.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", feature = "cpu")))]
 impl ThreadClock {
     fn own() -> Self {
         Self {}
@@ -86,7 +86,7 @@ impl ThreadClock {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", feature = "cpu"))]
 mod tests {
     use super::*;
     use nix::time::{ClockId, clock_gettime};

@@ -1,12 +1,16 @@
 //! What Flagbench needs from the operating system: a precise clock, the processor time of threads, the limit of open
 //! files, and files that appear whole or not at all. It knows nothing of flags.
 
+#[cfg(feature = "files")]
 mod atomic_file;
 pub mod clock;
 pub mod cpu;
 mod lock;
+#[cfg(feature = "files")]
 mod open_files;
 
+#[cfg(feature = "files")]
 pub use atomic_file::{stream_atomically, write_atomically};
 pub use lock::lock;
+#[cfg(feature = "files")]
 pub use open_files::allow_files;

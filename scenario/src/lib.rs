@@ -24,7 +24,9 @@ pub mod wording;
 pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold};
 pub use conditions::{Conditions, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
-pub use file::{Problem, ScenarioError, parse_duration, schema};
+#[cfg(feature = "schema")]
+pub use file::schema;
+pub use file::{Problem, ScenarioError, parse_duration};
 pub use millis::{Millis, OptionalMillis};
 pub use plan::{Ending, Pace, Plan};
 pub use planner::Planner;

@@ -5,14 +5,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::{Cut, Dribble, Fault, Millis, OptionalMillis, RuleName, StatusNumber};
 
 /// What is to happen to one request.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct Plan {
     /// The time before the first byte of the response: the sum of the latencies that fired. In JSON: milliseconds.
     #[serde(rename = "delay_ms", with = "Millis")]
@@ -22,13 +24,14 @@ pub struct Plan {
     /// How the request ends, when it does not end with the flag.
     pub ending: Option<Ending>,
     /// The rules that fired, in the order of the scenario.
-    #[schemars(with = "Vec<String>")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub rules: Vec<RuleName>,
 }
 
 /// How fast a body comes. Each of its bytes has to satisfy both limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct Pace {
     /// Bytes per second.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,14 +42,15 @@ pub struct Pace {
 }
 
 /// An end of a request other than its flag, with every draw that it needs. [`Fault`] says what each means.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Ending {
     /// This status.
     Status {
         /// The number.
-        #[schemars(with = "u16")]
+        #[cfg_attr(feature = "schema", schemars(with = "u16"))]
         status: StatusNumber,
         /// The header `retry-after`.
         #[serde(rename = "retry_after_ms", with = "OptionalMillis")]
@@ -63,7 +67,7 @@ pub enum Ending {
     /// A FIN without a response.
     Close,
     /// A part of the body.
-    #[schemars(extend("unevaluatedProperties" = false))]
+    #[cfg_attr(feature = "schema", schemars(extend("unevaluatedProperties" = false)))]
     Truncate(Cut),
     /// Silence.
     Stall {
@@ -77,7 +81,7 @@ pub enum Ending {
     Garbage {
         /// The bytes; the first is none that HTTP could begin with.
         #[serde(serialize_with = "as_hex")]
-        #[schemars(with = "String")]
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
         bytes: Vec<u8>,
         /// Whether the head of a chunked response comes first.
         after_head: bool,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flags_data::ParseCodeError;
+#[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error;
@@ -166,7 +167,8 @@ impl StatusFault {
 }
 
 /// Where a truncated body ends.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cut {
     /// After so many bytes; a shorter body stays whole.
@@ -186,8 +188,9 @@ impl Cut {
 }
 
 /// A body in pieces: the first at once, the last when the time is over, the others evenly between them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct Dribble {
     /// How many pieces, 1 to [`Fault::MAX_CHUNKS`].
     pub chunks: NonZeroU32,
@@ -454,7 +457,8 @@ impl fmt::Display for RuleName {
 }
 
 /// A number from 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(transparent)]
 pub struct Probability(f64);
 

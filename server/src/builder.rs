@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 
 use flags_data::Catalogue;
 
+#[cfg(feature = "tls")]
+use crate::Tls;
 use crate::scenario::{Scenario, ScenarioError};
-use crate::{BlockingFlagServer, Config, FlagServer, Limits, Listener, StartError, Tls};
+use crate::{BlockingFlagServer, Config, FlagServer, Limits, Listener, StartError};
 
 /// Builds a [`FlagServer`]; see its [example](crate#in-a-test).
 ///
@@ -77,6 +79,7 @@ impl Builder {
     }
 
     /// HTTPS.
+    #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.config.tls = Some(tls);
         self

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use flags_data::Catalogue;
 
-use crate::connection::{Limits, Tls};
+use crate::connection::Limits;
+#[cfg(feature = "tls")]
+use crate::connection::Tls;
 use crate::scenario::Scenario;
 
 /// All that a [`FlagServer`](crate::FlagServer) needs to know.
@@ -17,6 +19,7 @@ pub struct Config {
     /// The flags that are served.
     pub catalogue: Catalogue,
     /// HTTPS on every listener.
+    #[cfg(feature = "tls")]
     pub tls: Option<Tls>,
     /// What clients may take, on each listener.
     pub limits: Limits,
@@ -50,6 +53,7 @@ impl Config {
                 scenario,
             }],
             catalogue: Catalogue::embedded(),
+            #[cfg(feature = "tls")]
             tls: None,
             limits: Limits::default(),
             decision_log: None,

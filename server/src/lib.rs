@@ -78,7 +78,9 @@ pub use flag_scenario as scenario;
 pub use blocking::BlockingFlagServer;
 pub use builder::Builder;
 pub use config::{Config, Listener, reachable};
-pub use connection::{Limits, Tls, TlsError};
+pub use connection::Limits;
+#[cfg(feature = "tls")]
+pub use connection::{Tls, TlsError};
 pub use fault::{FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_PATHS_PER_RUN, SERVER_TIMING};
 pub use record::{End, MAX_RECORDS_PER_RUN, MAX_RUNS, Record, Sent, Times};
 pub use scenario::MAX_RUN_LEN;

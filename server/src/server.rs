@@ -11,7 +11,9 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::app::App;
-use crate::connection::{self, Tls, TlsError};
+#[cfg(feature = "tls")]
+use crate::connection::TlsError;
+use crate::connection::{self, Security};
 use crate::fault::FaultInjector;
 use crate::record::{LogFile, Record, RecordLog};
 use crate::shutdown::{Shutdown, Stopped};
@@ -61,6 +63,7 @@ pub enum StartError {
         reason: io::Error,
     },
     /// No TLS.
+    #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// A decision log that cannot be created.
@@ -105,8 +108,14 @@ impl FlagServer {
         runtimes: Vec<Handle>,
     ) -> Result<Self, StartError> {
         flag_host::clock::start().map_err(StartError::Runtime)?;
-        let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
+        #[cfg(feature = "tls")]
+        let security = match &config.tls {
+            Some(tls) => Security::Tls(tls.acceptor()?),
+            None => Security::Plain,
+        };
+        #[cfg(not(feature = "tls"))]
+        let security = Security::Plain;
+        let scheme = security.scheme();
         let mut listeners = Vec::new();
         let mut endpoints = Vec::new();
         for Listener {
@@ -156,7 +165,7 @@ impl FlagServer {
             tasks.spawn(connection::serve(
                 listener,
                 app,
-                tls.clone(),
+                security.clone(),
                 Arc::clone(&shutdown),
                 config.limits,
                 runtimes.clone(),

@@ -199,6 +199,7 @@ async fn answer(
             record.status(refusal.status());
             let mut head = Vec::with_capacity(256);
             write_head(&mut head, &refusal);
+            write_length(&mut head, &refusal);
             let is_last = refusal.headers().contains_key("connection");
             finish_head(&mut head, false);
             send(stream, &head, refusal.body(), record).await?;
@@ -222,6 +223,9 @@ async fn answer(
                 }
             };
             (respond.report).write(|name, value| write_header(&mut head, name.as_str(), value));
+            if let Some(response) = &own {
+                write_length(&mut head, response);
+            }
             finish_head(&mut head, is_last);
             if respond.is_complete() || body.is_empty() {
                 send(stream, &head, body, respond.record).await?;
@@ -325,7 +329,7 @@ async fn break_connection(
     Ok(false)
 }
 
-/// The head of a response that is not a file, without its last empty line.
+/// The head of a response that is not a file, without its length.
 fn write_head(head: &mut Vec<u8>, response: &Complete) {
     let status = response.status();
     let reason = status.canonical_reason().unwrap_or("<none>");
@@ -333,6 +337,11 @@ fn write_head(head: &mut Vec<u8>, response: &Complete) {
     for (name, value) in response.headers() {
         write_header(head, name.as_str(), value);
     }
+}
+
+/// The length of a response that is not a file.
+fn write_length(head: &mut Vec<u8>, response: &Complete) {
+    let status = response.status();
     // RFC 9110, section 8.6: forbidden on a 204; on a 304 it would be the length of what was not sent.
     if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         head.extend(format!("content-length: {}\r\n", response.body().len()).bytes());

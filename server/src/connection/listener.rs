@@ -10,21 +10,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::Version;
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::server::conn::http1;
+#[cfg(feature = "http2")]
+use hyper::server::conn::http2;
+#[cfg(feature = "http2")]
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::fast_path;
 use super::http::AppService;
+use super::security::Security;
 use crate::app::App;
-use crate::fault::{ConnectionHandle, FaultyStream};
+#[cfg(feature = "http2")]
+use crate::fault::ConnectionHandle;
+use crate::fault::FaultyStream;
 use crate::shutdown::{REFUSAL_GRACE, Shutdown};
 use crate::socket;
 
@@ -85,7 +91,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub(crate) async fn serve(
     listener: TcpListener,
     app: App,
-    tls: Option<TlsAcceptor>,
+    security: Security,
     shutdown: Arc<Shutdown>,
     limits: Limits,
     runtimes: Vec<Handle>,
@@ -102,11 +108,11 @@ pub(crate) async fn serve(
             deadline = &mut requested => break deadline,
             accepted = accept(&listener, &places) => match accepted {
                 Ok((stream, place)) => {
-                    let (app, tls, watcher) = (app.clone(), tls.clone(), connections.watcher());
+                    let (app, security, watcher) = (app.clone(), security.clone(), connections.watcher());
                     let stop = shutdown.requested();
                     let connection = async move {
                         // The client's mistakes and departures are its own affair, and so are planned faults.
-                        if let Err(error) = connection(stream, app, tls, watcher, stop, limits).await {
+                        if let Err(error) = connection(stream, app, security, watcher, stop, limits).await {
                             debug!(error, "connection ended");
                         }
                         drop(place);
@@ -154,7 +160,7 @@ type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 async fn connection(
     stream: std::net::TcpStream,
     app: App,
-    tls: Option<TlsAcceptor>,
+    security: Security,
     watcher: Watcher,
     stop: impl Future<Output = Instant>,
     limits: Limits,
@@ -165,12 +171,13 @@ async fn connection(
     let handle = stream.handle();
     // Until the client has said something, stopping the server ends it.
     let greeting = async {
-        match tls {
-            None => {
+        match security {
+            Security::Plain => {
                 let version = spoken_version(&stream).await?;
-                Ok(Greeted::Plain(version, Box::new(stream)))
+                io::Result::Ok(Greeted::Plain(version, Box::new(stream)))
             }
-            Some(tls) => {
+            #[cfg(feature = "tls")]
+            Security::Tls(tls) => {
                 let stream = Box::pin(tls.accept(stream)).await?;
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let version = if is_http2 {
@@ -178,7 +185,7 @@ async fn connection(
                 } else {
                     Version::HTTP_11
                 };
-                io::Result::Ok(Greeted::Tls(version, Box::new(stream)))
+                Ok(Greeted::Tls(version, Box::new(stream)))
             }
         }
     };
@@ -203,6 +210,7 @@ async fn connection(
         Greeted::Plain(version, stream) => {
             Box::pin(speak(version, *stream, service, watcher, limits)).await
         }
+        #[cfg(feature = "tls")]
         Greeted::Tls(version, stream) => {
             Box::pin(speak(version, *stream, service, watcher, limits)).await
         }
@@ -212,6 +220,7 @@ async fn connection(
 /// A connection whose protocol is known.
 enum Greeted {
     Plain(Version, Box<FaultyStream>),
+    #[cfg(feature = "tls")]
     Tls(Version, Box<tokio_rustls::server::TlsStream<FaultyStream>>),
 }
 
@@ -237,7 +246,7 @@ async fn spoken_version(stream: &FaultyStream) -> io::Result<Version> {
 async fn speak<S>(
     version: Version,
     stream: S,
-    mut service: AppService,
+    service: AppService,
     watcher: Watcher,
     limits: Limits,
 ) -> Result<(), ConnectionError>
@@ -245,26 +254,35 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = TokioIo::new(stream);
+    #[cfg(feature = "http2")]
     if version == Version::HTTP_2 {
         // No request may end a connection that it shares.
-        service.connection = ConnectionHandle::default();
+        let connection = ConnectionHandle::default();
+        let service = AppService {
+            connection,
+            ..service
+        };
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
-            // A client that says nothing, not even that it is there, is gone.
+            // A client that sends nothing, not even an answer to a ping, is gone.
             .keep_alive_interval(limits.head_timeout)
             .keep_alive_timeout(limits.head_timeout)
             .max_header_list_size(MAX_HEAD_BYTES as u32)
             .max_concurrent_streams(1000);
         watcher.watch(builder.serve_connection(io, service)).await?;
-    } else {
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head_timeout)
-            .max_buf_size(MAX_HEAD_BYTES);
-        watcher.watch(builder.serve_connection(io, service)).await?;
+        return Ok(());
     }
+    #[cfg(not(feature = "http2"))]
+    if version == Version::HTTP_2 {
+        return Err("HTTP/2 needs the feature http2".into());
+    }
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(MAX_HEAD_BYTES);
+    watcher.watch(builder.serve_connection(io, service)).await?;
     Ok(())
 }
 

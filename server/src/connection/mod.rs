@@ -3,11 +3,15 @@
 mod fast_path;
 mod http;
 mod listener;
+mod security;
 mod threads;
+#[cfg(feature = "tls")]
 mod tls;
 
 pub(crate) use listener::{listen, serve};
+pub(crate) use security::Security;
 pub(crate) use threads::Threads;
 
 pub use listener::Limits;
+#[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
