@@ -119,7 +119,7 @@ fn table(forecast: &Forecast) -> String {
     if !forecast.run.is_empty() {
         text += &format!(", run {}", forecast.run);
     }
-    text += &format!("\n{table}\nthe first attempts, with so many at a time:\n{ideals}\n");
+    text += &format!("\n{table}\nideal times of the first attempts:\n{ideals}\n");
     for note in &forecast.notes {
         text += &format!("note: {note}\n");
     }
@@ -216,7 +216,7 @@ mod tests {
          JP           1   100.000 ms            ∞   silence for ever   stall-4,latency-5   
          CN           1   100.000 ms   100.000 ms   garbage            garbage-3,latency-5 
         ───────────────────────────────────────────────────────────────────────────────────
-        the first attempts, with so many at a time:
+        ideal times of the first attempts:
         ──────────────────────
          workers        ideal 
         ──────────────────────

@@ -204,11 +204,11 @@ pub enum InvalidRule {
     #[error("{0} is not between 0 and 1: give a number from 0 to 1")]
     Probability(f64),
     /// Not the status of a final response.
-    #[error("{0} is no status of a response: give one from 200 to 599")]
+    #[error("invalid status {0}: give one from 200 to 599")]
     Status(i64),
     /// Empty, too long, or with characters that a header cannot carry.
     #[error(
-        "{0:?} is no name for a rule: take 1 to {max} letters, digits, '-', '_' or '.'",
+        "invalid name {0:?}: use 1 to {max} letters, digits, '-', '_' or '.'",
         max = RuleName::MAX_LEN
     )]
     Name(String),

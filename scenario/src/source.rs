@@ -23,7 +23,7 @@ pub enum SourceError {
         reason: std::io::Error,
     },
     /// The scenario file does not describe a scenario.
-    #[error("--scenario {path}: is no scenario; correct these lines:\n{reason}")]
+    #[error("--scenario {path}: has errors; correct these lines:\n{reason}")]
     Invalid {
         /// The file.
         path: String,

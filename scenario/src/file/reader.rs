@@ -287,7 +287,7 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
             let name: &str = key.get_ref();
             if !self.known.contains(&name) {
                 let message = format!(
-                    "is no key here: remove it, or use one of {}",
+                    "unknown key: remove it, or use one of {}",
                     self.known.join(", ")
                 );
                 self.problems
@@ -372,7 +372,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         return Err(remedy.to_owned());
     }
     let found = humantime::parse_duration(text)
-        .map_err(|_| format!("{text:?} is no duration: {remedy}"))?;
+        .map_err(|_| format!("invalid duration {text:?}: {remedy}"))?;
     if found > Fault::MAX_DURATION {
         Err(format!("{text} is more than a day: check its unit"))
     } else {
@@ -389,7 +389,7 @@ pub(super) fn size(value: &Value<'_>) -> Result<u64, String> {
         .ok()
         .filter(|_| has_unit);
     size.map(|size| size.as_u64())
-        .ok_or_else(|| format!("{found:?} is no size: {remedy}"))
+        .ok_or_else(|| format!("invalid size {found:?}: {remedy}"))
 }
 
 fn inline_table<'v>(value: &'v Value<'v>) -> Result<(&'v DeTable<'v>, usize), String> {
