@@ -75,8 +75,8 @@ impl RuleBuilder {
         }))
     }
 
-    /// The name of the rule, which its decisions depend on. By default the kind and the place of the
-    /// rule, as in a file: `status-1`.
+    /// The name of the rule, which its decisions depend on. By default the kind and the place of
+    /// the rule, as in a file: `status-1`.
     pub fn named(self, name: &str) -> Self {
         self.and(|draft| {
             draft.name = Some(RuleName::try_new(name)?);

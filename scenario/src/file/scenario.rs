@@ -1,7 +1,6 @@
-//! The shape of a scenario file: which keys there are, and what becomes of their values.
+//! The keys of a scenario file, and what becomes of their values.
 //!
-//! What the values mean, and which are allowed, is for the types that they become ([`Rule`],
-//! [`Distribution`], …) to say.
+//! The types that the values become ([`Rule`], [`Distribution`], …) define which are allowed.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -121,7 +120,7 @@ pub fn read_capacity(section: &mut Section<'_, '_, '_>) -> Option<Capacity> {
 
 fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
     let Some(kind) = section.required("fault", text) else {
-        section.accept_the_rest(); // it means nothing without the kind
+        section.accept_the_rest(); // which keys there are depends on the kind
         return None;
     };
     let alias = ALIASES.iter().find(|(alias, _)| *alias == kind);
