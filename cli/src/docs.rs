@@ -16,7 +16,7 @@ use flag_host::write_atomically;
 use flag_scenario::profiles::PROFILES;
 use thiserror::Error;
 
-/// The sub-commands that print them, the same for every program.
+/// The sub-commands that print completions and manual pages, the same for every program.
 #[derive(Debug, Clone, Subcommand)]
 #[non_exhaustive]
 pub enum DocsCommand {
@@ -27,14 +27,15 @@ pub enum DocsCommand {
     },
     /// Print the manual page, in the format that man reads.
     Man {
-        /// Write it to this folder instead, and a page for each sub-command; the folder is made if it does not exist.
+        /// Write it to this folder instead, and a page for each sub-command; the folder is made if
+        /// it does not exist.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
 }
 
 impl DocsCommand {
-    /// Does it for this program, and returns what is to be printed.
+    /// Runs the sub-command for this program, and returns what to print.
     ///
     /// # Errors
     /// When a page cannot be written.
@@ -47,37 +48,37 @@ impl DocsCommand {
     }
 }
 
-/// A program, as its command line describes it, and what that does not tell.
+/// A program: its command line, and what that does not describe.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// Its command line.
     pub command: Command,
     /// The variables that no option stands for, and what they are for.
     pub environment: &'static [(&'static str, &'static str)],
-    /// How it ends, each code once.
+    /// Its exit codes, each once.
     pub exit_status: &'static [ExitStatus],
     /// The pages that a reader may want next, such as `flag-client(1)`.
     pub see_also: &'static [&'static str],
 }
 
-/// What an exit code says.
+/// An exit code.
 #[derive(Debug, Clone, Copy)]
 pub struct ExitStatus {
     /// The code.
     pub code: u8,
-    /// What it says, as a sentence.
+    /// What it means, as a sentence.
     pub meaning: &'static str,
-    /// The sub-commands that can end with it; none: all of them.
+    /// The sub-commands that can end with it; if empty, all of them.
     pub of: &'static [&'static str],
 }
 
-/// Why the manual pages are not there.
+/// The manual pages cannot be written.
 #[derive(Debug, Error)]
 #[error("--out {folder}: cannot be written to ({reason}); name another folder")]
 pub struct SaveError {
     /// The folder for them.
     pub folder: String,
-    /// What the system said.
+    /// The error of the system.
     pub reason: io::Error,
 }
 
@@ -94,8 +95,8 @@ impl Program {
         let mut script = Vec::new();
         let name = self.command.get_name();
         clap_complete::generate(shell, &mut offered(&self.command), name, &mut script);
-        // Bash is told to look for the options of a sub-command under a label that the script never sets, if the name of the
-        // program has a hyphen: https://github.com/clap-rs/clap/issues/6421
+        // If the name of the program has a hyphen, the script for Bash looks for the options of a
+        // sub-command under a label that it never sets: https://github.com/clap-rs/clap/issues/6421
         let (wrong, right) = (name.replace('-', "__subcmd__"), name.replace('-', "__"));
         String::from_utf8_lossy(&script).replace(&wrong, &right)
     }
@@ -125,7 +126,7 @@ impl Program {
         })
     }
 
-    /// With all that clap adds, but for `help`, which has no page.
+    /// The command with all that clap adds, except `help`, which has no page.
     fn built(&self) -> Command {
         let mut command = self.command.clone().disable_help_subcommand(true);
         command.build();
@@ -140,7 +141,7 @@ impl Program {
             .source(format!("{program} {version}"))
             .manual("Flagbench");
         let mut page = Vec::new();
-        man.render(&mut page).ok(); // memory takes everything
+        man.render(&mut page).ok(); // writing to memory cannot fail
 
         let mut more = Roff::new();
         if name == program && !self.environment.is_empty() {
@@ -172,14 +173,14 @@ impl Program {
     }
 }
 
-/// An empty word, as roff writes it: without the quotes the words after it would move up.
+/// An empty argument in roff: without the quotes, the later arguments would move up.
 const NO_DATE: &str = "\"\"";
 
-/// The part of a command line that a shell can offer. clap_complete would offer what is hidden too, and clap cannot take
-/// anything away, so what remains is put together anew.
+/// The part of a command line that a shell completes. clap_complete would include what is hidden
+/// too, and clap cannot remove it, so the rest is put together anew.
 fn offered(command: &Command) -> Command {
     let subs = command.get_subcommands().filter(|sub| !sub.is_hide_set());
-    // Where any word may come, the script for zsh offers nothing else.
+    // Where any word is allowed, the script for zsh completes nothing else.
     let args = command
         .get_arguments()
         .filter(|arg| !arg.is_positional() || !is_free(arg));
@@ -204,7 +205,7 @@ fn is_profile(arg: &Arg) -> bool {
     ["profile", "profiles"].contains(&arg.get_id().as_str())
 }
 
-/// Offers the names of the profiles, and no files where none is asked for.
+/// Completes the names of the profiles, and files only where the value is a file.
 fn with_values(arg: Arg) -> Arg {
     if is_profile(&arg) {
         let values = PROFILES.iter();

@@ -1,4 +1,4 @@
-//! What to print of a forecast, and its table.
+//! The options of a forecast, and its table.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -64,7 +64,7 @@ fn attempts(text: &str) -> Result<NonZeroU32, String> {
         .ok_or_else(|| "give a whole number from 1 to 1000".to_owned())
 }
 
-/// As the server takes it from a request.
+/// A run name as the server accepts it in a request.
 fn run_name(text: &str) -> Result<String, String> {
     if text.len() <= MAX_RUN_LEN && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         Ok(text.to_owned())
@@ -75,7 +75,7 @@ fn run_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// The answer as a text for people.
+/// The forecast as text for people.
 fn table(forecast: &Forecast) -> String {
     let with_paths = forecast
         .entries
@@ -119,14 +119,14 @@ fn table(forecast: &Forecast) -> String {
     if !forecast.run.is_empty() {
         text += &format!(", run {}", forecast.run);
     }
-    text += &format!("\n{table}\nthe first attempts, with so many at a time:\n{ideals}\n");
+    text += &format!("\n{table}\nideal times of the first attempts:\n{ideals}\n");
     for note in &forecast.notes {
         text += &format!("note: {note}\n");
     }
     text
 }
 
-/// What a request meets besides its delay, in a few words.
+/// What a request gets besides its delay, in a few words.
 fn effects(Entry { plan, exists, .. }: &Entry) -> String {
     let rate = plan.pace.rate.map(|rate| format!("{rate} B/s"));
     let dribble = plan.pace.dribble.map(|dribble| dribble.to_string());
@@ -216,7 +216,7 @@ mod tests {
          JP           1   100.000 ms            ∞   silence for ever   stall-4,latency-5   
          CN           1   100.000 ms   100.000 ms   garbage            garbage-3,latency-5 
         ───────────────────────────────────────────────────────────────────────────────────
-        the first attempts, with so many at a time:
+        ideal times of the first attempts:
         ──────────────────────
          workers        ideal 
         ──────────────────────

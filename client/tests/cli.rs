@@ -653,7 +653,7 @@ fn mistakes_are_clear_lines_and_exit_code_2() {
             &["--scenario", "none.toml"],
             "--scenario none.toml: cannot be read",
         ),
-        (&["--scenario", "bad.toml"], "line 1: sede: is no key here"),
+        (&["--scenario", "bad.toml"], "line 1: sede: unknown key"),
         (
             &["-r", "0"],
             "invalid value '0' for '--rounds <N>': give a whole number from 1 up",
@@ -832,7 +832,7 @@ fn the_plan_of_the_client_is_that_of_the_server() {
      CA           1   119.107 ms   119.107 ms   –               delay
      CB           1    67.591 ms    67.591 ms   status 404      delay
     ──────────────────────────────────────────────────────────────────
-    the first attempts, with so many at a time:
+    ideal times of the first attempts:
     ──────────────────────
      workers        ideal
     ──────────────────────

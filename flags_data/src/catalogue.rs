@@ -90,7 +90,8 @@ impl Catalogue {
         EMBEDDED.clone()
     }
 
-    /// The flags of a folder of [the same shape](crate#the-folder). A flag was last modified when its image file was.
+    /// The flags of a folder of [the same shape](crate#the-folder). A flag was last modified when
+    /// its image file was.
     ///
     /// Plain files and hidden entries beside the folders of the flags are ignored.
     ///
@@ -134,7 +135,7 @@ impl Catalogue {
         self.shared.flags.len()
     }
 
-    /// Whether there is no flag at all; never the case for a catalogue that was loaded.
+    /// Whether the catalogue is empty; a loaded one never is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.shared.flags.is_empty()

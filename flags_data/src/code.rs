@@ -1,7 +1,7 @@
-//! Country codes: decides what a well-formed code is, and refuses to know which codes are countries.
+//! Country codes: decides what a well-formed code is, and not which codes are countries.
 //!
-//! `XX` is a code like any other here; whether there is a flag for it is the
-//! [catalogue](crate::Catalogue)'s business.
+//! `XX` is a code like any other here; the [catalogue](crate::Catalogue) knows whether it has a
+//! flag.
 
 use std::fmt;
 use std::ops::Deref;
@@ -78,8 +78,8 @@ impl CountryCode {
         Some((first..first + LETTERS).map(Self::from_index))
     }
 
-    /// The place of the code among [all of them](Self::every): 0 for `AA`, 675 for `ZZ`. A table of [`COUNT`](Self::COUNT) places has one for
-    /// each.
+    /// The place of the code among [all of them](Self::every): 0 for `AA`, 675 for `ZZ`. A table of
+    /// [`COUNT`](Self::COUNT) places has one for each.
     #[must_use]
     pub fn index(self) -> usize {
         let Self([first, second]) = self;

@@ -90,7 +90,7 @@ pub enum Problem {
         /// What was to be a file.
         path: PathBuf,
     },
-    /// There is no folder of a flag.
+    /// The folder contains no flag.
     #[error("{}: holds no flag; put each flag into a folder of its own, such as br/br.gif and br/metadata.json", path.display())]
     Empty {
         /// The folder without flags.

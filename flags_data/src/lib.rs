@@ -1,9 +1,9 @@
 //! The flags of 194 countries, and the words that a flag server and its clients share.
 //!
 //! A [`CountryCode`] is two letters that are known to be two letters. A [`Catalogue`] finds the
-//! [`Flag`] of a code: its picture and its metadata, each with the [`Digest`] that identifies it. The
-//! catalogue is [embedded](Catalogue::embedded) in the program, or [loaded](Catalogue::load) from a
-//! folder.
+//! [`Flag`] of a code: its picture and its metadata, each with the [`Digest`] that identifies it.
+//! The catalogue is [embedded](Catalogue::embedded) in the program, or [loaded](Catalogue::load)
+//! from a folder.
 //!
 //! ```
 //! use flags_data::{Catalogue, CountryCode, POP20};

@@ -1,5 +1,6 @@
-//! Which resource a request target names: decides it once, for the server's site, the conditions of rules, the key of a
-//! decision, plans and clients. It does not know whether anything is served there.
+//! Which resource a request target names: decides it once, for the server's site, the conditions of
+//! rules, the key of a decision, plans and clients. It does not know whether anything is served
+//! there.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +16,11 @@ const DATA: &str = "/data";
 /// use flags_data::{Resource, ResourceKind};
 ///
 /// let brazil: flags_data::CountryCode = "BR".parse()?;
-/// for target in ["/flags/br/br.gif", "/data/flags/BR/./br.gif?page=2", "http://localhost/flags//%62r/br.gif"] {
+/// for target in [
+///     "/flags/br/br.gif",
+///     "/data/flags/BR/./br.gif?page=2",
+///     "http://localhost/flags//%62r/br.gif",
+/// ] {
 ///     let resource = Resource::parse(target);
 ///     assert_eq!(resource.path(), "/flags/br/br.gif");
 ///     assert_eq!(resource.kind(), ResourceKind::Image(brazil));
@@ -47,12 +52,14 @@ pub enum ResourceKind {
 }
 
 impl<'t> Resource<'t> {
-    /// Parses a request target: a path, with or without a query, or the absolute form of one (RFC 9112, section 3.2).
+    /// Parses a request target: a path, with or without a query, or the absolute form of one (RFC
+    /// 9112, section 3.2).
     ///
-    /// The steps, in this order: the absolute form is reduced to its path; the query is cut off; `%XX` of an unreserved
-    /// character (RFC 3986, section 2.3) is decoded, once, and every other escape stays as it is; dot segments are
-    /// removed (section 5.2.4); runs of slashes become one; one `/data` before `/flags` is taken off; ASCII letters become lower
-    /// case. A target that is canonical costs no allocation.
+    /// The steps, in this order: the absolute form is reduced to its path; the query is cut off;
+    /// `%XX` of an unreserved character (RFC 3986, section 2.3) is decoded, once, and every other
+    /// escape stays as it is; dot segments are removed (section 5.2.4); runs of slashes become one;
+    /// one `/data` before `/flags` is taken off; ASCII letters become lower case. A target that is
+    /// canonical costs no allocation.
     pub fn parse(target: &'t str) -> Self {
         let target = without_query(origin_form(target));
         let mut path = Cow::Borrowed(target);
@@ -99,7 +106,8 @@ impl<'t> Resource<'t> {
         &self.path
     }
 
-    /// What the target has in front of the canonical path, as links and redirects keep it: `/data`, or nothing.
+    /// What the target has in front of the canonical path, as links and redirects keep it: `/data`,
+    /// or nothing.
     pub fn prefix(&self) -> &'static str {
         self.prefix
     }

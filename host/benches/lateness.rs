@@ -1,15 +1,18 @@
-//! How late delays end: this server's clock beside tokio's timer and a thread that does nothing but sleep.
+//! How late delays end: this server's clock beside tokio's timer and a thread that does nothing but
+//! sleep.
 //!
-//! `cargo bench -p flag-host --bench lateness [-- ROUNDS]`; ten rounds take half a minute. Nothing is asserted but
-//! that no delay ends early: how late it may end is for the machine to say. Under `cargo test` it is a mere smoke test.
+//! `cargo bench -p flag-host --bench lateness [-- ROUNDS]`; ten rounds take half a minute. Nothing
+//! is asserted but that no delay ends early; how late delays end depends on the machine. Under
+//! `cargo test` it is a smoke test.
 //!
-//! Lateness is the time from the deadline until the next thing that the waiting task or thread does. The
-//! percentiles are those of the nearest rank: of n values in order, number ⌈p · n⌉.
+//! Lateness is the time from the deadline until the next thing that the waiting task or thread
+//! does. The percentiles are those of the nearest rank: of n values in order, number ⌈p · n⌉.
 //!
-//! The contestants take turns in short rounds, so that what else the machine does befalls them all. Still, one pause of
-//! some milliseconds (another process, or the host of a virtual machine) makes a hundred delays late at once, and decides
-//! the 99th percentile of all rounds together. So the targets are judged twice: by the percentiles of all
-//! rounds together, and by the median of the ratios within each round, which is deaf to rounds that were spoiled.
+//! The clocks take turns in short rounds, so that other load on the machine affects them all.
+//! Still, one pause of some milliseconds (another process, or the host of a virtual machine) makes
+//! a hundred delays late at once, and decides the 99th percentile of all rounds together. So the
+//! targets are judged twice: by the percentiles of all rounds together, and by the median of the
+//! ratios within each round, which ignores disturbed rounds.
 
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
@@ -138,7 +141,7 @@ fn tasks<F: Future<Output = ()> + Send>(
 }
 
 fn threads(chains: Vec<Vec<Duration>>, prepare: fn()) -> Vec<Sample> {
-    // Starting threads is no part of a delay.
+    // Starting threads is not part of a delay.
     let all_started = Arc::new(Barrier::new(chains.len()));
     let threads: Vec<_> = chains
         .into_iter()

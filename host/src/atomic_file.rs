@@ -5,8 +5,8 @@ use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
 
-/// Writes `bytes` to `path` through a temporary file in the same folder and a rename. Whoever reads
-/// `path` meets the old file or the new one, never half of either.
+/// Writes `bytes` to `path` through a temporary file in the same folder and a rename. A reader of
+/// `path` sees the old file or the new one, never a part of either.
 ///
 /// # Errors
 /// When the folder of `path` does not exist or cannot be written to, or the disk is full.
@@ -14,7 +14,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     stream_atomically(path, |file| file.write_all(bytes))
 }
 
-/// The same for what is better written bit by bit than held in memory whole.
+/// As [`write_atomically`], for content that is written in parts instead of held in memory.
 ///
 /// # Errors
 /// As [`write_atomically`], and those of `write`.
@@ -38,13 +38,14 @@ fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
     builder.prefix(".").suffix(".part").tempfile_in(folder)
 }
 
-/// Temporary files get the permissions that an ordinary new file has; they are their owner's secret by default.
+/// Gives temporary files the permissions of an ordinary new file; by default only their owner can
+/// read them.
 #[cfg(unix)]
 fn be_ordinary(files: &mut tempfile::Builder<'_, '_>) {
     files.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
 }
 
-/// Here the folder decides.
+/// On other systems the folder decides.
 #[cfg(not(unix))]
 fn be_ordinary(_: &mut tempfile::Builder<'_, '_>) {}
 

@@ -1,6 +1,6 @@
-//! The processor time of a server's own threads, for a benchmark that shares its process and must not count them.
+//! The processor time of a server's own threads: a benchmark in the same process subtracts it.
 //!
-//! Only Linux lets one thread read the clock of another.
+//! Only on Linux can a thread read another's clock.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
@@ -10,7 +10,7 @@ use crate::lock;
 
 struct Threads {
     alive: BTreeSet<ThreadClock>,
-    /// What those that have ended used; none once one of them did not tell.
+    /// What those that have ended used; `None` once one of them could not be measured.
     ended: Option<Duration>,
 }
 
@@ -23,21 +23,21 @@ fn threads() -> MutexGuard<'static, Threads> {
     lock(&THREADS)
 }
 
-/// The processor time, user and system, that all servers with a runtime of their own have used in this process
-/// so far, the clock's thread with them. A thread that ends keeps its share. None where it cannot be known: only Linux tells one
-/// thread about another's clock.
+/// The processor time, user and system, that all servers with a runtime of their own have used in
+/// this process so far, the clock's thread with them. A thread that has ended still counts. `None`
+/// where it is unknown: only on Linux can a thread read another's clock.
 pub fn cpu_time() -> Option<Duration> {
     let threads = threads();
     let alive: Option<Duration> = threads.alive.iter().map(|clock| clock.read()).sum();
     Some(threads.ended? + alive?)
 }
 
-/// The calling thread is a server's from now on.
+/// Counts the calling thread as a server's from now on.
 pub fn enter() {
     threads().alive.insert(ThreadClock::own());
 }
 
-/// It ends.
+/// Stops counting the calling thread, which ends.
 pub fn leave() {
     let clock = ThreadClock::own();
     let mut threads = threads();
@@ -56,24 +56,24 @@ struct ThreadClock {
 
 #[cfg(all(target_os = "linux", feature = "cpu"))]
 impl ThreadClock {
-    /// That of the calling thread.
+    /// The clock of the calling thread.
     fn own() -> Self {
         Self {
             tid: rustix::thread::gettid().as_raw_nonzero().get(),
         }
     }
 
-    /// None when the thread is gone.
+    /// The time; `None` if the thread has ended.
     ///
-    /// The clock has the number `~tid << 3 | 6`: 4 for a thread and not a process, 2 for what the scheduler counted, in nanoseconds
-    /// (Linux, `include/linux/posix-timers.h`).
+    /// The clock has the number `~tid << 3 | 6`: 4 for a thread and not a process, 2 for what the
+    /// scheduler counted, in nanoseconds (Linux, `include/linux/posix-timers.h`).
     fn read(self) -> Option<Duration> {
         let clock = nix::time::ClockId::from_raw((!self.tid << 3) | 6);
         nix::time::clock_gettime(clock).ok().map(Duration::from)
     }
 }
 
-/// No thread can ask for another's: nothing is known, and nothing is guessed.
+/// On other systems the time is unknown.
 #[cfg(not(all(target_os = "linux", feature = "cpu")))]
 impl ThreadClock {
     fn own() -> Self {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use nix::time::{ClockId, clock_gettime};
 
-    /// Other tests' servers may run meanwhile: what is known is that their clocks never run backwards.
+    /// Servers of other tests may run meanwhile, but their clocks never run backwards.
     #[test]
     fn a_thread_counts_from_when_it_enters_and_after_it_has_left() {
         let before = cpu_time().unwrap();

@@ -1,5 +1,5 @@
-//! What Flagbench needs from the operating system: a precise clock, the processor time of threads, the limit of open
-//! files, and files that appear whole or not at all. It knows nothing of flags.
+//! What Flagbench needs from the operating system: a precise clock, the processor time of threads,
+//! the limit of open files, and files that appear whole or not at all. It knows nothing of flags.
 
 #[cfg(feature = "files")]
 mod atomic_file;

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex, also after a thread has panicked while it held the lock: the data behind our locks
-/// is complete after each statement, and the first panic is the one to report.
+/// Locks a mutex, also after a thread has panicked while it held the lock: the data behind our
+/// locks is complete after each statement, and the first panic is the one to report.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

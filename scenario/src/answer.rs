@@ -1,7 +1,7 @@
 //! What an ending sends: how many bytes of which response, and how the connection ends after them.
 //!
-//! This is the only description of an ending. The server applies it, the forecast adds up its times, and the client
-//! knows from it how a download is planned to end.
+//! This is the only description of an ending. The server applies it, the forecast adds up its
+//! times, and the client knows from it how a download is planned to end.
 
 use std::time::Duration;
 
@@ -88,7 +88,8 @@ impl Content {
 }
 
 impl Plan {
-    /// What is sent to a GET, where a response without an ending would be `content`. Redirects are followed to their end.
+    /// What is sent to a GET, where a response without an ending would be `content`. Redirects are
+    /// followed to their end.
     pub fn answer(&self, request: &RequestKey<'_>, content: Content) -> Answer {
         match &self.ending {
             None => Answer::complete(content),

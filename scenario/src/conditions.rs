@@ -13,31 +13,33 @@ use crate::{Circumstances, RequestKey};
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Conditions {
-    /// One of these countries; none stands for any path.
+    /// One of these countries; if empty, any path.
     pub codes: Vec<CountryCode>,
     /// The canonical path matches this pattern.
     pub path: Option<Pattern>,
-    /// One of these methods, in capitals; none stands for any.
+    /// One of these methods, in capitals; if empty, any method.
     pub methods: Vec<String>,
     /// Each of these headers, by its name in lower case, has a value that matches.
     pub headers: Vec<(String, Pattern)>,
-    /// Only the first so many attempts.
+    /// Only the first N attempts.
     pub first_attempts: Option<u32>,
-    /// Only so long after the start.
+    /// Only in this time.
     pub window: Window,
 }
 
-/// A pattern of text: `*` stands for any text, also none, also slashes; `?` for one character. Case matters.
+/// A pattern for text: `*` matches any text, the empty one and slashes included; `?` matches one
+/// character. Case matters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pattern(WildMatch);
 
-/// A time span, counted from when the server started (or was reset). It holds its start and not its end.
+/// A time span, counted from the start (or reset) of the server. It includes its start and excludes
+/// its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Window {
-    /// From when on.
+    /// When it begins.
     pub from: Duration,
-    /// Until when; for ever if not told.
+    /// Until when; `None` is for ever.
     pub until: Option<Duration>,
 }
 

@@ -18,7 +18,7 @@ use crate::wording::words;
 /// The longest delay that a rule may ask for: an hour. More is a slip of the unit.
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(3600);
 
-/// How often a sample beyond the maximum is drawn again before it is cut off.
+/// The number of times that a sample beyond the maximum is drawn again before it is cut off.
 const RESAMPLES: usize = 16;
 
 /// A distribution over durations from 0 to a maximum; what cannot be sampled cannot be built.
@@ -126,7 +126,8 @@ impl Distribution {
     }
 
     /// The log-normal distribution with this median and 99th percentile:
-    /// `sigma = ln(p99 / median) / z` with `z` the 99th percentile of the standard normal distribution.
+    /// `sigma = ln(p99 / median) / z` with `z` the 99th percentile of the standard normal
+    /// distribution.
     ///
     /// # Errors
     /// When the median is zero, `p99` is below it, or one of them is longer than an hour.
@@ -174,8 +175,8 @@ impl Distribution {
         })
     }
 
-    /// The same shape without what lies above `max`: such a sample is drawn again, 16 times at most, and
-    /// then it is `max`.
+    /// The same shape, truncated at `max`: a sample above it is drawn again, 16 times at most;
+    /// after that it is `max`.
     ///
     /// # Errors
     /// When `max` is longer than an hour.
@@ -228,7 +229,8 @@ impl Shape {
                 scale.as_secs_f64() * libm::exp(-libm::log(1.0 - open_unit(next_word())) / shape)
             }
         };
-        // Below zero there is no duration; beyond what one can hold, any that is too long will do.
+        // A duration is never negative. One that does not fit becomes the longest, which is drawn
+        // again.
         (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     }
 }
@@ -238,8 +240,9 @@ fn open_unit(word: u64) -> f64 {
     ((word >> 12) as f64 + 0.5) * (1.0 / (1_u64 << 52) as f64)
 }
 
-/// The quantile function of the standard normal distribution, to about 16 digits: algorithm AS 241, routine
-/// PPND16 (M. J. Wichura, "The percentage points of the normal distribution", *Applied Statistics* 37, 1988).
+/// The quantile function of the standard normal distribution, to about 16 digits: algorithm AS 241,
+/// routine PPND16 (M. J. Wichura, "The percentage points of the normal distribution", *Applied
+/// Statistics* 37, 1988).
 #[allow(
     clippy::excessive_precision,
     reason = "the coefficients as they were published"

@@ -1,7 +1,8 @@
-//! The future of a run, before it happens: what every request will meet, and how long it will take.
+//! What every request of a run will get and how long it will take, computed before the run.
 //!
-//! Pure: it asks the planner, and computes. What depends on other requests or on the clock (capacity, time windows) or on what
-//! only the client knows (headers) is not in it, and is said in [`Forecast::notes`].
+//! Pure: it asks the planner, and computes. It leaves out what depends on other requests or on the
+//! clock (capacity, time windows) or what only the client knows (headers); [`Forecast::notes`]
+//! lists that.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,7 +17,7 @@ use serde::Serialize;
 use crate::wording::{counted, listed};
 use crate::{Content, Millis, OptionalMillis, Plan, Planner, RequestKey, Scenario, Window};
 
-/// What is asked about the future.
+/// What to compute.
 #[derive(Debug, Clone)]
 pub struct Question<'a> {
     /// What the server does to its clients.
@@ -39,7 +40,7 @@ pub struct Question<'a> {
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Forecast {
-    /// Tells it from the other documents of this project.
+    /// Distinguishes it from the other documents of this project.
     pub kind: ForecastKind,
     /// The version of the shape.
     pub schema_version: u32,
@@ -66,7 +67,7 @@ pub enum ForecastKind {
     Plan,
 }
 
-/// One request, and what it will meet.
+/// One request, and what it will get.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
@@ -79,10 +80,10 @@ pub struct Entry {
     pub path: String,
     /// The attempt, from 1.
     pub attempt: u32,
-    /// Whether there is such a flag; where there is none, a response that is left alone is a 404.
+    /// Whether there is such a flag; if not, a response without an ending is a 404.
     pub exists: bool,
-    /// From the request to the end of the response, for a client and a network that take no time; none if
-    /// the response never ends. In JSON: milliseconds.
+    /// From the request to the end of the response, for a client and a network that take no time;
+    /// none if the response never ends. In JSON: milliseconds.
     #[serde(rename = "time_ms", with = "OptionalMillis")]
     pub time: Option<Duration>,
     /// The bytes of the body that are sent.
@@ -103,11 +104,12 @@ pub struct Ideal {
     pub makespan: Duration,
 }
 
-/// The time that a perfect client with this many workers needs for these delays: the *makespan* when
-/// each delay, in the given order, goes to the first worker that is free, and nothing else takes any time.
+/// The time that a perfect client with this many workers needs for these delays: the *makespan*
+/// when each delay, in the given order, goes to the first worker that is free, and nothing else
+/// takes any time.
 ///
-/// This is list scheduling (R. L. Graham, "Bounds for certain multiprocessing anomalies", 1966) in the
-/// order of the job, as all the strategies take the codes. Another order might be faster still.
+/// This is list scheduling (R. L. Graham, "Bounds for certain multiprocessing anomalies", 1966) in
+/// the order of the job, as all the strategies take the codes. Another order might be faster still.
 pub fn ideal_makespan(
     delays: impl IntoIterator<Item = Duration>,
     workers: NonZeroUsize,
@@ -129,7 +131,8 @@ pub fn ideal_makespan(
 /// What one GET will take, and what it will get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outlook {
-    /// The delay, the pace of the body as far as it is sent, and silence that is held; none for silence without end.
+    /// The delay, the paced time of the bytes that are sent, and the time of silence; `None` for
+    /// silence without end.
     pub time: Option<Duration>,
     /// The status, if there is a head.
     pub status: Option<u16>,
@@ -142,7 +145,8 @@ pub struct Outlook {
 }
 
 impl Outlook {
-    /// The outlook of this plan for this request, where a response without an ending would be `content`.
+    /// The outlook of this plan for this request, where a response without an ending would be
+    /// `content`.
     pub fn of(plan: &Plan, request: &RequestKey<'_>, content: Content) -> Self {
         let answer = plan.answer(request, content);
         let len = match &plan.ending {
@@ -168,7 +172,8 @@ impl Forecast {
     /// The version of its shape.
     pub const SCHEMA_VERSION: u32 = 1;
 
-    /// The workers for which the ideal time is computed, as far as there are so many requests.
+    /// The numbers of workers for which the ideal time is computed; those beyond the number of
+    /// requests are left out.
     const WORKERS: [usize; 9] = [1, 2, 5, 10, 30, 100, 200, 500, 1000];
 
     /// Answers the question. The bodies are those of the embedded flags.

@@ -1,8 +1,9 @@
 //! Decides what happens to a request. Pure: no HTTP, no clock, no chance but the seed.
 //!
-//! A [`Scenario`] is a seed and a list of [`Rule`]s, read from TOML by [`Scenario::from_toml`] or built in code. A
-//! [`Planner`] turns it and a [`RequestKey`] into a [`Plan`]. A [`Forecast`](forecast::Forecast) lists the plans of
-//! requests before they are made. How a plan is applied is the server's business.
+//! A [`Scenario`] is a seed and a list of [`Rule`]s, read from TOML by [`Scenario::from_toml`] or
+//! built in code. A [`Planner`] turns it and a [`RequestKey`] into a [`Plan`]. A
+//! [`Forecast`](forecast::Forecast) lists the plans of requests before they are made. The server
+//! applies plans.
 
 mod answer;
 mod conditions;

@@ -11,24 +11,25 @@ use serde::{Serialize, Serializer};
 
 use crate::{Cut, Dribble, Fault, Millis, OptionalMillis, RuleName, StatusNumber};
 
-/// What is to happen to one request.
+/// What happens to one request.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct Plan {
-    /// The time before the first byte of the response: the sum of the latencies that fired. In JSON: milliseconds.
+    /// The time before the first byte of the response: the sum of the latencies that fired. In
+    /// JSON: milliseconds.
     #[serde(rename = "delay_ms", with = "Millis")]
     pub delay: Duration,
-    /// How fast the body comes.
+    /// How fast the body is sent.
     pub pace: Pace,
-    /// How the request ends, when it does not end with the flag.
+    /// How the request ends, if not with the flag.
     pub ending: Option<Ending>,
     /// The rules that fired, in the order of the scenario.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub rules: Vec<RuleName>,
 }
 
-/// How fast a body comes. Each of its bytes has to satisfy both limits.
+/// How fast a body is sent. Each of its bytes satisfies both limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
@@ -41,7 +42,8 @@ pub struct Pace {
     pub dribble: Option<Dribble>,
 }
 
-/// An end of a request other than its flag, with every draw that it needs. [`Fault`] says what each means.
+/// An end of a request other than its flag, with all random words that it needs. [`Fault`]
+/// describes each.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
@@ -61,7 +63,7 @@ pub enum Ending {
     },
     /// A TCP RST.
     Reset {
-        /// After so many bytes of the body, or else before anything.
+        /// After this many bytes of the body; `None` is before anything.
         after: Option<u64>,
     },
     /// A FIN without a response.
@@ -71,15 +73,15 @@ pub enum Ending {
     Truncate(Cut),
     /// Silence.
     Stall {
-        /// After so many bytes of the body, or else before the head.
+        /// After this many bytes of the body; `None` is before the head.
         after: Option<u64>,
-        /// For ever if not told.
+        /// How long; `None` is for ever.
         #[serde(rename = "hold_ms", with = "OptionalMillis")]
         hold: Option<Duration>,
     },
     /// Bytes that are not HTTP.
     Garbage {
-        /// The bytes; the first is none that HTTP could begin with.
+        /// The bytes. HTTP cannot begin with the first.
         #[serde(serialize_with = "as_hex")]
         #[cfg_attr(feature = "schema", schemars(with = "String"))]
         bytes: Vec<u8>,
@@ -88,7 +90,7 @@ pub enum Ending {
     },
     /// Flipped bits.
     Corrupt {
-        /// One draw for each bit; the length of the body makes it a place.
+        /// A random word for each bit; with the length of the body it gives the place of the bit.
         draws: Vec<u64>,
     },
     /// Redirects.
@@ -99,12 +101,14 @@ pub enum Ending {
 }
 
 impl Pace {
-    /// The pieces into which a rate divides a second: short enough for an even flow, long enough to cost nothing.
+    /// The number of pieces per second of a limited rate: enough for an even flow, few enough to
+    /// cost little.
     const PIECES_PER_SECOND: u64 = 200;
     /// The largest of them, in bytes.
     const LARGEST_PIECE: u64 = 16 * 1024;
 
-    /// The end of the piece that begins at the byte `from` of a body of `len` bytes, and when it is due since the body began.
+    /// The end of the piece that begins at the byte `from` of a body of `len` bytes, and when it is
+    /// due since the body began.
     pub fn piece(self, len: u64, from: u64) -> (u64, Duration) {
         let (mut end, mut due) = (len, Duration::ZERO);
         if let Some((dribble, piece)) = self.dribbled(len, from) {
@@ -126,7 +130,8 @@ impl Pace {
         (end, due)
     }
 
-    /// When the last of the first `sent` bytes of a body of `len` bytes is due: with the piece that it is in.
+    /// When the last of the first `sent` bytes of a body of `len` bytes is due: with the piece that
+    /// it is in.
     pub fn due(self, len: u64, sent: u64) -> Duration {
         let Some(last) = sent.min(len).checked_sub(1) else {
             return Duration::ZERO;

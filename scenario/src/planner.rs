@@ -6,14 +6,15 @@
 //!    `seed` (u64, little-endian) ‖ `len(name)` (u64, little-endian) ‖ `name`.
 //! 2. `stream key` = BLAKE3 keyed hash, under the rule key, of run, method and path, each as
 //!    `len` (u64, little-endian) ‖ bytes, and then `attempt` (u64, little-endian).
-//! 3. The stream is ChaCha8 with the stream key, nonce 0, read as little-endian u64 words. Word 0 is the
-//!    coin: the rule fires when its upper 53 bits, as a fraction of 2⁵³, are below the probability. The
-//!    words after it are the fault's own, so that a change of the probability moves no delay: one for a delay
-//!    (more where it is drawn again), one for a status of several, one for each flipped bit, eight for garbage.
+//! 3. The stream is ChaCha8 with the stream key, nonce 0, read as little-endian u64 words. Word 0
+//!    is the coin: the rule fires when its upper 53 bits, as a fraction of 2⁵³, are below the
+//!    probability. The words after it are the fault's own, so that a change of the probability
+//!    moves no delay: one for a delay (more where it is drawn again), one for a status of several,
+//!    one for each flipped bit, eight for garbage.
 //!
-//! Nothing else enters: no order of arrival, no other rule. A rule that asks for a header or a time looks at them
-//! before it fires, not for what it then decides. The values are a public contract; tests pin them, and changing one is a
-//! breaking change.
+//! Decisions depend on nothing else: neither on the order of arrival nor on other rules. The header
+//! or time of a condition affects whether a rule fires, not what it then decides. The values are a
+//! public contract; tests pin them, and changing one is a breaking change.
 
 use std::time::Duration;
 
@@ -65,13 +66,14 @@ impl Planner {
         self.seed
     }
 
-    /// What is to happen to this request, as far as it can be known in advance: at the start, without headers.
+    /// What happens to this request, as far as it is known in advance: at the start, without
+    /// headers.
     pub fn plan(&self, request: &RequestKey<'_>) -> Plan {
         self.plan_under(request, &Circumstances::default())
     }
 
-    /// What is to happen to this request. The same key always gets the same plan from the rules that ask neither
-    /// for a header nor for a time; those that do are in it when their conditions hold.
+    /// What happens to this request. Rules without conditions on headers or time give the same plan
+    /// for the same key, always; the others are part of it when their conditions hold.
     pub fn plan_under(&self, request: &RequestKey<'_>, circumstances: &Circumstances<'_>) -> Plan {
         let mut plan = Plan::default();
         if self.rules.is_empty() {
@@ -91,8 +93,8 @@ impl Planner {
         plan
     }
 
-    /// The time that a server of limited capacity works on this request: the first words of a stream of its own, whose
-    /// name no rule can have.
+    /// How long a server of limited capacity works on this request. It is drawn from a stream with
+    /// a name that no rule can have.
     pub fn service_time(&self, request: &RequestKey<'_>) -> Duration {
         let Some((key, service_time)) = &self.service else {
             return Duration::ZERO;
@@ -102,7 +104,7 @@ impl Planner {
     }
 }
 
-/// The name of the capacity model's stream: no rule is called so, since a name has no spaces.
+/// The name of the capacity model's stream: no rule can have it, because names have no spaces.
 const CAPACITY: &str = "capacity model";
 
 fn stream_key(seed: u64, name: &str) -> [u8; blake3::KEY_LEN] {
@@ -111,7 +113,8 @@ fn stream_key(seed: u64, name: &str) -> [u8; blake3::KEY_LEN] {
     blake3::derive_key(CONTEXT, &fields)
 }
 
-/// What decisions depend on, as bytes: the same for all rules, and mostly a single block of the hash.
+/// What decisions depend on, as bytes: the same for all rules, and mostly a single block of the
+/// hash.
 fn fields(request: &RequestKey<'_>) -> Vec<u8> {
     let RequestKey {
         run,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The longest name of a run, in bytes: it is remembered, so it is bounded.
+/// The longest name of a run, in bytes. Names are stored, so they are bounded.
 pub const MAX_RUN_LEN: usize = 128;
 
 /// All that a decision depends on, besides the scenario.
@@ -19,7 +19,7 @@ pub struct RequestKey<'a> {
     pub attempt: u32,
 }
 
-/// What a decision depends on besides the scenario and the key of the request, where rules ask for it.
+/// What the conditions of rules depend on, besides the key of the request.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'a> {
     /// Since the server started.
@@ -42,7 +42,7 @@ impl Headers for () {
 }
 
 impl Default for Circumstances<'_> {
-    /// At the start, without headers: what is assumed when the future is computed.
+    /// At the start, without headers: what a forecast assumes.
     fn default() -> Self {
         Self {
             since_start: Duration::ZERO,

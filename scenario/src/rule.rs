@@ -1,6 +1,6 @@
-//! One rule of a scenario: who it is, when and how often it fires, and what it then does.
+//! One rule of a scenario: its name, when and how often it fires, and what it then does.
 //!
-//! Types that cannot be wrong: whoever holds a [`Rule`] holds a valid one.
+//! A [`Rule`] is always valid.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -27,9 +27,9 @@ pub struct Rule {
 
 /// What a rule does when it fires.
 ///
-/// Latencies and paces combine with each other and with whatever else happens; of the others the first rule that
-/// fires decides. On HTTP/2, whatever would break the connection is an RST_STREAM of one stream, with the reason
-/// INTERNAL_ERROR, after the same bytes.
+/// Latencies and paces combine with each other and with one other fault: that of the first rule
+/// that fires. On HTTP/2, a fault that would break the connection is an RST_STREAM of one stream,
+/// with the reason INTERNAL_ERROR, after the same bytes.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -37,24 +37,25 @@ pub enum Fault {
     Latency(Distribution),
     /// A status instead of the flag.
     Status(StatusFault),
-    /// A TCP RST, after so many bytes of the body or else before anything.
+    /// A TCP RST.
     ///
-    /// An RST discards what the system has not sent yet, so it waits for that, however slowly the client reads; this is
-    /// known on Linux only. What the network loses just then is lost, and some systems hide from a client what it has not read
-    /// when the RST comes (Linux does not).
+    /// An RST discards what the system has not sent yet, so it waits until all is sent, however
+    /// slowly the client reads; only Linux reports this. Bytes that the network loses at that
+    /// moment are not sent again, and some systems (not Linux) discard what the client has not read
+    /// when the RST arrives.
     Reset {
-        /// How many; with a body that is shorter, after all of it.
+        /// After this many bytes of the body, or after a shorter body; `None` is before anything.
         after: Option<u64>,
     },
     /// A FIN without a response.
     Close,
     /// The length of the whole body, a part of it, and then a FIN.
     Truncate(Cut),
-    /// Silence, and then a FIN. A body that is complete before it ends the response, and nothing is silent.
+    /// Silence, and then a FIN. If the body is complete before, the response ends without silence.
     Stall {
-        /// After so many bytes of the body, or else before the head.
+        /// After this many bytes of the body; `None` is before the head.
         after: Option<u64>,
-        /// How long; for ever if not told.
+        /// How long; `None` is for ever.
         hold: Option<Duration>,
     },
     /// The body at this rate, in bytes per second. Of several rates the lowest counts.
@@ -128,7 +129,7 @@ impl StatusFault {
         }
     }
 
-    /// One of these, each as likely as its weight says.
+    /// One of these, with probabilities in proportion to the weights.
     ///
     /// # Errors
     /// When the weights are all zero.
@@ -171,7 +172,7 @@ impl StatusFault {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cut {
-    /// After so many bytes; a shorter body stays whole.
+    /// After this many bytes; a shorter body stays whole.
     After(u64),
     /// After this share of its bytes, rounded down.
     Fraction(Probability),
@@ -187,7 +188,8 @@ impl Cut {
     }
 }
 
-/// A body in pieces: the first at once, the last when the time is over, the others evenly between them.
+/// A body in pieces: the first at once, the last when the time is over, the others evenly between
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
@@ -207,11 +209,11 @@ pub enum InvalidRule {
     #[error("{0} is not between 0 and 1: give a number from 0 to 1")]
     Probability(f64),
     /// Not the status of a final response.
-    #[error("{0} is no status of a response: give one from 200 to 599")]
+    #[error("invalid status {0}: give one from 200 to 599")]
     Status(i64),
     /// Empty, too long, or with characters that a header cannot carry.
     #[error(
-        "{0:?} is no name for a rule: take 1 to {max} letters, digits, '-', '_' or '.'",
+        "invalid name {0:?}: use 1 to {max} letters, digits, '-', '_' or '.'",
         max = RuleName::MAX_LEN
     )]
     Name(String),
@@ -316,13 +318,13 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Without the digits that binary fractions leave behind.
+/// Rounded, because binary fractions add digits.
 fn round(percent: f64) -> f64 {
     (percent * 1e6).round() / 1e6
 }
 
 impl fmt::Display for Fault {
-    /// What the requests meet: `status 418`.
+    /// What the requests get: `status 418`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Latency(distribution) => write!(f, "a delay {distribution}"),
@@ -483,7 +485,8 @@ impl Probability {
         self.0
     }
 
-    /// Whether these 64 uniform bits fall below the probability: their upper 53 as a fraction of 2⁵³.
+    /// Whether these 64 uniform bits fall below the probability: their upper 53 as a fraction of
+    /// 2⁵³.
     pub(crate) fn fires(self, bits: u64) -> bool {
         ((bits >> 11) as f64) * (1.0 / (1_u64 << 53) as f64) < self.0
     }

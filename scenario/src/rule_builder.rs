@@ -75,8 +75,8 @@ impl RuleBuilder {
         }))
     }
 
-    /// The name of the rule, which its decisions depend on. By default the kind and the place of the
-    /// rule, as in a file: `status-1`.
+    /// The name of the rule, which its decisions depend on. By default the kind and the place of
+    /// the rule, as in a file: `status-1`.
     pub fn named(self, name: &str) -> Self {
         self.and(|draft| {
             draft.name = Some(RuleName::try_new(name)?);
@@ -335,10 +335,10 @@ mod tests {
         ]
         .map(problem);
         insta::assert_snapshot!(problems.join("\n"), @r#"
-        rule 1: 199 is no status of a response: give one from 200 to 599
+        rule 1: invalid status 199: give one from 200 to 599
         rule 1: 1day is more than an hour: check its unit
         rule 1: lower (1day) is above upper (0s): swap them
-        rule 1: "a b" is no name for a rule: take 1 to 64 letters, digits, '-', '_' or '.'
+        rule 1: invalid name "a b": use 1 to 64 letters, digits, '-', '_' or '.'
         rule 1: 1.5 is not between 0 and 1: give a number from 0 to 1
         rule 1: NaN is not between 0 and 1: give a number from 0 to 1
         rule 1: attempts: 0 is out of range: give a whole number from 1 to 4294967295

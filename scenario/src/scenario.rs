@@ -16,9 +16,10 @@ pub struct Scenario {
     capacity: Option<Capacity>,
 }
 
-/// A server that can do so much and no more: it queues the rest, and refuses what is beyond the queue.
+/// A limited server: it works on some requests at a time, queues others, and refuses those beyond
+/// the queue.
 ///
-/// What a request waits depends on the others: this is the one part of a scenario that no plan knows in advance.
+/// How long a request waits depends on other requests, so plans do not include it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capacity {
     /// The requests that are worked on at one time.
@@ -84,7 +85,7 @@ impl Scenario {
         }
     }
 
-    /// The same rules with another seed: another fate for every request.
+    /// The same rules with another seed: another decision for every request.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }

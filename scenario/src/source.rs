@@ -1,4 +1,4 @@
-//! A scenario that is named on a command line or in a file: an embedded profile, or a file of its own.
+//! Loads a scenario that a command line or a file names: an embedded profile, or another file.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::profiles::{PROFILES, Profile};
 use crate::{Scenario, ScenarioError};
 
-/// Why there is no scenario.
+/// A scenario cannot be loaded.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SourceError {
@@ -22,8 +22,8 @@ pub enum SourceError {
         /// What the system said.
         reason: std::io::Error,
     },
-    /// The scenario file does not describe a scenario.
-    #[error("--scenario {path}: is no scenario; correct these lines:\n{reason}")]
+    /// The scenario file has errors.
+    #[error("--scenario {path}: has errors; correct these lines:\n{reason}")]
     Invalid {
         /// The file.
         path: String,

@@ -1,13 +1,13 @@
-//! The texts of answers that are not flags.
+//! The texts of responses that are not flags.
 
 use std::borrow::Cow;
 
 use crate::{RequestKey, StatusNumber};
 
-/// The body of the 404 for whatever is not there.
+/// The body of a 404.
 pub const NOT_FOUND: &str = "not found: the flags are at /flags/br/br.gif, their list at /flags/\n";
 
-/// The body of a planned status: its own, or what it happened to. `None` where none is allowed.
+/// The body of a planned status: its own, or a short explanation. `None` if the status has no body.
 pub fn status_text<'b>(
     status: StatusNumber,
     body: Option<&'b str>,

@@ -295,7 +295,7 @@ fn every_problem_of_a_configuration_file_is_reported_at_once() {
         "line 9: listener[2].profile: --profile teapot: there is no such profile; take one of local, delay,",
         "line 10: listener[3].name: is missing: add it",
         "listener[3]: give a profile, a scenario or rules, and not two of them",
-        "line 17: listener[4].colour: is no key here: remove it, or use one of name, port, profile, scenario, seed, capacity, rule",
+        "line 17: listener[4].colour: unknown key: remove it, or use one of name, port, profile, scenario, seed, capacity, rule",
         "listener[5].name: two listeners are named \"y\": rename one",
     ] {
         assert!(message.contains(expected), "{expected}\n{message}");
@@ -529,8 +529,8 @@ fn all_problems_are_reported_at_once() {
     ]);
     assert_eq!(code, Some(2));
     for expected in [
-        "line 1: sede: is no key here",
-        "line 3: rule[1].fault: \"tea\"",
+        "line 1: sede: unknown key",
+        "line 3: rule[1].fault: unknown kind \"tea\"",
         "/no/such/folder",
     ] {
         assert!(message.contains(expected), "{message}");
@@ -668,8 +668,8 @@ fn check_tells_every_problem_with_its_file_and_line() {
             &tea,
             &[
                 format!("error: {tea} has 2 problems\n"),
-                format!("{tea}:1: sede: is no key here: remove it"),
-                format!("{tea}:4: rule[1].status: 99 is no status"),
+                format!("{tea}:1: sede: unknown key: remove it"),
+                format!("{tea}:4: rule[1].status: invalid status 99"),
             ] as &[_],
         ),
         (

@@ -2,8 +2,8 @@
 //! called, and refuses to use anything of the machine that it was not told to: no system fonts, no
 //! clock, no chance. The same inputs give the same bytes.
 //!
-//! SVG → pixels ([`draw`]) → palette and indices ([`index`]) → GIF ([`encode`]); iso-codes → metadata
-//! ([`Facts`]).
+//! SVG → pixels ([`draw`]) → palette and indices ([`index`]) → GIF ([`encode`]); iso-codes →
+//! metadata ([`Facts`]).
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -45,7 +45,7 @@ const PLAIN: usize = WIDTH * HEIGHT / 2000;
 /// At most this many colours are kept for plain areas.
 const PLAIN_COLOURS: usize = 128;
 
-/// What a GIF has room for.
+/// The limits of a GIF.
 const COLOURS: usize = 256;
 
 /// Drawings that stop short of the edges of their picture: by how much, in their own units of

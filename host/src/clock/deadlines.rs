@@ -1,38 +1,38 @@
-//! Who is woken when: the pure part of the clock. It takes moments from its caller and never looks at one itself.
+//! Which waits end when: the pure part of the clock. Its caller passes the current time.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// How many are taken at a time, so that newcomers wait for the lock no longer than that takes.
+/// The number of waits that are taken at a time, which limits how long the lock is held.
 pub(super) const BATCH: usize = 64;
 
-/// One wait: its deadline, and a number that tells it from others with the same one.
+/// One wait: its deadline, and a number that makes it unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket {
     deadline: Instant,
     number: u64,
 }
 
-/// When the one who rings looks at the deadlines again.
+/// When the timer thread looks at the deadlines again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ringer {
-    /// Awake, or told to wake: looks by itself before it falls asleep.
+enum TimerThread {
+    /// Awake, or notified: it looks before it falls asleep.
     Awake,
     /// Asleep until then.
     Until(Instant),
-    /// Asleep until told.
-    UntilTold,
+    /// Asleep until it is notified.
+    UntilNotified,
 }
 
-/// All that wait, the earliest first.
+/// All waits, the earliest first.
 ///
-/// A tree and not a heap: who leaves early is really removed, so the memory is that of those who
-/// wait, however many have come and gone.
+/// A tree and not a heap: a wait that ends early is removed at once, so the memory is that of the
+/// current waits.
 #[derive(Debug)]
 pub(super) struct Deadlines<W> {
     waiting: BTreeMap<Ticket, W>,
     next_number: u64,
-    ringer: Ringer,
+    timer_thread: TimerThread,
 }
 
 impl<W> Deadlines<W> {
@@ -40,11 +40,12 @@ impl<W> Deadlines<W> {
         Self {
             waiting: BTreeMap::new(),
             next_number: 0,
-            ringer: Ringer::Awake,
+            timer_thread: TimerThread::Awake,
         }
     }
 
-    /// Adds one more. With it comes whether the ringer must be told, because it would sleep too long.
+    /// Adds a wait. Returns also whether to notify the timer thread, because it would sleep too
+    /// long.
     pub(super) fn insert(&mut self, deadline: Instant, waiter: W) -> (Ticket, bool) {
         let ticket = Ticket {
             deadline,
@@ -52,30 +53,30 @@ impl<W> Deadlines<W> {
         };
         self.next_number += 1;
         self.waiting.insert(ticket, waiter);
-        let tell = match self.ringer {
-            Ringer::Awake => false,
-            Ringer::Until(look) => deadline < look,
-            Ringer::UntilTold => true,
+        let notify = match self.timer_thread {
+            TimerThread::Awake => false,
+            TimerThread::Until(look) => deadline < look,
+            TimerThread::UntilNotified => true,
         };
-        if tell {
-            self.ringer = Ringer::Awake; // once is enough
+        if notify {
+            self.timer_thread = TimerThread::Awake; // once is enough
         }
-        (ticket, tell)
+        (ticket, notify)
     }
 
-    /// The one with this ticket, unless it was taken or removed.
+    /// The waiter with this ticket, unless it was taken or removed.
     pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut W> {
         self.waiting.get_mut(&ticket)
     }
 
-    /// Removes the one with this ticket, unless it is gone already.
+    /// Removes the wait with this ticket, unless it is gone already.
     ///
-    /// The ringer is not told: at worst it looks once for nothing, which is cheaper.
+    /// The timer thread is not notified: at worst it looks once in vain, which is cheaper.
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<W> {
         self.waiting.remove(&ticket)
     }
 
-    /// Moves the first ones whose deadline has come to `due`, at most [`BATCH`] of them.
+    /// Moves the first waits whose deadline has come to `due`, at most [`BATCH`] of them.
     pub(super) fn take_due(&mut self, now: Instant, due: &mut Vec<W>) {
         for _ in 0..BATCH {
             match self.waiting.first_entry() {
@@ -85,20 +86,21 @@ impl<W> Deadlines<W> {
         }
     }
 
-    /// Notes that the ringer falls asleep, and tells it until when; `None`: until it is told.
+    /// Notes that the timer thread falls asleep, and returns until when; `None`: until it is
+    /// notified.
     pub(super) fn fall_asleep(&mut self) -> Option<Instant> {
         let next = self.waiting.first_key_value();
         let next = next.map(|(ticket, _)| ticket.deadline);
-        self.ringer = next.map_or(Ringer::UntilTold, Ringer::Until);
+        self.timer_thread = next.map_or(TimerThread::UntilNotified, TimerThread::Until);
         next
     }
 
-    /// Notes that the ringer is awake, for whatever reason.
+    /// Notes that the timer thread is awake, for any reason.
     pub(super) fn wake_up(&mut self) {
-        self.ringer = Ringer::Awake;
+        self.timer_thread = TimerThread::Awake;
     }
 
-    /// How many wait.
+    /// The number of waits.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
@@ -181,29 +183,29 @@ mod tests {
     }
 
     #[test]
-    fn the_ringer_is_told_only_of_what_it_would_oversleep() {
+    fn the_timer_thread_is_notified_only_of_what_it_would_oversleep() {
         let start = Instant::now();
         let mut deadlines = Deadlines::new();
-        let tell = |deadlines: &mut Deadlines<()>, delay| {
-            let (_, tell) = deadlines.insert(start + ms(delay), ());
-            tell
+        let notify = |deadlines: &mut Deadlines<()>, delay| {
+            let (_, notify) = deadlines.insert(start + ms(delay), ());
+            notify
         };
-        assert!(!tell(&mut deadlines, 50), "it has not slept yet");
+        assert!(!notify(&mut deadlines, 50), "it has not slept yet");
 
         assert_eq!(deadlines.fall_asleep(), Some(start + ms(50)));
-        assert!(!tell(&mut deadlines, 60));
-        assert!(!tell(&mut deadlines, 50));
-        assert!(tell(&mut deadlines, 40));
-        assert!(!tell(&mut deadlines, 30), "it has been told");
+        assert!(!notify(&mut deadlines, 60));
+        assert!(!notify(&mut deadlines, 50));
+        assert!(notify(&mut deadlines, 40));
+        assert!(!notify(&mut deadlines, 30), "it has been notified");
 
         deadlines.wake_up();
         assert_eq!(due(&mut deadlines, start + ms(60)).len(), 5);
         assert_eq!(deadlines.fall_asleep(), None);
-        assert!(tell(&mut deadlines, 1_000_000));
+        assert!(notify(&mut deadlines, 1_000_000));
     }
 
     #[test]
-    fn after_the_first_one_left_nobody_later_disturbs_the_ringer() {
+    fn after_the_first_one_left_nobody_later_disturbs_the_timer_thread() {
         let start = Instant::now();
         let mut deadlines = Deadlines::new();
         let (first, _) = deadlines.insert(start + ms(10), ());
@@ -234,7 +236,7 @@ mod tests {
     proptest! {
         /// Against the plainest model: a list that is searched from end to end.
         #[test]
-        fn everybody_is_woken_once_unless_removed_and_the_ringer_oversleeps_nobody(steps in steps()) {
+        fn every_wait_ends_once_unless_removed_and_the_timer_thread_oversleeps_none(steps in steps()) {
             let start = Instant::now();
             let mut deadlines = Deadlines::new();
             let mut model: Vec<(u64, usize, Ticket)> = Vec::new();
@@ -243,9 +245,9 @@ mod tests {
             for (who, step) in steps.into_iter().enumerate() {
                 match step {
                     Step::Insert(delay) => {
-                        let (ticket, tell) = deadlines.insert(start + ms(now + delay), who);
+                        let (ticket, notify) = deadlines.insert(start + ms(now + delay), who);
                         model.push((now + delay, who, ticket));
-                        if tell {
+                        if notify {
                             deadlines.wake_up();
                             asleep_until = deadlines.fall_asleep();
                         }

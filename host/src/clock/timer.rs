@@ -1,14 +1,16 @@
 //! Delays that end when they should: never early, and as little late as the machine allows.
 //!
-//! It knows deadlines and nothing of why somebody waits for one.
+//! It knows deadlines, and not what the waits are for.
 //!
-//! tokio's timers end on its next millisecond, about one late. Here all waits of the process share one thread
-//! that sleeps until exactly the next deadline and then wakes the task that waits for it. There is no thread and no
-//! file descriptor per wait, no spinning, and no runtime is needed, so runtimes can share it and waits may move
-//! between them. Whoever stops waiting is forgotten at once.
+//! tokio's timers end on its next millisecond, about one late. Here all waits of the process share
+//! one thread that sleeps until exactly the next deadline and then wakes the task that waits for
+//! it. There is no thread and no file descriptor per wait, no spinning, and no runtime is needed,
+//! so runtimes can share it and waits may move between them. A wait that is dropped is removed at
+//! once.
 //!
-//! There is no coarse sleep before the precise one: that would wake each task twice and spare the thread nothing,
-//! since it orders every deadline sooner or later. Compare them with `cargo bench -p flag-host --bench lateness`.
+//! There is no coarse sleep before the precise one: that would wake each task twice and spare the
+//! thread nothing, since it orders every deadline sooner or later. Compare them with
+//! `cargo bench -p flag-host --bench lateness`.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -38,7 +40,7 @@ use crate::cpu;
 /// The timer of this process.
 static TIMER: Timer = Timer::new();
 
-/// Starts the timer thread if it does not run yet, so that no wait can fail for want of it.
+/// Starts the timer thread if it does not run yet, so that no wait fails because it cannot start.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -46,9 +48,10 @@ pub fn start() -> io::Result<()> {
     TIMER.start(&mut TIMER.lock())
 }
 
-/// Waits until `delay` after `start`, and returns how long after `start` it really is: never less than `delay`.
+/// Waits until `delay` after `start`, and returns how long after `start` it really is: never less
+/// than `delay`.
 ///
-/// A delay of zero, or one that is over, does not yield. One that no clock can count to never ends.
+/// A delay of zero, or one that is over, does not yield. One beyond the clock's range never ends.
 pub async fn hold(start: Instant, delay: Duration) -> Duration {
     if !delay.is_zero() {
         match start.checked_add(delay) {
@@ -66,13 +69,14 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 
 /// The wait for a deadline, see [`sleep_until`].
 ///
-/// It is `Unpin`, and can be used again after a [`reset`](Self::reset): a body that is paced keeps one and polls it
-/// with `Pin::new(&mut sleep).poll(context)`. Nothing is registered before the first poll.
+/// It is `Unpin`, and can be used again after a [`reset`](Self::reset): a body that is paced keeps
+/// one and polls it with `Pin::new(&mut sleep).poll(context)`. Nothing is registered before the
+/// first poll.
 #[must_use = "futures do nothing unless polled"]
 pub struct Sleep {
     timer: &'static Timer,
     deadline: Instant,
-    /// Where it waits, once it does. The timer may have taken it from there.
+    /// The ticket of the wait, once it waits. The timer may have taken the wait.
     ticket: Option<Ticket>,
 }
 
@@ -82,7 +86,7 @@ impl Sleep {
         self.deadline
     }
 
-    /// Ends the wait at another moment, earlier or later. It must be polled again, or it wakes nobody.
+    /// Ends the wait at another moment, earlier or later. It must be polled again to wake its task.
     pub fn reset(&mut self, deadline: Instant) {
         self.leave();
         self.deadline = deadline;
@@ -125,9 +129,10 @@ impl fmt::Debug for Sleep {
     }
 }
 
-/// The deadlines, and the bell of the thread that keeps them.
+/// The deadlines, and what notifies the thread that keeps them.
 ///
-/// No foreign code runs under the lock: wakers are cloned before it, and woken and dropped after it.
+/// No foreign code runs under the lock: wakers are cloned before it, and woken and dropped after
+/// it.
 struct Timer {
     state: Mutex<State>,
     bell: Condvar,
@@ -177,7 +182,8 @@ impl Timer {
         }
     }
 
-    /// Has `waker` woken at `deadline`: instead of the one that has the ticket, if that still waits.
+    /// Has `waker` woken at `deadline`: instead of the one that has the ticket, if that still
+    /// waits.
     fn wait(&'static self, ticket: Option<Ticket>, deadline: Instant, waker: Waker) -> Ticket {
         let mut state = self.lock();
         if let Some(ticket) = ticket
@@ -192,9 +198,9 @@ impl Timer {
             drop(state);
             panic!("the system gives no thread to the clock: {error}");
         }
-        let (ticket, tell) = state.deadlines.insert(deadline, waker);
+        let (ticket, notify) = state.deadlines.insert(deadline, waker);
         drop(state); // before the bell, or the thread would wake only to wait for the lock
-        if tell {
+        if notify {
             self.bell.notify_one();
         }
         ticket

@@ -1,12 +1,13 @@
-//! How precisely the kernel wakes a thread.
+//! The precision with which the kernel wakes a thread.
 
-/// Asks the kernel to wake this thread when it wanted, not up to 50 µs later together with others.
+/// Asks the kernel to wake this thread in time, not up to 50 µs later together with others.
 #[cfg(target_os = "linux")]
 pub(super) fn be_precise() {
-    // Where that is forbidden the waits are a little later, and still right.
+    // If that is forbidden, waits end a little later, and are still correct.
     let _ = rustix::thread::set_current_timer_slack(Some(std::num::NonZeroU64::MIN)); // 1 ns
 }
 
-/// No such wish can be uttered here: the waits are as late as the system makes them, and still right.
+/// Other systems have no such call: waits end as late as the system makes them, and are still
+/// correct.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn be_precise() {}

@@ -15,12 +15,12 @@ use crate::Fault;
 /// A value of the text, with its place.
 pub type Value<'v> = Spanned<DeValue<'v>>;
 
-/// One thing that is wrong with a text, and what to do about it.
+/// One problem of a text, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The line of the text, counted from 1.
     pub line: usize,
-    /// The key, from the root of the file; empty where the text is no TOML.
+    /// The key, from the root of the file; empty for a syntax error.
     pub key: String,
     /// What is wrong with it, and the remedy.
     pub message: String,
@@ -52,7 +52,7 @@ pub fn read_text<T>(
             error.message(),
         );
     }
-    // What follows a syntax error is a guess of the parser: only sound text is read further.
+    // After a syntax error the parser guesses: only correct TOML is read further.
     let read = if problems.found.is_empty() {
         read(&mut Section::new(
             root.get_ref(),
@@ -96,7 +96,7 @@ impl Problems<'_> {
     }
 }
 
-/// One table of the file, read key by key; what nobody asked for is refused at the end.
+/// One table of the file, read key by key; keys that were not read are refused at the end.
 pub struct Section<'v, 't, 'p> {
     table: &'v DeTable<'v>,
     /// Where the table starts, for what is missing from it.
@@ -126,12 +126,12 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
         }
     }
 
-    /// Whether the key is there, whatever its value.
+    /// Whether the key is there, with any value.
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
-    /// Whether the key is there with an array, whatever is in it.
+    /// Whether the key is there, with any array.
     pub fn is_array(&self, key: &str) -> bool {
         self.table
             .get(key)
@@ -151,7 +151,7 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
             .ok()
     }
 
-    /// The same, where a missing key is a problem too.
+    /// As [`optional`](Self::optional), except that a missing key is a problem.
     pub fn required<T>(
         &mut self,
         key: &'static str,
@@ -179,7 +179,7 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
         result
     }
 
-    /// The same, where a missing table is a problem too.
+    /// As [`table`](Self::table), except that a missing table is a problem.
     pub fn required_table<T>(
         &mut self,
         key: &'static str,
@@ -193,8 +193,8 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
         self.table(key, read)
     }
 
-    /// The tables of the array under a key, each read by `read`, which gets the place of the table too.
-    /// Those that were refused are missing.
+    /// The tables of the array under a key, each read by `read`, which gets the place of the table
+    /// too. Those that were refused are missing.
     pub fn tables<T>(
         &mut self,
         key: &'static str,
@@ -257,7 +257,7 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
             .add(self.at, self.path.trim_end_matches('.'), message);
     }
 
-    /// What cannot be built of the values is a problem of the table.
+    /// An error in building something from the values is a problem of the table.
     pub fn built<T, E: fmt::Display>(&mut self, built: Result<T, E>) -> Option<T> {
         built
             .map_err(|error| self.refuse_table(&error.to_string()))
@@ -273,12 +273,12 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
         None
     }
 
-    /// The keys that nobody asked for are no problem here.
+    /// Keys that were not read are accepted.
     pub fn accept_the_rest(&mut self) {
         self.accepts_the_rest = true;
     }
 
-    /// Notes every key that nobody asked for.
+    /// Notes every key that was not read.
     pub fn refuse_the_rest(&mut self) {
         if self.accepts_the_rest {
             return;
@@ -287,7 +287,7 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
             let name: &str = key.get_ref();
             if !self.known.contains(&name) {
                 let message = format!(
-                    "is no key here: remove it, or use one of {}",
+                    "unknown key: remove it, or use one of {}",
                     self.known.join(", ")
                 );
                 self.problems
@@ -372,7 +372,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         return Err(remedy.to_owned());
     }
     let found = humantime::parse_duration(text)
-        .map_err(|_| format!("{text:?} is no duration: {remedy}"))?;
+        .map_err(|_| format!("invalid duration {text:?}: {remedy}"))?;
     if found > Fault::MAX_DURATION {
         Err(format!("{text} is more than a day: check its unit"))
     } else {
@@ -389,7 +389,7 @@ pub(super) fn size(value: &Value<'_>) -> Result<u64, String> {
         .ok()
         .filter(|_| has_unit);
     size.map(|size| size.as_u64())
-        .ok_or_else(|| format!("{found:?} is no size: {remedy}"))
+        .ok_or_else(|| format!("invalid size {found:?}: {remedy}"))
 }
 
 fn inline_table<'v>(value: &'v Value<'v>) -> Result<(&'v DeTable<'v>, usize), String> {

@@ -1,7 +1,6 @@
-//! The shape of a scenario file: which keys there are, and what becomes of their values.
+//! The keys of a scenario file, and what becomes of their values.
 //!
-//! What the values mean, and which are allowed, is for the types that they become ([`Rule`],
-//! [`Distribution`], …) to say.
+//! The types that the values become ([`Rule`], [`Distribution`], …) define which are allowed.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -121,7 +120,7 @@ pub fn read_capacity(section: &mut Section<'_, '_, '_>) -> Option<Capacity> {
 
 fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
     let Some(kind) = section.required("fault", text) else {
-        section.accept_the_rest(); // it means nothing without the kind
+        section.accept_the_rest(); // which keys there are depends on the kind
         return None;
     };
     let alias = ALIASES.iter().find(|(alias, _)| *alias == kind);
@@ -129,10 +128,7 @@ fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
     if !KINDS.contains(&kind) && kind != MALFORMED {
         section.refuse(
             "fault",
-            &format!(
-                "{kind:?} is no kind of fault: take one of {}",
-                KINDS.join(", ")
-            ),
+            &format!("unknown kind {kind:?}: use one of {}", KINDS.join(", ")),
         );
         section.accept_the_rest();
         return None;
@@ -409,16 +405,16 @@ mod tests {
         "#;
         insta::assert_snapshot!(problems_of(text), @r#"
         line 2: seed: give a whole number that is not negative
-        line 3: sede: is no key here: remove it, or use one of seed, capacity, rule
+        line 3: sede: unknown key: remove it, or use one of seed, capacity, rule
         line 7: rule[1].probability: 1.5 is not between 0 and 1: give a number from 0 to 1
         line 8: rule[1].distribution: lower (2s) is above upper (1s): swap them
-        line 12: rule[2].status: 99 is no status of a response: give one from 200 to 599
-        line 13: rule[2].colour: is no key here: remove it, or use one of fault, name, probability, match, attempts, window, retry_after, body, status, one_of
-        line 15: rule[3].fault: "teapot" is no kind of fault: take one of latency, status, reset, close, truncate, stall, bandwidth, dribble, garbage, corrupt, redirect
+        line 12: rule[2].status: invalid status 99: give one from 200 to 599
+        line 13: rule[2].colour: unknown key: remove it, or use one of fault, name, probability, match, attempts, window, retry_after, body, status, one_of
+        line 15: rule[3].fault: unknown kind "teapot": use one of latency, status, reset, close, truncate, stall, bandwidth, dribble, garbage, corrupt, redirect
         line 18: rule[4].distribution.fixed: give a duration with its unit in quotes, like "250ms" or "1.5s"
         line 21: rule[5].distribution: give exactly one of fixed, uniform, normal, lognormal, exponential, pareto
         line 22: rule[6].fault: is missing: add it
-        line 26: rule[7].distribution.fixed: "3 parsecs" is no duration: give a duration with its unit, like "250ms" or "1.5s"
+        line 26: rule[7].distribution.fixed: invalid duration "3 parsecs": give a duration with its unit, like "250ms" or "1.5s"
         line 26: rule[7].distribution.uniform.upper: is missing: add it
         line 26: rule[7].distribution: give exactly one of fixed, uniform, normal, lognormal, exponential, pareto
         "#);

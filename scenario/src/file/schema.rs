@@ -1,8 +1,8 @@
-//! The JSON Schema of scenario files and of files for `--config`, generated from types with the keys
-//! of these files. The documentation of a key is what editors show.
+//! The JSON Schema of scenario files and of files for `--config`, generated from types with the
+//! keys of these files. The documentation of a key is what editors show.
 //!
-//! Nothing is read into these types: [`super::reader`] and [`super::scenario`] read files and report
-//! problems that a schema cannot describe. The tests below compare the two.
+//! Nothing is read into these types: [`super::reader`] and [`super::scenario`] read files and
+//! report problems that a schema cannot describe. The tests below compare the two.
 
 #![expect(dead_code, reason = "only the shapes of these types are used")]
 
@@ -142,8 +142,8 @@ struct RuleKeys;
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct CommonKeys {
-    /// The name of the rule, unique in the scenario: its decisions depend on it. By default the kind
-    /// and the place of the rule: `status-1`.
+    /// The name of the rule, unique in the scenario: its decisions depend on it. By default the
+    /// kind and the place of the rule: `status-1`.
     #[schemars(extend("pattern" = format!("^[A-Za-z0-9._-]{{1,{}}}$", RuleName::MAX_LEN)))]
     name: Option<String>,
     /// The kind. Names in capitals are WireMock's.
