@@ -8,8 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::load::LoadResult;
-use crate::result::{Analysis, Comparison, Measurement, SCHEMA_VERSION};
+use crate::result::{Analysis, Comparison, LoadResult, Measurement, SCHEMA_VERSION};
 
 /// A measurement as it is written: with what it means beside it, for readers who do not want to compute it.
 #[derive(Serialize, JsonSchema)]

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::format::{columns, list_codes, plural, worst_outliers};
+use super::columns::{columns, worst_outliers};
+use super::format::{found, list_codes, plural};
 use super::messages;
 use crate::result::compare::{Comparison, Verdict};
 use crate::result::threshold::Checked;
@@ -37,7 +38,7 @@ pub fn whole(measurement: &Measurement, analysis: &Analysis, thresholds: &[Check
                 text,
                 "| `{}` | {} | {sign} |",
                 checked.threshold,
-                checked.found_text()
+                found(checked)
             );
         }
     }

@@ -6,9 +6,8 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::format::{
-    Column, change, changes, columns, list_codes, percent, plural, short_ms, worst_outliers,
-};
+use super::columns::{Column, columns, worst_outliers};
+use super::format::{change, changes, found, list_codes, percent, plural, short_ms};
 use super::messages;
 use crate::download::{Outcome, Sample};
 use crate::race::Rounds;
@@ -268,7 +267,7 @@ pub fn threshold(checked: &Checked) -> String {
     format!(
         "{style}{sign} {}{style:#}, found {}\n",
         checked.threshold,
-        checked.found_text()
+        found(checked)
     )
 }
 

@@ -2,9 +2,9 @@
 
 use crate::args::GetArgs;
 use flag_client::download::{Images, Job, Runner, Watcher};
-use flag_client::race::Contender;
+use flag_client::race::{self, Contender};
 use flag_client::report::{book, progress};
-use flag_client::result::{Analysis, Kind, Lane, Measurement, Round};
+use flag_client::result::{Analysis, Kind};
 
 use crate::{FAILED, INTERRUPTED, command_line, job, output, say, stop_on_ctrl_c, target};
 
@@ -39,17 +39,17 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
     let workers = runner.workers(&job);
     let opening = book::opening(&target.label, &job.base_url, &job.codes, workers.get());
     say(&opening);
-    let heat = Contender::run(&runner, &job)?;
+    let round = Contender::run(&runner, &job)?;
     bar.finish_and_clear();
-    say(&book::closing(&heat.samples, heat.elapsed));
+    say(&book::closing(&round.samples, round.elapsed));
 
-    let mut endings = heat.samples.iter().filter(|sample| sample.is_last());
+    let mut endings = round.samples.iter().filter(|sample| sample.is_last());
     let failed = endings.any(|sample| sample.outcome.is_error());
     if let Some(file) = &args.export_json {
-        let mut measurement = Measurement::new(Kind::Get, &job, &target, command_line());
+        let mut measurement = race::begin(Kind::Get, &job, &target, command_line());
         measurement.interrupted = job.stop.is_requested();
-        measurement.lanes.push(Lane::new(&runner, &job));
-        measurement.lanes[0].rounds.push(Round::from(heat));
+        measurement.lanes.push(race::lane(&runner, &job));
+        measurement.lanes[0].rounds.push(round);
         output::save_json(
             "--export-json",
             file,

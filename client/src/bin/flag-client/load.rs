@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::args::{Format, LoadArgs, OutputArgs};
 use anyhow::{Context, bail};
-use flag_client::load::{self, End, Load, LoadJob, LoadResult, Pace, Progress, Requests};
+use flag_client::load::{self, End, Load, Pace, Progress, Requests};
 use flag_client::race::{Embedded, Target};
 use flag_client::report::live::LiveView;
 use flag_client::report::{hgrm, json, load as text};
-use flag_client::result::ServerRecord;
 use flag_client::result::threshold::{self, Checked, Threshold};
+use flag_client::result::{LoadJob, LoadResult, ServerRecord};
 use flag_server::scenario::Scenario;
 use flag_server::{allow_files, write_atomically};
 use hyper::HeaderMap;
@@ -46,15 +46,15 @@ pub(crate) fn load(args: &LoadArgs) -> anyhow::Result<u8> {
         stop: stop_on_ctrl_c()?,
         ..job(args, &target, seed)?
     };
-    let server = ServerRecord::of(&target);
+    let server = target.record();
     let aloud = args.format == Format::Text && !args.quiet;
     if aloud {
-        say(&text::opening(&LoadJob::of(&load, seed), &server));
+        say(&text::opening(&load.record(seed), &server));
     }
-    let mut watcher = Watcher::new(&server, &LoadJob::of(&load, seed), args.quiet);
+    let mut watcher = Watcher::new(&server, &load.record(seed), args.quiet);
     let outcome = load::run(&load, |progress| watcher.watch(progress))?;
     drop(watcher); // gives the terminal back
-    let result = LoadResult::new(&load, seed, outcome, server, command_line());
+    let result = outcome.into_result(load.record(seed), server, command_line());
 
     // Whatever cannot be written, what was measured is told first.
     match args.format {

@@ -21,10 +21,9 @@ use std::process::ExitCode;
 use crate::args::{Args, Command, PlanArgs, ReportArgs, RunnerArgs, ServerArgs, SharedArgs};
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
-use flag_client::download::{Images, Job, NoSuchRunner, RetryPolicy, SetupError, Stop, worker};
-use flag_client::race::command::CommandError;
+use flag_client::download::{Images, Job, NoSuchRunner, RetryPolicy, Runner, Stop, worker};
 use flag_client::race::memory_probe as memory;
-use flag_client::race::{Embedded, Target, TargetError};
+use flag_client::race::{CommandError, ContenderError, Embedded, Target, TargetError};
 use flag_client::report::json::{self, ReadError, Written};
 use flag_client::report::{live, table};
 use flag_client::result::Analysis;
@@ -128,7 +127,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     target.is_some_and(TargetError::is_usage)
         || error.is::<NoSuchRunner>()
         || error.is::<CommandError>()
-        || matches!(error.downcast_ref(), Some(SetupError::Command(_)))
+        || matches!(error.downcast_ref(), Some(ContenderError::Command(_)))
         || error.is::<NotMeasured>()
         || error.is::<ReadError>()
         || error.is::<Usage>()
@@ -201,6 +200,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<u8> {
         flag_client::result::threshold::know_lanes(
             &args.output.thresholds,
             measurement.lanes.iter().map(|lane| lane.name.as_str()),
+            &known_contenders(),
         )?;
         let mut text = table::whole(measurement, analysis, width());
         if results.len() > 1 {
@@ -287,6 +287,11 @@ fn command_line() -> Vec<String> {
     std::iter::once("flag-client".to_owned())
         .chain(words.skip(1))
         .collect()
+}
+
+/// The names of all contenders that come with the program.
+fn known_contenders() -> Vec<String> {
+    Runner::all().iter().map(Runner::name).collect()
 }
 
 /// The columns of the terminal, if that is where it is printed.

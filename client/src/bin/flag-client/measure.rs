@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::args::{BenchArgs, ContenderArgs, Format, OutputArgs, ServerArgs, SweepArgs};
 use anyhow::bail;
-use flag_client::download::{Images, Job, NoSuchRunner, Runner, SetupError, Stop, Watcher};
+use flag_client::download::{Images, Job, NoSuchRunner, Runner, Stop, Watcher};
 use flag_client::race::command::ExternalCommand;
-use flag_client::race::{Contender, Moment, Race, Rounds, Target};
+use flag_client::race::{self, Contender, ContenderError, Moment, Race, Rounds, Target};
 use flag_client::report::progress::RaceBar;
 use flag_client::report::{json, table};
 use flag_client::result::{Analysis, Comparison, Kind, Lane, Measurement, Round, threshold};
@@ -17,8 +17,8 @@ use flags_data::Catalogue;
 use crate::compare::{exit_code, may_be_compared};
 use crate::output::Named;
 use crate::{
-    FAILED, INTERRUPTED, REGRESSED, Usage, command_line, job, output, say, stop_on_ctrl_c, target,
-    width,
+    FAILED, INTERRUPTED, REGRESSED, Usage, command_line, job, known_contenders, output, say,
+    stop_on_ctrl_c, target, width,
 };
 
 /// The rounds of a sweep, which has many lanes.
@@ -106,7 +106,7 @@ fn race(
         race,
         rounds: args.rounds.rounds.map_or(Rounds::Enough, Rounds::Exactly),
         warmup: args.rounds.warmup,
-        measurement: Measurement::new(Kind::Bench, &job, &target, command_line()),
+        measurement: race::begin(Kind::Bench, &job, &target, command_line()),
         job,
         output: &args.output,
         verbose: args.shared.verbose,
@@ -170,7 +170,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
         race,
         rounds: Rounds::Exactly(args.rounds.rounds.unwrap_or(SWEEP_ROUNDS)),
         warmup: args.rounds.warmup,
-        measurement: Measurement::new(Kind::Sweep, &job, &target, command_line()),
+        measurement: race::begin(Kind::Sweep, &job, &target, command_line()),
         job,
         output: &args.output,
         verbose: args.shared.verbose,
@@ -220,7 +220,7 @@ impl Session<'_> {
     /// Measures, tells, and saves all but pictures; the result, and the exit code that follows from it.
     fn run(self) -> anyhow::Result<(Named, u8)> {
         let (output, name) = (self.output, self.name.clone());
-        threshold::know_lanes(&output.thresholds, self.race.names())?;
+        threshold::know_lanes(&output.thresholds, self.race.names(), &known_contenders())?;
         if output.format == Format::Text && !output.quiet {
             let opening = table::opening(&self.prospect(), self.rounds, self.warmup);
             say(&opening);
@@ -259,7 +259,7 @@ impl Session<'_> {
 
     /// The race, with a bar or a line for each round beside it; everything so far is saved after each, unless the rounds are so short
     /// that it would be most of the work.
-    fn race(self) -> (Measurement, Result<(), SetupError>) {
+    fn race(self) -> (Measurement, Result<(), ContenderError>) {
         let Self {
             name,
             race,

@@ -5,7 +5,7 @@ use super::canvas::{
     Area, Axis, Drawn, Format, Sign, bar, below_title, chart, dashes, dot, fine, legend,
     legend_height, line, sheet, ticks, time_label,
 };
-use super::figure::Draft;
+use super::draft::Draft;
 use crate::report::format::{interval, plural, short, short_ms};
 use crate::report::palette;
 use crate::result::stats::millis;
@@ -96,7 +96,7 @@ fn draw_strip(
     measurement: &Measurement,
     (index, lane, numbers): (usize, &Lane, &LaneAnalysis),
 ) -> Drawn {
-    let colour = super::figure::colour(measurement, index);
+    let colour = super::draft::colour(measurement, index);
     let times: Vec<f64> = lane.times().into_iter().map(millis).collect();
     let (low, high) = ends(&times);
     let ideal = numbers.ideal.map(millis);

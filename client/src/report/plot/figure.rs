@@ -4,9 +4,10 @@
 //! A picture draws what was measured and what [`Analysis`] made of it; it computes only where things lie.
 
 use super::canvas::{At, Format, sheet, wrapped, write};
+use super::draft::{Draft, POSTER_HEIGHT};
 use super::{elapsed, latency, race, scaling};
-use crate::report::palette::{self, Colour};
-use crate::result::{Analysis, ContenderRecord, Kind, Lane, Measurement};
+use crate::report::palette;
+use crate::result::{Analysis, Kind, Measurement};
 
 /// A picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,16 +31,6 @@ pub enum Width {
     Wide,
     /// For a phone: 390 pixels.
     Narrow,
-}
-
-/// What is drawn, of what, on which paper.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Draft<'a> {
-    pub(super) measurement: &'a Measurement,
-    pub(super) analysis: &'a Analysis,
-    pub(super) format: Format,
-    /// A title, and a paper of its own.
-    pub(super) poster: Option<&'a str>,
 }
 
 impl Figure {
@@ -149,9 +140,6 @@ pub fn poster(measurement: &Measurement, analysis: &Analysis) -> String {
     })
 }
 
-/// With its margins 900: 16 to 9, as slides are.
-pub(super) const POSTER_HEIGHT: f64 = 900.0 - 2.0 * Format::POSTER.margin;
-
 fn sentence(format: Format, height: f64, text: &str, is_opaque: bool) -> String {
     let lines = wrapped(format, text);
     let top = (height - lines.len() as f64 * format.line()) / 2.0;
@@ -165,39 +153,4 @@ fn sentence(format: Format, height: f64, text: &str, is_opaque: bool) -> String 
         }
         Ok(())
     })
-}
-
-/// The colour of a lane: in a sweep, that of its contender.
-pub(super) fn colour(measurement: &Measurement, index: usize) -> Colour {
-    let lanes = &measurement.lanes;
-    let mut contenders: Vec<&ContenderRecord> = lanes.iter().map(|lane| &lane.contender).collect();
-    if measurement.kind != Kind::Sweep {
-        return palette::lane(index);
-    }
-    let own = contenders[index];
-    // Those of one contender stand together.
-    contenders.dedup();
-    let place = contenders.iter().position(|contender| *contender == own);
-    palette::lane(place.unwrap_or(index))
-}
-
-/// The lanes of a picture that has no room for all: those of a race; of a sweep the first, and of each contender the one with the
-/// most workers.
-pub(super) fn chosen(measurement: &Measurement) -> Vec<(usize, &Lane)> {
-    let lanes = measurement.lanes.iter().enumerate();
-    match measurement.kind {
-        Kind::Get | Kind::Bench => lanes.collect(),
-        Kind::Sweep => lanes
-            .filter(|(index, lane)| {
-                let own = |other: &&Lane| other.contender == lane.contender;
-                let most = measurement
-                    .lanes
-                    .iter()
-                    .filter(own)
-                    .map(|lane| lane.workers)
-                    .max();
-                *index == 0 || Some(lane.workers) == most
-            })
-            .collect(),
-    }
 }

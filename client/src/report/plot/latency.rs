@@ -3,7 +3,7 @@
 use super::canvas::{
     Axis, Sign, chart, dashes, fine, legend, legend_height, line, sheet, ticks, time_label,
 };
-use super::figure::{Draft, chosen};
+use super::draft::{Draft, chosen};
 use crate::download::Outcome;
 use crate::report::format::short_ms;
 use crate::report::palette;

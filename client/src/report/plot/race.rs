@@ -13,7 +13,7 @@ use super::canvas::{
     Area, Axis, Chart, Drawn, Format, Sign, bar, below_title, chart, cross, fine, legend,
     legend_height, line, ring, sheet, ticks, time_label, top_of_poster,
 };
-use super::figure::{Draft, POSTER_HEIGHT, chosen};
+use super::draft::{Draft, POSTER_HEIGHT, chosen};
 use crate::download::{Outcome, Sample};
 use crate::report::format::{percent, plural, short};
 use crate::report::palette::{self, Colour};

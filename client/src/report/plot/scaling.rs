@@ -9,7 +9,7 @@ use super::canvas::{
     At, Axis, Chart, Drawn, Sign, chart, dashes, dot, fine, legend, legend_height, line, note,
     ring, sheet, ticks, top_of_poster, write,
 };
-use super::figure::{Draft, POSTER_HEIGHT};
+use super::draft::{Draft, POSTER_HEIGHT};
 use crate::report::format::{percent, times};
 use crate::report::palette::{self, Colour};
 use crate::result::{Analysis, Kind, Measurement, stats};
