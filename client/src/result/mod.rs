@@ -8,6 +8,7 @@ mod environment;
 mod estimate;
 mod load;
 mod measurement;
+mod report;
 pub mod stats;
 pub mod threshold;
 
@@ -24,3 +25,4 @@ pub use self::measurement::{
     ContenderRecord, JobRecord, Kind, Lane, Measurement, Planned, PlannedAttempt, Round,
     SCHEMA_VERSION, ScenarioRecord, ServerRecord,
 };
+pub use self::report::Report;

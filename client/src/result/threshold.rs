@@ -10,9 +10,10 @@ use bytesize::ByteSize;
 use flag_server::scenario::parse_duration;
 use thiserror::Error;
 
-use super::analysis::{Analysis, LaneAnalysis, latencies};
+use super::analysis::{LaneAnalysis, latencies};
 use super::load::{Failure, LoadResult, RequestCounts};
 use super::measurement::Measurement;
+use super::report::Report;
 use super::stats;
 use crate::download::Outcome;
 
@@ -358,11 +359,11 @@ impl Checked {
 }
 
 /// Compares each with what was measured.
-pub fn check(
-    thresholds: &[Threshold],
-    measurement: &Measurement,
-    analysis: &Analysis,
-) -> Vec<Checked> {
+pub fn check(thresholds: &[Threshold], report: &Report) -> Vec<Checked> {
+    let Report {
+        measurement,
+        analysis,
+    } = report;
     let found = |threshold: &Threshold| {
         let lane = analysis
             .lanes

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The HTTP libraries.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Http {
     /// For tasks and for threads: these are served by a hidden runtime of one thread.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::download::job::Job;
 
 /// The strategies that come with the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// One blocking request after the other.
@@ -52,9 +52,7 @@ impl Strategy {
 }
 
 /// The threads that run the tasks of `async`.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuntimeFlavor {
     /// One: waiting is all that the tasks do.

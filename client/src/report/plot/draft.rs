@@ -2,13 +2,12 @@
 
 use super::canvas::Format;
 use crate::report::palette::{self, Colour};
-use crate::result::{Analysis, ContenderRecord, Kind, Lane, Measurement};
+use crate::result::{ContenderRecord, Kind, Lane, Measurement, Report};
 
 /// What is drawn, of what, on which paper.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Draft<'a> {
-    pub(super) measurement: &'a Measurement,
-    pub(super) analysis: &'a Analysis,
+    pub(super) report: &'a Report,
     pub(super) format: Format,
     /// A title, and a paper of its own.
     pub(super) poster: Option<&'a str>,

@@ -7,7 +7,7 @@ use super::canvas::{At, Format, sheet, wrapped, write};
 use super::draft::{Draft, POSTER_HEIGHT};
 use super::{elapsed, latency, race, scaling};
 use crate::report::palette;
-use crate::result::{Analysis, Kind, Measurement};
+use crate::result::{Kind, Measurement, Report};
 
 /// A picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,18 +56,19 @@ impl Figure {
     }
 
     /// What is to be seen in it, in a sentence or two; without data, why there is no picture.
-    pub fn caption(self, measurement: &Measurement, analysis: &Analysis) -> String {
+    pub fn caption(self, report: &Report) -> String {
+        let measurement = &report.measurement;
         match self {
             Self::Race => race::caption(measurement),
-            Self::Elapsed => elapsed::caption(measurement, analysis),
-            Self::Latency => latency::caption(measurement, analysis),
-            Self::Scaling => scaling::caption(measurement, analysis),
-            Self::Efficiency => scaling::efficiency_caption(measurement, analysis),
+            Self::Elapsed => elapsed::caption(report),
+            Self::Latency => latency::caption(report),
+            Self::Scaling => scaling::caption(report),
+            Self::Efficiency => scaling::efficiency_caption(report),
         }
     }
 
     fn draw(self, draft: Draft<'_>) -> Option<String> {
-        let name = self.title(draft.measurement);
+        let name = self.title(&draft.report.measurement);
         match self {
             Self::Race => race::draw(draft, name),
             Self::Elapsed => elapsed::draw(draft, name),
@@ -79,39 +80,34 @@ impl Figure {
 }
 
 /// The picture, or none where there is no data for it.
-pub(in crate::report) fn picture(
-    measurement: &Measurement,
-    analysis: &Analysis,
-    figure: Figure,
-    width: Width,
-) -> Option<String> {
+pub(in crate::report) fn picture(report: &Report, figure: Figure, width: Width) -> Option<String> {
     let format = match width {
         Width::Wide => Format::WIDE,
         Width::Narrow => Format::NARROW,
     };
     figure.draw(Draft {
-        measurement,
-        analysis,
+        report,
         format,
         poster: None,
     })
 }
 
 /// The picture as an SVG of its own; a sentence where there is no data for it.
-pub fn svg(measurement: &Measurement, analysis: &Analysis, figure: Figure, width: Width) -> String {
-    picture(measurement, analysis, figure, width).unwrap_or_else(|| {
+pub fn svg(report: &Report, figure: Figure, width: Width) -> String {
+    picture(report, figure, width).unwrap_or_else(|| {
         let format = match width {
             Width::Wide => Format::WIDE,
             Width::Narrow => Format::NARROW,
         };
-        let caption = figure.caption(measurement, analysis);
+        let caption = figure.caption(report);
         let height = format.line() * (wrapped(format, &caption).len() as f64 + 2.0);
         sentence(format, height, &caption, false)
     })
 }
 
 /// One picture for a slide: the race, or how a sweep scales. It has a title and white paper of its own.
-pub fn poster(measurement: &Measurement, analysis: &Analysis) -> String {
+pub fn poster(report: &Report) -> String {
+    let measurement = &report.measurement;
     let flags = measurement.job.codes.len();
     let flags = format!(
         "{flags} {}",
@@ -123,19 +119,18 @@ pub fn poster(measurement: &Measurement, analysis: &Analysis) -> String {
             format!("{flags}, more and more at one time"),
         ),
         Kind::Get | Kind::Bench => {
-            let headline = crate::report::messages::headline(measurement, analysis);
+            let headline = crate::report::messages::headline(report);
             (Figure::Race, headline.unwrap_or(flags))
         }
     };
     let title = title.trim_end_matches('.');
     let draft = Draft {
-        measurement,
-        analysis,
+        report,
         format: Format::POSTER,
         poster: Some(title),
     };
     figure.draw(draft).unwrap_or_else(|| {
-        let caption = figure.caption(measurement, analysis);
+        let caption = figure.caption(report);
         sentence(Format::POSTER, POSTER_HEIGHT, &caption, true)
     })
 }

@@ -118,11 +118,12 @@ fn median_round(lane: &Lane) -> Option<(usize, &Round)> {
 
 pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     let Draft {
-        measurement,
+        report,
         format,
         poster,
         ..
     } = draft;
+    let measurement = &report.measurement;
     let panels = panels(measurement, poster.is_none());
     let rows = panels.iter().map(|panel| panel.rows.len()).max()?;
     let entries = entries(&panels);
