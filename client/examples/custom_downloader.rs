@@ -10,7 +10,7 @@ use std::time::Instant;
 use flag_client::download::{Download, Downloader, Job, Runner, Sample, Strategy};
 use flag_client::race::{Contender, Custom, Race, Rounds, Target};
 use flag_client::report::table;
-use flag_client::result::Analysis;
+use flag_client::result::Report;
 use flag_scenario::ScenarioSource;
 use flags_data::POP20;
 
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ];
     let race = Race::bench(contenders, &job).rounds(Rounds::Exactly(5.try_into()?));
     let measurement = race.run_on(&job, &target)?;
-    let text = table::whole(&measurement, &Analysis::of(&measurement), None);
+    let text = table::whole(&Report::of(measurement), None);
     anstream::print!("{text}"); // colours on a terminal only
     Ok(())
 }

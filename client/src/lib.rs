@@ -86,6 +86,7 @@
 
 pub mod download;
 pub mod load;
+mod millis;
 mod os;
 pub mod race;
 pub mod report;

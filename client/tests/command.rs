@@ -8,10 +8,10 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_client::download::{Job, Outcome, RetryPolicy, Runner, Sample, SetupError, Strategy};
-use flag_client::race::command::{CommandError, ExternalCommand};
-use flag_client::race::{Contender, Heat, Race, Rounds, Target};
-use flag_client::result::{Analysis, Warning};
+use flag_client::download::{Job, Outcome, RetryPolicy, Runner, Sample, Strategy};
+use flag_client::race::command::ExternalCommand;
+use flag_client::race::{CommandError, Contender, ContenderError, Race, Rounds, Target};
+use flag_client::result::{Analysis, Round, Warning};
 use flag_scenario::Scenario;
 use flag_scenario::{ScenarioSource, named_scenario};
 use flag_server::{BlockingFlagServer, FlagServer};
@@ -55,7 +55,7 @@ fn command(line: &str, scenario: &Scenario) -> ExternalCommand {
 }
 
 /// One round of a program that is in its first.
-fn heat(line: &str, toml: &str) -> Result<Heat, SetupError> {
+fn heat(line: &str, toml: &str) -> Result<Round, ContenderError> {
     command(line, &scenario(toml)).run(&job(&["BR", "JP"]))
 }
 
@@ -580,7 +580,7 @@ fn a_program_that_is_gone_when_the_race_begins_is_an_error_too() {
     std::fs::remove_file(&file).unwrap();
     let error = command.run(&job(&["BR"])).unwrap_err();
     assert!(
-        matches!(error, SetupError::Command(CommandError::Start { .. })),
+        matches!(error, ContenderError::Command(CommandError::Start { .. })),
         "{error}"
     );
 }

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flag_client::download::{Images, Job, Outcome, RetryPolicy, Runner, Sample, Strategy, Watcher};
-use flag_client::race::{Contender, Race, Rounds, Target, plan};
-use flag_client::result::{Analysis, Kind, Measurement};
+use flag_client::race::{self, Contender, Race, Rounds, Target, plan};
+use flag_client::result::{Analysis, Kind};
 use flag_scenario::ScenarioSource;
 use flags_data::{Catalogue, CountryCode};
 
@@ -732,7 +732,7 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
     let race = Race::bench(contenders.collect(), &job)
         .rounds(Rounds::Exactly(NonZeroUsize::MIN))
         .warmup(0);
-    let mut measurement = Measurement::new(Kind::Bench, &job, &target, Vec::new());
+    let mut measurement = race::begin(Kind::Bench, &job, &target, Vec::new());
     race.run(&job, &mut measurement, |_| {}).unwrap();
     let planned = measurement.planned_times().unwrap();
     let analysis = Analysis::of(&measurement);

@@ -9,8 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flag_client::download::Stop;
-use flag_client::load::recorder::{Failure, Recorder};
+use flag_client::load::recorder::Recorder;
 use flag_client::load::{End, Load, Outcome, Pace, Requests, run};
+use flag_client::result::Failure;
 use flag_scenario::Scenario;
 use flag_server::FlagServer;
 use hyper::HeaderMap;

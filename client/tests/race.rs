@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flag_client::download::{Job, Outcome, Sample, SetupError, Stop};
-use flag_client::race::{Contender, Heat, Moment, Race, Rounds, Target};
-use flag_client::result::{ContenderRecord, Kind, Measurement};
+use flag_client::download::{Job, Outcome, Sample, Stop};
+use flag_client::race::{self, Contender, ContenderError, Moment, Race, Rounds, Target};
+use flag_client::result::{ContenderRecord, Kind, Measurement, Round};
 use flag_scenario::ScenarioSource;
 
 /// Does nothing, and says that it took so long.
@@ -34,7 +34,7 @@ impl Contender for Scripted {
         Some(job.workers())
     }
 
-    fn run(&self, job: &Job) -> Result<Heat, SetupError> {
+    fn run(&self, job: &Job) -> Result<Round, ContenderError> {
         let run = self.runs.fetch_add(1, Ordering::SeqCst);
         let line = format!("{} with {}", self.name, job.max_workers);
         self.log.lock().unwrap().push(line);
@@ -55,10 +55,10 @@ impl Contender for Scripted {
             wait: None,
             retry_in: None,
         };
-        Ok(Heat {
+        Ok(Round {
             samples: job.codes.iter().map(sample).collect(),
             elapsed,
-            ..Heat::default()
+            ..Round::default()
         })
     }
 }
@@ -96,7 +96,7 @@ fn job() -> Job {
 
 fn run(race: &Race, job: &Job, watch: impl FnMut(Moment<'_>)) -> Measurement {
     let target = Target::embedded(&ScenarioSource::Profile("local"), None).unwrap();
-    let mut measurement = Measurement::new(Kind::Bench, job, &target, Vec::new());
+    let mut measurement = race::begin(Kind::Bench, job, &target, Vec::new());
     race.run(job, &mut measurement, watch).unwrap();
     measurement
 }

@@ -2,8 +2,12 @@
 //!
 //! It knows neither rounds nor reports, and measures nothing but the times of each attempt.
 
+mod attempt;
+mod cancel;
 mod downloader;
+mod error;
 pub(crate) mod http;
+mod images;
 mod job;
 pub mod retry;
 mod runner;
@@ -11,10 +15,16 @@ mod sample;
 mod strategy;
 pub mod worker;
 
-pub use self::downloader::{Downloader, Strategy};
-pub use self::http::exchange::{Download, SetupError};
-pub use self::job::{Images, Job, Rejected, Stop, Watcher, Wire};
+pub use self::attempt::Download;
+pub use self::cancel::Stop;
+pub use self::downloader::Downloader;
+pub use self::error::SetupError;
+pub use self::http::library::Http;
+pub use self::images::{Images, Rejected};
+pub use self::job::{Job, Watcher, Wire};
 pub use self::retry::RetryPolicy;
-pub use self::runner::{Http, NoSuchRunner, Runner, RuntimeFlavor};
+pub use self::runner::Runner;
 pub use self::sample::{Outcome, Sample};
-pub use self::strategy::{Asynchronous, Processes, Sequential, Threaded};
+pub use self::strategy::{
+    Asynchronous, NoSuchRunner, Processes, RuntimeFlavor, Sequential, Strategy, Threaded,
+};

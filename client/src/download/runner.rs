@@ -2,95 +2,13 @@
 
 use std::num::NonZeroUsize;
 
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-
-use super::downloader::{Downloader, Strategy};
-use super::http::exchange::SetupError;
+use super::downloader::Downloader;
+use super::error::SetupError;
+use super::http::library::Http;
 use super::job::{Job, Wire};
+use super::strategy::kind::{RuntimeFlavor, Strategy};
+use super::strategy::pairing::{self, NoSuchRunner};
 use super::strategy::{Asynchronous, Processes, Sequential, Threaded};
-
-/// The HTTP libraries.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Http {
-    /// For tasks and for threads: these are served by a hidden runtime of one thread.
-    #[default]
-    Reqwest,
-    /// For threads only, each of which does its own input and output.
-    Ureq,
-    /// For tasks only: what reqwest is made of.
-    Hyper,
-}
-
-impl Http {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Reqwest, Self::Ureq, Self::Hyper];
-
-    /// What the command line and the reports call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Reqwest => "reqwest",
-            Self::Ureq => "ureq",
-            Self::Hyper => "hyper",
-        }
-    }
-
-    /// Whether it speaks HTTP/2.
-    pub fn has_http2(self) -> bool {
-        self != Self::Ureq
-    }
-
-    fn works_with(self, strategy: Strategy) -> bool {
-        match self {
-            Self::Reqwest => true,
-            Self::Ureq => strategy != Strategy::Async,
-            Self::Hyper => strategy == Strategy::Async,
-        }
-    }
-}
-
-/// The threads that run the tasks of `async`.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum RuntimeFlavor {
-    /// One: waiting is all that the tasks do.
-    #[default]
-    CurrentThread,
-    /// One per core.
-    MultiThread,
-}
-
-impl RuntimeFlavor {
-    /// What the command line and the reports call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CurrentThread => "current-thread",
-            Self::MultiThread => "multi-thread",
-        }
-    }
-}
-
-/// Why nobody can do a job in this way. The texts name the flags and the remedy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum NoSuchRunner {
-    /// Tasks cannot wait for a library that blocks.
-    #[error("--strategy {s} --http {h}: {h} only blocks; take --http reqwest or hyper", s = .0.name(), h = .1.name())]
-    Blocks(Strategy, Http),
-    /// Threads cannot wait with a library that does not block.
-    #[error("--strategy {s} --http {h}: {h} never blocks; take --http reqwest or ureq", s = .0.name(), h = .1.name())]
-    NeverBlocks(Strategy, Http),
-    /// Only tasks have a runtime to choose.
-    #[error("--strategy {s} --runtime multi-thread: only async has a runtime; leave --runtime out", s = .0.name())]
-    NoRuntime(Strategy),
-    /// The library speaks HTTP/1.1 only.
-    #[error("--http {h} --http2: {h} has no HTTP/2; take --http reqwest or hyper", h = .0.name())]
-    NoHttp2(Http),
-}
 
 /// A strategy, the HTTP library that it uses, and the runtime of its tasks.
 ///
@@ -120,16 +38,7 @@ impl Runner {
         http: Http,
         runtime: RuntimeFlavor,
     ) -> Result<Self, NoSuchRunner> {
-        if !http.works_with(strategy) {
-            return Err(if strategy == Strategy::Async {
-                NoSuchRunner::Blocks(strategy, http)
-            } else {
-                NoSuchRunner::NeverBlocks(strategy, http)
-            });
-        }
-        if strategy != Strategy::Async && runtime != RuntimeFlavor::CurrentThread {
-            return Err(NoSuchRunner::NoRuntime(strategy));
-        }
+        pairing::check(strategy, http, runtime)?;
         Ok(Self {
             strategy,
             http,

@@ -6,7 +6,7 @@ use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::result::millis;
+use crate::millis;
 
 /// One attempt at a download. All times count from the start of its round; in JSON they
 /// are milliseconds, and what there is none of is left out.

@@ -1,4 +1,4 @@
-//! One connection: it sends a request, reads the answer, records it, and takes its next turn.
+//! One connection: it sends a request, and reads the answer.
 //!
 //! Requests are bytes that were put together once, and of answers only what [`Answer`] keeps is of interest. All connections of a thread read into the
 //! same memory, so that tens of thousands of them need little.
@@ -7,12 +7,9 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::{Pin, pin};
-use std::sync::atomic::Ordering;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
-use flag_host::clock;
 use hyper::Uri;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,15 +17,14 @@ use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep_until};
 use tower::Service as _;
 
 use super::answer::{Answer, Malformed};
-use super::dispatcher::Turn;
-use super::generator::{Load, Station};
-use super::recorder::{Exchange, Failure, Outcome};
+use super::spec::Load;
+
 use crate::download::SetupError;
 use crate::download::http::exchange::install_crypto;
+use crate::result::Failure;
 
 /// What a thread reads at once, at most.
 const BUFFER: usize = 64 * 1024;
@@ -84,7 +80,7 @@ impl Connector {
     }
 
     /// Makes the connection with this number (the first is 0).
-    async fn connect(&self, number: usize) -> Result<Connection, Failure> {
+    pub(super) async fn connect(&self, number: usize) -> Result<Connection, Failure> {
         let mut tcp = self.tcp.clone();
         if self.is_loopback {
             tcp.set_local_address(source(number).map(IpAddr::V4));
@@ -110,7 +106,7 @@ fn source(number: usize) -> Option<Ipv4Addr> {
 
 impl Connection {
     /// Sends a request and reads its answer.
-    async fn ask(&mut self, request: &[u8], answer: &mut Answer) -> Result<(), Failure> {
+    pub(super) async fn ask(&mut self, request: &[u8], answer: &mut Answer) -> Result<(), Failure> {
         let broken = |_| Failure::Broken;
         match self {
             Self::Plain(stream) => stream.write_all(request).await.map_err(broken)?,
@@ -148,7 +144,7 @@ impl Connection {
     }
 
     /// Whether the server has ended it, or has said what nobody asked for: then it is of no use any more.
-    async fn has_ended(&mut self) -> bool {
+    pub(super) async fn has_ended(&mut self) -> bool {
         let look = |cx: &mut Context<'_>| {
             let mut byte = [0];
             Poll::Ready(self.poll_read(cx, &mut ReadBuf::new(&mut byte)))
@@ -164,96 +160,6 @@ impl Connection {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl Station {
-    /// Makes a connection, and counts it.
-    pub(super) async fn connect(&self, number: usize) -> Result<Connection, Failure> {
-        let connection = self.connector.connect(number).await?;
-        self.record().connections += 1;
-        Ok(connection)
-    }
-
-    /// Sends requests over the connection with this number until there are no more turns.
-    pub(super) async fn serve(&self, place: usize, mut connection: Option<Connection>) {
-        let mut free = Instant::now();
-        let mut limit = pin!(sleep_until(free.into()));
-        loop {
-            let (number, intended, counts) = match self.turns.next(free) {
-                Turn::Over => return,
-                Turn::Unsent(count) => {
-                    self.record().unsent += count;
-                    return;
-                }
-                Turn::Send {
-                    number,
-                    intended,
-                    counts,
-                } => (number, intended, counts),
-            };
-            if let Some(intended) = intended {
-                clock::sleep_until(intended).await;
-            }
-            let sent = Instant::now();
-            // When nothing but this program kept it back any more.
-            let possible = intended.map_or(free, |intended| intended.max(free));
-            limit.as_mut().reset((sent + self.load.timeout).into());
-            self.in_flight.fetch_add(1, Ordering::Relaxed);
-            let mut answer = Answer::new();
-            let outcome = self
-                .exchange(number, place, &mut connection, &mut answer, limit.as_mut())
-                .await;
-            self.in_flight.fetch_sub(1, Ordering::Relaxed);
-            free = Instant::now();
-            if counts {
-                let exchange = Exchange {
-                    outcome,
-                    service: free.saturating_duration_since(sent),
-                    response: free.saturating_duration_since(intended.unwrap_or(sent)),
-                    lag: sent.saturating_duration_since(possible),
-                    bytes: answer.bytes,
-                };
-                self.turns.answered(free);
-                self.record().record(&exchange);
-            }
-        }
-    }
-
-    /// One request and its answer, on this connection or, if there is none, on a new one.
-    async fn exchange(
-        &self,
-        number: u64,
-        place: usize,
-        connection: &mut Option<Connection>,
-        answer: &mut Answer,
-        limit: Pin<&mut Sleep>,
-    ) -> Outcome {
-        let exchange = async {
-            if let Some(open) = connection
-                && open.has_ended().await
-            {
-                *connection = None; // the server was tired of waiting
-            }
-            let open = match &mut *connection {
-                Some(open) => open,
-                none => none.insert(self.connect(place).await?),
-            };
-            let request = self.load.requests.request(number);
-            open.ask(request, answer).await
-        };
-        let exchange = tokio::select! {
-            biased;
-            exchange = exchange => exchange,
-            () = limit => Err(Failure::Timeout),
-        };
-        if exchange.is_err() || !answer.keeps_alive || !self.load.keep_alive {
-            *connection = None;
-        }
-        match exchange {
-            Ok(()) => Outcome::Status(answer.status),
-            Err(failure) => Outcome::Failed(failure),
         }
     }
 }

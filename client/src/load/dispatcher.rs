@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::generator::Load;
 use super::schedule::{End, Pace};
+use super::spec::Load;
 
 /// What a free connection does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

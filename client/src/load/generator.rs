@@ -14,64 +14,25 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use reqwest::Url;
 use thiserror::Error;
-use tokio::task::JoinSet;
 
-use super::connection::{Connection, Connector};
+use super::connection::Connector;
 use super::dispatcher::Turns;
+use super::outcome::Outcome;
 use super::recorder::Recorder;
-use super::requests::Requests;
-use super::schedule::{End, Pace};
-use crate::download::{SetupError, Stop};
+use super::spec::Load;
+use super::station::Station;
+use crate::download::SetupError;
 use crate::os::cpu;
 
 /// How often a watcher is told.
 pub const TICK: Duration = Duration::from_millis(200);
-
-/// What is to be done.
-#[derive(Debug, Clone)]
-pub struct Load {
-    /// Where the connections go.
-    pub url: Url,
-    /// What is sent.
-    pub requests: Requests,
-    /// How many connections there are.
-    pub connections: NonZeroUsize,
-    /// How many threads share them.
-    pub threads: NonZeroUsize,
-    /// How requests follow each other.
-    pub pace: Pace,
-    /// Which of them count.
-    pub end: End,
-    /// How long requests are sent before they count.
-    pub warmup: Duration,
-    /// How long one may take.
-    pub timeout: Duration,
-    /// Whether a connection serves more than one.
-    pub keep_alive: bool,
-    /// Ends it early.
-    pub stop: Stop,
-}
-
-/// What became of it.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// All requests that count.
-    pub recorder: Recorder,
-    /// From the first of them until the last answer.
-    pub elapsed: Duration,
-    /// The processor time of this program for each of them, user and system; none where it is not known.
-    pub cpu_per_request: Option<Duration>,
-    /// Whether it was stopped: what was under way then is not in it.
-    pub interrupted: bool,
-}
 
 /// Where it is.
 #[derive(Debug)]
@@ -206,51 +167,5 @@ impl Spent {
         Some(Duration::from_secs_f64(
             spent.as_secs_f64() / requests as f64,
         ))
-    }
-}
-
-/// One thread, and what its connections share.
-#[derive(Debug)]
-pub(super) struct Station {
-    pub(super) load: Arc<Load>,
-    pub(super) connector: Connector,
-    pub(super) turns: Arc<Turns>,
-    pub(super) recorder: Mutex<Recorder>,
-    pub(super) in_flight: AtomicUsize,
-}
-
-impl Station {
-    async fn run(self: Arc<Self>, places: Range<usize>, ready: &Barrier) {
-        let opened = self.open(places).await;
-        ready.wait();
-        self.turns.begin();
-        let mut sending = JoinSet::new();
-        for (place, connection) in opened {
-            let station = Arc::clone(&self);
-            sending.spawn(async move { station.serve(place, connection).await });
-        }
-        tokio::select! {
-            _ = sending.join_all() => {}
-            _ = self.load.stop.pause_async(Duration::MAX) => {}
-        }
-    }
-
-    /// The first connections, which are no part of any request's time; none where one cannot be made.
-    async fn open(self: &Arc<Self>, places: Range<usize>) -> Vec<(usize, Option<Connection>)> {
-        let mut connecting = JoinSet::new();
-        for place in places {
-            let station = Arc::clone(self);
-            connecting.spawn(async move { (place, station.connect(place).await.ok()) });
-        }
-        connecting.join_all().await
-    }
-
-    pub(super) fn record(&self) -> MutexGuard<'_, Recorder> {
-        // A panic under it ends the load anyway.
-        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
     }
 }

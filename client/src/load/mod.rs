@@ -4,14 +4,15 @@ mod answer;
 mod connection;
 mod dispatcher;
 mod generator;
+mod outcome;
 pub mod recorder;
 mod requests;
-pub mod result;
 mod schedule;
+mod spec;
+mod station;
 
-pub use self::generator::{Load, LoadError, Outcome, Progress, TICK, run};
+pub use self::generator::{LoadError, Progress, TICK, run};
+pub use self::outcome::Outcome;
 pub use self::requests::Requests;
-pub use self::result::{
-    LoadJob, LoadKind, LoadResult, LoadTimes, LoadWarning, RequestCounts, Times,
-};
 pub use self::schedule::{End, Pace};
+pub use self::spec::Load;

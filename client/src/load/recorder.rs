@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+
+use crate::result::Failure;
 
 /// Times are told apart to three digits.
 const DIGITS: u8 = 3;
@@ -38,31 +38,6 @@ pub enum Outcome {
     Status(u16),
     /// No answer.
     Failed(Failure),
-}
-
-/// Why there is no answer.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Failure {
-    /// No connection could be made.
-    Connect,
-    /// The connection broke, or what came over it was no HTTP.
-    Broken,
-    /// It took longer than the time limit.
-    Timeout,
-}
-
-impl Failure {
-    /// As a word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "no connection",
-            Self::Broken => "broken connection",
-            Self::Timeout => "timeout",
-        }
-    }
 }
 
 impl Outcome {

@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::error::ContenderError;
 use super::memory_probe;
-use crate::download::{Downloader, Job, Runner, Sample, SetupError, Strategy};
+use crate::download::{Downloader, Job, Runner, SetupError, Strategy};
 use crate::os::cpu;
-use crate::result::ContenderRecord;
+use crate::result::{ContenderRecord, Round};
 
 /// Somebody who can do a whole job, once or again and again.
 pub trait Contender: fmt::Debug {
@@ -25,7 +26,7 @@ pub trait Contender: fmt::Debug {
     ///
     /// # Errors
     /// When it cannot be set up.
-    fn run(&self, job: &Job) -> Result<Heat, SetupError>;
+    fn run(&self, job: &Job) -> Result<Round, ContenderError>;
 
     /// The growth of resident memory in one round, in a process of its own; none if it cannot be measured.
     fn memory(&self, _job: &Job) -> Option<u64> {
@@ -33,35 +34,18 @@ pub trait Contender: fmt::Debug {
     }
 }
 
-/// What came of doing the job once.
-#[derive(Debug, Clone, Default)]
-pub struct Heat {
-    /// One per attempt that was begun; those at one code come one after the other.
-    pub samples: Vec<Sample>,
-    /// From the first request to the end of the last.
-    pub elapsed: Duration,
-    /// The processor time of the client.
-    pub cpu: Option<Duration>,
-    /// The most memory that an external program had.
-    pub memory_bytes: Option<u64>,
-    /// How an external program ended, if not well.
-    pub exit_code: Option<i32>,
-}
-
-impl Heat {
-    /// Runs a downloader once, with a clock beside it.
-    pub fn of(downloader: &dyn Downloader, job: &Job) -> Self {
-        let cpu = cpu::client_time();
-        let start = Instant::now();
-        let samples = downloader.download_many(job);
-        Self {
-            elapsed: start.elapsed(),
-            cpu: cpu::client_time()
-                .zip(cpu)
-                .map(|(after, before)| after.saturating_sub(before)),
-            samples,
-            ..Self::default()
-        }
+/// Runs a downloader once, and measures its time and processor time.
+fn timed(downloader: &dyn Downloader, job: &Job) -> Round {
+    let cpu = cpu::client_time();
+    let start = Instant::now();
+    let samples = downloader.download_many(job);
+    Round {
+        elapsed: start.elapsed(),
+        cpu: cpu::client_time()
+            .zip(cpu)
+            .map(|(after, before)| after.saturating_sub(before)),
+        samples,
+        ..Round::default()
     }
 }
 
@@ -82,8 +66,8 @@ impl Contender for Runner {
         Some(Self::workers(self, job))
     }
 
-    fn run(&self, job: &Job) -> Result<Heat, SetupError> {
-        Ok(Heat::of(&*self.prepare(job)?, job))
+    fn run(&self, job: &Job) -> Result<Round, ContenderError> {
+        Ok(timed(&*self.prepare(job)?, job))
     }
 
     fn memory(&self, job: &Job) -> Option<u64> {
@@ -126,7 +110,7 @@ impl<D: Downloader, F: Fn(&Job) -> Result<D, SetupError>> Contender for Custom<F
         Some(job.workers())
     }
 
-    fn run(&self, job: &Job) -> Result<Heat, SetupError> {
-        Ok(Heat::of(&(self.prepare)(job)?, job))
+    fn run(&self, job: &Job) -> Result<Round, ContenderError> {
+        Ok(timed(&(self.prepare)(job)?, job))
     }
 }

@@ -3,7 +3,6 @@
 //! What is resident is asked of Linux (`/proc/self/status`); elsewhere nothing is known. It is never a reason for
 //! anything to fail.
 
-use std::fs;
 use std::io::{self, BufRead, Write};
 use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
@@ -13,8 +12,10 @@ use std::time::Duration;
 use flags_data::CountryCode;
 use serde::{Deserialize, Serialize};
 
-use crate::download::worker::run::{WorkOrder, WorkerError, read_line, write_line};
+use crate::download::worker::WorkerError;
+use crate::download::worker::protocol::{WorkOrder, read_line, write_line};
 use crate::download::{Downloader, Http, Job, Processes, Runner, RuntimeFlavor, Strategy};
+use crate::os::memory;
 
 /// How often it is looked whether the round is over: a probe is not timed.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -87,10 +88,10 @@ pub fn run(
         stop.request();
     });
 
-    reset_peak();
-    let before = resident("VmRSS:");
+    memory::reset_peak();
+    let before = memory::resident("VmRSS:");
     let of_workers = round(order.strategy, http, order.runtime, &job)?;
-    let grown = || Some(peak()?.saturating_sub(before?));
+    let grown = || Some(memory::peak()?.saturating_sub(before?));
     let finding = Finding {
         peak_bytes: grown().zip(of_workers).map(|(own, theirs)| own + theirs),
     };
@@ -112,32 +113,4 @@ fn round(
     let runner = Runner::try_new(strategy, http, runtime)?;
     runner.prepare(job)?.download_many(job);
     Ok(Some(0))
-}
-
-/// The most bytes of this process that were resident at one time.
-pub(crate) fn peak() -> Option<u64> {
-    resident("VmHWM:")
-}
-
-/// The most bytes of another process that were resident at one time, so far.
-pub(crate) fn peak_of(process: u32) -> Option<u64> {
-    line_of(&format!("/proc/{process}/status"), "VmHWM:")
-}
-
-fn resident(key: &str) -> Option<u64> {
-    line_of("/proc/self/status", key)
-}
-
-/// A line of such a file, which gives KiB.
-fn line_of(file: &str, key: &str) -> Option<u64> {
-    let status = fs::read_to_string(file).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}
-
-/// From here on the peak is a new one, where the system allows that. Else the start of the process, which needs
-/// less than any round, is part of it.
-fn reset_peak() {
-    fs::write("/proc/self/clear_refs", "5").ok();
 }

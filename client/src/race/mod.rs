@@ -4,11 +4,15 @@
 
 pub mod command;
 mod contender;
+mod error;
 pub mod memory_probe;
 pub mod plan;
+mod record;
 mod rounds;
 mod target;
 
-pub use self::contender::{Contender, Custom, Heat};
+pub use self::contender::{Contender, Custom};
+pub use self::error::{CommandError, ContenderError};
+pub use self::record::{begin, lane};
 pub use self::rounds::{Moment, Race, Rounds};
 pub use self::target::{Embedded, Target, TargetError};

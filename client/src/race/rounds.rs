@@ -4,9 +4,10 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::contender::Contender;
-use super::plan;
+use super::error::ContenderError;
 use super::target::Target;
-use crate::download::{Job, Outcome, SetupError};
+use super::{plan, record};
+use crate::download::{Job, Outcome};
 use crate::result::{Estimate, Kind, Lane, Measurement, Round, stats};
 
 /// Who races, and how often.
@@ -179,7 +180,7 @@ impl Race {
     pub fn lanes(&self, job: &Job) -> Vec<Lane> {
         let lane = |(entry, job): (&Entry, Job)| Lane {
             name: entry.name.clone(),
-            ..Lane::new(&*self.contenders[entry.contender], &job)
+            ..record::lane(&*self.contenders[entry.contender], &job)
         };
         self.entries.iter().zip(self.jobs(job)).map(lane).collect()
     }
@@ -197,9 +198,9 @@ impl Race {
     ///
     /// # Errors
     /// When a contender cannot be set up.
-    pub fn run_on(&self, job: &Job, target: &Target) -> Result<Measurement, SetupError> {
+    pub fn run_on(&self, job: &Job, target: &Target) -> Result<Measurement, ContenderError> {
         let command = std::env::args().collect();
-        let mut measurement = Measurement::new(self.kind, job, target, command);
+        let mut measurement = record::begin(self.kind, job, target, command);
         self.run(job, &mut measurement, |_| {})?;
         Ok(measurement)
     }
@@ -214,7 +215,7 @@ impl Race {
         job: &Job,
         measurement: &mut Measurement,
         mut watch: impl FnMut(Moment<'_>),
-    ) -> Result<(), SetupError> {
+    ) -> Result<(), ContenderError> {
         measurement.job.warmup = self.warmup;
         let jobs = self.jobs(job);
         measurement.lanes = self.lanes(job);
@@ -239,11 +240,9 @@ impl Race {
                 let (contender, job) =
                     (&self.contenders[self.entries[lane].contender], &jobs[lane]);
                 let since = begun.elapsed();
-                let heat = contender.run(job)?;
-                let memory_bytes = heat.memory_bytes;
                 let result = Round {
                     began: since,
-                    ..Round::from(heat)
+                    ..contender.run(job)?
                 };
                 let is_gone = is_gone(&result);
                 let stopped = job.stop.is_requested();
@@ -257,7 +256,7 @@ impl Race {
                 if round < self.warmup {
                     continue;
                 }
-                into.memory_bytes = into.memory_bytes.max(memory_bytes);
+                into.memory_bytes = into.memory_bytes.max(result.memory_bytes);
                 if contender.workers(job).is_none() {
                     into.workers = into.workers.max(lanes_used(&result));
                 }

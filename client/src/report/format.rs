@@ -1,13 +1,12 @@
-//! What people read: one file per form. Text is made here and printed by `main`; nothing is measured.
+//! Numbers, times and lists as text, the same in every report.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use flags_data::CountryCode;
 
-use super::messages;
-use crate::result::{Analysis, Estimate, LaneAnalysis};
+use crate::result::Estimate;
+use crate::result::threshold::{Checked, Unit};
 
 /// A duration with three or four digits: `2.036 s`, `154.2 ms`, `812 µs`.
 pub(super) fn short(duration: Duration) -> String {
@@ -22,7 +21,7 @@ pub(super) fn short(duration: Duration) -> String {
 }
 
 /// The same for a number of milliseconds; a negative one keeps its sign.
-pub(crate) fn short_ms(millis: f64) -> String {
+pub(super) fn short_ms(millis: f64) -> String {
     let sign = if millis < 0.0 { "−" } else { "" };
     // Beyond a thousand years nobody cares, and a `Duration` cannot hold everything that a float can.
     let size = Duration::try_from_secs_f64(millis.abs() / 1e3).unwrap_or_default();
@@ -43,7 +42,7 @@ pub(super) fn interval(estimate: &Estimate) -> String {
 }
 
 /// A share as a percentage with three digits or so: `98.8 %`, `0.13 %`.
-pub(crate) fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let digits = if percent.abs() < 0.995 { 2 } else { 1 };
     format!("{percent:.digits$} %")
@@ -69,91 +68,26 @@ pub(super) fn speed_up(ratio: Estimate) -> String {
 }
 
 /// An amount of memory: `1.5 MiB`.
-pub(crate) fn memory(bytes: u64) -> String {
+pub(super) fn memory(bytes: u64) -> String {
     ByteSize(bytes).display().iec().to_string()
+}
+
+/// The value that was found for a threshold, with its unit.
+pub(super) fn found(checked: &Checked) -> String {
+    let Some(value) = checked.found else {
+        return "no data".to_owned();
+    };
+    match checked.unit() {
+        Unit::Millis => short_ms(value),
+        Unit::Bytes => memory(value as u64),
+        Unit::Share => percent(value),
+        Unit::Number if value.fract() == 0.0 => format!("{value:.0}"),
+        Unit::Number => format!("{value:.2}"),
+    }
 }
 
 /// Stands for a number that does not exist.
 pub(super) const NONE: &str = "–";
-
-/// A column of the table that every report has.
-pub(super) struct Column {
-    pub(super) title: &'static str,
-    pub(super) cell: Cell,
-}
-
-/// What a column says of a lane.
-pub(super) type Cell = fn(&LaneAnalysis) -> String;
-
-/// Those that tell something: a column of zeros tells nobody anything.
-pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
-    fn or_none<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
-        value.map_or_else(|| NONE.to_owned(), text)
-    }
-    let any = |has: fn(&LaneAnalysis) -> bool| analysis.lanes.iter().any(has);
-    let is_sweep = !analysis.scaling.is_empty();
-    let all: [(bool, &'static str, Cell); 14] = [
-        (true, "strategy", |lane| lane.name.clone()),
-        (!is_sweep, "workers", |lane| lane.workers.to_string()),
-        (true, "median", |lane| {
-            or_none(lane.elapsed_ms, |time| short_ms(time.median))
-        }),
-        (true, "95 % interval", |lane| {
-            or_none(lane.elapsed_ms, |time| interval(&time))
-        }),
-        (any(|lane| lane.ideal.is_some()), "ideal", |lane| {
-            or_none(lane.ideal, short)
-        }),
-        (true, "speed-up", |lane| or_none(lane.speed_up, speed_up)),
-        (
-            any(|lane| lane.efficiency.is_some()),
-            "efficiency",
-            |lane| or_none(lane.efficiency, percent),
-        ),
-        (is_sweep, "flags/s", |lane| {
-            or_none(lane.throughput, |rate| format!("{:.1}", rate.median))
-        }),
-        (is_sweep, "p50", |lane| {
-            or_none(lane.latency, |latency| short_ms(latency.p50))
-        }),
-        (is_sweep, "p99", |lane| {
-            or_none(lane.latency, |latency| short_ms(latency.p99))
-        }),
-        (
-            any(|lane| lane.cpu_ms_per_download.is_some()),
-            "CPU/flag",
-            |lane| or_none(lane.cpu_ms_per_download, short_ms),
-        ),
-        (
-            any(|lane| lane.memory_bytes_per_worker.is_some()),
-            "memory/worker",
-            |lane| or_none(lane.memory_bytes_per_worker, memory),
-        ),
-        (any(|lane| lane.retries > 0), "retries", |lane| {
-            lane.retries.to_string()
-        }),
-        (true, "errors", |lane| lane.errors.to_string()),
-    ];
-    let wanted = all.into_iter().filter(|(is_wanted, ..)| *is_wanted);
-    wanted
-        .map(|(_, title, cell)| Column { title, cell })
-        .collect()
-}
-
-/// The most outliers that are named.
-const OUTLIERS: usize = 3;
-
-/// The farthest outliers of all lanes, in words.
-pub(super) fn worst_outliers(analysis: &Analysis) -> Vec<String> {
-    let all = analysis.lanes.iter();
-    let all = all.flat_map(|lane| lane.outliers.iter().map(move |outlier| (lane, outlier)));
-    let mut all: Vec<_> = all.collect();
-    all.sort_by_key(|(_, outlier)| Reverse(outlier.excess));
-    let worst = all.into_iter().take(OUTLIERS);
-    worst
-        .map(|(lane, outlier)| messages::outlier(&lane.name, outlier))
-        .collect()
-}
 
 /// Up to ten codes are listed; of more, the first and the last are named.
 pub(super) fn list_codes(codes: &[CountryCode]) -> String {

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::load::Times;
+use crate::result::Times;
 
 /// Lines for each halving of the distance to 100 %.
 const LINES_PER_HALF: u32 = 5;

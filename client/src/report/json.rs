@@ -5,28 +5,17 @@ use std::path::Path;
 
 use flag_scenario::forecast::Forecast;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use thiserror::Error;
 
-use crate::load::LoadResult;
-use crate::result::{Analysis, Comparison, Measurement, SCHEMA_VERSION};
-
-/// A measurement as it is written: with what it means beside it, for readers who do not want to compute it.
-#[derive(Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields, title = "measurement")]
-struct Document<'m> {
-    #[serde(flatten)]
-    measurement: &'m Measurement,
-    /// What it means; computed from the rest.
-    analysis: &'m Analysis,
-}
+use crate::result::{Comparison, LoadResult, Measurement, Report, SCHEMA_VERSION};
 
 /// What `flag-client` writes as JSON.
 #[derive(JsonSchema)]
 #[schemars(untagged, title = "What flag-client writes as JSON")]
 #[expect(dead_code, reason = "its shape is all that is wanted of it")]
-enum Shapes<'m> {
-    Measured(Document<'m>),
+enum Shapes {
+    Measured(Box<Report>),
     Loaded(Box<LoadResult>),
     Compared(Comparison),
     Planned(Forecast),
@@ -36,16 +25,8 @@ enum Shapes<'m> {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write(
-    measurement: &Measurement,
-    analysis: &Analysis,
-    mut out: impl Write,
-) -> io::Result<()> {
-    let document = Document {
-        measurement,
-        analysis,
-    };
-    serde_json::to_writer(&mut out, &document)?;
+pub fn write(report: &Report, mut out: impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut out, report)?;
     out.write_all(b"\n")
 }
 
@@ -61,7 +42,7 @@ pub fn comparison(comparison: &Comparison) -> String {
 
 /// The JSON Schema (draft 2020-12) of everything that `flag-client` writes as JSON.
 pub fn schema() -> String {
-    let schema = schemars::schema_for!(Shapes<'static>);
+    let schema = schemars::schema_for!(Shapes);
     serde_json::to_string_pretty(&schema).expect("a schema can be written") + "\n"
 }
 

@@ -20,7 +20,8 @@ use ratatui::{Frame, Terminal};
 
 use super::format::{NONE, percent, short};
 use crate::load::recorder::Recorder;
-use crate::load::{LoadJob, Pace, Progress};
+use crate::load::{Pace, Progress};
+use crate::result::LoadJob;
 
 /// Whether the alternate screen is shown.
 static OPEN: AtomicBool = AtomicBool::new(false);
@@ -220,7 +221,8 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::load::recorder::{Exchange, Failure, Outcome};
+    use crate::load::recorder::{Exchange, Outcome};
+    use crate::result::Failure;
 
     fn job(rate: Option<f64>) -> LoadJob {
         LoadJob {

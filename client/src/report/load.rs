@@ -7,9 +7,9 @@ use comfy_table::{CellAlignment, Table};
 
 use super::format::{NONE, percent, plural, short, short_ms};
 use super::table::{BAD, BOLD, STYLE, WARNING};
+use crate::load::Progress;
 use crate::load::recorder::Recorder;
-use crate::load::{LoadJob, LoadResult, LoadWarning, Progress, Times};
-use crate::result::ServerRecord;
+use crate::result::{LoadJob, LoadResult, LoadWarning, ServerRecord, Times};
 
 /// The percentiles of the table.
 const PERCENTILES: [(&str, f64); 6] = [

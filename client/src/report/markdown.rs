@@ -2,16 +2,21 @@
 
 use std::fmt::Write;
 
-use super::format::{columns, list_codes, plural, worst_outliers};
+use super::columns::{columns, worst_outliers};
+use super::format::{found, list_codes, plural};
 use super::messages;
+use crate::result::Report;
 use crate::result::compare::{Comparison, Verdict};
 use crate::result::threshold::Checked;
-use crate::result::{Analysis, Measurement};
 
 /// All of it.
-pub fn whole(measurement: &Measurement, analysis: &Analysis, thresholds: &[Checked]) -> String {
+pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
+    let Report {
+        measurement,
+        analysis,
+    } = report;
     let mut text = String::new();
-    if let Some(headline) = messages::headline(measurement, analysis) {
+    if let Some(headline) = messages::headline(report) {
         let _ = writeln!(text, "**{}**\n", escaped(&headline)); // writing to a String cannot fail
     }
     let columns = columns(analysis);
@@ -37,7 +42,7 @@ pub fn whole(measurement: &Measurement, analysis: &Analysis, thresholds: &[Check
                 text,
                 "| `{}` | {} | {sign} |",
                 checked.threshold,
-                checked.found_text()
+                found(checked)
             );
         }
     }

@@ -2,10 +2,12 @@
 //! lost time went. Every form of report uses the same; what is worth a word was decided in [`result`](crate::result).
 
 use super::format::{percent, plural, short, short_ms, times};
-use crate::result::{Analysis, Cause, Kind, LaneAnalysis, Loss, Measurement, Outlier, Warning};
+use crate::result::{Cause, Kind, LaneAnalysis, Loss, Outlier, Report, Warning};
 
 /// The result in one sentence, where there is something to compare: who was faster beyond doubt, with all of the interval.
-pub fn headline(measurement: &Measurement, analysis: &Analysis) -> Option<String> {
+pub fn headline(report: &Report) -> Option<String> {
+    let measurement = &report.measurement;
+    let analysis = &report.analysis;
     let first = match measurement.kind {
         Kind::Sweep => "with the fewest workers",
         Kind::Get | Kind::Bench => measurement.lanes.first()?.name.as_str(),

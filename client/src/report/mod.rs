@@ -1,6 +1,7 @@
 //! What people read: one file per form. Text is made here and printed by the binary; nothing is measured.
 
 pub mod book;
+mod columns;
 pub mod csv;
 pub(crate) mod format;
 pub mod hgrm;

@@ -10,11 +10,11 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::format::{interval, list_codes, memory, percent, plural, short, short_ms, times};
 use super::plot::{Figure, Width, picture};
 use super::{messages, palette};
-use crate::result::{Analysis, Environment, LaneAnalysis, Measurement, ScenarioRecord};
+use crate::result::{Analysis, Environment, LaneAnalysis, Measurement, Report, ScenarioRecord};
 
-/// The page of these measurements: each with its title (the name of its file, say), and what it means.
-pub fn html(measurements: &[(&str, &Measurement, &Analysis)]) -> String {
-    let title = match measurements {
+/// The page of these reports, each with its title, such as the name of its file.
+pub fn html(reports: &[(&str, &Report)]) -> String {
+    let title = match reports {
         [(title, ..)] => format!("{title} – Flagbench"),
         _ => "Flagbench".to_owned(),
     };
@@ -30,20 +30,20 @@ pub fn html(measurements: &[(&str, &Measurement, &Analysis)]) -> String {
                 style { (PreEscaped(palette::css())) (PreEscaped(STYLE)) }
             }
             body {
-                @if measurements.len() > 1 {
+                @if reports.len() > 1 {
                     h1 { "Flagbench" }
                     nav {
                         ul {
-                            @for (number, (title, ..)) in measurements.iter().enumerate() {
+                            @for (number, (title, ..)) in reports.iter().enumerate() {
                                 li { a href={ "#m" (number) } { (title) } }
                             }
                         }
                     }
                 }
-                @for (number, (title, measurement, analysis)) in measurements.iter().enumerate() {
+                @for (number, (title, report)) in reports.iter().enumerate() {
                     section id={ "m" (number) } {
-                        @if measurements.len() > 1 { h2 { (title) } } @else { h1 { (title) } }
-                        (section(number, measurement, analysis))
+                        @if reports.len() > 1 { h2 { (title) } } @else { h1 { (title) } }
+                        (section(number, report))
                     }
                 }
             }
@@ -52,10 +52,12 @@ pub fn html(measurements: &[(&str, &Measurement, &Analysis)]) -> String {
     .into_string()
 }
 
-fn section(number: usize, measurement: &Measurement, analysis: &Analysis) -> Markup {
+fn section(number: usize, report: &Report) -> Markup {
+    let measurement = &report.measurement;
+    let analysis = &report.analysis;
     let warnings = analysis.warnings.len();
     html! {
-        @if let Some(headline) = messages::headline(measurement, analysis) { p.headline { (headline) } }
+        @if let Some(headline) = messages::headline(report) { p.headline { (headline) } }
         p.about {
             (about(measurement))
             " Begun " span.whole { (measurement.started) } "."
@@ -63,7 +65,7 @@ fn section(number: usize, measurement: &Measurement, analysis: &Analysis) -> Mar
                 " " a href={ "#m" (number) "-warnings" } { (warnings) " " (plural(warnings, "warning")) } "."
             }
         }
-        @for figure in Figure::ALL { (self::figure(measurement, analysis, figure)) }
+        @for figure in Figure::ALL { (self::figure(report, figure)) }
         h3 { "The numbers" }
         (numbers(analysis))
         @if !analysis.warnings.is_empty() {
@@ -108,8 +110,9 @@ fn about(measurement: &Measurement) -> String {
     )
 }
 
-fn figure(measurement: &Measurement, analysis: &Analysis, figure: Figure) -> Markup {
-    let drawn = |width| picture(measurement, analysis, figure, width);
+fn figure(report: &Report, figure: Figure) -> Markup {
+    let measurement = &report.measurement;
+    let drawn = |width| picture(report, figure, width);
     let pictures = drawn(Width::Wide).zip(drawn(Width::Narrow));
     html! {
         h3 { (figure.title(measurement)) }
@@ -118,7 +121,7 @@ fn figure(measurement: &Measurement, analysis: &Analysis, figure: Figure) -> Mar
                 div.wide { (PreEscaped(wide)) }
                 div.narrow { (PreEscaped(narrow)) }
             }
-            figcaption { (figure.caption(measurement, analysis)) }
+            figcaption { (figure.caption(report)) }
         }
     }
 }

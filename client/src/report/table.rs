@@ -6,15 +6,14 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::format::{
-    Column, change, changes, columns, list_codes, percent, plural, short_ms, worst_outliers,
-};
+use super::columns::{Column, columns, worst_outliers};
+use super::format::{change, changes, found, list_codes, percent, plural, short_ms};
 use super::messages;
 use crate::download::{Outcome, Sample};
 use crate::race::Rounds;
 use crate::result::threshold::Checked;
 use crate::result::{
-    Analysis, Comparison, ContenderRecord, Kind, Lane, LaneAnalysis, Measurement, Scaling,
+    Analysis, Comparison, ContenderRecord, Kind, Lane, LaneAnalysis, Measurement, Report, Scaling,
 };
 
 /// The longest bar.
@@ -78,17 +77,19 @@ fn subject(measurement: &Measurement) -> String {
 }
 
 /// All of it, for a measurement that is read from a file.
-pub fn whole(measurement: &Measurement, analysis: &Analysis, width: Option<usize>) -> String {
+pub fn whole(report: &Report, width: Option<usize>) -> String {
+    let measurement = &report.measurement;
     let subject = subject(measurement);
     format!(
         "{subject}measured {}\n{}",
         measurement.started,
-        closing(measurement, analysis, width)
+        closing(report, width)
     )
 }
 
 /// What is printed after the race. On a terminal with fewer columns than the table has, some columns of it give way.
-pub fn closing(measurement: &Measurement, analysis: &Analysis, width: Option<usize>) -> String {
+pub fn closing(report: &Report, width: Option<usize>) -> String {
+    let analysis = &report.analysis;
     let mut text = format!("{}\n", table(analysis, width.unwrap_or(usize::MAX)));
     text += &bars(analysis);
     for scaling in analysis
@@ -98,7 +99,7 @@ pub fn closing(measurement: &Measurement, analysis: &Analysis, width: Option<usi
     {
         text += &sentence(&self::scaling(scaling));
     }
-    text += &errors(measurement);
+    text += &errors(&report.measurement);
     if analysis.scaling.is_empty() {
         for lane in &analysis.lanes {
             text += &messages::loss(&lane.name, lane).map_or(String::new(), |loss| sentence(&loss));
@@ -112,7 +113,7 @@ pub fn closing(measurement: &Measurement, analysis: &Analysis, width: Option<usi
             messages::warning(warning)
         );
     }
-    if let Some(headline) = messages::headline(measurement, analysis) {
+    if let Some(headline) = messages::headline(report) {
         let _ = writeln!(text, "{BOLD}{headline}{BOLD:#}");
     }
     text
@@ -268,7 +269,7 @@ pub fn threshold(checked: &Checked) -> String {
     format!(
         "{style}{sign} {}{style:#}, found {}\n",
         checked.threshold,
-        checked.found_text()
+        found(checked)
     )
 }
 

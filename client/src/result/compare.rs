@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::analysis::Estimate;
+use super::estimate::Estimate;
 use super::measurement::{Lane, Measurement, SCHEMA_VERSION};
 use super::stats;
 

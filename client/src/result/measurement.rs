@@ -11,9 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::environment::Environment;
-use super::millis;
-use crate::download::{Job, Outcome, Sample};
-use crate::race::{Contender, Heat, Target, plan};
+use crate::download::{Outcome, Sample};
+use crate::millis;
 
 /// The version of the document's shape. It grows when a reader of the old shape would misread the new one.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -95,22 +94,6 @@ pub struct ServerRecord {
     pub url: String,
     /// What an embedded server did to its clients.
     pub scenario: Option<ScenarioRecord>,
-}
-
-impl ServerRecord {
-    /// This one.
-    pub fn of(target: &Target) -> Self {
-        let scenario = target.embedded.as_ref().map(|embedded| ScenarioRecord {
-            name: embedded.scenario.clone(),
-            seed: embedded.seed(),
-            toml: embedded.toml.clone(),
-        });
-        Self {
-            label: target.label.clone(),
-            url: target.base_url.clone(),
-            scenario,
-        }
-    }
 }
 
 /// The scenario of an embedded server.
@@ -217,7 +200,7 @@ pub enum ContenderRecord {
 }
 
 /// One contender does the whole job once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Round {
     /// When it began, since the first measured round did: drift over the run can be seen with it.
@@ -238,34 +221,12 @@ pub struct Round {
     pub exit_code: Option<i32>,
     /// One per attempt; those at one code in their order.
     pub samples: Vec<Sample>,
-}
-
-impl From<Heat> for Round {
-    /// A round that began at once.
-    fn from(heat: Heat) -> Self {
-        Self {
-            began: Duration::ZERO,
-            elapsed: heat.elapsed,
-            cpu: heat.cpu,
-            exit_code: heat.exit_code,
-            samples: heat.samples,
-        }
-    }
+    /// The most memory that an external program used. A document has it once per lane.
+    #[serde(skip)]
+    pub memory_bytes: Option<u64>,
 }
 
 impl Lane {
-    /// A lane with nothing measured yet.
-    pub fn new(contender: &dyn Contender, job: &Job) -> Self {
-        Self {
-            name: contender.name(),
-            contender: contender.record(),
-            workers: contender.workers(job).unwrap_or(NonZeroUsize::MIN),
-            memory_bytes: None,
-            rounds: Vec::new(),
-            unfinished: None,
-        }
-    }
-
     /// Who has it: in a sweep, a contender has several lanes.
     pub fn contender_name(&self) -> &str {
         self.name
@@ -303,7 +264,13 @@ impl Lane {
 
 impl Measurement {
     /// What is known before anything is measured. `command` is how to do it again.
-    pub fn new(kind: Kind, job: &Job, target: &Target, command: Vec<String>) -> Self {
+    pub fn new(
+        kind: Kind,
+        command: Vec<String>,
+        job: JobRecord,
+        server: ServerRecord,
+        plan: Option<Vec<Planned>>,
+    ) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             kind,
@@ -311,19 +278,9 @@ impl Measurement {
             started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             interrupted: false,
             server_gone: false,
-            job: JobRecord {
-                codes: job.codes.clone(),
-                max_workers: job.max_workers,
-                timeout: job.timeout,
-                first_attempt: job.retry.first.get(),
-                retries: job.retry.retries,
-                retry_seed: job.retry.seed,
-                keep_alive: job.wire.keep_alive,
-                http2: job.wire.http2,
-                warmup: 0,
-            },
-            server: ServerRecord::of(target),
-            plan: plan::planned(job, target),
+            job,
+            server,
+            plan,
             environment: Environment::here(),
             lanes: Vec::new(),
         }

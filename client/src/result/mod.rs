@@ -5,18 +5,24 @@
 mod analysis;
 pub mod compare;
 mod environment;
+mod estimate;
+mod load;
 mod measurement;
-pub(crate) mod millis;
+mod report;
 pub mod stats;
 pub mod threshold;
 
 pub use self::analysis::{
-    Analysis, Cause, Estimate, LaneAnalysis, Latencies, Loss, Outlier, Scaling, ScalingPoint,
-    Warning,
+    Analysis, Cause, LaneAnalysis, Latencies, Loss, Outlier, Scaling, ScalingPoint, Warning,
 };
 pub use self::compare::Comparison;
 pub use self::environment::Environment;
+pub use self::estimate::Estimate;
+pub use self::load::{
+    Failure, LoadJob, LoadKind, LoadResult, LoadTimes, LoadWarning, RequestCounts, Times,
+};
 pub use self::measurement::{
     ContenderRecord, JobRecord, Kind, Lane, Measurement, Planned, PlannedAttempt, Round,
     SCHEMA_VERSION, ScenarioRecord, ServerRecord,
 };
+pub use self::report::Report;

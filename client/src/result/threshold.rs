@@ -10,13 +10,12 @@ use bytesize::ByteSize;
 use flag_scenario::parse_duration;
 use thiserror::Error;
 
-use super::analysis::{Analysis, LaneAnalysis, latencies};
+use super::analysis::{LaneAnalysis, latencies};
+use super::load::{Failure, LoadResult, RequestCounts};
 use super::measurement::Measurement;
+use super::report::Report;
 use super::stats;
-use crate::download::{Outcome, Runner};
-use crate::load::recorder::Failure;
-use crate::load::{LoadResult, RequestCounts};
-use crate::report::format;
+use crate::download::Outcome;
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,10 +58,14 @@ enum Metric {
 
 /// What a value is a number of.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Unit {
+pub enum Unit {
+    /// Milliseconds.
     Millis,
+    /// Bytes.
     Bytes,
+    /// A share of the whole, 0 to 1.
     Share,
+    /// A plain number.
     Number,
 }
 
@@ -301,16 +304,6 @@ impl Unit {
             wanted,
         })
     }
-
-    fn show(self, value: f64) -> String {
-        match self {
-            Self::Millis => format::short_ms(value),
-            Self::Bytes => format::memory(value as u64),
-            Self::Share => format::percent(value),
-            Self::Number if value.fract() == 0.0 => format!("{value:.0}"),
-            Self::Number => format!("{value:.2}"),
-        }
-    }
 }
 
 impl Operator {
@@ -359,20 +352,18 @@ impl Checked {
         self.found.is_some_and(|found| operator.holds(found, value))
     }
 
-    /// The value that was found, with its unit.
-    pub fn found_text(&self) -> String {
-        let unit = self.threshold.metric.unit();
-        self.found
-            .map_or("no data".to_owned(), |found| unit.show(found))
+    /// What the value is a number of.
+    pub fn unit(&self) -> Unit {
+        self.threshold.metric.unit()
     }
 }
 
 /// Compares each with what was measured.
-pub fn check(
-    thresholds: &[Threshold],
-    measurement: &Measurement,
-    analysis: &Analysis,
-) -> Vec<Checked> {
+pub fn check(thresholds: &[Threshold], report: &Report) -> Vec<Checked> {
+    let Report {
+        measurement,
+        analysis,
+    } = report;
     let found = |threshold: &Threshold| {
         let lane = analysis
             .lanes
@@ -422,19 +413,19 @@ pub enum NotMeasured {
     OfLoad(String),
 }
 
-/// Whether each names a lane that is there, or at least one of the strategies (which has no data then, and fails).
+/// Whether each names a lane that is there, or at least one of the known contenders (which has no data then, and fails).
 ///
 /// # Errors
 /// With the first that does not.
 pub fn know_lanes<'l>(
     thresholds: &[Threshold],
     lanes: impl Iterator<Item = &'l str>,
+    known: &[String],
 ) -> Result<(), NotMeasured> {
     let lanes: Vec<&str> = lanes.collect();
-    let strategies: Vec<String> = Runner::all().iter().map(Runner::name).collect();
     let is_known = |lane: &str| {
         let contender = lane.split('@').next().unwrap_or(lane);
-        lanes.contains(&lane) || strategies.iter().any(|name| name == contender)
+        lanes.contains(&lane) || known.iter().any(|name| name == contender)
     };
     for threshold in thresholds {
         if !is_known(&threshold.lane) {
@@ -603,7 +594,7 @@ mod tests {
                 found: None,
             };
             assert!(!checked.is_met(), "{text}");
-            assert_eq!(checked.found_text(), "no data");
+            assert_eq!(checked.found, None);
         }
     }
 
@@ -635,8 +626,11 @@ mod tests {
 
     #[test]
     fn a_lane_that_nobody_has_is_known_before_the_race() {
-        let know =
-            |text: &str| know_lanes(&[text.parse().unwrap()], ["async", "flags.py"].into_iter());
+        let known = ["async", "threaded"].map(str::to_owned);
+        let know = |text: &str| {
+            let lanes = ["async", "flags.py"].into_iter();
+            know_lanes(&[text.parse().unwrap()], lanes, &known)
+        };
         assert_eq!(know("async.errors == 0"), Ok(()));
         assert_eq!(know("flags.py.errors == 0"), Ok(()));
         assert_eq!(
@@ -679,6 +673,7 @@ mod tests {
         let race = know_lanes(
             &["async.unsent == 0".parse().unwrap()],
             ["async"].into_iter(),
+            &[],
         );
         let message = race.unwrap_err().to_string();
         assert!(message.contains("counted by load"), "{message}");

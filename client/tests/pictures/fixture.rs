@@ -104,6 +104,7 @@ fn race(
                 cpu,
                 exit_code: None,
                 samples,
+                ..Round::default()
             }
         });
         let rounds = rounds.collect();

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use flag_client::download::{Outcome, Sample};
 use flag_client::report::page;
 use flag_client::report::plot::{self, Figure, Width};
-use flag_client::result::{Analysis, Measurement};
+use flag_client::result::{Measurement, Report};
 use roxmltree::{Document, Node, ParsingOptions};
 
 const WIDTHS: [Width; 2] = [Width::Wide, Width::Narrow];
@@ -21,8 +21,8 @@ const TRANSFER: &str = "#007658";
 const FAULT: &str = "#C8102E";
 
 /// Computed once: in a debug build the intervals take their time.
-fn all_fixtures() -> &'static [(&'static str, Measurement, Analysis)] {
-    static FIXTURES: OnceLock<Vec<(&str, Measurement, Analysis)>> = OnceLock::new();
+fn all_fixtures() -> &'static [(&'static str, Report)] {
+    static FIXTURES: OnceLock<Vec<(&str, Report)>> = OnceLock::new();
     FIXTURES.get_or_init(|| {
         let fixtures = [
             ("bench", fixture::bench()),
@@ -30,23 +30,19 @@ fn all_fixtures() -> &'static [(&'static str, Measurement, Analysis)] {
             ("all", fixture::all()),
             ("sweep", fixture::sweep()),
         ];
-        let with_analysis = |(name, measurement)| {
-            let analysis = Analysis::of(&measurement);
-            (name, measurement, analysis)
-        };
+        let with_analysis = |(name, measurement)| (name, Report::of(measurement));
         fixtures.into_iter().map(with_analysis).collect()
     })
 }
 
 /// The picture, well-formed.
 fn with_svg<T>(
-    measurement: &Measurement,
-    analysis: &Analysis,
+    report: &Report,
     figure: Figure,
     width: Width,
     look: impl FnOnce(&Document<'_>) -> T,
 ) -> T {
-    let svg = plot::svg(measurement, analysis, figure, width);
+    let svg = plot::svg(report, figure, width);
     look(&Document::parse(&svg).unwrap())
 }
 
@@ -72,11 +68,11 @@ fn drawn_samples(measurement: &Measurement, panels: &[usize]) -> Vec<Sample> {
 
 #[test]
 fn every_attempt_of_the_drawn_rounds_is_in_the_race() {
-    let (_, measurement, analysis) = &all_fixtures()[0];
+    let (_, report) = &all_fixtures()[0];
     // Threaded and async are short: they are drawn a second time, zoomed.
-    let samples = drawn_samples(measurement, &[0, 1, 1, 2, 2]);
+    let samples = drawn_samples(&report.measurement, &[0, 1, 1, 2, 2]);
     for width in WIDTHS {
-        with_svg(measurement, analysis, Figure::Race, width, |svg| {
+        with_svg(report, Figure::Race, width, |svg| {
             let bars = |colour| shapes(svg, "rect", "fill", colour).len() - 1; // one is in the legend
             assert_eq!(bars(PLANNED), samples.len());
             assert_eq!(bars(WAITING), samples.len());
@@ -87,15 +83,15 @@ fn every_attempt_of_the_drawn_rounds_is_in_the_race() {
 
 #[test]
 fn every_error_of_the_drawn_rounds_has_its_mark() {
-    let (_, measurement, analysis) = &all_fixtures()[1];
+    let (_, report) = &all_fixtures()[1];
     let is_zoomed = |svg: &Document<'_>, lane: &str| {
         let mut texts = svg.descendants().filter_map(|node| node.text());
         texts.any(|text| text.trim().starts_with(&format!("{lane}, zoomed")))
     };
-    with_svg(measurement, analysis, Figure::Race, Width::Wide, |svg| {
+    with_svg(report, Figure::Race, Width::Wide, |svg| {
         let mut panels = vec![0, 1, 2];
-        panels.extend((1..3).filter(|&lane| is_zoomed(svg, &measurement.lanes[lane].name)));
-        let samples = drawn_samples(measurement, &panels);
+        panels.extend((1..3).filter(|&lane| is_zoomed(svg, &report.measurement.lanes[lane].name)));
+        let samples = drawn_samples(&report.measurement, &panels);
         let errors = samples
             .iter()
             .filter(|sample| sample.outcome.is_error())
@@ -127,8 +123,8 @@ fn every_error_of_the_drawn_rounds_has_its_mark() {
 
 #[test]
 fn all_lanes_of_a_race_are_on_the_same_axis() {
-    let (_, measurement, analysis) = &all_fixtures()[0];
-    with_svg(measurement, analysis, Figure::Race, Width::Wide, |svg| {
+    let (_, report) = &all_fixtures()[0];
+    with_svg(report, Figure::Race, Width::Wide, |svg| {
         // The label `1 s` of each panel that is not zoomed stands at the same place.
         let texts = svg
             .descendants()
@@ -144,10 +140,10 @@ fn all_lanes_of_a_race_are_on_the_same_axis() {
 
 #[test]
 fn every_picture_is_well_formed_named_and_within_its_borders() {
-    for (name, measurement, analysis) in all_fixtures() {
+    for (name, report) in all_fixtures() {
         for figure in Figure::ALL {
             for width in WIDTHS {
-                with_svg(measurement, analysis, figure, width, |svg| {
+                with_svg(report, figure, width, |svg| {
                     let root = svg.root_element();
                     assert_eq!(root.attribute("role"), Some("img"));
                     assert!(root.attribute("aria-label").is_some());
@@ -182,8 +178,8 @@ fn every_picture_is_well_formed_named_and_within_its_borders() {
 
 #[test]
 fn a_page_asks_the_network_for_nothing_and_runs_nothing() {
-    for (name, measurement, analysis) in all_fixtures() {
-        let html = page::html(&[(name, measurement, analysis)]);
+    for (name, report) in all_fixtures() {
+        let html = page::html(&[(name, report)]);
         assert!(!html.contains("<script"));
         assert!(!html.contains("@import"));
         assert!(!html.contains("url("));
@@ -211,8 +207,8 @@ fn a_page_asks_the_network_for_nothing_and_runs_nothing() {
 
 #[test]
 fn a_page_is_the_same_for_the_same_measurement_and_is_for_both_themes() {
-    for (name, measurement, analysis) in all_fixtures() {
-        let page = || page::html(&[(name, measurement, analysis)]);
+    for (name, report) in all_fixtures() {
+        let page = || page::html(&[(name, report)]);
         let html = page();
         assert_eq!(html, page());
         assert!(html.contains("prefers-color-scheme: dark"));
@@ -234,8 +230,8 @@ fn a_page_is_the_same_for_the_same_measurement_and_is_for_both_themes() {
 
 #[test]
 fn a_page_is_well_formed() {
-    for (name, measurement, analysis) in all_fixtures() {
-        let html = page::html(&[(name, measurement, analysis)]);
+    for (name, report) in all_fixtures() {
+        let html = page::html(&[(name, report)]);
         // HTML as XML: elements without an end get one, and what stands in the style is not looked at.
         let (head, body) = html.split_once("<body>").unwrap();
         assert_eq!(head.matches("<style>").count(), 1);
@@ -255,33 +251,33 @@ fn hostile_names_are_text() {
     scenario.name = evil.to_owned();
     scenario.toml = evil.to_owned();
     measurement.environment.cpu = Some(evil.to_owned());
-    let analysis = Analysis::of(&measurement);
-    let html = page::html(&[(evil, &measurement, &analysis)]);
+    let report = &Report::of(measurement);
+    let html = page::html(&[(evil, report)]);
     assert!(!html.contains("<script"));
     assert!(html.contains("&lt;script&gt;"));
     for figure in Figure::ALL {
-        with_svg(&measurement, &analysis, figure, Width::Wide, |svg| {
+        with_svg(report, figure, Width::Wide, |svg| {
             assert!(
                 !svg.descendants()
                     .any(|node| node.tag_name().name() == "script")
             );
         });
     }
-    Document::parse(&plot::poster(&measurement, &analysis)).unwrap();
+    Document::parse(&plot::poster(report)).unwrap();
 }
 
 #[test]
 fn what_has_no_data_is_a_sentence() {
     let check = |measurement: &Measurement| {
-        let analysis = Analysis::of(measurement);
-        page::html(&[("nothing", measurement, &analysis)]);
+        let report = &Report::of(measurement.clone());
+        page::html(&[("nothing", report)]);
         for figure in Figure::ALL {
-            assert!(!figure.caption(measurement, &analysis).is_empty());
+            assert!(!figure.caption(report).is_empty());
             for width in WIDTHS {
-                with_svg(measurement, &analysis, figure, width, |_| ());
+                with_svg(report, figure, width, |_| ());
             }
         }
-        Document::parse(&plot::poster(measurement, &analysis)).unwrap();
+        Document::parse(&plot::poster(report)).unwrap();
     };
     for mut whole in [fixture::bench(), fixture::sweep()] {
         whole.lanes.truncate(4);
@@ -318,7 +314,7 @@ fn what_has_no_data_is_a_sentence() {
             .iter_mut()
             .for_each(|lane| lane.rounds.clear());
         check(&no_rounds);
-        let html = page::html(&[("none", &no_rounds, &Analysis::of(&no_rounds))]);
+        let html = page::html(&[("none", &Report::of(no_rounds.clone()))]);
         assert!(html.contains("so there is no race to be seen") && !html.contains("<svg"));
         let mut no_lanes = whole;
         no_lanes.lanes.clear();
@@ -329,8 +325,8 @@ fn what_has_no_data_is_a_sentence() {
 
 #[test]
 fn a_poster_is_a_png_of_its_size_with_text_in_our_own_font() {
-    for (name, measurement, analysis) in all_fixtures() {
-        let svg = plot::poster(measurement, analysis);
+    for (name, report) in all_fixtures() {
+        let svg = plot::poster(report);
         Document::parse(&svg).unwrap();
         let png = plot::png(&svg).unwrap();
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
@@ -368,7 +364,7 @@ fn a_poster_of_many_lanes_is_longer_and_not_flat() {
         .lanes
         .iter_mut()
         .for_each(|lane| lane.rounds.truncate(1));
-    let svg = plot::poster(&measurement, &Analysis::of(&measurement));
+    let svg = plot::poster(&Report::of(measurement.clone()));
     let svg = Document::parse(&svg).unwrap();
     let height: f64 = svg
         .root_element()
@@ -391,9 +387,9 @@ fn a_poster_of_many_lanes_is_longer_and_not_flat() {
 #[test]
 fn a_page_has_a_section_for_each_measurement() {
     let fixtures = all_fixtures();
-    let sections: Vec<(&str, &Measurement, &Analysis)> = fixtures
+    let sections: Vec<(&str, &Report)> = fixtures
         .iter()
-        .map(|(name, measurement, analysis)| (*name, measurement, analysis))
+        .map(|(name, report)| (*name, report))
         .collect();
     let html = page::html(&sections);
     for (number, (name, ..)) in fixtures.iter().enumerate() {
@@ -408,7 +404,7 @@ fn a_page_says_how_to_do_it_again() {
     let mut measurement = fixture::flaky();
     measurement.lanes.truncate(1);
     measurement.command.push("it's here".to_owned());
-    let html = page::html(&[("again", &measurement, &Analysis::of(&measurement))]);
+    let html = page::html(&[("again", &Report::of(measurement.clone()))]);
     assert!(
         html.contains("flag-client bench --profile flaky --retries 2 -r 5 &quot;it's here&quot;")
     );

@@ -14,7 +14,7 @@ use flags_data::selection::{CodeArg, Selection, select};
 use hyper::header::{HeaderName, HeaderValue};
 use reqwest::Url;
 
-use flag_client::download::{Http, RuntimeFlavor, Strategy, Wire};
+use flag_client::download::{Http, RuntimeFlavor, Strategy};
 use flag_client::result::threshold::Threshold;
 
 /// Races sequential, threaded and async downloads of flags, and measures them.
@@ -75,11 +75,11 @@ pub(crate) struct GetArgs {
 
     /// How downloads share time.
     #[arg(long, value_enum, default_value = "async")]
-    pub(crate) strategy: Strategy,
+    pub(crate) strategy: StrategyName,
 
     /// The HTTP library: ureq only blocks, hyper never does.
     #[arg(long, value_enum, default_value = "reqwest")]
-    pub(crate) http: Http,
+    pub(crate) http: HttpName,
 
     /// How it does that.
     #[command(flatten)]
@@ -181,12 +181,12 @@ pub(crate) struct ContenderArgs {
     /// A strategy in the race; repeat it for more. The first is what the others are compared with.
     /// [default: sequential, threaded and async]
     #[arg(long = "strategy", value_enum, value_name = "STRATEGY")]
-    pub(crate) strategies: Vec<Strategy>,
+    pub(crate) strategies: Vec<StrategyName>,
 
     /// An HTTP library that the strategies race with; repeat it for more. ureq only blocks, hyper never does.
     /// [default: reqwest]
     #[arg(long = "http", value_enum, value_name = "HTTP")]
-    pub(crate) https: Vec<Http>,
+    pub(crate) https: Vec<HttpName>,
 
     /// How they do that.
     #[command(flatten)]
@@ -268,7 +268,7 @@ pub(crate) struct LoadArgs {
 
     /// The form of what is printed.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = load_format)]
-    pub(crate) format: Format,
+    pub(crate) format: LoadFormat,
 
     /// Print nothing but errors, failed thresholds, and what --format asks for.
     #[arg(short, long)]
@@ -411,6 +411,89 @@ pub(crate) enum Format {
     Csv,
 }
 
+/// The form of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ComparisonFormat {
+    /// Sentences.
+    Text,
+    /// A document.
+    Json,
+    /// A summary for GitHub.
+    Markdown,
+}
+
+/// The form of what a load prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoadFormat {
+    /// Tables and sentences.
+    Text,
+    /// The document of --export-json.
+    Json,
+}
+
+/// How downloads share time, by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum StrategyName {
+    /// One blocking request after the other.
+    Sequential,
+    /// A pool of OS threads that take codes from a queue, with blocking requests.
+    Threaded,
+    /// Tasks on a tokio runtime, let through by a semaphore.
+    Async,
+    /// A pool of processes that are fed from a queue, with blocking requests.
+    Processes,
+}
+
+impl From<StrategyName> for Strategy {
+    fn from(name: StrategyName) -> Self {
+        match name {
+            StrategyName::Sequential => Self::Sequential,
+            StrategyName::Threaded => Self::Threaded,
+            StrategyName::Async => Self::Async,
+            StrategyName::Processes => Self::Processes,
+        }
+    }
+}
+
+/// An HTTP library, by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum HttpName {
+    /// For tasks and for threads: these are served by a hidden runtime of one thread.
+    Reqwest,
+    /// For threads only, each of which does its own input and output.
+    Ureq,
+    /// For tasks only: what reqwest is made of.
+    Hyper,
+}
+
+impl From<HttpName> for Http {
+    fn from(name: HttpName) -> Self {
+        match name {
+            HttpName::Reqwest => Self::Reqwest,
+            HttpName::Ureq => Self::Ureq,
+            HttpName::Hyper => Self::Hyper,
+        }
+    }
+}
+
+/// The threads that run the tasks of `async`, by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RuntimeName {
+    /// One: waiting is all that the tasks do.
+    CurrentThread,
+    /// One per core.
+    MultiThread,
+}
+
+impl From<RuntimeName> for RuntimeFlavor {
+    fn from(name: RuntimeName) -> Self {
+        match name {
+            RuntimeName::CurrentThread => Self::CurrentThread,
+            RuntimeName::MultiThread => Self::MultiThread,
+        }
+    }
+}
+
 /// How results are compared.
 #[derive(Debug, Clone, Copy, ClapArgs)]
 pub(crate) struct ComparingArgs {
@@ -438,7 +521,7 @@ pub(crate) struct CompareArgs {
 
     /// The form of what is printed.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = comparison_format)]
-    pub(crate) format: Format,
+    pub(crate) format: ComparisonFormat,
 }
 
 /// Options of `report`.
@@ -513,31 +596,6 @@ pub(crate) struct ServersArgs {
     pub(crate) scenarios: Vec<PathBuf>,
 }
 
-impl ServersArgs {
-    /// One for each race: the profiles come before the scenario files.
-    pub(crate) fn each(&self) -> Vec<ServerArgs> {
-        let none = ServerArgs {
-            server: None,
-            profile: None,
-            scenario: None,
-        };
-        let servers = self.servers.iter().map(|server| ServerArgs {
-            server: Some(server.clone()),
-            ..none.clone()
-        });
-        let profiles = self.profiles.iter().map(|profile| ServerArgs {
-            profile: Some(profile.clone()),
-            ..none.clone()
-        });
-        let scenarios = self.scenarios.iter().map(|scenario| ServerArgs {
-            scenario: Some(scenario.clone()),
-            ..none.clone()
-        });
-        let all: Vec<ServerArgs> = servers.chain(profiles).chain(scenarios).collect();
-        if all.is_empty() { vec![none] } else { all }
-    }
-}
-
 /// Options of every sub-command that downloads: the book's letters, and ours.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct SharedArgs {
@@ -576,7 +634,7 @@ pub(crate) struct SharedArgs {
 pub(crate) struct RunnerArgs {
     /// The threads that run the tasks of async.
     #[arg(long, value_enum, default_value = "current-thread")]
-    pub(crate) runtime: RuntimeFlavor,
+    pub(crate) runtime: RuntimeName,
 
     /// Make a new connection for each request.
     #[arg(long)]
@@ -585,16 +643,6 @@ pub(crate) struct RunnerArgs {
     /// Speak HTTP/2: at once with http://, by agreement (ALPN) with https://. ureq cannot.
     #[arg(long)]
     pub http2: bool,
-}
-
-impl RunnerArgs {
-    /// How the connections are used.
-    pub(crate) fn wire(&self) -> Wire {
-        Wire {
-            keep_alive: !self.no_keepalive,
-            http2: self.http2,
-        }
-    }
 }
 
 fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {
@@ -613,19 +661,19 @@ fn share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "give a percentage from 0% to below 100%, like 5%".to_owned())
 }
 
-fn comparison_format(text: &str) -> Result<Format, String> {
+fn comparison_format(text: &str) -> Result<ComparisonFormat, String> {
     match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        "markdown" => Ok(Format::Markdown),
+        "text" => Ok(ComparisonFormat::Text),
+        "json" => Ok(ComparisonFormat::Json),
+        "markdown" => Ok(ComparisonFormat::Markdown),
         _ => Err("take one of text, json, markdown".to_owned()),
     }
 }
 
-fn load_format(text: &str) -> Result<Format, String> {
+fn load_format(text: &str) -> Result<LoadFormat, String> {
     match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
+        "text" => Ok(LoadFormat::Text),
+        "json" => Ok(LoadFormat::Json),
         _ => Err("take one of text, json".to_owned()),
     }
 }

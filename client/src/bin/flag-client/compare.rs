@@ -1,20 +1,66 @@
 //! `flag-client compare`, and the comparison with a baseline.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use crate::args::{CompareArgs, ComparingArgs, Format};
 use anyhow::bail;
+use flag_client::report::json::ReadError;
 use flag_client::report::{json, markdown, table};
-use flag_client::result::Measurement;
-use flag_client::result::compare::{Comparison, differences};
+use flag_client::result::compare::differences;
+use flag_client::result::{Comparison, Measurement};
 
-use crate::{REGRESSED, Usage, say};
+use crate::args::{CompareArgs, ComparingArgs, ComparisonFormat};
+use crate::exit::{REGRESSED, Usage};
+use crate::terminal::say;
+
+/// An older result to compare with, and how.
+pub(crate) struct Baseline {
+    file: PathBuf,
+    measurement: Measurement,
+    /// The change that counts as none, as a share.
+    margin: f64,
+    /// Whether to compare what was not the same job, scenario or seed.
+    anyway: bool,
+}
+
+impl Baseline {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the file is no result of a race.
+    pub(crate) fn read(file: PathBuf, comparing: ComparingArgs) -> Result<Self, ReadError> {
+        Ok(Self {
+            measurement: json::read(&file)?,
+            file,
+            margin: comparing.margin,
+            anyway: comparing.anyway,
+        })
+    }
+
+    /// Refuses what would not be a comparison of speed.
+    pub(crate) fn check(&self, new: &Measurement) -> anyhow::Result<()> {
+        let differences = differences(&self.measurement, new);
+        if differences.is_empty() || self.anyway {
+            return Ok(());
+        }
+        bail!(Usage(format!(
+            "{} is of another measurement, so the times mean nothing to each other; measure the same, or compare with --anyway:\n  {}",
+            self.file.display(),
+            differences.join("\n  ")
+        )))
+    }
+
+    /// The comparison of a newer result with it.
+    pub(crate) fn compare(&self, new: &Measurement) -> Comparison {
+        Comparison::of(&self.measurement, new, self.margin)
+    }
+}
 
 /// Compares two files.
 pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<u8> {
-    let (old, new) = (json::read(&args.old)?, json::read(&args.new)?);
-    may_be_compared(&old, &new, args.comparing, &args.old)?;
-    let comparison = Comparison::of(&old, &new, args.comparing.margin);
+    let old = Baseline::read(args.old.clone(), args.comparing)?;
+    let new = json::read(&args.new)?;
+    old.check(&new)?;
+    let comparison = old.compare(&new);
     if comparison.lanes.is_empty() {
         bail!(Usage(format!(
             "{} and {} have no complete round of the same lane: there is nothing to compare",
@@ -23,9 +69,9 @@ pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<u8> {
         )));
     }
     say(&match args.format {
-        Format::Json => json::comparison(&comparison),
-        Format::Markdown => markdown::comparison(&comparison),
-        Format::Text | Format::Csv => table::comparison(&comparison),
+        ComparisonFormat::Json => json::comparison(&comparison),
+        ComparisonFormat::Markdown => markdown::comparison(&comparison),
+        ComparisonFormat::Text => table::comparison(&comparison),
     });
     Ok(exit_code(&comparison))
 }
@@ -33,22 +79,4 @@ pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<u8> {
 /// 99 if something is slower.
 pub(crate) fn exit_code(comparison: &Comparison) -> u8 {
     if comparison.is_slower() { REGRESSED } else { 0 }
-}
-
-/// Refuses what would not be a comparison of speed.
-pub(crate) fn may_be_compared(
-    old: &Measurement,
-    new: &Measurement,
-    args: ComparingArgs,
-    file: &Path,
-) -> anyhow::Result<()> {
-    let differences = differences(old, new);
-    if differences.is_empty() || args.anyway {
-        return Ok(());
-    }
-    bail!(Usage(format!(
-        "{} is of another measurement, so the times mean nothing to each other; measure the same, or compare with --anyway:\n  {}",
-        file.display(),
-        differences.join("\n  ")
-    )))
 }

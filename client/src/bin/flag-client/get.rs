@@ -1,65 +1,57 @@
 //! `flag-client get`: the book's flags2 program.
 
-use crate::args::GetArgs;
-use flag_client::download::{Images, Job, Runner, Watcher};
-use flag_client::race::Contender;
+use flag_client::download::{Images, Job, Watcher};
+use flag_client::race::{self, Contender};
 use flag_client::report::{book, progress};
-use flag_client::result::{Analysis, Kind, Lane, Measurement, Round};
+use flag_client::result::{Kind, Report};
+use indicatif::ProgressBar;
 
-use crate::{FAILED, INTERRUPTED, command_line, job, output, say, stop_on_ctrl_c, target};
+use crate::exit::{FAILED, INTERRUPTED};
+use crate::export::save_json;
+use crate::files::make_writable;
+use crate::spec::GetSpec;
+use crate::terminal::{command_line, say, stop_on_ctrl_c};
 
 /// Downloads, saves, and says so in the words of the book.
-pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
-    let wire = args.runner.wire();
-    let runners = Runner::select(&[args.strategy], &[args.http], args.runner.runtime, wire)?;
-    let runner = runners[0];
-    output::check_file("--export-json", args.export_json.as_deref())?;
-    let target = target(&args.server, args.shared.seed, "local")?;
-    output::make_writable("--out", &args.out)?;
-    let images = Images::Save(args.out.clone());
-    let mut job = Job {
-        max_workers: args.max_req,
-        ..job(
-            &args.shared,
-            &args.runner,
-            &target,
-            images,
-            &stop_on_ctrl_c()?,
-        )
-    };
-    let bar = progress::bar(job.codes.len(), !args.shared.verbose);
-    job.watcher = if args.shared.verbose {
-        let urls = job.clone();
-        Watcher::new(move |sample| say(&(book::line(sample, &urls.image_url(sample.code)) + "\n")))
-    } else {
-        let bar = bar.clone();
-        Watcher::new(move |sample| bar.inc(u64::from(sample.is_last())))
-    };
+pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
+    let target = spec.server.target()?;
+    make_writable("--out", &spec.out)?;
+    let stop = stop_on_ctrl_c()?;
+    let images = Images::Save(spec.out);
+    let mut job = spec.download.job(&spec.server, &target, images, stop);
+    let bar = progress::bar(job.codes.len(), !spec.is_verbose);
+    job.watcher = watcher(&job, bar.clone(), spec.is_verbose);
 
-    let workers = runner.workers(&job);
+    let workers = spec.runner.workers(&job);
     let opening = book::opening(&target.label, &job.base_url, &job.codes, workers.get());
     say(&opening);
-    let heat = Contender::run(&runner, &job)?;
+    let round = Contender::run(&spec.runner, &job)?;
     bar.finish_and_clear();
-    say(&book::closing(&heat.samples, heat.elapsed));
+    say(&book::closing(&round.samples, round.elapsed));
 
-    let mut endings = heat.samples.iter().filter(|sample| sample.is_last());
-    let failed = endings.any(|sample| sample.outcome.is_error());
-    if let Some(file) = &args.export_json {
-        let mut measurement = Measurement::new(Kind::Get, &job, &target, command_line());
+    let mut endings = round.samples.iter().filter(|sample| sample.is_last());
+    let has_failed = endings.any(|sample| sample.outcome.is_error());
+    if let Some(file) = &spec.export_json {
+        let mut measurement = race::begin(Kind::Get, &job, &target, command_line());
         measurement.interrupted = job.stop.is_requested();
-        measurement.lanes.push(Lane::new(&runner, &job));
-        measurement.lanes[0].rounds.push(Round::from(heat));
-        output::save_json(
-            "--export-json",
-            file,
-            &measurement,
-            &Analysis::of(&measurement),
-        )?;
+        let mut lane = race::lane(&spec.runner, &job);
+        lane.rounds.push(round);
+        measurement.lanes.push(lane);
+        save_json("--export-json", file, &Report::of(measurement))?;
     }
-    Ok(match (job.stop.is_requested(), failed) {
+    Ok(match (job.stop.is_requested(), has_failed) {
         (true, _) => INTERRUPTED,
         (false, true) => FAILED,
         (false, false) => 0,
     })
+}
+
+/// A line per attempt, or a bar.
+fn watcher(job: &Job, bar: ProgressBar, is_verbose: bool) -> Watcher {
+    if is_verbose {
+        let urls = job.clone();
+        Watcher::new(move |sample| say(&(book::line(sample, &urls.image_url(sample.code)) + "\n")))
+    } else {
+        Watcher::new(move |sample| bar.inc(u64::from(sample.is_last())))
+    }
 }

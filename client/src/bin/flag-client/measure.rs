@@ -1,54 +1,47 @@
 //! `flag-client bench` and `flag-client sweep`: a race, watched, saved after every round, reported and judged.
 
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use crate::args::{BenchArgs, ContenderArgs, Format, OutputArgs, ServerArgs, SweepArgs};
-use anyhow::bail;
-use flag_client::download::{Images, Job, NoSuchRunner, Runner, SetupError, Stop, Watcher};
+use flag_client::download::{Images, Job, Runner, Stop, Watcher};
 use flag_client::race::command::ExternalCommand;
-use flag_client::race::{Contender, Moment, Race, Rounds, Target};
+use flag_client::race::{self, Contender, ContenderError, Moment, Race, Rounds, Target};
 use flag_client::report::progress::RaceBar;
-use flag_client::report::{json, table};
-use flag_client::result::{Analysis, Comparison, Kind, Lane, Measurement, Round, threshold};
+use flag_client::report::table;
+use flag_client::result::{Kind, Lane, Measurement, Report, Round, threshold};
 use flag_scenario::forecast::ideal_makespan;
 use flags_data::Catalogue;
 
-use crate::compare::{exit_code, may_be_compared};
-use crate::output::Named;
-use crate::{
-    FAILED, INTERRUPTED, REGRESSED, Usage, command_line, job, output, say, stop_on_ctrl_c, target,
-    width,
-};
-
-/// The rounds of a sweep, which has many lanes.
-const SWEEP_ROUNDS: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
+use crate::compare::exit_code;
+use crate::exit::{FAILED, INTERRUPTED, REGRESSED};
+use crate::export::NamedReport;
+use crate::output::Output;
+use crate::spec::{BenchSpec, RaceSpec, ServerSpec, SweepSpec};
+use crate::terminal::{command_line, say, stop_on_ctrl_c, width};
 
 /// After a save, the next one waits for this many times as long as that took: saving has at most a quarter of the time.
 const PAUSE_BETWEEN_SAVES: u32 = 3;
 
+/// The names of all contenders that come with the program.
+pub(crate) fn known_contenders() -> Vec<String> {
+    Runner::all().iter().map(Runner::name).collect()
+}
+
 /// Races the contenders, on one server after another.
-pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
-    strategies(&args.contenders)?; // better known before the first race than before the second
-    output::check(&args.output)?;
-    let servers = args.servers.each();
-    if servers.len() > 1 {
-        check_several(args)?;
-    }
-    let baseline = args.baseline.as_deref().map(json::read).transpose()?;
+pub(crate) fn bench(spec: &BenchSpec) -> anyhow::Result<u8> {
+    let output = &spec.race.output;
     let stop = stop_on_ctrl_c()?;
     let mut results = Vec::new();
     let mut code = 0;
-    for (number, server) in servers.iter().enumerate() {
-        if number > 0 && args.output.format == Format::Text && !args.output.quiet {
+    for (number, server) in spec.servers.iter().enumerate() {
+        if number > 0 && output.is_aloud() {
             say("\n");
         }
-        let (result, its_code) = race(args, server, &results, baseline.as_ref(), &stop)?;
+        let (result, its_code) = race(spec, server, &results, &stop)?;
         // The codes are in the order of what matters more.
         code = code.max(its_code);
         results.push(result);
         // After each race: what the next one meets must not cost what is known.
-        output::save_pictures(&args.output, &results)?;
+        output.exports.save_pictures(&results)?;
         if stop.is_requested() {
             break;
         }
@@ -56,73 +49,44 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-/// What holds one result only is refused for several.
-fn check_several(args: &BenchArgs) -> anyhow::Result<()> {
-    let remedy = "name one server, or take --out DIR and --report FILE.html for several";
-    output::check_single(&args.output, remedy)?;
-    if let Some(file) = &args.baseline {
-        bail!(Usage(format!(
-            "--baseline {}: is one result; {remedy}",
-            file.display()
-        )));
-    }
-    if matches!(args.output.format, Format::Json | Format::Csv) {
-        bail!(Usage(format!("--format: prints one result; {remedy}")));
-    }
-    Ok(())
-}
-
 /// One race; the results before it have taken their names.
 fn race(
-    args: &BenchArgs,
-    server: &ServerArgs,
-    before: &[Named],
-    baseline: Option<&Measurement>,
+    spec: &BenchSpec,
+    server: &ServerSpec,
+    before: &[NamedReport],
     stop: &Stop,
-) -> anyhow::Result<(Named, u8)> {
-    let mut contenders = strategies(&args.contenders)?;
-    let target = target(server, args.shared.seed, "bench")?;
-    for line in &args.commands {
-        // A named server has been refused by then: it would not tell what it was asked for.
+) -> anyhow::Result<(NamedReport, u8)> {
+    let output = &spec.race.output;
+    let mut contenders = strategies(&spec.race.runners);
+    let target = server.target()?;
+    for line in &spec.commands {
+        // A named server has been refused by then: it would not report what it was asked for.
         if let Some(embedded) = &target.embedded {
             let scenario = embedded.faults().clone();
-            let command = ExternalCommand::try_new(line, scenario, args.port)?;
+            let command = ExternalCommand::try_new(line, scenario, spec.port)?;
             contenders.push(Box::new(command));
         }
     }
-    let job = Job {
-        max_workers: args.max_req,
-        ..job(
-            &args.shared,
-            &args.contenders.runner,
-            &target,
-            Images::Verify(Catalogue::embedded()),
-            stop,
-        )
-    };
+    let images = Images::Verify(Catalogue::embedded());
+    let job = spec
+        .race
+        .download
+        .job(server, &target, images, stop.clone());
     let race = Race::bench(contenders, &job).probes_memory(true);
-    let session = Session {
-        name: name(&target, before),
-        race,
-        rounds: args.rounds.rounds.map_or(Rounds::Enough, Rounds::Exactly),
-        warmup: args.rounds.warmup,
-        measurement: Measurement::new(Kind::Bench, &job, &target, command_line()),
-        job,
-        output: &args.output,
-        verbose: args.shared.verbose,
-    };
-    if let (Some(old), Some(file)) = (baseline, &args.baseline) {
-        may_be_compared(old, &session.prospect(), args.comparing, file)?;
+    let measurement = race::begin(Kind::Bench, &job, &target, command_line());
+    let session = Session::new(&spec.race, name(&target, before), race, job, measurement);
+    if let Some(baseline) = &spec.baseline {
+        baseline.check(&session.prospect())?;
     }
     let (result, code) = session.run()?;
-    if let Some(old) = baseline {
-        let comparison = Comparison::of(old, &result.measurement, args.comparing.margin);
-        if !args.output.quiet || comparison.is_slower() {
+    if let Some(baseline) = &spec.baseline {
+        let comparison = baseline.compare(&result.report.measurement);
+        if !output.is_quiet || comparison.is_slower() {
             let text = table::comparison(&comparison);
-            if args.output.format == Format::Text {
-                say(&text)
+            if output.is_text() {
+                say(&text);
             } else {
-                anstream::eprint!("{text}")
+                anstream::eprint!("{text}");
             }
         }
         if code == 0 {
@@ -133,7 +97,7 @@ fn race(
 }
 
 /// What a race is called, in a page and as a file: the scenario or the label, with a number where another has that name.
-fn name(target: &Target, before: &[Named]) -> String {
+fn name(target: &Target, before: &[NamedReport]) -> String {
     let plain = match &target.embedded {
         Some(embedded) => embedded.scenario.clone(),
         None => target.label.to_lowercase(),
@@ -145,55 +109,22 @@ fn name(target: &Target, before: &[Named]) -> String {
 }
 
 /// Races them at several numbers of workers.
-pub(crate) fn sweep(args: &SweepArgs) -> anyhow::Result<u8> {
-    let contenders = strategies(&args.contenders)?;
-    output::check(&args.output)?;
-    let target = target(&args.server, args.shared.seed, "bench")?;
-    let job = job(
-        &args.shared,
-        &args.contenders.runner,
-        &target,
-        Images::Verify(Catalogue::embedded()),
-        &stop_on_ctrl_c()?,
-    );
-    let levels = match &args.max_req[..] {
-        [] => levels(job.codes.len()),
-        named => named.to_vec(),
-    };
-    let job = Job {
-        max_workers: levels.iter().copied().max().unwrap_or(NonZeroUsize::MIN),
-        ..job
-    };
-    let race = Race::sweep(contenders, &job, &levels);
-    let session = Session {
-        name: name(&target, &[]),
-        race,
-        rounds: Rounds::Exactly(args.rounds.rounds.unwrap_or(SWEEP_ROUNDS)),
-        warmup: args.rounds.warmup,
-        measurement: Measurement::new(Kind::Sweep, &job, &target, command_line()),
-        job,
-        output: &args.output,
-        verbose: args.shared.verbose,
-    };
+pub(crate) fn sweep(spec: &SweepSpec) -> anyhow::Result<u8> {
+    let target = spec.server.target()?;
+    let images = Images::Verify(Catalogue::embedded());
+    let stop = stop_on_ctrl_c()?;
+    let job = spec.race.download.job(&spec.server, &target, images, stop);
+    let race = Race::sweep(strategies(&spec.race.runners), &job, &spec.levels);
+    let measurement = race::begin(Kind::Sweep, &job, &target, command_line());
+    let session = Session::new(&spec.race, name(&target, &[]), race, job, measurement);
     let (result, code) = session.run()?;
-    output::save_pictures(&args.output, &[result])?;
+    spec.race.output.exports.save_pictures(&[result])?;
     Ok(code)
 }
 
-/// The strategies with the libraries that are named.
-fn strategies(args: &ContenderArgs) -> Result<Vec<Box<dyn Contender>>, NoSuchRunner> {
-    let runner = args.runner;
-    let (wire, runtime) = (runner.wire(), runner.runtime);
-    let runners = Runner::select(&args.strategies, &args.https, runtime, wire)?;
-    let boxed = |runner| Box::new(runner) as Box<dyn Contender>;
-    Ok(runners.into_iter().map(boxed).collect())
-}
-
-/// 1, 2, 5, 10, 30, … as far as there are so many flags, and as many as there are.
-fn levels(codes: usize) -> Vec<NonZeroUsize> {
-    let fewer = [1, 2, 5, 10, 30, 100, 300];
-    let fewer = fewer.into_iter().filter(|level| *level < codes);
-    fewer.chain([codes]).filter_map(NonZeroUsize::new).collect()
+fn strategies(runners: &[Runner]) -> Vec<Box<dyn Contender>> {
+    let boxed = |&runner| Box::new(runner) as Box<dyn Contender>;
+    runners.iter().map(boxed).collect()
 }
 
 /// One measurement from its beginning to its end.
@@ -204,11 +135,30 @@ struct Session<'a> {
     warmup: usize,
     job: Job,
     measurement: Measurement,
-    output: &'a OutputArgs,
-    verbose: bool,
+    output: &'a Output,
+    is_verbose: bool,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    fn new(
+        spec: &'a RaceSpec,
+        name: String,
+        race: Race,
+        job: Job,
+        measurement: Measurement,
+    ) -> Self {
+        Self {
+            name,
+            race,
+            rounds: spec.rounds,
+            warmup: spec.warmup,
+            job,
+            measurement,
+            output: &spec.output,
+            is_verbose: spec.is_verbose,
+        }
+    }
+
     /// What it will be a measurement of.
     fn prospect(&self) -> Measurement {
         Measurement {
@@ -218,10 +168,10 @@ impl Session<'_> {
     }
 
     /// Measures, tells, and saves all but pictures; the result, and the exit code that follows from it.
-    fn run(self) -> anyhow::Result<(Named, u8)> {
+    fn run(self) -> anyhow::Result<(NamedReport, u8)> {
         let (output, name) = (self.output, self.name.clone());
-        threshold::know_lanes(&output.thresholds, self.race.names())?;
-        if output.format == Format::Text && !output.quiet {
+        threshold::know_lanes(&output.thresholds, self.race.names(), &known_contenders())?;
+        if output.is_aloud() {
             let opening = table::opening(&self.prospect(), self.rounds, self.warmup);
             say(&opening);
         }
@@ -232,14 +182,18 @@ impl Session<'_> {
             Err(error) if is_empty => return Err(error.into()),
             raced => raced,
         };
-        let analysis = Analysis::of(&measurement);
-        // Whatever cannot be written, what was measured is told first.
-        let text = table::closing(&measurement, &analysis, width());
-        output::print(output, &measurement, &analysis, &text)?;
-        let all_met = output::judge(output, &measurement, &analysis);
+        let report = Report::of(measurement);
+        // Whatever cannot be written, what was measured is printed first.
+        output.print(&report, &table::closing(&report, width()))?;
+        let all_met = output.judge(&report);
         raced?;
-        output::save(output, &name, &measurement, &analysis)?;
+        let result = NamedReport { name, report };
+        output.exports.save(&result)?;
 
+        let Report {
+            measurement,
+            analysis,
+        } = &result.report;
         let unplanned = analysis.lanes.iter().any(|lane| lane.unplanned_errors > 0);
         let mut rounds = measurement.lanes.iter().flat_map(|lane| &lane.rounds);
         let failed = measurement.server_gone || unplanned || rounds.any(has_failed);
@@ -249,17 +203,12 @@ impl Session<'_> {
             (false, true, true) => FAILED,
             (false, true, false) => 0,
         };
-        let result = Named {
-            name,
-            measurement,
-            analysis,
-        };
         Ok((result, code))
     }
 
     /// The race, with a bar or a line for each round beside it; everything so far is saved after each, unless the rounds are so short
     /// that it would be most of the work.
-    fn race(self) -> (Measurement, Result<(), SetupError>) {
+    fn race(self) -> (Measurement, Result<(), ContenderError>) {
         let Self {
             name,
             race,
@@ -268,13 +217,13 @@ impl Session<'_> {
             mut job,
             mut measurement,
             output,
-            verbose,
+            is_verbose,
         } = self;
         let race = race.rounds(rounds).warmup(warmup);
         let names: Vec<String> = race.names().map(str::to_owned).collect();
         let expected = expected(&measurement, &race.lanes(&job));
         let all: Duration = expected.iter().sum();
-        let bar = RaceBar::new(job.codes.len(), !verbose && !output.quiet);
+        let bar = RaceBar::new(job.codes.len(), !is_verbose && !output.is_quiet);
         let watched = bar.clone();
         job.watcher = Watcher::new(move |sample| {
             if sample.is_last() {
@@ -289,14 +238,18 @@ impl Session<'_> {
             }
             Moment::Measured { lane, measurement } => {
                 let lane = &measurement.lanes[lane];
-                if let (true, Some(round)) = (verbose, lane.rounds.last()) {
+                if let (true, Some(round)) = (is_verbose, lane.rounds.last()) {
                     let (number, took) = (lane.rounds.len(), round.elapsed);
                     bar.tell(&format!("round {number}: {} took {took:.3?}", lane.name));
                 }
                 // What cannot be saved now is tried again after the next round, and told after the last.
-                if output::saves(output) && Instant::now() >= next_save {
+                if output.exports.repeats() && Instant::now() >= next_save {
                     let begun = Instant::now();
-                    output::save(output, &name, measurement, &Analysis::of(measurement)).ok();
+                    let result = NamedReport {
+                        name: name.clone(),
+                        report: Report::of(measurement.clone()),
+                    };
+                    output.exports.save(&result).ok();
                     next_save = Instant::now() + begun.elapsed() * PAUSE_BETWEEN_SAVES;
                 }
             }

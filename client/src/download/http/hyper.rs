@@ -19,9 +19,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::exchange::{
-    Exchange, Failure, Head, MAX_REDIRECTS, SetupError, broken, head, install_crypto, redirect,
+    Exchange, Failure, Head, MAX_REDIRECTS, broken, head, install_crypto, redirect,
     too_many_redirects, whole_story,
 };
+use crate::download::error::SetupError;
 use crate::download::job::Job;
 use crate::download::sample::Outcome;
 

@@ -1,6 +1,8 @@
 //! One GET, with one file for each HTTP library. It decides nothing about concurrency.
 
+pub(crate) mod client;
 pub(crate) mod exchange;
 mod hyper;
+pub(crate) mod library;
 mod reqwest;
 mod ureq;

@@ -10,9 +10,8 @@ use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
 use reqwest::Error;
 
-use super::exchange::{
-    Exchange, Failure, Head, SetupError, USER_AGENT, head, install_crypto, whole_story,
-};
+use super::exchange::{Exchange, Failure, Head, USER_AGENT, head, install_crypto, whole_story};
+use crate::download::error::SetupError;
 use crate::download::job::Job;
 use crate::download::sample::Outcome;
 

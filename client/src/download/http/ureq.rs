@@ -23,9 +23,10 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Error};
 
 use super::exchange::{
-    Exchange, Failure, Head, MAX_REDIRECTS, SetupError, USER_AGENT, broken, head, install_crypto,
-    redirect, too_many_redirects, whole_story,
+    Exchange, Failure, Head, MAX_REDIRECTS, USER_AGENT, broken, head, install_crypto, redirect,
+    too_many_redirects, whole_story,
 };
+use crate::download::error::SetupError;
 use crate::download::job::Job;
 use crate::download::sample::Outcome;
 

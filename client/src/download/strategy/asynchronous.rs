@@ -8,10 +8,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::kind::RuntimeFlavor;
+use crate::download::attempt::Download;
 use crate::download::downloader::Downloader;
-use crate::download::http::exchange::{AsyncHttp, Download, SetupError};
+use crate::download::error::SetupError;
+use crate::download::http::client::AsyncHttp;
+use crate::download::http::library::Http;
 use crate::download::job::Job;
-use crate::download::runner::{Http, RuntimeFlavor};
 use crate::download::sample::Sample;
 
 /// Downloads as many flags at a time as the semaphore has permits.

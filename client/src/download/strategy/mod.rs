@@ -4,11 +4,15 @@
 //! allows, and returns one sample for each attempt that it made.
 
 mod asynchronous;
+pub(super) mod kind;
+pub(super) mod pairing;
 mod processes;
 mod sequential;
 mod threaded;
 
 pub use self::asynchronous::Asynchronous;
+pub use self::kind::{RuntimeFlavor, Strategy};
+pub use self::pairing::NoSuchRunner;
 pub use self::processes::Processes;
 pub use self::sequential::Sequential;
 pub use self::threaded::Threaded;

@@ -13,12 +13,15 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use crate::download::downloader::{Downloader, Strategy};
-use crate::download::http::exchange::{Download, SetupError};
+use super::kind::{RuntimeFlavor, Strategy};
+use super::pairing;
+use crate::download::attempt::Download;
+use crate::download::downloader::Downloader;
+use crate::download::error::SetupError;
+use crate::download::http::library::Http;
 use crate::download::job::Job;
-use crate::download::runner::{Http, Runner, RuntimeFlavor};
 use crate::download::sample::Sample;
-use crate::download::worker::run::{Farewell, Task, WorkOrder, read_line, write_line};
+use crate::download::worker::protocol::{Farewell, Task, WorkOrder, read_line, write_line};
 use crate::os::process;
 
 /// Downloads as many flags at a time as the pool has processes.
@@ -35,7 +38,7 @@ impl Processes {
     /// # Errors
     /// When the library does not block.
     pub fn new(http: Http, _job: &Job) -> Result<Self, SetupError> {
-        Runner::try_new(Strategy::Processes, http, RuntimeFlavor::default())?;
+        pairing::check(Strategy::Processes, http, RuntimeFlavor::default())?;
         Ok(Self {
             http,
             peak_bytes: Mutex::new(Some(0)),

@@ -4,10 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use crate::download::attempt::Download;
 use crate::download::downloader::Downloader;
-use crate::download::http::exchange::{BlockingHttp, Download, SetupError};
+use crate::download::error::SetupError;
+use crate::download::http::client::BlockingHttp;
+use crate::download::http::library::Http;
 use crate::download::job::Job;
-use crate::download::runner::Http;
 use crate::download::sample::Sample;
 
 /// Downloads as many flags at a time as the pool has threads.

@@ -1,5 +1,6 @@
 //! Worker processes: the other end of `--strategy processes`.
 
-pub(crate) mod run;
+pub(crate) mod protocol;
+mod run;
 
 pub use self::run::{WorkerError, run};

@@ -1,5 +1,7 @@
 //! External programs in the race.
 
 mod external;
+mod process;
+mod records;
 
-pub use self::external::{CommandError, ExternalCommand};
+pub use self::external::ExternalCommand;

@@ -5,11 +5,11 @@ use super::canvas::{
     Area, Axis, Drawn, Format, Sign, bar, below_title, chart, dashes, dot, fine, legend,
     legend_height, line, sheet, ticks, time_label,
 };
-use super::figure::Draft;
+use super::draft::Draft;
 use crate::report::format::{interval, plural, short, short_ms};
 use crate::report::palette;
 use crate::result::stats::millis;
-use crate::result::{Analysis, Lane, LaneAnalysis, Measurement};
+use crate::result::{Lane, LaneAnalysis, Measurement, Report};
 
 /// The ideal is drawn if it is no farther from the data than this many times their own range.
 const REACH: f64 = 4.0;
@@ -17,8 +17,8 @@ const REACH: f64 = 4.0;
 /// A caption with the times of more lanes than that would not be read.
 const MOST_TOLD: usize = 6;
 
-pub(super) fn caption(measurement: &Measurement, analysis: &Analysis) -> String {
-    let lanes = lanes(measurement, analysis);
+pub(super) fn caption(report: &Report) -> String {
+    let lanes = lanes(report);
     if lanes.is_empty() {
         return "No round was completed, so there are no times.".to_owned();
     }
@@ -49,12 +49,10 @@ pub(super) fn caption(measurement: &Measurement, analysis: &Analysis) -> String 
     )
 }
 
-fn lanes<'a>(
-    measurement: &'a Measurement,
-    analysis: &'a Analysis,
-) -> Vec<(usize, &'a Lane, &'a LaneAnalysis)> {
-    let lanes = measurement.lanes.iter().zip(&analysis.lanes).enumerate();
+fn lanes(report: &Report) -> Vec<(usize, &Lane, &LaneAnalysis)> {
+    let lanes = report.measurement.lanes.iter().zip(&report.analysis.lanes);
     lanes
+        .enumerate()
         .map(|(index, (lane, numbers))| (index, lane, numbers))
         .filter(|(_, lane, _)| !lane.rounds.is_empty())
         .collect()
@@ -62,7 +60,7 @@ fn lanes<'a>(
 
 pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     let format = draft.format;
-    let lanes = lanes(draft.measurement, draft.analysis);
+    let lanes = lanes(draft.report);
     let most = lanes.iter().map(|(_, lane, _)| lane.rounds.len()).max()?;
     let dots = (most as f64 * 9.0).clamp(36.0, 120.0);
     let strip = format.line() * 3.0 + dots;
@@ -84,7 +82,7 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
             let part = area
                 .clone()
                 .shrink((0, fine(y)), (fine(format.width), fine(strip)));
-            draw_strip(&part, format, draft.measurement, *lane)?;
+            draw_strip(&part, format, &draft.report.measurement, *lane)?;
         }
         Ok(())
     }))
@@ -96,7 +94,7 @@ fn draw_strip(
     measurement: &Measurement,
     (index, lane, numbers): (usize, &Lane, &LaneAnalysis),
 ) -> Drawn {
-    let colour = super::figure::colour(measurement, index);
+    let colour = super::draft::colour(measurement, index);
     let times: Vec<f64> = lane.times().into_iter().map(millis).collect();
     let (low, high) = ends(&times);
     let ideal = numbers.ideal.map(millis);

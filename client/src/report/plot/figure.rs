@@ -4,9 +4,10 @@
 //! A picture draws what was measured and what [`Analysis`] made of it; it computes only where things lie.
 
 use super::canvas::{At, Format, sheet, wrapped, write};
+use super::draft::{Draft, POSTER_HEIGHT};
 use super::{elapsed, latency, race, scaling};
-use crate::report::palette::{self, Colour};
-use crate::result::{Analysis, ContenderRecord, Kind, Lane, Measurement};
+use crate::report::palette;
+use crate::result::{Kind, Measurement, Report};
 
 /// A picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,16 +33,6 @@ pub enum Width {
     Narrow,
 }
 
-/// What is drawn, of what, on which paper.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Draft<'a> {
-    pub(super) measurement: &'a Measurement,
-    pub(super) analysis: &'a Analysis,
-    pub(super) format: Format,
-    /// A title, and a paper of its own.
-    pub(super) poster: Option<&'a str>,
-}
-
 impl Figure {
     /// All of them, in the order in which they tell the story.
     pub const ALL: [Self; 5] = [
@@ -65,18 +56,19 @@ impl Figure {
     }
 
     /// What is to be seen in it, in a sentence or two; without data, why there is no picture.
-    pub fn caption(self, measurement: &Measurement, analysis: &Analysis) -> String {
+    pub fn caption(self, report: &Report) -> String {
+        let measurement = &report.measurement;
         match self {
             Self::Race => race::caption(measurement),
-            Self::Elapsed => elapsed::caption(measurement, analysis),
-            Self::Latency => latency::caption(measurement, analysis),
-            Self::Scaling => scaling::caption(measurement, analysis),
-            Self::Efficiency => scaling::efficiency_caption(measurement, analysis),
+            Self::Elapsed => elapsed::caption(report),
+            Self::Latency => latency::caption(report),
+            Self::Scaling => scaling::caption(report),
+            Self::Efficiency => scaling::efficiency_caption(report),
         }
     }
 
     fn draw(self, draft: Draft<'_>) -> Option<String> {
-        let name = self.title(draft.measurement);
+        let name = self.title(&draft.report.measurement);
         match self {
             Self::Race => race::draw(draft, name),
             Self::Elapsed => elapsed::draw(draft, name),
@@ -88,39 +80,34 @@ impl Figure {
 }
 
 /// The picture, or none where there is no data for it.
-pub(in crate::report) fn picture(
-    measurement: &Measurement,
-    analysis: &Analysis,
-    figure: Figure,
-    width: Width,
-) -> Option<String> {
+pub(in crate::report) fn picture(report: &Report, figure: Figure, width: Width) -> Option<String> {
     let format = match width {
         Width::Wide => Format::WIDE,
         Width::Narrow => Format::NARROW,
     };
     figure.draw(Draft {
-        measurement,
-        analysis,
+        report,
         format,
         poster: None,
     })
 }
 
 /// The picture as an SVG of its own; a sentence where there is no data for it.
-pub fn svg(measurement: &Measurement, analysis: &Analysis, figure: Figure, width: Width) -> String {
-    picture(measurement, analysis, figure, width).unwrap_or_else(|| {
+pub fn svg(report: &Report, figure: Figure, width: Width) -> String {
+    picture(report, figure, width).unwrap_or_else(|| {
         let format = match width {
             Width::Wide => Format::WIDE,
             Width::Narrow => Format::NARROW,
         };
-        let caption = figure.caption(measurement, analysis);
+        let caption = figure.caption(report);
         let height = format.line() * (wrapped(format, &caption).len() as f64 + 2.0);
         sentence(format, height, &caption, false)
     })
 }
 
 /// One picture for a slide: the race, or how a sweep scales. It has a title and white paper of its own.
-pub fn poster(measurement: &Measurement, analysis: &Analysis) -> String {
+pub fn poster(report: &Report) -> String {
+    let measurement = &report.measurement;
     let flags = measurement.job.codes.len();
     let flags = format!(
         "{flags} {}",
@@ -132,25 +119,21 @@ pub fn poster(measurement: &Measurement, analysis: &Analysis) -> String {
             format!("{flags}, more and more at one time"),
         ),
         Kind::Get | Kind::Bench => {
-            let headline = crate::report::messages::headline(measurement, analysis);
+            let headline = crate::report::messages::headline(report);
             (Figure::Race, headline.unwrap_or(flags))
         }
     };
     let title = title.trim_end_matches('.');
     let draft = Draft {
-        measurement,
-        analysis,
+        report,
         format: Format::POSTER,
         poster: Some(title),
     };
     figure.draw(draft).unwrap_or_else(|| {
-        let caption = figure.caption(measurement, analysis);
+        let caption = figure.caption(report);
         sentence(Format::POSTER, POSTER_HEIGHT, &caption, true)
     })
 }
-
-/// With its margins 900: 16 to 9, as slides are.
-pub(super) const POSTER_HEIGHT: f64 = 900.0 - 2.0 * Format::POSTER.margin;
 
 fn sentence(format: Format, height: f64, text: &str, is_opaque: bool) -> String {
     let lines = wrapped(format, text);
@@ -165,39 +148,4 @@ fn sentence(format: Format, height: f64, text: &str, is_opaque: bool) -> String 
         }
         Ok(())
     })
-}
-
-/// The colour of a lane: in a sweep, that of its contender.
-pub(super) fn colour(measurement: &Measurement, index: usize) -> Colour {
-    let lanes = &measurement.lanes;
-    let mut contenders: Vec<&ContenderRecord> = lanes.iter().map(|lane| &lane.contender).collect();
-    if measurement.kind != Kind::Sweep {
-        return palette::lane(index);
-    }
-    let own = contenders[index];
-    // Those of one contender stand together.
-    contenders.dedup();
-    let place = contenders.iter().position(|contender| *contender == own);
-    palette::lane(place.unwrap_or(index))
-}
-
-/// The lanes of a picture that has no room for all: those of a race; of a sweep the first, and of each contender the one with the
-/// most workers.
-pub(super) fn chosen(measurement: &Measurement) -> Vec<(usize, &Lane)> {
-    let lanes = measurement.lanes.iter().enumerate();
-    match measurement.kind {
-        Kind::Get | Kind::Bench => lanes.collect(),
-        Kind::Sweep => lanes
-            .filter(|(index, lane)| {
-                let own = |other: &&Lane| other.contender == lane.contender;
-                let most = measurement
-                    .lanes
-                    .iter()
-                    .filter(own)
-                    .map(|lane| lane.workers)
-                    .max();
-                *index == 0 || Some(lane.workers) == most
-            })
-            .collect(),
-    }
 }

@@ -3,17 +3,19 @@
 use super::canvas::{
     Axis, Sign, chart, dashes, fine, legend, legend_height, line, sheet, ticks, time_label,
 };
-use super::figure::{Draft, chosen};
+use super::draft::{Draft, chosen};
 use crate::download::Outcome;
 use crate::report::format::short_ms;
 use crate::report::palette;
 use crate::result::stats::{millis, sorted};
-use crate::result::{Analysis, Lane, Measurement, Planned};
+use crate::result::{Lane, Measurement, Planned, Report};
 
 /// The steps of a curve at most: more cannot be seen.
 const STEPS: usize = 250;
 
-pub(super) fn caption(measurement: &Measurement, analysis: &Analysis) -> String {
+pub(super) fn caption(report: &Report) -> String {
+    let measurement = &report.measurement;
+    let analysis = &report.analysis;
     let told: Vec<String> = chosen(measurement)
         .into_iter()
         .filter_map(|(index, lane)| {
@@ -72,11 +74,8 @@ fn staircase(sorted: &[f64]) -> Vec<(f64, f64)> {
 }
 
 pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
-    let Draft {
-        measurement,
-        format,
-        ..
-    } = draft;
+    let Draft { report, format, .. } = draft;
+    let measurement = &report.measurement;
     let lanes: Vec<(usize, &Lane, Vec<f64>)> = chosen(measurement)
         .into_iter()
         .enumerate()

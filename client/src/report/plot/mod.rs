@@ -1,6 +1,7 @@
 //! The pictures of a measurement, as SVG and as PNG.
 
 mod canvas;
+mod draft;
 mod elapsed;
 mod figure;
 mod latency;

@@ -13,7 +13,7 @@ use super::canvas::{
     Area, Axis, Chart, Drawn, Format, Sign, bar, below_title, chart, cross, fine, legend,
     legend_height, line, ring, sheet, ticks, time_label, top_of_poster,
 };
-use super::figure::{Draft, POSTER_HEIGHT, chosen};
+use super::draft::{Draft, POSTER_HEIGHT, chosen};
 use crate::download::{Outcome, Sample};
 use crate::report::format::{percent, plural, short};
 use crate::report::palette::{self, Colour};
@@ -118,11 +118,12 @@ fn median_round(lane: &Lane) -> Option<(usize, &Round)> {
 
 pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     let Draft {
-        measurement,
+        report,
         format,
         poster,
         ..
     } = draft;
+    let measurement = &report.measurement;
     let panels = panels(measurement, poster.is_none());
     let rows = panels.iter().map(|panel| panel.rows.len()).max()?;
     let entries = entries(&panels);

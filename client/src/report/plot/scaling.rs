@@ -9,10 +9,10 @@ use super::canvas::{
     At, Axis, Chart, Drawn, Sign, chart, dashes, dot, fine, legend, legend_height, line, note,
     ring, sheet, ticks, top_of_poster, write,
 };
-use super::figure::{Draft, POSTER_HEIGHT};
+use super::draft::{Draft, POSTER_HEIGHT};
 use crate::report::format::{percent, times};
 use crate::report::palette::{self, Colour};
-use crate::result::{Analysis, Kind, Measurement, stats};
+use crate::result::{Analysis, Kind, Report, stats};
 
 /// The numbers of workers that are named on the axis, as far as it goes.
 const NAMED: [usize; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
@@ -43,7 +43,9 @@ struct Contender {
     knee: Option<f64>,
 }
 
-pub(super) fn caption(measurement: &Measurement, analysis: &Analysis) -> String {
+pub(super) fn caption(report: &Report) -> String {
+    let measurement = &report.measurement;
+    let analysis = &report.analysis;
     if measurement.kind == Kind::Sweep {
         return sweep_caption(analysis);
     }
@@ -108,7 +110,9 @@ fn sweep_caption(analysis: &Analysis) -> String {
     )
 }
 
-pub(super) fn efficiency_caption(measurement: &Measurement, analysis: &Analysis) -> String {
+pub(super) fn efficiency_caption(report: &Report) -> String {
+    let measurement = &report.measurement;
+    let analysis = &report.analysis;
     let lanes = analysis
         .lanes
         .iter()
@@ -133,33 +137,30 @@ pub(super) fn efficiency_caption(measurement: &Measurement, analysis: &Analysis)
 }
 
 pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
-    let Draft {
-        measurement,
-        analysis,
-        ..
-    } = draft;
-    match measurement.kind {
+    let report = draft.report;
+    match report.measurement.kind {
         Kind::Sweep => {
-            let curves = throughputs(measurement, analysis);
+            let curves = throughputs(report);
             draw_curves(draft, name, &curves, &|at| format!("{at}/s"))
         }
         Kind::Get | Kind::Bench => {
             // A speed-up over itself is no news.
-            let is_race = measurement.lanes.len() > 1;
-            let curves = is_race.then(|| speed_ups(measurement, analysis))?;
+            let is_race = report.measurement.lanes.len() > 1;
+            let curves = is_race.then(|| speed_ups(report))?;
             draw_curves(draft, name, &curves, &|at| format!("{at}×"))
         }
     }
 }
 
 pub(super) fn draw_efficiency(draft: Draft<'_>, name: &str) -> Option<String> {
-    let curves = efficiencies(draft.measurement, draft.analysis);
+    let curves = efficiencies(draft.report);
     draw_curves(draft, name, &curves, &|at| format!("{at} %"))
 }
 
-fn throughputs(measurement: &Measurement, analysis: &Analysis) -> Curves {
+fn throughputs(report: &Report) -> Curves {
+    let analysis = &report.analysis;
     let mut curves = Curves {
-        ideal: ideal_throughputs(measurement, analysis).unwrap_or_default(),
+        ideal: ideal_throughputs(report).unwrap_or_default(),
         contenders: Vec::new(),
     };
     for (index, scaling) in analysis.scaling.iter().enumerate() {
@@ -192,7 +193,9 @@ fn throughputs(measurement: &Measurement, analysis: &Analysis) -> Curves {
 }
 
 /// For every number of workers: between two that were measured it is no straight line.
-fn ideal_throughputs(measurement: &Measurement, analysis: &Analysis) -> Option<Vec<(f64, f64)>> {
+fn ideal_throughputs(report: &Report) -> Option<Vec<(f64, f64)>> {
+    let measurement = &report.measurement;
+    let analysis = &report.analysis;
     let plan = measurement.planned_times()?;
     let makespan = |workers| ideal_makespan(plan.iter().copied(), workers);
     let points = || analysis.scaling.iter().flat_map(|scaling| &scaling.points);
@@ -212,7 +215,9 @@ fn between(first: usize, last: usize) -> impl Iterator<Item = f64> {
     (0..=60).map(move |step| (first + (last - first) * f64::from(step) / 60.0).exp2())
 }
 
-fn speed_ups(measurement: &Measurement, analysis: &Analysis) -> Curves {
+fn speed_ups(report: &Report) -> Curves {
+    let measurement = &report.measurement;
+    let analysis = &report.analysis;
     let most = measurement.lanes.iter().map(|lane| lane.workers).max();
     let first = measurement.lanes.first().map(|lane| lane.workers);
     let ideal = measurement
@@ -251,7 +256,9 @@ fn speed_ups(measurement: &Measurement, analysis: &Analysis) -> Curves {
 }
 
 /// In percent. The lanes of one contender of a sweep are one line.
-fn efficiencies(measurement: &Measurement, analysis: &Analysis) -> Curves {
+fn efficiencies(report: &Report) -> Curves {
+    let measurement = &report.measurement;
+    let analysis = &report.analysis;
     let mut curves = Curves::default();
     for (index, (lane, numbers)) in measurement.lanes.iter().zip(&analysis.lanes).enumerate() {
         let Some(efficiency) = numbers.efficiency else {

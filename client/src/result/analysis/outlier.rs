@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
 use crate::download::Sample;
+use crate::millis;
 use crate::result::measurement::{Lane, Round};
-use crate::result::{millis, stats};
+use crate::result::stats;
 
 /// The outliers that are kept of each lane.
 const MOST: usize = 5;

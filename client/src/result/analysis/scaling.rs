@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lane::LaneAnalysis;
 use super::plan::Plan;
-use super::summary::LaneAnalysis;
 use crate::result::measurement::{Kind, Lane, Measurement};
 use crate::result::stats::{self, Usl};
 

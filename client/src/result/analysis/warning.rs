@@ -6,8 +6,8 @@ use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lane::LaneAnalysis;
 use super::plan::Plan;
-use super::summary::LaneAnalysis;
 use crate::download::Sample;
 use crate::result::measurement::{ContenderRecord, Kind, Lane, Measurement, Round};
 use crate::result::stats;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -15,10 +15,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::generator::{Load, Outcome};
-use super::recorder::{Failure, Recorder};
-use super::schedule::{End, Pace};
-use crate::result::{Environment, SCHEMA_VERSION, ServerRecord, millis};
+use super::environment::Environment;
+use super::measurement::ServerRecord;
+use crate::millis;
 
 /// Everything that was measured, and all that is needed to understand it or to do it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +61,31 @@ pub struct LoadResult {
     pub connections_made: u64,
     /// How long requests took.
     pub times: LoadTimes,
+}
+
+/// Why there is no answer.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// No connection could be made.
+    Connect,
+    /// The connection broke, or what came over it was no HTTP.
+    Broken,
+    /// It took longer than the time limit.
+    Timeout,
+}
+
+impl Failure {
+    /// As a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "no connection",
+            Self::Broken => "broken connection",
+            Self::Timeout => "timeout",
+        }
+    }
 }
 
 /// The 99th percentile of the lag from which on the load generator counts as late.
@@ -132,33 +156,6 @@ pub struct LoadJob {
     pub timeout: Duration,
     /// Whether connections were used for more than one request.
     pub keep_alive: bool,
-}
-
-impl LoadJob {
-    /// What a load will do. The seed is that of the order of its paths.
-    pub fn of(load: &Load, seed: u64) -> Self {
-        Self {
-            paths: load.requests.paths(),
-            seed,
-            connections: load.connections,
-            threads: load.threads,
-            rate: match load.pace {
-                Pace::Closed => None,
-                Pace::Open { rate } => Some(rate),
-            },
-            requests: match load.end {
-                End::After(count) => Some(count),
-                End::Within(_) => None,
-            },
-            duration: match load.end {
-                End::After(_) => None,
-                End::Within(duration) => Some(duration),
-            },
-            warmup: load.warmup,
-            timeout: load.timeout,
-            keep_alive: load.keep_alive,
-        }
-    }
 }
 
 /// How many requests there were.
@@ -293,46 +290,6 @@ impl TryFrom<TimesRecord> for Times {
 }
 
 impl LoadResult {
-    /// What has come of a load. `command` is how to do it again.
-    pub fn new(
-        load: &Load,
-        seed: u64,
-        outcome: Outcome,
-        server: ServerRecord,
-        command: Vec<String>,
-    ) -> Self {
-        let recorder: Recorder = outcome.recorder;
-        Self {
-            schema_version: SCHEMA_VERSION,
-            kind: LoadKind::Load,
-            command,
-            ended: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-            interrupted: outcome.interrupted,
-            job: LoadJob::of(load, seed),
-            server,
-            environment: Environment::here(),
-            elapsed: outcome.elapsed,
-            cpu_per_request: outcome.cpu_per_request,
-            requests: RequestCounts {
-                sent: recorder.requests(),
-                succeeded: recorder.succeeded.service.len(),
-                failed: recorder.failed.service.len(),
-                unsent: recorder.unsent,
-            },
-            statuses: recorder.statuses,
-            failures: recorder.failures,
-            bytes: recorder.bytes,
-            connections_made: recorder.connections,
-            times: LoadTimes {
-                response: Times(recorder.succeeded.response),
-                service: Times(recorder.succeeded.service),
-                lag: Times(recorder.lag),
-                failed_response: Times(recorder.failed.response),
-                failed_service: Times(recorder.failed.service),
-            },
-        }
-    }
-
     /// What a reader must know before he believes the rest.
     pub fn warnings(&self) -> Vec<LoadWarning> {
         let mut warnings = Vec::new();

@@ -1,0 +1,34 @@
+//! The exit codes, and which errors are bad usage.
+
+use flag_client::download::NoSuchRunner;
+use flag_client::race::{CommandError, ContenderError, TargetError};
+use flag_client::report::json::ReadError;
+use flag_client::result::threshold::NotMeasured;
+use thiserror::Error;
+
+/// Some download went wrong.
+pub(crate) const FAILED: u8 = 1;
+/// Bad usage or configuration.
+pub(crate) const USAGE: u8 = 2;
+/// A threshold is not met, or something has become slower: k6's code for it.
+pub(crate) const REGRESSED: u8 = 99;
+/// Ended by Ctrl-C, as a shell reports it: 128 + SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// The options contradict each other or cannot be followed. The text names the flag and the remedy.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// The exit code for an error: whether the command line or a file that it names is to blame.
+pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
+    let target = error.downcast_ref::<TargetError>();
+    let is_usage = target.is_some_and(TargetError::is_usage)
+        || error.is::<NoSuchRunner>()
+        || error.is::<CommandError>()
+        || matches!(error.downcast_ref(), Some(ContenderError::Command(_)))
+        || error.is::<NotMeasured>()
+        || error.is::<ReadError>()
+        || error.is::<Usage>();
+    if is_usage { USAGE } else { FAILED }
+}

@@ -1,0 +1,20 @@
+//! `flag-client plan`: what each request to an embedded server will meet.
+
+use flag_client::race::TargetError;
+use flag_scenario::{ScenarioSource, named_scenario};
+
+use crate::args::PlanArgs;
+use crate::terminal::say;
+
+/// Prints it.
+pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
+    let source = match &args.scenario {
+        Some(file) => ScenarioSource::File(file),
+        None => ScenarioSource::Profile(args.profile.as_deref().unwrap_or("bench")),
+    };
+    let (name, scenario) = named_scenario(&source).map_err(TargetError::from)?;
+    let seed = args.seed.unwrap_or(scenario.seed());
+    let codes = args.selection.codes();
+    say(&args.forecast.text(&name, &scenario.with_seed(seed), &codes));
+    Ok(0)
+}

@@ -1,0 +1,466 @@
+//! What the options mean: those of each sub-command are turned once into the values that the library wants.
+//!
+//! `args` is what was typed; nothing behind this module sees it.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use flag_client::download::{
+    Http, Images, Job, NoSuchRunner, RetryPolicy, Runner, Stop, Strategy, Wire,
+};
+use flag_client::load::{End, Load, Pace, Requests};
+use flag_client::race::{Embedded, Rounds, Target, TargetError};
+use flag_client::result::threshold::{self, Threshold};
+use flag_scenario::Scenario;
+use flag_scenario::ScenarioSource;
+use flags_data::CountryCode;
+use hyper::HeaderMap;
+use reqwest::Url;
+
+use crate::args::{
+    BenchArgs, ContenderArgs, GetArgs, LoadArgs, LoadFormat, ReportArgs, RunnerArgs, ServerArgs,
+    ServersArgs, SharedArgs, SweepArgs,
+};
+use crate::compare::Baseline;
+use crate::exit::Usage;
+use crate::export::ExportManager;
+use crate::files::{check_file, make_writable};
+use crate::output::Output;
+
+/// The rounds of a sweep, which has many lanes.
+const SWEEP_ROUNDS: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
+/// How long a load lasts by default.
+const LOAD_DURATION: Duration = Duration::from_secs(10);
+/// How long it then warms up.
+const LOAD_WARMUP: Duration = Duration::from_secs(1);
+
+/// Where to download from.
+pub(crate) struct ServerSpec {
+    place: Place,
+    /// The seed of an embedded server, instead of its scenario's own.
+    seed: Option<u64>,
+}
+
+enum Place {
+    /// A label of the book, or a URL of flags.
+    Named(String),
+    /// A URL of anything.
+    Url(Url),
+    /// An embedded server with this profile.
+    Profile(String),
+    /// An embedded server with this scenario file.
+    File(PathBuf),
+}
+
+impl ServerSpec {
+    fn new(args: ServerArgs, seed: Option<u64>, default_profile: &str) -> Self {
+        let place = match args {
+            ServerArgs {
+                server: Some(server),
+                ..
+            } => Place::Named(server),
+            ServerArgs {
+                scenario: Some(file),
+                ..
+            } => Place::File(file),
+            ServerArgs { profile, .. } => {
+                Place::Profile(profile.unwrap_or_else(|| default_profile.to_owned()))
+            }
+        };
+        Self { place, seed }
+    }
+
+    /// One for each race: the profiles come before the scenario files.
+    fn each(args: ServersArgs, seed: Option<u64>) -> Vec<Self> {
+        let servers = args.servers.into_iter().map(Place::Named);
+        let profiles = args.profiles.into_iter().map(Place::Profile);
+        let scenarios = args.scenarios.into_iter().map(Place::File);
+        let mut places: Vec<Place> = servers.chain(profiles).chain(scenarios).collect();
+        if places.is_empty() {
+            places.push(Place::Profile("bench".to_owned()));
+        }
+        let with_seed = |place| Self { place, seed };
+        places.into_iter().map(with_seed).collect()
+    }
+
+    /// Finds the server, or starts it.
+    ///
+    /// # Errors
+    /// When nobody accepts connections there, or there is no such scenario.
+    pub(crate) fn target(&self) -> Result<Target, TargetError> {
+        match &self.place {
+            Place::Named(server) => Target::named(server),
+            Place::Url(url) => Target::of_url(url),
+            Place::Profile(name) => Target::embedded(&ScenarioSource::Profile(name), self.seed),
+            Place::File(file) => Target::embedded(&ScenarioSource::File(file), self.seed),
+        }
+    }
+
+    /// The seed of all chance that is not the server's: the one that was typed, or the server's own.
+    fn seed(&self, target: &Target) -> u64 {
+        let own = target.embedded.as_ref().map(Embedded::seed);
+        self.seed.or(own).unwrap_or(Scenario::DEFAULT_SEED)
+    }
+}
+
+/// What to download, and how.
+pub(crate) struct DownloadSpec {
+    codes: Vec<CountryCode>,
+    retry: RetryPolicy,
+    timeout: Duration,
+    wire: Wire,
+    max_workers: NonZeroUsize,
+}
+
+impl DownloadSpec {
+    fn new(args: &SharedArgs, runner: RunnerArgs, max_workers: NonZeroUsize) -> Self {
+        Self {
+            codes: args.selection.codes(),
+            retry: RetryPolicy {
+                first: args.attempt,
+                retries: args.retries,
+                ..RetryPolicy::default()
+            },
+            timeout: args.timeout,
+            wire: wire(runner),
+            max_workers,
+        }
+    }
+
+    /// The job on this server.
+    pub(crate) fn job(
+        &self,
+        server: &ServerSpec,
+        target: &Target,
+        images: Images,
+        stop: Stop,
+    ) -> Job {
+        Job {
+            max_workers: self.max_workers,
+            timeout: self.timeout,
+            retry: RetryPolicy {
+                seed: server.seed(target),
+                ..self.retry
+            },
+            images,
+            stop,
+            wire: self.wire,
+            // Where the system does not know it, the shell's own search may.
+            worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
+            ..Job::new(target.base_url.clone(), self.codes.clone())
+        }
+    }
+}
+
+/// What `get` is to do.
+pub(crate) struct GetSpec {
+    pub(crate) server: ServerSpec,
+    pub(crate) download: DownloadSpec,
+    pub(crate) runner: Runner,
+    /// The folder for the images.
+    pub(crate) out: PathBuf,
+    pub(crate) export_json: Option<PathBuf>,
+    pub(crate) is_verbose: bool,
+}
+
+impl GetSpec {
+    /// What these options mean.
+    ///
+    /// # Errors
+    /// When they contradict each other, or a file cannot be written.
+    pub(crate) fn new(args: GetArgs) -> anyhow::Result<Self> {
+        let strategy = [args.strategy.into()];
+        let runners = runners(&strategy, &[args.http.into()], args.runner)?;
+        if let Some(file) = &args.export_json {
+            check_file("--export-json", file)?;
+        }
+        Ok(Self {
+            server: ServerSpec::new(args.server, args.shared.seed, "local"),
+            download: DownloadSpec::new(&args.shared, args.runner, args.max_req),
+            runner: runners[0],
+            out: args.out,
+            export_json: args.export_json,
+            is_verbose: args.shared.verbose,
+        })
+    }
+}
+
+/// What `bench` and `sweep` have in common.
+pub(crate) struct RaceSpec {
+    pub(crate) download: DownloadSpec,
+    pub(crate) runners: Vec<Runner>,
+    pub(crate) rounds: Rounds,
+    pub(crate) warmup: usize,
+    pub(crate) output: Output,
+    pub(crate) is_verbose: bool,
+}
+
+/// What `bench` is to do.
+pub(crate) struct BenchSpec {
+    /// One for each race; at least one.
+    pub(crate) servers: Vec<ServerSpec>,
+    pub(crate) race: RaceSpec,
+    /// The command lines of external programs.
+    pub(crate) commands: Vec<String>,
+    /// The port of the server for them; none for a free one.
+    pub(crate) port: Option<u16>,
+    pub(crate) baseline: Option<Baseline>,
+}
+
+impl BenchSpec {
+    /// What these options mean.
+    ///
+    /// # Errors
+    /// When they contradict each other, or a file cannot be read or written.
+    pub(crate) fn new(args: BenchArgs) -> anyhow::Result<Self> {
+        let runners = contenders(&args.contenders)?;
+        let exports = ExportManager::for_measurements(&args.output)?;
+        let output = Output::new(&args.output, exports);
+        let servers = ServerSpec::each(args.servers, args.shared.seed);
+        if servers.len() > 1 {
+            check_several(&output, args.baseline.as_deref())?;
+        }
+        let read = |file| Baseline::read(file, args.comparing);
+        Ok(Self {
+            servers,
+            baseline: args.baseline.map(read).transpose()?,
+            race: RaceSpec {
+                download: DownloadSpec::new(&args.shared, args.contenders.runner, args.max_req),
+                runners,
+                rounds: args.rounds.rounds.map_or(Rounds::Enough, Rounds::Exactly),
+                warmup: args.rounds.warmup,
+                output,
+                is_verbose: args.shared.verbose,
+            },
+            commands: args.commands,
+            port: args.port,
+        })
+    }
+}
+
+/// What holds one result only is refused for several races.
+fn check_several(output: &Output, baseline: Option<&Path>) -> anyhow::Result<()> {
+    let remedy = "name one server, or take --out DIR and --report FILE.html for several";
+    output.exports.check_several(remedy)?;
+    if let Some(file) = baseline {
+        bail!(Usage(format!(
+            "--baseline {}: is one result; {remedy}",
+            file.display()
+        )));
+    }
+    output.check_several(remedy)
+}
+
+/// What `sweep` is to do.
+pub(crate) struct SweepSpec {
+    pub(crate) server: ServerSpec,
+    pub(crate) race: RaceSpec,
+    /// The numbers of downloads at one time.
+    pub(crate) levels: Vec<NonZeroUsize>,
+}
+
+impl SweepSpec {
+    /// What these options mean.
+    ///
+    /// # Errors
+    /// When they contradict each other, or a file cannot be written.
+    pub(crate) fn new(args: SweepArgs) -> anyhow::Result<Self> {
+        let runners = contenders(&args.contenders)?;
+        let exports = ExportManager::for_measurements(&args.output)?;
+        let codes = args.shared.selection.codes().len();
+        let levels = match args.max_req {
+            none if none.is_empty() => levels(codes),
+            named => named,
+        };
+        let most = levels.iter().copied().max().unwrap_or(NonZeroUsize::MIN);
+        Ok(Self {
+            server: ServerSpec::new(args.server, args.shared.seed, "bench"),
+            race: RaceSpec {
+                download: DownloadSpec::new(&args.shared, args.contenders.runner, most),
+                runners,
+                rounds: Rounds::Exactly(args.rounds.rounds.unwrap_or(SWEEP_ROUNDS)),
+                warmup: args.rounds.warmup,
+                output: Output::new(&args.output, exports),
+                is_verbose: args.shared.verbose,
+            },
+            levels,
+        })
+    }
+}
+
+/// 1, 2, 5, 10, 30, … up to the number of flags.
+fn levels(codes: usize) -> Vec<NonZeroUsize> {
+    let fewer = [1, 2, 5, 10, 30, 100, 300];
+    let fewer = fewer.into_iter().filter(|level| *level < codes);
+    fewer.chain([codes]).filter_map(NonZeroUsize::new).collect()
+}
+
+/// What `report` is to do.
+pub(crate) struct ReportSpec {
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) output: Output,
+}
+
+impl ReportSpec {
+    /// What these options mean.
+    ///
+    /// # Errors
+    /// When they contradict each other, or a file cannot be written.
+    pub(crate) fn new(args: ReportArgs) -> anyhow::Result<Self> {
+        let exports = ExportManager::for_saved(&args.output)?;
+        if args.files.len() > 1 {
+            exports.check_several("name one FILE to report")?;
+        }
+        Ok(Self {
+            output: Output::new(&args.output, exports),
+            files: args.files,
+        })
+    }
+}
+
+/// What `load` is to do.
+pub(crate) struct LoadSpec {
+    pub(crate) server: ServerSpec,
+    /// The flags that are asked for; none for the URL itself.
+    codes: Option<Vec<CountryCode>>,
+    headers: HeaderMap,
+    pub(crate) connections: NonZeroUsize,
+    threads: NonZeroUsize,
+    pace: Pace,
+    end: End,
+    warmup: Duration,
+    timeout: Duration,
+    keep_alive: bool,
+    pub(crate) thresholds: Vec<Threshold>,
+    pub(crate) format: LoadFormat,
+    pub(crate) is_quiet: bool,
+    pub(crate) export_json: Option<PathBuf>,
+    pub(crate) export_hgrm: Option<PathBuf>,
+}
+
+impl LoadSpec {
+    /// What these options mean.
+    ///
+    /// # Errors
+    /// When they contradict each other, or a file cannot be written.
+    pub(crate) fn new(args: LoadArgs) -> anyhow::Result<Self> {
+        let url = args.url().cloned();
+        if let Some(url) = &url {
+            check_url(&args, url)?;
+        }
+        threshold::know_load(&args.thresholds)?;
+        if let Some(file) = &args.export_json {
+            check_file("--export-json", file)?;
+        }
+        if let Some(folder) = &args.export_hgrm {
+            make_writable("--export-hgrm", folder)?;
+        }
+        let codes = url.is_none().then(|| args.codes());
+        let server = match url {
+            Some(url) => ServerSpec {
+                place: Place::Url(url),
+                seed: args.seed,
+            },
+            None => ServerSpec::new(args.server, args.seed, "local"),
+        };
+        let (end, warmup) = match args.requests {
+            Some(requests) => (End::After(requests.get()), Duration::ZERO),
+            None => {
+                let duration = args.duration.unwrap_or(LOAD_DURATION);
+                (End::Within(duration), LOAD_WARMUP)
+            }
+        };
+        let threads = args.threads.or_else(|| available_parallelism().ok());
+        Ok(Self {
+            server,
+            codes,
+            headers: args.headers.into_iter().collect(),
+            connections: args.connections,
+            threads: threads.map_or(args.connections, |threads| threads.min(args.connections)),
+            pace: args.rate.map_or(Pace::Closed, |rate| Pace::Open { rate }),
+            end,
+            warmup: args.warmup.unwrap_or(warmup),
+            timeout: args.timeout,
+            keep_alive: !args.no_keepalive,
+            thresholds: args.thresholds,
+            format: args.format,
+            is_quiet: args.quiet,
+            export_json: args.export_json,
+            export_hgrm: args.export_hgrm,
+        })
+    }
+
+    /// Whether text is printed.
+    pub(crate) fn is_aloud(&self) -> bool {
+        self.format == LoadFormat::Text && !self.is_quiet
+    }
+
+    /// The load on this server, and the seed of the order of its paths.
+    ///
+    /// # Errors
+    /// When the URL of the server is none.
+    pub(crate) fn load(&self, target: &Target, stop: Stop) -> anyhow::Result<(Load, u64)> {
+        let seed = self.server.seed(target);
+        let url: Url = target.base_url.parse().context("the URL of the server")?;
+        let headers = self.headers.clone();
+        let requests = match &self.codes {
+            None => Requests::to(&url, headers),
+            Some(codes) => Requests::for_flags(&url, codes, seed, headers),
+        };
+        let load = Load {
+            url,
+            requests,
+            connections: self.connections,
+            threads: self.threads,
+            pace: self.pace,
+            end: self.end,
+            warmup: self.warmup,
+            timeout: self.timeout,
+            keep_alive: self.keep_alive,
+            stop,
+        };
+        Ok((load, seed))
+    }
+}
+
+/// A URL is all that is asked for.
+fn check_url(args: &LoadArgs, url: &Url) -> anyhow::Result<()> {
+    let is_alone = args.what.len() == 1 && args.limit.is_none();
+    let ServerArgs {
+        server,
+        profile,
+        scenario,
+    } = &args.server;
+    if !is_alone || server.is_some() || profile.is_some() || scenario.is_some() {
+        bail!(Usage(format!(
+            "{url}: is all that would be asked for; leave out the codes, --limit, --server, --profile and --scenario, or the URL"
+        )));
+    }
+    Ok(())
+}
+
+/// The strategies with the libraries that are named.
+fn contenders(args: &ContenderArgs) -> Result<Vec<Runner>, NoSuchRunner> {
+    let strategies: Vec<_> = args.strategies.iter().map(|&name| name.into()).collect();
+    let https: Vec<Http> = args.https.iter().map(|&name| name.into()).collect();
+    runners(&strategies, &https, args.runner)
+}
+
+fn runners(
+    strategies: &[Strategy],
+    https: &[Http],
+    args: RunnerArgs,
+) -> Result<Vec<Runner>, NoSuchRunner> {
+    Runner::select(strategies, https, args.runtime.into(), wire(args))
+}
+
+/// How the connections are used.
+fn wire(args: RunnerArgs) -> Wire {
+    Wire {
+        keep_alive: !args.no_keepalive,
+        http2: args.http2,
+    }
+}

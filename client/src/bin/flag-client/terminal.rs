@@ -1,0 +1,55 @@
+//! The terminal: what is printed there, how wide it is, and Ctrl-C.
+
+use std::io::Write;
+
+use anyhow::Context;
+use flag_client::download::Stop;
+use flag_client::report::live;
+
+use crate::exit::INTERRUPTED;
+
+/// Prints, with colours on a terminal only. A reader that has gone is no error, and no reason to panic.
+pub(crate) fn say(text: &str) {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .ok();
+}
+
+/// The columns of the terminal, if that is where it is printed.
+pub(crate) fn width() -> Option<usize> {
+    let terminal = console::Term::stdout();
+    terminal.is_term().then(|| usize::from(terminal.size().1))
+}
+
+/// The command line as it was typed, so that somebody else can type it again.
+pub(crate) fn command_line() -> Vec<String> {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("flag-client".to_owned())
+        .chain(words.skip(1))
+        .collect()
+}
+
+/// The first Ctrl-C ends the work in good order, the second at once. To be called once.
+pub(crate) fn stop_on_ctrl_c() -> anyhow::Result<Stop> {
+    let requested = Stop::default();
+    let stop = requested.clone();
+    ctrlc::set_handler(move || {
+        if stop.is_requested() {
+            live::restore();
+            #[allow(
+                clippy::exit,
+                reason = "the main thread may be waiting for a server that never answers"
+            )]
+            std::process::exit(INTERRUPTED.into());
+        }
+        stop.request();
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(requested)
+}
+
+/// Lets a worker process survive Ctrl-C: the process that feeds it ends the work in good order.
+pub(crate) fn ignore_ctrl_c() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {}).context("cannot listen for Ctrl-C")
+}

@@ -1,0 +1,93 @@
+//! A request to end early, for threads and for tasks.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+/// A request to end early, which all who hold a clone of it see, and which wakes those who pause.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<Switch>);
+
+/// A flag with two bells: one for threads, one for tasks.
+#[derive(Debug, Default)]
+struct Switch {
+    requested: Mutex<bool>,
+    threads: Condvar,
+    tasks: Notify,
+}
+
+impl Stop {
+    /// Asks to end early.
+    pub fn request(&self) {
+        *self.requested() = true;
+        self.0.threads.notify_all();
+        self.0.tasks.notify_waiters();
+    }
+
+    /// Whether somebody did.
+    pub fn is_requested(&self) -> bool {
+        *self.requested()
+    }
+
+    /// Lets a thread wait so long; `false`, at once, when a stop is or was requested.
+    pub fn pause(&self, pause: Duration) -> bool {
+        let waiting = self
+            .0
+            .threads
+            .wait_timeout_while(self.requested(), pause, |requested| !*requested);
+        let (requested, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+        !*requested
+    }
+
+    /// The same for tasks.
+    pub async fn pause_async(&self, pause: Duration) -> bool {
+        let bell = self.0.tasks.notified(); // rings for what happens from here on
+        if self.is_requested() {
+            return false;
+        }
+        tokio::select! {
+            () = bell => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        !self.is_requested()
+    }
+
+    /// A bool is whole at any time, so a panic elsewhere does not spoil it.
+    fn requested(&self) -> MutexGuard<'_, bool> {
+        let requested = self.0.requested.lock();
+        requested.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_held_in_full_unless_a_stop_is_or_was_requested() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let for_threads: &dyn Fn(&Stop, Duration) -> bool = &Stop::pause;
+        let for_tasks = |stop: &Stop, pause| runtime.block_on(stop.pause_async(pause));
+        let short = Duration::from_millis(20);
+        for pause in [for_threads, &for_tasks] {
+            let stop = Stop::default();
+            let start = std::time::Instant::now();
+            assert!(pause(&stop, short));
+            assert!(start.elapsed() >= short);
+
+            // Held in full, either would outlast the test.
+            let other = stop.clone();
+            let requesting = std::thread::spawn(move || {
+                std::thread::sleep(short);
+                other.request();
+            });
+            assert!(!pause(&stop, Duration::MAX));
+            requesting.join().unwrap();
+            assert!(!pause(&stop, Duration::MAX));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Why a job cannot be done at all.
+
+use thiserror::Error;
+
+/// Somebody cannot do the job at all.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// No HTTP client could be set up.
+    #[error("cannot set up the HTTP client ({0})")]
+    Http(String),
+    /// Whatever else a downloader of somebody's own needs, in words that name the remedy.
+    #[error("{0}")]
+    Other(String),
+}

@@ -1,0 +1,158 @@
+//! What is said between a pool of worker processes and each of them: lines of JSON.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flags_data::{CountryCode, Digest};
+use serde::{Deserialize, Serialize};
+
+use crate::download::http::library::Http;
+use crate::download::images::Images;
+use crate::download::job::{Job, Wire};
+use crate::download::retry::RetryPolicy;
+
+/// What is the same for all attempts.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct WorkOrder {
+    base_url: String,
+    timeout: Duration,
+    retry: RetryPolicy,
+    wire: Wire,
+    http: Http,
+    images: ImagesOrder,
+}
+
+/// [`Images`] as they are told: a catalogue is its digests.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ImagesOrder {
+    Compare(BTreeMap<CountryCode, [u8; 32]>),
+    Save(PathBuf),
+}
+
+/// One attempt to make.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub(crate) code: CountryCode,
+    pub(crate) attempt: u32,
+}
+
+/// The last line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Farewell {
+    /// The most memory that was resident, where the system tells.
+    pub(crate) peak_bytes: Option<u64>,
+}
+
+impl WorkOrder {
+    pub(crate) fn new(http: Http, job: &Job) -> Self {
+        let digest = |&code: &CountryCode| Some((code, *job.images.expected(code)?.as_bytes()));
+        Self {
+            base_url: job.base_url.clone(),
+            timeout: job.timeout,
+            retry: job.retry,
+            wire: job.wire,
+            http,
+            images: match &job.images {
+                Images::Save(folder) => ImagesOrder::Save(folder.clone()),
+                Images::Verify(_) | Images::Compare(_) => {
+                    ImagesOrder::Compare(job.codes.iter().filter_map(digest).collect())
+                }
+            },
+        }
+    }
+
+    /// The library that the worker uses.
+    pub(crate) fn http(&self) -> Http {
+        self.http
+    }
+
+    /// The job that is described, with these codes.
+    pub(crate) fn job(self, codes: Vec<CountryCode>) -> Job {
+        let images = match self.images {
+            ImagesOrder::Save(folder) => Images::Save(folder),
+            ImagesOrder::Compare(digests) => {
+                let digests = digests.into_iter();
+                let digests = digests.map(|(code, digest)| (code, Digest::from_bytes(digest)));
+                Images::Compare(Arc::new(digests.collect()))
+            }
+        };
+        Job {
+            timeout: self.timeout,
+            retry: self.retry,
+            wire: self.wire,
+            images,
+            ..Job::new(self.base_url, codes)
+        }
+    }
+}
+
+/// The next value; `None` at the end.
+pub(crate) fn read_line<T: for<'de> Deserialize<'de>>(
+    input: &mut impl BufRead,
+) -> io::Result<Option<T>> {
+    let mut line = String::new();
+    if input.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    Ok(Some(serde_json::from_str(&line)?))
+}
+
+/// One value, in one piece.
+pub(crate) fn write_line(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    output.write_all(&line)?;
+    output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> CountryCode {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_order_says_all_that_an_attempt_depends_on() {
+        let job = Job {
+            timeout: Duration::from_millis(1500),
+            retry: RetryPolicy {
+                retries: 3,
+                seed: u64::MAX,
+                ..RetryPolicy::default()
+            },
+            wire: Wire {
+                keep_alive: false,
+                http2: true,
+            },
+            ..Job::new("http://localhost:8000/flags", vec![code("BR"), code("XX")])
+        };
+        let text = serde_json::to_string(&WorkOrder::new(Http::Reqwest, &job)).unwrap();
+        let order: WorkOrder = serde_json::from_str(&text).unwrap();
+        assert_eq!(order.http(), Http::Reqwest);
+        let told = order.job(job.codes.clone());
+        assert_eq!(told.base_url, job.base_url);
+        assert_eq!((told.timeout, told.retry), (job.timeout, job.retry));
+        assert_eq!(told.wire, job.wire);
+
+        // What it says of an image is the same, word for word.
+        let brazil = flags_data::Catalogue::embedded()
+            .get(code("BR"))
+            .unwrap()
+            .image
+            .bytes
+            .clone();
+        assert_eq!(told.images.accept(code("BR"), &brazil), Ok(()));
+        for wrong in ["BR", "XX"] {
+            assert_eq!(
+                told.images.accept(code(wrong), b"GIF89a"),
+                job.images.accept(code(wrong), b"GIF89a")
+            );
+        }
+    }
+}

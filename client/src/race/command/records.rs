@@ -1,0 +1,218 @@
+//! What the records of a server say of the downloads of a program: the samples that the program itself
+//! does not make.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flag_scenario::{Content, Ending};
+use flag_server::{End, FlagServer, Record};
+use flags_data::{CountryCode, Resource, ResourceKind};
+
+use crate::download::http::exchange::http_error;
+use crate::download::{Outcome, Sample};
+
+/// How long the server may take to learn that the program has left.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
+/// When a response breaks, its client may know it before the server, and send another request. So long after it the broken one is
+/// still no sign of a second worker.
+const NEWS: Duration = Duration::from_millis(5);
+
+/// All that the server has written down. It may learn later than anybody that its client is gone.
+pub(super) fn records(server: &FlagServer) -> Vec<Record> {
+    let deadline = Instant::now() + LAST_RECORDS;
+    loop {
+        let records = server.records("");
+        if records.len() as u64 >= server.received() || Instant::now() >= deadline {
+            return records;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A request for an image, with the redirects that followed from it.
+struct Chain<'r> {
+    code: CountryCode,
+    first: &'r Record,
+    last: &'r Record,
+}
+
+impl Chain<'_> {
+    /// Whether all that was to come did: a reset or a stall may be planned for after the end.
+    fn is_whole(&self) -> bool {
+        let sent = &self.last.sent;
+        let is_image =
+            sent.status == Some(200) && sent.bytes == Content::of(&Resource::image(self.code)).len;
+        sent.end == End::Whole || (is_image && sent.end != End::Left)
+    }
+
+    /// Of the answer, which with some garbage begins like one.
+    fn status(&self) -> Option<u16> {
+        let sent = &self.last.sent;
+        match &self.last.plan.ending {
+            Some(Ending::Garbage {
+                after_head: true, ..
+            }) if sent.end == End::Garbage => Some(200),
+            _ => sent.status,
+        }
+    }
+
+    fn outcome(&self) -> (Outcome, Option<String>) {
+        let sent = &self.last.sent;
+        let place = match self.status() {
+            None => "before it answered".to_owned(),
+            Some(_) => format!("after {} bytes of the body", sent.bytes),
+        };
+        if self.is_whole() {
+            let status = sent.status.unwrap_or_default();
+            return match (status, &self.last.plan.ending) {
+                (200, Some(Ending::Corrupt { draws })) => {
+                    let count = draws.len();
+                    let error = format!("wrong image: the server had flipped {count} of its bits");
+                    (Outcome::WrongBody, Some(error))
+                }
+                (200, Some(Ending::Status { .. })) => {
+                    let error = "wrong image: the server had sent another body".to_owned();
+                    (Outcome::WrongBody, Some(error))
+                }
+                (200, _) => (Outcome::Downloaded, None),
+                (404, _) => (Outcome::NotFound, None),
+                _ => (Outcome::HttpError, Some(http_error(status))),
+            };
+        }
+        let (outcome, what) = match sent.end {
+            End::Reset => (Outcome::BrokenConnection, "the server reset the connection"),
+            End::Garbage => (
+                Outcome::BrokenConnection,
+                "the server sent something else than HTTP",
+            ),
+            End::Closed | End::Whole => (
+                Outcome::BrokenConnection,
+                "the server closed the connection",
+            ),
+            End::Left => (Outcome::Timeout, "the program left"),
+        };
+        (outcome, Some(format!("{what} {place}")))
+    }
+
+    /// What can be told of it without the others: neither its worker nor whether another attempt followed.
+    fn sample(&self, start: Instant) -> Sample {
+        let since_start = |moment: Instant| moment.saturating_duration_since(start);
+        let (outcome, error) = self.outcome();
+        let (first, last) = (self.first, self.last);
+        let delay = first.plan.delay;
+        let late = first
+            .late_ms
+            .map(|late| Duration::from_secs_f64(late.max(0.0) / 1e3));
+        Sample {
+            code: self.code,
+            attempt: first.attempt,
+            worker: 0,
+            outcome,
+            error,
+            status: self.status(),
+            bytes: if self.is_whole() {
+                last.sent.bytes as usize
+            } else {
+                0
+            },
+            queued: Duration::ZERO,
+            sent: since_start(first.times.received),
+            headers: self.status().and(last.times.begun).map(since_start),
+            done: since_start(last.times.ended),
+            plan: Some(delay),
+            // Without a delay nobody waits, as in `server-timing`.
+            wait: late.map(|late| if delay.is_zero() { delay } else { delay + late }),
+            retry_in: None,
+        }
+    }
+}
+
+/// What the server saw of the images: a sample for each request that no redirect led to, in the order that [`Downloader`] asks for.
+///
+/// [`Downloader`]: crate::download::Downloader
+pub(super) fn samples(records: &[Record], start: Instant) -> Vec<Sample> {
+    let mut all = Vec::new();
+    let chains = chains(records);
+    for (chain, worker) in chains.iter().zip(lanes(&chains)) {
+        let sample = chain.sample(start);
+        all.push(Sample { worker, ..sample });
+    }
+    // The attempts at one download: failures, each of which has a successor, and the last.
+    let mut downloads: Vec<Vec<Sample>> = Vec::new();
+    for sample in all {
+        let open = downloads.iter_mut().find(|attempts| {
+            let last = attempts.last();
+            last.is_some_and(|last| last.code == sample.code && last.outcome.is_error())
+        });
+        match open {
+            Some(attempts) => {
+                if let Some(last) = attempts.last_mut() {
+                    last.retry_in = Some(sample.sent.saturating_sub(last.done));
+                }
+                attempts.push(sample);
+            }
+            None => downloads.push(vec![sample]),
+        }
+    }
+    downloads.sort_by_key(|attempts| attempts.last().map(|last| last.done));
+    downloads.into_iter().flatten().collect()
+}
+
+/// The requests for images, in the order in which they came.
+fn chains(records: &[Record]) -> Vec<Chain<'_>> {
+    let mut records: Vec<&Record> = records.iter().collect();
+    records.sort_by_key(|record| record.times.received);
+    let mut chains: Vec<Chain<'_>> = Vec::new();
+    for record in records {
+        let Some(code) = image(record) else { continue };
+        let leads_here = |chain: &&mut Chain<'_>| {
+            let last = chain.last;
+            chain.code == code && last.attempt == record.attempt && last.hop + 1 == record.hop
+        };
+        match chains.iter_mut().rev().find(leads_here) {
+            Some(chain) => chain.last = record,
+            None => chains.push(Chain {
+                code,
+                first: record,
+                last: record,
+            }),
+        }
+    }
+    chains
+}
+
+/// Whose image was asked for, if one was.
+fn image(record: &Record) -> Option<CountryCode> {
+    match Resource::parse(&record.path).kind() {
+        ResourceKind::Image(code) if record.method == "GET" => Some(code),
+        _ => None,
+    }
+}
+
+/// The worker of each: the first of those that are free when it begins, and a new one if none is.
+fn lanes(chains: &[Chain<'_>]) -> Vec<usize> {
+    let mut busy_until: Vec<Instant> = Vec::new();
+    let mut lanes = Vec::with_capacity(chains.len());
+    for chain in chains {
+        let begun = chain.first.times.received;
+        let lane = busy_until.iter().position(|until| *until <= begun);
+        let lane = lane.unwrap_or(busy_until.len());
+        let last = chain.last;
+        let until = match last.sent.end {
+            End::Whole => last.times.ended,
+            _ => last
+                .times
+                .ended
+                .checked_sub(NEWS)
+                .unwrap_or(begun)
+                .max(begun),
+        };
+        if lane == busy_until.len() {
+            busy_until.push(until);
+        } else {
+            busy_until[lane] = until;
+        }
+        lanes.push(lane);
+    }
+    lanes
+}

@@ -1,0 +1,91 @@
+//! Why a contender cannot take part, or cannot go on.
+
+use std::io;
+
+use flag_server::StartError;
+use thiserror::Error;
+
+use crate::download::SetupError;
+
+/// A contender cannot do the job at all.
+#[derive(Debug, Error)]
+pub enum ContenderError {
+    /// Its downloader cannot be set up.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// An external program cannot be run, or its command line is wrong.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// Why an external program cannot take part. The texts name the flag and the remedy.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The line cannot be split into words.
+    #[error(
+        "--command {0}: a quotation mark or what a backslash stands before is missing; quote the words as for a shell"
+    )]
+    Quotes(String),
+    /// There are no words.
+    #[error(
+        "--command {0:?}: names no program; give one, like --command 'python3 my_flags.py {{url}}'"
+    )]
+    Empty(String),
+    /// Nobody tells the program where the server is.
+    #[error(
+        "--command {0}: does not tell the program where the flags are; put {{url}} where it wants the URL, or give the port that it \
+         uses by itself with --port"
+    )]
+    NoUrl(String),
+    /// No program has this name.
+    #[error("--command {line}: there is no program {program}; check its name, or give its path")]
+    NoProgram {
+        /// The command line.
+        line: String,
+        /// Its first word.
+        program: String,
+    },
+    /// The system does not start it.
+    #[error("--command {line}: cannot be started ({reason}); name a program that may be run")]
+    Start {
+        /// The command line.
+        line: String,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// The port is not free.
+    #[error(
+        "--port {port}: the server for --command cannot listen there ({reason}); stop the program that has the port, or give another one"
+    )]
+    Port {
+        /// The port.
+        port: u16,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// Its server does not start.
+    #[error("no server for --command: {0}")]
+    Server(StartError),
+    /// It failed at once, and not because a download did.
+    #[error(
+        "--command {line}: ended with exit code {exit_code} {}; correct the command line or the program{last_words}", after(*downloads)
+    )]
+    Failed {
+        /// The command line.
+        line: String,
+        /// The exit code, or 128 and its signal.
+        exit_code: i32,
+        /// The downloads that it had made.
+        downloads: usize,
+        /// The end of what it said on standard error, on lines of its own; or nothing.
+        last_words: String,
+    },
+}
+
+fn after(downloads: usize) -> String {
+    match downloads {
+        0 => "before it had asked for a flag".to_owned(),
+        1 => "though its only download had gone well".to_owned(),
+        _ => format!("though all of its {downloads} downloads had gone well"),
+    }
+}

@@ -1,0 +1,54 @@
+//! What is written down of a race before anything is measured.
+
+use std::num::NonZeroUsize;
+
+use super::contender::Contender;
+use super::plan;
+use super::target::Target;
+use crate::download::Job;
+use crate::result::{JobRecord, Kind, Lane, Measurement, ScenarioRecord, ServerRecord};
+
+/// A measurement of this job on this server, with nothing measured yet. `command` is how to do it again.
+pub fn begin(kind: Kind, job: &Job, target: &Target, command: Vec<String>) -> Measurement {
+    let record = JobRecord {
+        codes: job.codes.clone(),
+        max_workers: job.max_workers,
+        timeout: job.timeout,
+        first_attempt: job.retry.first.get(),
+        retries: job.retry.retries,
+        retry_seed: job.retry.seed,
+        keep_alive: job.wire.keep_alive,
+        http2: job.wire.http2,
+        warmup: 0,
+    };
+    let plan = plan::planned(job, target);
+    Measurement::new(kind, command, record, target.record(), plan)
+}
+
+/// A lane of this contender, with nothing measured yet.
+pub fn lane(contender: &dyn Contender, job: &Job) -> Lane {
+    Lane {
+        name: contender.name(),
+        contender: contender.record(),
+        workers: contender.workers(job).unwrap_or(NonZeroUsize::MIN),
+        memory_bytes: None,
+        rounds: Vec::new(),
+        unfinished: None,
+    }
+}
+
+impl Target {
+    /// What is written down of it.
+    pub fn record(&self) -> ServerRecord {
+        let scenario = self.embedded.as_ref().map(|embedded| ScenarioRecord {
+            name: embedded.scenario.clone(),
+            seed: embedded.seed(),
+            toml: embedded.toml.clone(),
+        });
+        ServerRecord {
+            label: self.label.clone(),
+            url: self.base_url.clone(),
+            scenario,
+        }
+    }
+}

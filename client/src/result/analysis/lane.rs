@@ -1,0 +1,207 @@
+//! The numbers of one lane.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::loss::Loss;
+use super::outlier::{self, Outlier};
+use super::plan::Plan;
+use crate::download::{Outcome, Sample};
+use crate::millis;
+use crate::result::estimate::Estimate;
+use crate::result::measurement::{Kind, Lane, Measurement, Round};
+use crate::result::stats;
+
+/// The numbers of one lane.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LaneAnalysis {
+    /// As the lane is called.
+    pub name: String,
+    /// The downloads under way at most.
+    pub workers: usize,
+    /// How long a round took, in milliseconds; none without a round.
+    pub elapsed_ms: Option<Estimate>,
+    /// The quickest round.
+    #[serde(rename = "fastest_ms", with = "millis::optional")]
+    #[schemars(with = "Option<f64>")]
+    pub fastest: Option<Duration>,
+    /// The slowest round.
+    #[serde(rename = "slowest_ms", with = "millis::optional")]
+    #[schemars(with = "Option<f64>")]
+    pub slowest: Option<Duration>,
+    /// The time of a perfect client with as many workers; none if the plan is not known.
+    #[serde(rename = "ideal_ms", with = "millis::optional")]
+    #[schemars(with = "Option<f64>")]
+    pub ideal: Option<Duration>,
+    /// How many times as fast as the first lane (in a sweep: as its contender's lane with the fewest workers), paired by round.
+    pub speed_up: Option<Estimate>,
+    /// The same for perfect clients.
+    pub ideal_speed_up: Option<f64>,
+    /// The ideal time divided by the median: the share of the time that could not have been saved, 0 to 1.
+    pub efficiency: Option<f64>,
+    /// Flags per second that arrived whole, in the median round.
+    pub throughput: Option<Estimate>,
+    /// From sending a request to the end of its response, of the attempts that brought a flag.
+    pub latency: Option<Latencies>,
+    /// The same of those that ended in an error: failures have a latency too.
+    pub failed_latency: Option<Latencies>,
+    /// The client's processor time per download, in milliseconds: the median of the rounds.
+    pub cpu_ms_per_download: Option<f64>,
+    /// The memory of the lane divided by its workers.
+    pub memory_bytes_per_worker: Option<u64>,
+    /// Downloads in all rounds, each counted once, as its last attempt.
+    pub downloads: usize,
+    /// Those that ended with 404.
+    pub not_found: usize,
+    /// Those that ended in an error.
+    pub errors: usize,
+    /// Those of them that the plan wanted to go well.
+    pub unplanned_errors: usize,
+    /// Attempts that were followed by another.
+    pub retries: usize,
+    /// Where the time beyond the ideal went; none if the plan is not known.
+    pub loss: Option<Loss>,
+    /// What was far from the rest, the farthest first.
+    pub outliers: Vec<Outlier>,
+}
+
+/// Percentiles, in milliseconds. The rule is that of [`percentile`](crate::result::stats::percentile).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Latencies {
+    /// Of how many attempts.
+    pub count: usize,
+    /// The arithmetic mean.
+    pub mean: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The median.
+    pub p50: f64,
+    /// Nine tenths are not above it.
+    pub p90: f64,
+    /// 95 % are not above it.
+    pub p95: f64,
+    /// 99 % are not above it.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Latencies {
+    fn of(latencies: Vec<f64>) -> Option<Self> {
+        let values = stats::sorted(latencies);
+        let at = |percent| stats::percentile(&values, percent);
+        Some(Self {
+            count: values.len(),
+            mean: values.iter().sum::<f64>() / values.len() as f64,
+            min: at(0.0)?,
+            p50: at(50.0)?,
+            p90: at(90.0)?,
+            p95: at(95.0)?,
+            p99: at(99.0)?,
+            max: at(100.0)?,
+        })
+    }
+}
+
+/// The latencies, in milliseconds, of the attempts with such an outcome.
+pub(crate) fn latencies(lane: &Lane, wanted: impl Fn(Outcome) -> bool) -> Vec<f64> {
+    lane.samples()
+        .filter(|sample| wanted(sample.outcome))
+        .map(|sample| stats::millis(sample.latency()))
+        .collect()
+}
+
+impl LaneAnalysis {
+    pub(super) fn of(measurement: &Measurement, plan: &Plan<'_>, lane: &Lane) -> Self {
+        let times: Vec<f64> = lane.times().into_iter().map(stats::millis).collect();
+        let elapsed_ms = Estimate::of(&times);
+        let median = elapsed_ms.map(|elapsed| Duration::from_secs_f64(elapsed.median / 1e3));
+        let ideal = plan.ideal(lane.workers);
+        let reference = reference(measurement, lane);
+        let downloads = lane.endings().count();
+        let ended = |wanted: &dyn Fn(&Sample) -> bool| {
+            lane.endings().filter(|sample| wanted(sample)).count()
+        };
+        let is_planned = |sample: &Sample| {
+            let outcome = plan.outcome(sample.code);
+            outcome.is_some_and(Outcome::is_error)
+        };
+        Self {
+            name: lane.name.clone(),
+            workers: lane.workers.get(),
+            elapsed_ms,
+            fastest: lane.times().into_iter().min(),
+            slowest: lane.times().into_iter().max(),
+            ideal,
+            speed_up: reference.and_then(|reference| speed_up(reference, lane)),
+            ideal_speed_up: reference
+                .and_then(|reference| stats::ratio(plan.ideal(reference.workers)?, ideal?)),
+            efficiency: ideal.and_then(|ideal| stats::ratio(ideal, median?)),
+            throughput: throughput(lane),
+            latency: Latencies::of(latencies(lane, |outcome| outcome == Outcome::Downloaded)),
+            failed_latency: Latencies::of(latencies(lane, Outcome::is_error)),
+            cpu_ms_per_download: cpu_per_download(lane),
+            memory_bytes_per_worker: lane
+                .memory_bytes
+                .map(|bytes| bytes / lane.workers.get() as u64),
+            downloads,
+            not_found: ended(&|sample| sample.outcome == Outcome::NotFound),
+            errors: lane.errors(),
+            unplanned_errors: ended(&|sample| sample.outcome.is_error() && !is_planned(sample)),
+            retries: lane.retries(),
+            loss: Loss::of(plan, lane),
+            outliers: outlier::all(plan, lane),
+        }
+    }
+}
+
+/// The lane that this one is compared with.
+fn reference<'m>(measurement: &'m Measurement, lane: &Lane) -> Option<&'m Lane> {
+    match measurement.kind {
+        Kind::Sweep => {
+            let own = |other: &&Lane| other.contender_name() == lane.contender_name();
+            let lanes = measurement.lanes.iter().filter(own);
+            lanes.min_by_key(|lane| lane.workers)
+        }
+        Kind::Get | Kind::Bench => measurement.lanes.first(),
+    }
+}
+
+/// Paired by round: what slowed the machine down in one round slowed both.
+fn speed_up(reference: &Lane, lane: &Lane) -> Option<Estimate> {
+    let pairs = reference.times().into_iter().zip(lane.times());
+    let ratios: Option<Vec<f64>> = pairs
+        .map(|(reference, time)| stats::ratio(reference, time))
+        .collect();
+    Estimate::of(&ratios?)
+}
+
+fn throughput(lane: &Lane) -> Option<Estimate> {
+    let per_second = |round: &Round| {
+        let whole = round
+            .samples
+            .iter()
+            .filter(|sample| sample.outcome == Outcome::Downloaded)
+            .count();
+        (!round.elapsed.is_zero()).then(|| whole as f64 / round.elapsed.as_secs_f64())
+    };
+    let rates: Option<Vec<f64>> = lane.rounds.iter().map(per_second).collect();
+    Estimate::of(&rates?)
+}
+
+fn cpu_per_download(lane: &Lane) -> Option<f64> {
+    let share = |round: &Round| {
+        let downloads = round
+            .samples
+            .iter()
+            .filter(|sample| sample.is_last())
+            .count();
+        (downloads > 0).then_some(stats::millis(round.cpu?) / downloads as f64)
+    };
+    let shares: Option<Vec<f64>> = lane.rounds.iter().map(share).collect();
+    stats::median(&shares?)
+}
