@@ -1,7 +1,7 @@
 """The real binaries, started and stopped as a user would; and which tests run when.
 
-Without `--long`, tests with the mark `long` are left out. Tests with the mark `alone` are run by the gate
-when nothing else runs. With `-n`, tests that share something run in the same process.
+Without `--long`, tests with the mark `long` are left out. Tests with the mark `alone` are run by
+the gate when nothing else runs. With `-n`, tests that share something run in the same process.
 """
 
 import json
@@ -26,9 +26,21 @@ CLIENT = BIN / "flag-client"
 CODES = sorted(folder.name.upper() for folder in (ROOT / "flags_data" / "flags").iterdir() if folder.is_dir())
 
 # These take turns, for they listen on the ports of the book.
-BOOK_PORTS = "test_book.py", "test_compose.py", "test_docs.py::test_the_commands_of_a_document_print_what_it_says[README.md]"
-# Tests of these files may run in any process. Those of another file share what the file has prepared.
-SPREAD = "test_ci.py", "test_commands.py", "test_completions.py", "test_docs.py", "test_fate.py", "test_race.py", "test_schema.py"
+BOOK_PORTS = (
+    "test_book.py",
+    "test_compose.py",
+    "test_docs.py::test_the_commands_of_a_document_print_what_it_says[README.md]",
+)
+# Tests of these files may run in any process. Those of another file share what it has prepared.
+SPREAD = (
+    "test_ci.py",
+    "test_commands.py",
+    "test_completions.py",
+    "test_docs.py",
+    "test_fate.py",
+    "test_race.py",
+    "test_schema.py",
+)
 LEFT_OUT = pytest.StashKey[list[str]]()
 
 
@@ -46,8 +58,9 @@ def cells(matrix, short):
     """The parameters of a matrix. Without `--long`, only those listed in `short` are run."""
     matrix, short = list(matrix), list(short)
     assert all(cell in matrix for cell in short)
-    values = [(cell, cell if isinstance(cell, tuple) else (cell,)) for cell in matrix]
-    return [pytest.param(*value, marks=[] if cell in short else pytest.mark.long) for cell, value in values]
+    marks = [[] if cell in short else pytest.mark.long for cell in matrix]
+    values = [cell if isinstance(cell, tuple) else (cell,) for cell in matrix]
+    return [pytest.param(*value, marks=mark) for value, mark in zip(values, marks)]
 
 
 def group(nodeid: str) -> str:
