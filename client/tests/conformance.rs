@@ -166,7 +166,7 @@ fn seen(samples: &[Sample]) -> Vec<Seen> {
 type Records = BTreeMap<(String, u32, u32), (Option<u16>, End)>;
 
 /// Waits for the last of the records: the server may learn of the end of a response after its client.
-fn records(server: &FlagServer) -> Records {
+fn records(server: &BlockingFlagServer) -> Records {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let records = server.records("");

@@ -16,7 +16,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_flag-client");
 const CODES: usize = 10;
 
 /// A job of ten flags whose workers are this shell script; `$PROGRAM` is the real one.
-fn job(server: &FlagServer, folder: &Path, script: &str, max_workers: usize) -> Job {
+fn job(server: &BlockingFlagServer, folder: &Path, script: &str, max_workers: usize) -> Job {
     let program = folder.join("worker");
     let text = format!(
         "#!/bin/sh\nPROGRAM='{PROGRAM}'\ncd '{}'\n{script}\n",

@@ -1,9 +1,9 @@
 //! The same server for callers without a runtime: it brings its own threads.
 
-use std::ops::Deref;
+use std::time::Duration;
 
 use crate::connection::Threads;
-use crate::{Config, FlagServer, StartError, Stopped};
+use crate::{Config, Endpoint, FlagServer, Record, StartError, Stopped};
 
 /// A [`FlagServer`] on [threads of its own](Config::threads). It stops when it is dropped.
 ///
@@ -36,17 +36,34 @@ impl BlockingFlagServer {
         Ok(Self { server, threads })
     }
 
+    /// As [`FlagServer::endpoints`].
+    pub fn endpoints(&self) -> &[Endpoint] {
+        self.server.endpoints()
+    }
+
+    /// As [`FlagServer::flags_url`].
+    pub fn flags_url(&self) -> String {
+        self.server.flags_url()
+    }
+
+    /// As [`FlagServer::received`].
+    pub fn received(&self) -> u64 {
+        self.server.received()
+    }
+
+    /// As [`FlagServer::records`].
+    pub fn records(&self, run: &str) -> Vec<Record> {
+        self.server.records(run)
+    }
+
+    /// As [`FlagServer::wait_for_records`].
+    pub fn wait_for_records(&self, run: &str, count: usize, timeout: Duration) -> Vec<Record> {
+        let waiting = self.server.wait_for_records(run, count, timeout);
+        self.threads.block_on(waiting)
+    }
+
     /// As [`FlagServer::shutdown`].
     pub fn shutdown(self) -> Stopped {
         self.threads.block_on(self.server.shutdown())
-    }
-}
-
-/// What can be asked of the server: its addresses, and what it received.
-impl Deref for BlockingFlagServer {
-    type Target = FlagServer;
-
-    fn deref(&self) -> &FlagServer {
-        &self.server
     }
 }

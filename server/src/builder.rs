@@ -1,12 +1,13 @@
 //! A server for one test: one listener on a free port, with its records kept.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use flags_data::Catalogue;
 
 #[cfg(feature = "tls")]
 use crate::Tls;
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::{InvalidScenario, RuleBuilder, Scenario, ScenarioError};
 use crate::{BlockingFlagServer, Config, FlagServer, Limits, Listener, StartError};
 
 /// Builds a [`FlagServer`]; see its [example](crate#in-a-test).
@@ -14,13 +15,16 @@ use crate::{BlockingFlagServer, Config, FlagServer, Limits, Listener, StartError
 /// ```
 /// use std::time::Duration;
 /// use flag_server::FlagServer;
-/// use flag_server::scenario::{Rule, Scenario};
+/// use flag_server::scenario::Rule;
 ///
-/// let late = Rule::latency(Duration::from_millis(20));
 /// let server = FlagServer::builder()
-///     .scenario(Scenario::of([late])?)
+///     .rules([Rule::latency(Duration::from_millis(20)), Rule::status(503).first(2)])?
 ///     .start_blocking()?; // no tokio needed
-/// assert!(server.flags_url().ends_with("/flags"));
+/// let flags = server.flags_url();
+/// // … the client under test fetches {flags}/br/br.gif …
+/// # assert!(flags.ends_with("/flags"));
+/// let records = server.wait_for_records("", 1, Duration::from_millis(10));
+/// assert_eq!(records.len(), 0); // no client was here
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -48,8 +52,19 @@ impl Builder {
 
     /// What its clients meet; without it, no faults.
     pub fn scenario(mut self, scenario: Scenario) -> Self {
-        self.listener().scenario = scenario;
+        self.only_listener().scenario = scenario;
         self
+    }
+
+    /// The same from rules.
+    ///
+    /// # Errors
+    /// With everything that is wrong with the rules.
+    pub fn rules(
+        self,
+        rules: impl IntoIterator<Item = RuleBuilder>,
+    ) -> Result<Self, InvalidScenario> {
+        Ok(self.scenario(Scenario::of(rules)?))
     }
 
     /// The same from the text of a scenario file.
@@ -62,7 +77,7 @@ impl Builder {
 
     /// Another seed than the scenario's own.
     pub fn seed(mut self, seed: u64) -> Self {
-        let scenario = std::mem::replace(&mut self.listener().scenario, Scenario::faultless());
+        let scenario = std::mem::replace(&mut self.only_listener().scenario, Scenario::faultless());
         self.scenario(scenario.with_seed(seed))
     }
 
@@ -74,7 +89,22 @@ impl Builder {
 
     /// Another address than a free port of 127.0.0.1.
     pub fn address(mut self, address: SocketAddr) -> Self {
-        self.listener().address = address;
+        self.only_listener().address = address;
+        self
+    }
+
+    /// A socket that listens already: whoever has opened it knows its port before the server starts.
+    ///
+    /// ```
+    /// # use flag_server::FlagServer;
+    /// let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let url = format!("http://{}/flags", socket.local_addr()?);
+    /// let server = FlagServer::builder().listener(socket).start_blocking()?;
+    /// assert_eq!(server.flags_url(), url);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn listener(mut self, socket: TcpListener) -> Self {
+        self.only_listener().socket = Some(Arc::new(socket));
         self
     }
 
@@ -107,7 +137,7 @@ impl Builder {
         BlockingFlagServer::start(&self.config)
     }
 
-    fn listener(&mut self) -> &mut Listener {
+    fn only_listener(&mut self) -> &mut Listener {
         &mut self.config.listeners[0]
     }
 }

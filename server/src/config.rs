@@ -1,8 +1,9 @@
 //! What a server is made from: listeners, flags, limits.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use flags_data::Catalogue;
 
@@ -40,6 +41,20 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What it does to its clients.
     pub scenario: Scenario,
+    /// A socket that listens already, instead of one for `address`.
+    pub socket: Option<Arc<TcpListener>>,
+}
+
+impl Listener {
+    /// A listener on this address.
+    pub fn new(name: impl Into<String>, address: SocketAddr, scenario: Scenario) -> Self {
+        Self {
+            name: name.into(),
+            address,
+            scenario,
+            socket: None,
+        }
+    }
 }
 
 impl Config {
@@ -47,11 +62,7 @@ impl Config {
     pub fn embedded(name: &str, scenario: Scenario) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
-            listeners: vec![Listener {
-                name: name.to_owned(),
-                address,
-                scenario,
-            }],
+            listeners: vec![Listener::new(name, address, scenario)],
             catalogue: Catalogue::embedded(),
             #[cfg(feature = "tls")]
             tls: None,

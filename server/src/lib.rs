@@ -3,37 +3,43 @@
 //! # The journey of one request
 //!
 //! ```text
-//!            ┌ serve ─────────┐   ┌ fault ───────────────────────────────────────────┐   ┌ app ───────────┐
-//! client ──▶ │ accept, TLS,   │──▶│ identify: run, method, path, attempt             │   │                │
-//!            │ HTTP, limits   │   │   │                                              │   │                │
-//!            └────────────────┘   │   ▼             ┌ scenario ───────────────────┐  │   │                │
-//!                    ▲            │ Plan ◀──────────│ Planner: a pure function    │  │   │                │
-//!                    │            │   │             │ of seed and request         │  │   │                │
-//!                    │            │   ▼             └─────────────────────────────┘  │   │                │
-//!                    │            │ capacity: a worker, a queue, or 503              │   │                │
-//!                    │            │   ▼                                              │   │                │
-//!                    │            │ hold the delay (clock)                           │   │ route → asset  │
-//!                    │            │   │                                              │   │      or list   │
-//!                    │            │   ├─ no ending, or one of the body ──────────────│──▶│   │            │
-//!        RST, FIN,   │            │   ├─ reset, close, garbage, stall ──▶ Broken     │   │   │            │
-//!        garbage ◀───┴────────────│◀──┘       ▼                                      │   │   ▼            │
-//! client ◀────────────────────────│ status, redirect, or ◀───────────────────────────│───│ flag           │
-//!          server-timing,         │ body: pace, flip, cut         journal: what was sent │                │
-//!          flag-plan              └──────────────────────────────────────────────────┘   └────────────────┘
+//!          ┌ connection ────────┐  ┌ fault ────────────────────────────────┐  ┌ site ──────────┐
+//! client ─▶│ accept, TLS,       │─▶│ decide: run, resource, attempt        │  │                │
+//!          │ fast path or hyper │  │   │             ┌ flag-scenario ────┐ │  │                │
+//!          └────────────────────┘  │   └────────────▶│ Planner: pure     │ │  │                │
+//!                    ▲             │ Plan ◀──────────└───────────────────┘ │  │                │
+//!                    │             │   ▼                                   │  │                │
+//!                    │             │ apply: wait for a worker,             │  │                │
+//!                    │             │        hold the delay                 │  │                │
+//!                    │             │   ▼                                   │  │                │
+//!          ┌ connection ────────┐  │ Reply: refuse, break, or respond      │  │ the file       │
+//! client ◀─│ encode the reply:  │◀─│        with a status, a redirect,     │─▶│                │
+//!          │ hyper or fast path │  │        or the file ───────────────────│◀─│                │
+//!          └────────────────────┘  └───────────────────────────────────────┘  └────────────────┘
 //! ```
+//!
+//! The record of a request is opened when it is decided, and written when its response is over.
 //!
 //! # Layout
 //!
-//! * [`scenario`] decides, and knows no HTTP and no clock: rules, distributions, the [planner](scenario::Planner).
-//! * `fault` enforces, and decides nothing: one room per kind of effect.
-//! * `app` routes; `asset` and `list` answer; `attempts` counts what clients do not; `journal` records what was sent.
-//! * `express` answers the usual request for a flag, at once or after a delay, ahead of hyper and of the router: the same journey with fewer stops.
-//! * `serve` owns connections and their limits; `closing` what requests in flight are owed at the end; `tls` the secrets; [`clock`] the
-//!   delays.
-//! * `platform` does what not every system can.
-//! * [`forecast`] tells the decisions before they are met, [`check`] what a file means.
-//! * [`args`] is what was typed, [`config`] what it means, `main` a page that ties them together; [`cli_docs`] tells shells and
-//!   readers of manuals what can be typed.
+//! * [`scenario`] (a crate of its own) decides, and knows no HTTP and no clock.
+//! * `fault` applies decisions: one file per kind of effect. `injector` is the journey.
+//! * `site` has the routes and the files.
+//! * `connection` owns listeners, TLS and limits, and has the two encoders of replies: `http` for hyper, and
+//!   `fast_path` for the usual request on plain HTTP/1.1.
+//! * `record` keeps what was decided and what was sent; `shutdown` has the deadline that all waits observe.
+//! * `server` ties them together, `builder` is for tests, `blocking` for callers without a runtime.
+//!
+//! The program `flag-server` (feature `cli`) is in `src/bin/flag-server`: what was typed, what it means, and what it prints.
+//!
+//! # Features
+//!
+//! All are on by default. A test needs none of them, unless it speaks HTTPS or HTTP/2.
+//!
+//! * `cli`: the program.
+//! * `http2`: HTTP/2.
+//! * `schema`: the JSON Schema of scenario files.
+//! * `tls`: HTTPS.
 //!
 //! # In a test
 //!

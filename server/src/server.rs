@@ -20,6 +20,9 @@ use crate::shutdown::{Shutdown, Stopped};
 use crate::site::Site;
 use crate::{Config, Listener, reachable};
 
+/// How often [`FlagServer::wait_for_records`] checks.
+const RECORD_POLL_INTERVAL: Duration = Duration::from_millis(1);
+
 /// A running server. It stops when it is dropped; [`shutdown`](Self::shutdown) lets its clients finish.
 #[derive(Debug)]
 #[must_use = "it stops when it is dropped"]
@@ -122,6 +125,7 @@ impl FlagServer {
             name,
             address,
             scenario,
+            socket,
         } in &config.listeners
         {
             let bind_error = |reason| StartError::Bind {
@@ -129,7 +133,11 @@ impl FlagServer {
                 address: *address,
                 reason,
             };
-            let listener = connection::listen(*address).map_err(bind_error)?;
+            let listener = match socket {
+                Some(socket) => connection::adopt(socket),
+                None => connection::listen(*address),
+            };
+            let listener = listener.map_err(bind_error)?;
             let real = reachable(listener.local_addr().map_err(bind_error)?);
             endpoints.push(Endpoint {
                 name: name.clone(),
@@ -207,6 +215,26 @@ impl FlagServer {
             .iter()
             .flat_map(|log| log.records(run))
             .collect()
+    }
+
+    /// Waits until there are `count` [records](Self::records) of this run, and returns them. If there are still fewer after
+    /// `timeout`, it returns those that there are.
+    ///
+    /// A record is written when its response is over, which the client may know a moment earlier.
+    pub async fn wait_for_records(
+        &self,
+        run: &str,
+        count: usize,
+        timeout: Duration,
+    ) -> Vec<Record> {
+        let start = Instant::now();
+        loop {
+            let records = self.records(run);
+            if records.len() >= count || start.elapsed() >= timeout {
+                return records;
+            }
+            flag_host::clock::sleep_until(Instant::now() + RECORD_POLL_INTERVAL).await;
+        }
     }
 
     /// Refuses newcomers, lets the requests in flight finish for as long as the [limits](Config::limits) allow, answers those

@@ -100,7 +100,7 @@ fn ten_thousand_flaky_requests_are_all_accounted_for_and_leave_nothing_behind() 
     assert!(rlimit::increase_nofile_limit(wanted).unwrap() >= wanted);
     runtime.block_on(async {
         let server = rules(FLAKY).start().await.unwrap();
-        let authority = authority(&server);
+        let authority = authority(server.endpoints());
         let metrics = tokio::runtime::Handle::current().metrics();
         let idle = (metrics.num_alive_tasks(), open_files());
         let clients: Vec<_> = (0..CLIENTS)

@@ -154,7 +154,7 @@ fn a_stall_for_ever_ends_when_the_client_leaves_even_if_it_left_bytes_behind() {
             &with_body,
         ];
         let mut clients = clients.map(|said| {
-            let mut client = Client::connect(&authority(&server));
+            let mut client = Client::connect(&authority(server.endpoints()));
             client.say(said);
             client
         });

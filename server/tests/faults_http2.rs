@@ -39,13 +39,13 @@ struct Connection {
 
 impl Connection {
     async fn plain(server: &FlagServer) -> Self {
-        let stream = tokio::net::TcpStream::connect(authority(server)).await;
+        let stream = tokio::net::TcpStream::connect(authority(server.endpoints())).await;
         Self::over(stream.unwrap()).await
     }
 
     async fn tls(server: &FlagServer) -> Self {
         let connector = tokio_rustls::TlsConnector::from(client_config(&[b"h2", b"http/1.1"]));
-        let stream = tokio::net::TcpStream::connect(authority(server))
+        let stream = tokio::net::TcpStream::connect(authority(server.endpoints()))
             .await
             .unwrap();
         let name = ServerName::try_from("localhost").unwrap();

@@ -1,6 +1,8 @@
 //! A client that retries, and a server that fails twice, in one test.
 
-use flag_server::FlagServer;
+use std::time::Duration;
+
+use flag_server::{BlockingFlagServer, FlagServer};
 
 /// The code under test.
 fn download(url: &str, run: &str, attempts: u32) -> Result<Vec<u8>, ureq::Error> {
@@ -13,9 +15,9 @@ fn download(url: &str, run: &str, attempts: u32) -> Result<Vec<u8>, ureq::Error>
     }
 }
 
-/// What the server says it sent in this run: the number of each attempt and its status.
-fn sent(server: &FlagServer, run: &str) -> Vec<(u32, Option<u16>)> {
-    let records = server.records(run);
+/// What the server sent in this run: the number of each attempt and its status.
+fn sent(server: &BlockingFlagServer, run: &str, count: usize) -> Vec<(u32, Option<u16>)> {
+    let records = server.wait_for_records(run, count, Duration::from_secs(5));
     let sent = records
         .iter()
         .map(|record| (record.attempt, record.sent.status));
@@ -34,10 +36,10 @@ fn a_download_survives_two_failures_and_gives_up_after_its_last_attempt() {
     let image = download(&brazil, "patient", 3).expect("the third attempt goes well");
     assert!(image.starts_with(b"GIF89a"));
     let good = [(1, Some(503)), (2, Some(503)), (3, Some(200))];
-    assert_eq!(sent(&server, "patient"), good);
+    assert_eq!(sent(&server, "patient", 3), good);
 
     // The same flag in another run: its attempts are counted from 1 again.
     let error = download(&brazil, "hasty", 2).expect_err("two attempts are too few");
     assert!(matches!(error, ureq::Error::StatusCode(503)));
-    assert_eq!(sent(&server, "hasty"), good[..2]);
+    assert_eq!(sent(&server, "hasty", 2), good[..2]);
 }

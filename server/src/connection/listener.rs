@@ -86,6 +86,13 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// A listener on a socket that the caller has opened.
+pub(crate) fn adopt(socket: &std::net::TcpListener) -> io::Result<TcpListener> {
+    let socket = socket.try_clone()?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
+}
+
 /// Serves `app` on `listener` until a shutdown is requested, then lets the requests in flight finish until its deadline.
 /// Returns how many connections were still busy soon after it, and were cut off.
 pub(crate) async fn serve(

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use flag_scenario::{Plan, Planner, RequestKey, Scenario};
-use flag_server::{BlockingFlagServer, Builder, FlagServer, Record, Stopped};
+use flag_server::{BlockingFlagServer, Builder, Endpoint, FlagServer, Record, Stopped};
 use flags_data::Catalogue;
 
 /// The flag that most tests ask for.
@@ -82,7 +82,7 @@ impl Server {
 
     pub(crate) fn of(builder: Builder) -> Self {
         let running = builder.start_blocking().unwrap();
-        let authority = authority(&running);
+        let authority = authority(running.endpoints());
         Self { running, authority }
     }
 
@@ -113,8 +113,8 @@ impl Server {
     }
 }
 
-pub(crate) fn authority(server: &FlagServer) -> String {
-    let (_, authority) = server.endpoints()[0].url.split_once("://").unwrap();
+pub(crate) fn authority(endpoints: &[Endpoint]) -> String {
+    let (_, authority) = endpoints[0].url.split_once("://").unwrap();
     authority.to_owned()
 }
 

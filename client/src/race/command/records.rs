@@ -1,11 +1,10 @@
 //! What the records of a server say of the downloads of a program: the samples that the program itself
 //! does not make.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use flag_scenario::{Content, Ending};
-use flag_server::{End, FlagServer, Record};
+use flag_server::{BlockingFlagServer, End, Record};
 use flags_data::{CountryCode, Resource, ResourceKind};
 
 use crate::download::http::exchange::http_error;
@@ -18,15 +17,9 @@ const LAST_RECORDS: Duration = Duration::from_secs(1);
 const NEWS: Duration = Duration::from_millis(5);
 
 /// All that the server has written down. It may learn later than anybody that its client is gone.
-pub(super) fn records(server: &FlagServer) -> Vec<Record> {
-    let deadline = Instant::now() + LAST_RECORDS;
-    loop {
-        let records = server.records("");
-        if records.len() as u64 >= server.received() || Instant::now() >= deadline {
-            return records;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
+pub(super) fn records(server: &BlockingFlagServer) -> Vec<Record> {
+    let count = usize::try_from(server.received()).unwrap_or(usize::MAX);
+    server.wait_for_records("", count, LAST_RECORDS)
 }
 
 /// A request for an image, with the redirects that followed from it.

@@ -1,7 +1,7 @@
 //! The pictures of a measurement, as SVG: which there are, and what each is called. What there is no data for is not drawn, and
 //! said in a sentence instead.
 //!
-//! A picture draws what was measured and what [`Analysis`] made of it; it computes only where things lie.
+//! A picture draws what was measured and what [`Analysis`](crate::result::Analysis) made of it; it computes only where things lie.
 
 use super::canvas::{At, Format, sheet, wrapped, write};
 use super::draft::{Draft, POSTER_HEIGHT};

@@ -148,11 +148,8 @@ fn listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProblem>> {
                 let scenario = args
                     .seed
                     .map_or(scenario.clone(), |seed| scenario.with_seed(seed));
-                listeners.push(Listener {
-                    name,
-                    address: SocketAddr::new(args.bind, port),
-                    scenario,
-                });
+                let address = SocketAddr::new(args.bind, port);
+                listeners.push(Listener::new(name, address, scenario));
             }
             (Err(problem), _) => problems.push(problem.into()),
             (Ok(_), None) => {}
@@ -279,11 +276,8 @@ fn configured_listener(
             scenario
         }
     };
-    Some(Listener {
-        name: name?,
-        address: SocketAddr::new(bind, port?),
-        scenario,
-    })
+    let address = SocketAddr::new(bind, port?);
+    Some(Listener::new(name?, address, scenario))
 }
 
 /// The servers of the book, each under its own name.

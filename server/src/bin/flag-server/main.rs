@@ -14,7 +14,7 @@ use flag_cli::{DocsCommand, ExitStatus, Program};
 use flag_host::allow_files;
 use flag_scenario::profiles::{PROFILES, Profile};
 use flag_scenario::{ScenarioSource, named_scenario, schema};
-use flag_server::{BlockingFlagServer, Config, FlagServer, Stopped, reachable};
+use flag_server::{BlockingFlagServer, Config, Stopped, reachable};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -205,7 +205,7 @@ fn say_farewell(stopped: Stopped) {
 
 /// One line for each listener on standard output, its name and its URL: easy to cut for a program.
 /// Whoever started the server may have closed its end; that is no reason to stop.
-fn announce(server: &FlagServer) -> io::Result<()> {
+fn announce(server: &BlockingFlagServer) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for endpoint in server.endpoints() {
         match writeln!(out, "{} {}", endpoint.name, endpoint.url) {
