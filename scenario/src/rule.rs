@@ -566,12 +566,12 @@ mod tests {
 
     #[test]
     fn every_kind_and_condition_is_told_in_words() {
-        let told = |rule: &str| {
+        let described = |rule: &str| {
             let text = format!("[[rule]]\nname = \"r\"\n{rule}");
             let scenario = crate::Scenario::from_toml(&text).unwrap();
             scenario.rules()[0].to_string()
         };
-        let told: Vec<String> = [
+        let described: Vec<String> = [
             "fault = \"latency\"\ndistribution = { fixed = \"1500ms\" }",
             "fault = \"latency\"\ndistribution = { uniform = { lower = \"1ms\", upper = \"2ms\" } }",
             "fault = \"latency\"\ndistribution = { normal = { mean = \"1s\", sd = \"2ms\" } }",
@@ -596,9 +596,9 @@ mod tests {
             "fault = \"corrupt\"\nbits = 2",
             "fault = \"redirect\"",
         ]
-        .map(told)
+        .map(described)
         .into();
-        insta::assert_snapshot!(told.join("\n"), @r#"
+        insta::assert_snapshot!(described.join("\n"), @r#"
         r: all requests: a delay of 1s 500ms
         r: all requests: a delay from 1ms to 2ms, each as likely
         r: all requests: a delay of 1s on average, normal with a standard deviation of 2ms
