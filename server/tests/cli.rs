@@ -70,10 +70,7 @@ impl Running {
 
     /// The status code of one request.
     fn get(&self, index: usize, path: &str) -> u16 {
-        let reply = exchange(
-            TcpStream::connect(self.authority(index)).unwrap(),
-            path,
-        );
+        let reply = exchange(TcpStream::connect(self.authority(index)).unwrap(), path);
         reply[9..12].parse().unwrap()
     }
 
@@ -223,10 +220,7 @@ fn another_folder_of_flags_can_be_served() {
     );
     assert_eq!(server.get(0, "/flags/br/br.gif"), 200);
     assert_eq!(server.get(0, "/flags/jp/jp.gif"), 404);
-    let page = exchange(
-        TcpStream::connect(server.authority(0)).unwrap(),
-        "/flags/",
-    );
+    let page = exchange(TcpStream::connect(server.authority(0)).unwrap(), "/flags/");
     assert!(page.contains("Brasil &lt;3"), "names are escaped: {page}");
 }
 
@@ -724,10 +718,7 @@ fn the_plan_is_what_the_server_then_does() {
     assert_eq!(entries.len(), 4);
     for entry in entries {
         let path = entry["path"].as_str().unwrap();
-        let reply = exchange(
-            TcpStream::connect(server.authority(0)).unwrap(),
-            path,
-        );
+        let reply = exchange(TcpStream::connect(server.authority(0)).unwrap(), path);
         let delay = entry["plan"]["delay_ms"].as_f64().unwrap();
         let told = format!("plan;dur={:.3},", (delay * 1000.0).floor() / 1000.0);
         assert!(reply.contains(&told), "{entry}\n{reply}");
