@@ -159,6 +159,7 @@ def scenario(delay: str) -> str:
 
 
 @pytest.mark.alone
+@pytest.mark.long
 def test_the_same_twice_is_never_slower_and_ten_percent_more_is(tmp_path):
     (tmp_path / "now.toml").write_text(scenario("100ms"))
     (tmp_path / "later.toml").write_text(scenario("110ms"))
@@ -292,6 +293,7 @@ def test_a_capacity_bends_the_curve_where_it_should(tmp_path):
 
 
 @pytest.mark.alone
+@pytest.mark.long
 def test_the_targets_hold_on_the_bench_profile(tmp_path):
     """194 flags at 30 workers: at least 97 % for sequential, 95 % for the others. Noise only makes it worse, so a race may be run again."""
     for _ in range(3):
