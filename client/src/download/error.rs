@@ -8,7 +8,7 @@ pub enum SetupError {
     /// No HTTP client could be set up.
     #[error("cannot set up the HTTP client ({0})")]
     Http(String),
-    /// Whatever else a downloader of somebody's own needs, in words that name the remedy.
+    /// Whatever else a downloader of the user's own needs, in words that name the remedy.
     #[error("{0}")]
     Other(String),
 }

@@ -1,7 +1,8 @@
-//! What not every system can do with processes: each such thing is one small function here, and beside it what is done where it is
-//! missing.
+//! What not every system can do with processes: each such thing is one small function here, and
+//! beside it what is done where it is missing.
 //!
-//! It decides nothing, and knows nothing of downloads. The rest of the client is the same everywhere.
+//! It decides nothing, and knows nothing of downloads. The rest of the client is the same
+//! everywhere.
 
 #[cfg(not(unix))]
 use std::process::Stdio;
@@ -81,7 +82,8 @@ pub(crate) fn is_program(_name: &str) -> bool {
     true
 }
 
-/// The processor time, user and system, of this process so far, and of those children that have been waited for.
+/// The processor time, user and system, of this process so far, and of those children that have
+/// been waited for.
 #[cfg(target_os = "linux")]
 pub(crate) fn cpu_time() -> Option<Duration> {
     use nix::sys::resource::{UsageWho, getrusage};
@@ -97,7 +99,8 @@ pub(crate) fn cpu_time() -> Option<Duration> {
     Some(process + time(children.user_time()) + time(children.system_time()))
 }
 
-/// Without the embedded servers' share, which no other system tells, it would say nothing of the client.
+/// Without the embedded servers' share, which no other system tells, it would say nothing of the
+/// client.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn cpu_time() -> Option<Duration> {
     None

@@ -1,5 +1,6 @@
-//! Who takes part in a race: a strategy of ours, a downloader of somebody's own, or an external program. It does the whole job once and
-//! says what came of it; it knows neither rounds nor the others.
+//! Who takes part in a race: a strategy of ours, a downloader of the user's own, or an external
+//! program. It does the whole job once and says what came of it; it knows neither rounds nor the
+//! others.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -22,13 +23,15 @@ pub trait Contender: fmt::Debug {
     /// The downloads it has under way at most; none if only the server can tell.
     fn workers(&self, job: &Job) -> Option<NonZeroUsize>;
 
-    /// Does the job, with fresh connections. What it takes to set up an HTTP client is not part of the time.
+    /// Does the job, with fresh connections. What it takes to set up an HTTP client is not part of
+    /// the time.
     ///
     /// # Errors
     /// When it cannot be set up.
     fn run(&self, job: &Job) -> Result<Round, ContenderError>;
 
-    /// The growth of resident memory in one round, in a process of its own; none if it cannot be measured.
+    /// The growth of resident memory in one round, in a process of its own; none if it cannot be
+    /// measured.
     fn memory(&self, _job: &Job) -> Option<u64> {
         None
     }
@@ -75,7 +78,7 @@ impl Contender for Runner {
     }
 }
 
-/// A [`Downloader`] of somebody's own.
+/// A [`Downloader`] of the user's own.
 pub struct Custom<F> {
     name: String,
     prepare: F,

@@ -12,7 +12,8 @@ use flags_data::CountryCode;
 use reqwest::Url;
 use thiserror::Error;
 
-/// The labels of the book's second edition. Another URL for one of them, or another label, comes from the environment.
+/// The labels of the book's second edition. Another URL for one of them, or another label, comes
+/// from the environment.
 const LABELS: [(&str, &str); 4] = [
     ("DELAY", "http://localhost:8001/flags"),
     ("ERROR", "http://localhost:8002/flags"),
@@ -184,8 +185,8 @@ impl Embedded {
     }
 }
 
-/// The URL that the environment has for this label, for whom `localhost` is another machine: `FLAG_CLIENT_SERVER_QUICK_DELAY` for
-/// `quick-delay`.
+/// The URL that the environment has for this label, for whom `localhost` is another machine:
+/// `FLAG_CLIENT_SERVER_QUICK_DELAY` for `quick-delay`.
 fn labelled(label: &str) -> Option<String> {
     std::env::var(format!("FLAG_CLIENT_SERVER_{}", label.replace('-', "_"))).ok()
 }

@@ -1,11 +1,13 @@
-//! The other end of `--strategy processes`: a process that makes attempts as it is told, one at a time.
+//! The other end of `--strategy processes`: a process that makes attempts as it is told, one at a
+//! time.
 //!
 //! # What is said
 //!
-//! All of it is lines of JSON. The process reads a [`WorkOrder`] and then one [`Task`] after the other; it answers
-//! each with a [`Sample`](crate::download::Sample), whose times count from the moment at which it read the task, and the end of its input
-//! with a [`Farewell`]. It makes single attempts: which attempt is next, the pauses before it and the stop are the
-//! business of whoever sends the tasks. So a worker whose parent is gone, however that came about, has at most
+//! All of it is lines of JSON. The process reads a [`WorkOrder`] and then one [`Task`] after the
+//! other; it answers each with a [`Sample`](crate::download::Sample), whose times count from the
+//! moment at which it read the task, and the end of its input with a [`FinalReport`]. It makes
+//! single attempts: which attempt is next, the pauses before it and the stop are the business of
+//! whoever sends the tasks. So a worker whose parent is gone, however that came about, has at most
 //! one attempt to finish.
 //!
 //! This module knows nothing of pools, and does not start processes.
@@ -15,7 +17,7 @@ use std::time::Instant;
 
 use thiserror::Error;
 
-use super::protocol::{Farewell, Task, WorkOrder, read_line, write_line};
+use super::protocol::{FinalReport, Task, WorkOrder, read_line, write_line};
 use crate::download::attempt::Download;
 use crate::download::error::SetupError;
 use crate::download::http::client::BlockingHttp;
@@ -53,10 +55,10 @@ pub fn run(mut input: impl BufRead, mut output: impl Write) -> Result<(), Worker
         let sample = Download::new(taken, code, 0).attempt(&job, &http, attempt);
         write_line(&mut output, &sample).map_err(WorkerError::Output)?;
     }
-    let farewell = Farewell {
+    let final_report = FinalReport {
         peak_bytes: memory::peak(),
     };
-    write_line(&mut output, &farewell).map_err(WorkerError::Output)
+    write_line(&mut output, &final_report).map_err(WorkerError::Output)
 }
 
 #[cfg(test)]
@@ -90,8 +92,8 @@ mod tests {
             assert_eq!((sample.code, sample.attempt), (code("BR"), attempt));
             assert_eq!(sample.outcome, Outcome::NoConnection);
         }
-        let farewell: Farewell = read_line(&mut answers).unwrap().unwrap();
-        assert_eq!(farewell.peak_bytes.is_some(), cfg!(target_os = "linux"));
+        let final_report: FinalReport = read_line(&mut answers).unwrap().unwrap();
+        assert_eq!(final_report.peak_bytes.is_some(), cfg!(target_os = "linux"));
         assert!(answers.is_empty());
     }
 
