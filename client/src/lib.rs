@@ -1,6 +1,6 @@
 //! Races sequential, threaded and async downloads of flags, and measures them.
 //!
-//! # The journey of one race
+//! # From options to a report
 //!
 //! ```text
 //!  options ──▶ codes ──┐
@@ -28,7 +28,7 @@
 //!
 //! # Your own downloader
 //!
-//! Whatever implements [`Downloader`](download::Downloader) can do a [`Job`](download::Job):
+//! Any [`Downloader`](download::Downloader) can do a [`Job`](download::Job):
 //!
 //! ```
 //! use flag_client::download::{Downloader, Job, Sample, Sequential};

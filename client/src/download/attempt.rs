@@ -25,8 +25,8 @@ pub struct Download {
 }
 
 impl Download {
-    /// `round` is when the codes were there to be taken, `worker` (from 0) who takes this one: the
-    /// series in a picture of the round.
+    /// `round` is when the codes were there to be taken, `worker` (from 0) who takes this one: its
+    /// row in a picture of the round.
     pub fn new(round: Instant, code: CountryCode, worker: usize) -> Self {
         Self {
             round,
@@ -39,7 +39,7 @@ impl Download {
     /// the server wants to find in the header `flag-attempt`, and gives back the status and the
     /// body, also of a 404. It follows redirects itself, and an error of it is a broken connection.
     /// The rest is as with all downloads: the image is checked, the policy of the job decides
-    /// whether another attempt follows, and the job's watcher is told.
+    /// whether another attempt follows, and the job's watcher sees it.
     pub fn record<B: Into<Bytes>, E: std::fmt::Display>(
         self,
         job: &Job,
@@ -116,7 +116,7 @@ impl Download {
         self.code
     }
 
-    /// A sample of this download from somebody whose round began at another time.
+    /// A sample of this download from a process whose round began at another time.
     pub(crate) fn moved(self, sample: Sample, their_round: Instant) -> Sample {
         let later = their_round.saturating_duration_since(self.round);
         Sample {
@@ -128,7 +128,7 @@ impl Download {
         }
     }
 
-    /// The sample of an attempt of which nobody knows what became.
+    /// The sample of an attempt whose end is unknown.
     pub(crate) fn lost(self, attempt: u32, handed_over: Instant, error: String) -> Sample {
         Sample {
             code: self.code,

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone, Default)]
 pub struct CancelToken(Arc<Switch>);
 
-/// A flag with two bells: one for threads, one for tasks.
+/// A flag that wakes threads and tasks.
 #[derive(Debug, Default)]
 struct Switch {
     requested: Mutex<bool>,
@@ -25,12 +25,12 @@ impl CancelToken {
         self.0.tasks.notify_waiters();
     }
 
-    /// Whether somebody did.
+    /// Whether it was requested.
     pub fn is_requested(&self) -> bool {
         *self.requested()
     }
 
-    /// Lets a thread wait so long; `false`, at once, when a stop is or was requested.
+    /// Lets a thread wait for `pause`; `false`, at once, when a stop is or was requested.
     pub fn pause(&self, pause: Duration) -> bool {
         let waiting = self
             .0

@@ -31,7 +31,7 @@ pub struct Job {
     pub retry: RetryPolicy,
     /// What becomes of each image.
     pub images: Images,
-    /// Is told of each attempt as it ends.
+    /// Sees each attempt as it ends.
     pub watcher: Watcher,
     /// Ends the round early: no new attempt is begun.
     pub cancel: CancelToken,
@@ -62,9 +62,9 @@ impl Default for ConnectionOptions {
 }
 
 impl Job {
-    /// The most downloads at one time, unless somebody says otherwise.
+    /// The default for the most downloads at one time.
     pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(30).expect("not zero");
-    /// The time limit of one attempt, unless somebody says otherwise.
+    /// The default time limit of one attempt.
     pub const TIMEOUT: Duration = Duration::from_secs(10);
 
     /// These flags, with the defaults of the command line: 30 at a time, 10 seconds for each, no
@@ -104,8 +104,8 @@ impl Job {
     }
 }
 
-/// A function that is told of each attempt as it ends, on the worker's own thread. When a stop
-/// takes away the retry that an attempt was to get, it is told of it once more, now as the
+/// A function that sees each attempt as it ends, on the worker's own thread. When a stop
+/// takes away the retry that an attempt was to get, it sees it once more, now as the
 /// [last](Sample::is_last): of each download there is exactly one last attempt.
 #[derive(Clone)]
 pub struct Watcher(Arc<dyn Fn(&Sample) + Send + Sync>);
@@ -123,7 +123,7 @@ impl Watcher {
 }
 
 impl Default for Watcher {
-    /// Nobody watches.
+    /// Does nothing.
     fn default() -> Self {
         Self::new(|_| {})
     }

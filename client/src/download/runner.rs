@@ -73,8 +73,7 @@ impl Runner {
             named => named,
         };
         let runners: Vec<Self> = pairs(candidates, https, runtime).collect();
-        // Whoever has no partner at all is refused in the words of the first pair that does not
-        // exist.
+        // A strategy or library without any partner is refused with the error of its first pair.
         for &strategy in strategies {
             if !runners.iter().any(|runner| runner.strategy == strategy) {
                 Self::try_new(strategy, https[0], RuntimeFlavor::CurrentThread)?;
@@ -111,7 +110,7 @@ impl Runner {
         self.runtime
     }
 
-    /// What the reports call it: the strategy, and whatever else is not as usual.
+    /// What the reports call it: the strategy, and what differs from the default.
     pub fn name(&self) -> String {
         let mut name = self.strategy.name().to_owned();
         if self.http != Http::default() {

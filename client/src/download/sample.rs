@@ -123,3 +123,16 @@ impl Sample {
         self.done.saturating_sub(self.sent)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_of_an_older_document_is_read() {
+        let older = r#"{"code": "BR", "attempt": 1, "worker": 0, "outcome": "downloaded",
+            "bytes": 1, "queued_ms": 0.0, "sent_ms": 1.0, "done_ms": 3.0}"#;
+        let sample: Sample = serde_json::from_str(older).unwrap();
+        assert_eq!(sample.latency(), Duration::from_millis(2));
+    }
+}

@@ -1,8 +1,8 @@
 //! An answer as a load generator reads it: its status and its length, and whether the connection is
 //! good for another one.
 //!
-//! A general client makes a map of all headers and hands over every piece of the body. Nobody wants
-//! either here, and they would be half of what a request costs. So the bytes are looked at where
+//! A general client makes a map of all headers and hands over every piece of the body. Neither is
+//! needed here, and both would be half of what a request costs. So the bytes are looked at where
 //! they lie, in whatever pieces they come (RFC 9112), and forgotten.
 
 use std::mem::MaybeUninit;
@@ -54,7 +54,7 @@ enum Chunk {
     Data(u64),
     /// The line end after it.
     DataEnd,
-    /// In a line of the trailer that is so long by now.
+    /// In a line of the trailer, with its length so far.
     Trailer(usize),
 }
 
@@ -119,7 +119,7 @@ impl Answer {
                     &[]
                 }
                 Part::Nothing => {
-                    // Nobody asked for it: what comes next on this connection would not be what it
+                    // It was not asked for: what comes next on this connection would not be what it
                     // seems.
                     self.keeps_alive = false;
                     &[]

@@ -31,7 +31,7 @@ use crate::result::Failure;
 const BUFFER: usize = 64 * 1024;
 
 thread_local! {
-    /// Of use between a read and the look at what was read, and to nobody longer.
+    /// In use from a read until what was read has been parsed.
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
 }
 
@@ -145,8 +145,8 @@ impl Connection {
         })
     }
 
-    /// Whether the server has ended it, or has said what nobody asked for: then it is of no use any
-    /// more.
+    /// Whether the server has ended it, or has sent what was not asked for: then it cannot be used
+    /// any more.
     pub(super) async fn has_ended(&mut self) -> bool {
         let look = |cx: &mut Context<'_>| {
             let mut byte = [0];

@@ -21,7 +21,7 @@ pub(super) enum Turn {
         /// Whether it is measured: those that warm up are not.
         counts: bool,
     },
-    /// Nothing: the end has come, and so many that count should have been sent before it.
+    /// Nothing: the end has come, and this many that count should have been sent before it.
     Unsent(u64),
     /// Nothing: all have been handed out.
     Over,

@@ -33,7 +33,7 @@ use super::thread::LoadThread;
 use crate::download::SetupError;
 use crate::os::cpu;
 
-/// How often a watcher is told.
+/// How often progress is reported.
 pub const TICK: Duration = Duration::from_millis(200);
 
 /// Where it is.
@@ -62,7 +62,7 @@ pub enum LoadError {
     Threads(#[from] io::Error),
 }
 
-/// Makes the load. `watch` is told a few times a second how far it is, and at the end.
+/// Makes the load. Progress is reported to `watch` a few times a second, and at the end.
 ///
 /// # Errors
 /// When there are no threads for it, or no certificates for an `https` URL.
@@ -71,7 +71,7 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
     let connector = Connector::new(&load)?;
     let threads = load.threads.min(load.connections);
     let dispatcher = Arc::new(Dispatcher::new(&load));
-    // Nobody begins before all have their first connections.
+    // No thread begins before all have their first connections.
     let ready = Arc::new(Barrier::new(threads.get()));
     // Nothing is sent through it: it closes when the last thread ends.
     let (working, all_ended) = mpsc::channel::<()>();

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 
 use crate::result::Failure;
 
-/// Times are told apart to three digits.
+/// Times are recorded to three digits.
 const DIGITS: u8 = 3;
 
 /// The longest time that a histogram can hold, in nanoseconds: an hour. What is longer counts as

@@ -48,7 +48,7 @@ impl Requests {
             USER_AGENT,
             HeaderValue::from_static(crate::download::http::exchange::USER_AGENT),
         );
-        // What somebody says himself replaces it.
+        // A header of the user replaces it.
         for name in own.keys() {
             headers.remove(name);
         }

@@ -9,13 +9,15 @@ use std::process::Stdio;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-/// Keeps the terminal's Ctrl-C from a program that is to be started: it is for whoever starts it.
+/// Keeps the terminal's Ctrl-C from a program that is to be started: it is for the program that
+/// starts it.
 #[cfg(unix)]
 pub(crate) fn shield(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
-/// Keeps the console's Ctrl-C from a program that is to be started: it is for whoever starts it.
+/// Keeps the console's Ctrl-C from a program that is to be started: it is for the program that
+/// starts it.
 #[cfg(windows)]
 pub(crate) fn shield(command: &mut Command) {
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
@@ -34,11 +36,11 @@ pub(crate) fn end(process: u32, at_once: bool) {
         Signal::SIGTERM
     };
     if let Ok(group) = i32::try_from(process) {
-        killpg(Pid::from_raw(group), signal).ok(); // an error: nobody is left
+        killpg(Pid::from_raw(group), signal).ok(); // an error: the group is empty
     }
 }
 
-/// Ends a program and all that it has started. Here nobody can be asked.
+/// Ends a program and all that it has started. Here it cannot be asked to end.
 #[cfg(not(unix))]
 pub(crate) fn end(process: u32, _at_once: bool) {
     let mut kill = Command::new("taskkill");
@@ -76,7 +78,7 @@ pub(crate) fn is_program(name: &str) -> bool {
     std::env::split_paths(&folders).any(|folder| may_run(&folder.join(name)))
 }
 
-/// Here the rules are others: it may be one, and starting it will tell.
+/// The rules differ here: it may be one, and starting it shows whether it is.
 #[cfg(not(unix))]
 pub(crate) fn is_program(_name: &str) -> bool {
     true
@@ -99,7 +101,7 @@ pub(crate) fn cpu_time() -> Option<Duration> {
     Some(process + time(children.user_time()) + time(children.system_time()))
 }
 
-/// Without the embedded servers' share, which no other system tells, it would say nothing of the
+/// Without the embedded servers' share, which no other system reports, it would say nothing of the
 /// client.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn cpu_time() -> Option<Duration> {

@@ -12,7 +12,7 @@ use crate::download::{Downloader, Job, Runner, SetupError, Strategy};
 use crate::os::cpu;
 use crate::result::{ContenderRecord, Round};
 
-/// Somebody who can do a whole job, once or again and again.
+/// Does a whole job, any number of times.
 pub trait Contender: fmt::Debug {
     /// What the reports and the thresholds call it.
     fn name(&self) -> String;
@@ -20,7 +20,7 @@ pub trait Contender: fmt::Debug {
     /// What is written down about it.
     fn record(&self) -> ContenderRecord;
 
-    /// The downloads it has under way at most; none if only the server can tell.
+    /// The downloads it has under way at most; none if only the server knows.
     fn workers(&self, job: &Job) -> Option<NonZeroUsize>;
 
     /// Does the job, with fresh connections. What it takes to set up an HTTP client is not part of

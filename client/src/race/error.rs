@@ -31,7 +31,7 @@ pub enum CommandError {
         "--command {0:?}: names no program; give one, like --command 'python3 my_flags.py {{url}}'"
     )]
     Empty(String),
-    /// Nobody tells the program where the server is.
+    /// The program does not learn where the server is.
     #[error(
         "--command {0}: does not tell the program where the flags are; put {{url}} where it wants the URL, or give the port that it \
          uses by itself with --port"

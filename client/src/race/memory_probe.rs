@@ -37,7 +37,7 @@ struct ProbeResult {
     peak_bytes: Option<u64>,
 }
 
-/// Runs the job once in a fresh process, and tells the bytes that became resident there at most,
+/// Runs the job once in a fresh process, and returns the most bytes that became resident there,
 /// from before the HTTP client was set up to the end; for worker processes, all of theirs come on
 /// top. The images go where those of the job go. `None` where it cannot be had: not on Linux, or
 /// the job was stopped.
@@ -72,7 +72,7 @@ pub fn probe(runner: &Runner, job: &Job) -> Option<u64> {
 /// to `output`.
 ///
 /// # Errors
-/// When there is no order, or the round cannot be set up, or nobody is to be told.
+/// When there is no order, or the round cannot be set up, or the result cannot be written.
 pub fn run(
     mut input: impl BufRead + Send + 'static,
     mut output: impl Write,
@@ -82,7 +82,7 @@ pub fn run(
     let http = order.work.http();
     let job = Job {
         max_workers: order.max_workers,
-        // Whoever runs this is the program that knows how to be a worker.
+        // The running program can be a worker.
         worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
         ..order.work.job(order.codes)
     };
@@ -102,7 +102,7 @@ pub fn run(
     write_line(&mut output, &result).map_err(WorkerError::Output)
 }
 
-/// Runs it, and tells the peak of the worker processes, where there are any.
+/// Runs it, and returns the peak of the worker processes, where there are any.
 fn round(
     strategy: Strategy,
     http: Http,

@@ -1,6 +1,6 @@
 //! What will happen to a job, attempt by attempt, before the first request is sent: the retry
 //! policy played against the decisions of a server. It computes and never measures; of a server
-//! that is not ours it knows what the server told.
+//! that is not ours it knows what the server reported.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub fn planned(job: &Job, target: &Target) -> Option<Vec<Planned>> {
     Some(job.codes.iter().map(plan).collect())
 }
 
-/// The same as a server told it in its responses: the delays of all attempts. None if it did not
-/// tell all of it.
+/// The same as a server reported it in its responses: the delays of all attempts. None if it did
+/// not report all of them.
 pub fn told(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
     let samples = all_series.iter().flat_map(Series::samples);
     let told: HashMap<_, _> = samples
@@ -127,7 +127,7 @@ impl PlannedEnd {
                 time: timeout,
             }
         } else {
-            // A header in whole seconds tells what the client sees of it.
+            // The client sees it in a header of whole seconds.
             let retry_after =
                 retry_after.map(|pause| Duration::from_secs_f64(pause.as_secs_f64().ceil()));
             Self {

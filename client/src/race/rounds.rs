@@ -35,7 +35,7 @@ struct Entrant {
 pub enum Rounds {
     /// This often.
     Exactly(NonZeroUsize),
-    /// Until every series's interval is [tight](Self::TIGHT), within [limits](Self::FEWEST).
+    /// Until the interval of every series is [tight](Self::TIGHT), within [limits](Self::FEWEST).
     Enough,
 }
 
@@ -213,7 +213,8 @@ impl Race {
     }
 
     /// Runs the race, or as much of it as the job's [stop](Job::cancel) allows, into `measurement`,
-    /// and tells `watch` how it goes. When nobody can reach the server any more, it is over too.
+    /// and reports its progress to `watch`. It also ends when the server cannot be reached any
+    /// more.
     ///
     /// # Errors
     /// When a contender cannot be set up. What was measured before is in `measurement`.
@@ -302,7 +303,7 @@ fn is_gone(round: &Round) -> bool {
     outcomes().next().is_some() && outcomes().all(|outcome| outcome == Outcome::NoConnection)
 }
 
-/// The series that the samples are in.
+/// The number of workers that the samples name.
 fn workers_used(round: &Round) -> NonZeroUsize {
     let last = round.samples.iter().map(|sample| sample.worker).max();
     NonZeroUsize::MIN.saturating_add(last.unwrap_or(0))

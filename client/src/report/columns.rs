@@ -15,7 +15,7 @@ pub(super) struct Column {
 /// What a column says of a series.
 pub(super) type Cell = fn(&SeriesAnalysis) -> String;
 
-/// Those that tell something: a column of zeros tells nobody anything.
+/// Those with information: a column of zeros has none.
 pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
     fn or_none<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
         value.map_or_else(|| NONE.to_owned(), text)

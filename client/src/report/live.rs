@@ -1,7 +1,7 @@
 //! A load while it runs, on a whole terminal: how far it is, the rate, the percentiles so far, and
 //! what went wrong.
 //!
-//! It draws what it is told and measures nothing. The screen is the terminal's alternate one: when
+//! It draws what it is given and measures nothing. The screen is the terminal's alternate one: when
 //! the view is dropped, what stood there before is back.
 
 use std::collections::VecDeque;

@@ -55,7 +55,7 @@ impl Colour {
 pub(super) const PAPER: Colour = Colour::new("paper", 0xFF_FF_FF, 0x15_18_1D);
 /// Text.
 pub(super) const STROKE: Colour = Colour::new("ink", 0x1B_1F_24, 0xE8_EB_EF);
-/// Text that is not the first to be read, and whatever is ideal.
+/// Text that is not the first to be read, and what is ideal.
 pub(super) const MUTED: Colour = Colour::new("muted", 0x57_60_6A, 0xA3_AD_B8);
 /// Lines that help the eye and say nothing.
 pub(super) const GRID: Colour = Colour::new("grid", 0xE1_E5_EA, 0x2C_32_3A);

@@ -45,7 +45,7 @@ struct Lap {
 }
 
 impl RaceBar {
-    /// A bar for rounds of so many downloads.
+    /// A bar for rounds of this many downloads.
     pub fn new(downloads: usize, wanted: bool) -> Self {
         let bar = styled(
             bar(0, wanted),

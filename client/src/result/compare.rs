@@ -8,7 +8,7 @@ use super::estimate::Estimate;
 use super::measurement::{Measurement, SCHEMA_VERSION, Series};
 use super::stats;
 
-/// The change that counts as none, unless somebody says otherwise, as a share of the older time.
+/// The change that counts as none, by default, as a share of the older time.
 pub const MARGIN: f64 = 0.05;
 /// With fewer rounds on either side nothing can be said.
 const FEWEST_ROUNDS: usize = 3;
@@ -44,6 +44,7 @@ pub enum ComparisonKind {
 /// One series, then and now.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "LaneComparison")]
 pub struct SeriesComparison {
     /// As the series is called in both.
     pub name: String,
@@ -138,7 +139,7 @@ fn compare(old: &Series, new: &Series, margin: f64) -> Option<SeriesComparison> 
         upper,
     };
     let enough = before.len().min(after.len()) >= FEWEST_ROUNDS;
-    // Whoever gives up is quick.
+    // A contender that gives up is quick.
     let errors = |series: &Series| series.errors() as f64 / series.endings().count().max(1) as f64;
     let verdict = match Verdict::of(&ratio, margin) {
         _ if !enough => Verdict::Inconclusive,

@@ -208,7 +208,7 @@ impl LoadTimes {
 
 /// The distribution of some times, in nanoseconds.
 ///
-/// A percentile is the smallest time that at least so many per cent of the requests did not exceed,
+/// A percentile is the smallest time that at least this percentage of the requests did not exceed,
 /// rounded up to three digits: that is how HdrHistogram defines it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "TimesRecord", try_from = "TimesRecord")]

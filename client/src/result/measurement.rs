@@ -33,14 +33,14 @@ pub struct Measurement {
     pub started: String,
     /// Whether it was ended early by its user: what is here was complete.
     pub interrupted: bool,
-    /// Whether it ended early because nobody could reach the server any more.
+    /// Whether it ended early because the server could not be reached any more.
     pub server_gone: bool,
     /// What was to be downloaded, and how.
     pub job: JobRecord,
     /// Where it came from.
     pub server: ServerRecord,
     /// What will happen to each download, in the order of the job: computed from the scenario, or
-    /// as a server told it in its responses. None if neither.
+    /// as a server reported it in its responses. None if neither.
     pub plan: Option<Vec<Planned>>,
     /// The machine.
     pub environment: Environment,
@@ -161,6 +161,7 @@ impl Planned {
 /// One contender's part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Lane")]
 pub struct Series {
     /// What thresholds and reports call it: `async`, `threaded-ureq`; in a sweep, `async@30`.
     pub name: String,
@@ -219,11 +220,11 @@ pub struct Round {
     #[schemars(with = "f64")]
     pub elapsed: Duration,
     /// The processor time that the client's threads and processes used, user and system; none where
-    /// it cannot be told from the server's.
+    /// it cannot be separated from the server's.
     #[serde(rename = "cpu_ms", with = "millis::optional", default)]
     #[schemars(with = "Option<f64>")]
     pub cpu: Option<Duration>,
-    /// How a command ended, if not with 0: its exit code, or its signal as a shell would tell it
+    /// How a command ended, if not with 0: its exit code, or its signal as a shell reports it
     /// (128 + n).
     #[serde(default)]
     pub exit_code: Option<i32>,

@@ -181,7 +181,7 @@ impl Usl {
             })
     }
 
-    /// The throughput of so many workers.
+    /// The throughput of this many workers.
     pub fn throughput(&self, workers: f64) -> f64 {
         let others = workers - 1.0;
         self.lambda * workers / (1.0 + self.sigma * others + self.kappa * workers * others)

@@ -389,7 +389,7 @@ pub fn check_load(thresholds: &[Threshold], result: &LoadResult) -> Vec<Checked>
     thresholds.iter().map(checked).collect()
 }
 
-/// A threshold for nobody: better known before the measurement than after it.
+/// A threshold on what is not measured, which is better known before the measurement than after it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotMeasured {
     /// A misspelt series.

@@ -51,7 +51,7 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Print the JSON Schema of everything that is written as JSON.
     Schema,
-    /// What the program can tell of itself.
+    /// Manual pages and completions.
     #[command(flatten)]
     Docs(DocsCommand),
     /// Make attempts as standard input says: the other end of `--strategy processes`.
@@ -160,7 +160,8 @@ pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) shared: SharedArgs,
 
-    /// The numbers of downloads at one time, like 1,2,5. [default: 1, 2, 5, 10, 30, 100, 300, up to the number of flags, and that number]
+    /// The numbers of downloads at one time, like 1,2,5. [default: 1, 2, 5, 10, 30, 100, 300, up to
+    /// the number of flags, and that number]
     #[arg(short, long, value_name = "LIST", alias = "max_req", value_delimiter = ',', value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) max_req: Vec<NonZeroUsize>,
 

@@ -39,7 +39,7 @@ pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
     drop(watcher); // gives the terminal back
     let result = outcome.into_result(job, server, command_line());
 
-    // Whatever cannot be written, what was measured is printed first.
+    // What was measured is printed before anything can fail to be written.
     match spec.format {
         LoadFormat::Json => say(&json::load(&result)),
         LoadFormat::Text if spec.is_quiet => {}

@@ -173,8 +173,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Measures, tells, and saves all but pictures; the result, and the exit code that follows from
-    /// it.
+    /// Measures, prints, and saves all but pictures; the result, and the exit code that follows
+    /// from it.
     fn run(self) -> anyhow::Result<(NamedReport, u8)> {
         let (output, name) = (self.output, self.name.clone());
         threshold::know_series(&output.thresholds, self.race.names(), &known_contenders())?;
@@ -188,12 +188,12 @@ impl<'a> Session<'a> {
             .iter()
             .all(|series| series.rounds.is_empty());
         let raced = match raced {
-            // There is nothing to tell but why.
+            // There is nothing to report but the reason.
             Err(error) if is_empty => return Err(error.into()),
             raced => raced,
         };
         let report = Report::of(measurement);
-        // Whatever cannot be written, what was measured is printed first.
+        // What was measured is printed before anything can fail to be written.
         output.print(&report, &table::closing(&report, width()))?;
         let all_met = output.judge(&report);
         raced?;
@@ -261,8 +261,8 @@ impl<'a> Session<'a> {
                     let (number, took) = (series.rounds.len(), round.elapsed);
                     bar.tell(&format!("round {number}: {} took {took:.3?}", series.name));
                 }
-                // What cannot be saved now is tried again after the next round, and told after the
-                // last.
+                // What cannot be saved now is tried again after the next round, and reported after
+                // the last.
                 if output.exports.repeats() && Instant::now() >= next_save {
                     let begun = Instant::now();
                     let result = NamedReport {

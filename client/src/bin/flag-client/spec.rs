@@ -90,7 +90,7 @@ impl ServerSpec {
     /// Finds the server, or starts it.
     ///
     /// # Errors
-    /// When nobody accepts connections there, or there is no such scenario.
+    /// When no connection is accepted there, or there is no such scenario.
     pub(crate) fn target(&self) -> Result<Target, TargetError> {
         match &self.place {
             Place::Named(server) => Target::named(server),

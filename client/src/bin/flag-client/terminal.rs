@@ -23,7 +23,7 @@ pub(crate) fn width() -> Option<usize> {
     terminal.is_term().then(|| usize::from(terminal.size().1))
 }
 
-/// The command line as it was typed, so that somebody else can type it again.
+/// The command line as it was typed, so that it can be typed again.
 pub(crate) fn command_line() -> Vec<String> {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     std::iter::once("flag-client".to_owned())

@@ -144,7 +144,7 @@ fn no_connection(error: Error) -> Error {
     }
 }
 
-/// The usual connector, whose errors can be told from those of a connection.
+/// The usual connector, whose errors can be distinguished from those of a connection.
 #[derive(Debug)]
 struct Marking(DefaultConnector);
 

@@ -31,7 +31,7 @@ use crate::os::process;
 #[derive(Debug)]
 pub struct Processes {
     http: Http,
-    /// The peaks of the workers that have ended; `None` once one did not tell.
+    /// The peaks of the workers that have ended; `None` once one did not report it.
     peak_bytes: Mutex<Option<u64>>,
 }
 
@@ -120,7 +120,8 @@ impl Process {
         let mut command = Command::new(&job.worker_program);
         command.arg("worker");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        // Ctrl-C is for whoever feeds it. The worker ignores it too, but not before it is up.
+        // Ctrl-C is for the process that feeds it. The worker ignores it too, but not before it is
+        // up.
         process::shield(&mut command);
         let mut child = command.spawn()?;
         let (tasks, answers) = (child.stdin.take(), child.stdout.take());
@@ -165,7 +166,7 @@ impl Process {
         write_line(tasks, value)
     }
 
-    /// Lets it end by itself; its peak of memory, if it tells.
+    /// Lets it end by itself; its peak of memory, if it reports it.
     fn dismiss(mut self) -> Option<u64> {
         drop(self.tasks.take());
         let final_report: Option<FinalReport> = read_line(&mut self.answers).ok()?;

@@ -25,7 +25,7 @@ pub(crate) struct WorkOrder {
     images: ImagesOrder,
 }
 
-/// [`Images`] as they are told: a catalogue is its digests.
+/// [`Images`] as they are sent: a catalogue is its digests.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ImagesOrder {
@@ -43,7 +43,7 @@ pub(crate) struct Task {
 /// The last line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FinalReport {
-    /// The most memory that was resident, where the system tells.
+    /// The most memory that was resident, where the system reports it.
     pub(crate) peak_bytes: Option<u64>,
 }
 

@@ -3,8 +3,8 @@
 //! downloads only what reached the server.
 //!
 //! What the server cannot see is not in the samples: a request that was never sent, the time of a
-//! connection, an image that nobody looked at. Where a program leaves before the end of a response,
-//! it has given up: that counts as a timeout.
+//! connection, an image that was not looked at. Where a program leaves before the end of a
+//! response, it has given up: that counts as a timeout.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -94,7 +94,7 @@ impl ExternalCommand {
     }
 
     /// A server of its own for each round: there the program is never seen before, so that the
-    /// server, which counts the attempts of whoever does not number them, begins at 1.
+    /// server, which counts the attempts of clients that do not number them, begins at 1.
     fn server(&self) -> Result<BlockingFlagServer, CommandError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.unwrap_or(0)));
         let server = FlagServer::builder().scenario(self.scenario.clone());

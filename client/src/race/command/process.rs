@@ -58,7 +58,7 @@ pub(super) fn wait(child: Child, cancel: &CancelToken) -> io::Result<Ended> {
         match news.recv_timeout(POLL_INTERVAL) {
             Ok((used, at)) => {
                 if asked.is_some() {
-                    process::end(process, true); // whoever is left of its group
+                    process::end(process, true); // the rest of its group
                 }
                 return Ok(Ended {
                     used: used?,
@@ -82,7 +82,7 @@ pub(super) fn wait(child: Child, cancel: &CancelToken) -> io::Result<Ended> {
     }
 }
 
-/// As a shell would tell it; none if all went well.
+/// As a shell reports it; none if all went well.
 pub(super) fn exit_code(status: ExitStatus) -> Option<i32> {
     let signal = process::signal(status);
     let code = status.code().or(signal.map(|signal| 128 + signal));

@@ -94,7 +94,7 @@ impl Chain<'_> {
         (outcome, Some(format!("{what} {place}")))
     }
 
-    /// What can be told of it without the others: neither its worker nor whether another attempt
+    /// What is known of it without the others: neither its worker nor whether another attempt
     /// followed.
     fn sample(&self, start: Instant) -> Sample {
         let since_start = |moment: Instant| moment.saturating_duration_since(start);
@@ -120,7 +120,7 @@ impl Chain<'_> {
             headers: self.status().and(last.times.begun).map(since_start),
             done: since_start(last.times.ended),
             plan: Some(delay),
-            // Without a delay nobody waits, as in `server-timing`.
+            // Without a delay there is no wait, as in `server-timing`.
             wait: late.map(|late| if delay.is_zero() { delay } else { delay + late }),
             retry_in: None,
         }

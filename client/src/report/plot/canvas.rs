@@ -39,7 +39,7 @@ pub(super) struct Format {
     pub(super) width: f64,
     /// The height of its letters.
     pub(super) text: f64,
-    /// About so many ticks fit on the horizontal axis.
+    /// About how many ticks fit on the horizontal axis.
     pub(super) ticks: usize,
     /// What stays free on every side.
     pub(super) margin: f64,
@@ -454,7 +454,7 @@ pub(super) fn legend(
     Ok(())
 }
 
-/// Round numbers in this range, about so many.
+/// Round numbers in this range, about `count` of them.
 pub(super) fn ticks(range: &Range<f64>, about: usize) -> Vec<f64> {
     let rough = (range.end - range.start) / about.max(1) as f64;
     if !(rough > 0.0 && rough.is_finite()) {

@@ -22,7 +22,7 @@ pub(super) fn caption(report: &Report) -> String {
     if all_series.is_empty() {
         return "No round was completed, so there are no times.".to_owned();
     }
-    // Of many, the table tells.
+    // For many, there is the table.
     let told: Vec<String> = all_series
         .iter()
         .filter(|_| all_series.len() <= MOST_TOLD)

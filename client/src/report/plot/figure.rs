@@ -1,7 +1,7 @@
 //! The pictures of a measurement, as SVG: which there are, and what each is called. What there is
 //! no data for is not drawn, and said in a sentence instead.
 //!
-//! A picture draws what was measured and what [`Analysis`] made of it; it computes only where
+//! A picture draws what was measured and what `Analysis` made of it; it computes only where
 //! things lie.
 
 use super::canvas::{At, Format, canvas, wrapped, write};
@@ -44,7 +44,7 @@ impl Width {
 }
 
 impl Figure {
-    /// All of them, in the order in which they tell the story.
+    /// All of them, in the order of a page.
     pub const ALL: [Self; 5] = [
         Self::Race,
         Self::Elapsed,

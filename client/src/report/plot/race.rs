@@ -224,7 +224,7 @@ fn rows(round: &Round) -> Vec<Row<'_>> {
     rows
 }
 
-/// The delays of the plan: a request that broke was not told its own.
+/// The delays of the plan: a request that broke did not learn its own.
 fn planned(measurement: &Measurement) -> BTreeMap<(CountryCode, u32), Duration> {
     let first = measurement.job.first_attempt;
     let downloads = measurement.plan.iter().flatten();

@@ -10,7 +10,7 @@ use crate::download::Sample;
 use crate::result::measurement::{ContenderRecord, PlannedAttempt, Round, Series};
 use crate::result::stats;
 
-/// Where the time beyond the ideal went, along the series of the worker that ended last: its parts
+/// Where the time beyond the ideal went, over the attempts of the worker that ended last: its parts
 /// and the planned times add up to the round. Each is the median over the rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -60,7 +60,7 @@ impl Loss {
         })
     }
 
-    /// Along the series of the worker that ended last. None without a sample, or if one has no
+    /// Over the attempts of the worker that ended last. None without a sample, or if one has no
     /// plan.
     fn of_round(
         round: &Round,

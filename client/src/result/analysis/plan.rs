@@ -35,7 +35,7 @@ impl<'m> KnownPlan<'m> {
         }
     }
 
-    /// The time of a perfect client with so many workers; none if the plan is not known, or takes
+    /// The time of a perfect client with this many workers; none if the plan is not known, or takes
     /// no time.
     pub(super) fn ideal(&self, workers: NonZeroUsize) -> Option<Duration> {
         let ideal = ideal_makespan(self.times.iter().flatten().copied(), workers);

@@ -17,6 +17,7 @@ use crate::result::stats;
 /// The numbers of one series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "LaneAnalysis")]
 pub struct SeriesAnalysis {
     /// As the series is called.
     pub name: String,

@@ -22,7 +22,7 @@ const NOISY: f64 = 0.05;
 const SATURATED: f64 = 0.9;
 /// How much longer than planned a server may hold a delay in one of a hundred responses.
 const LATE: Duration = Duration::from_millis(2);
-/// How far a told delay may be from the planned one: `server-timing` has microseconds.
+/// How far a reported delay may be from the planned one: `server-timing` has microseconds.
 const TOLD: Duration = Duration::from_micros(2);
 
 /// What a reader should know before trusting the numbers.
@@ -69,7 +69,7 @@ pub enum Warning {
         series: String,
         /// Downloads that failed though the plan wanted them to go well, or the other way round.
         outcomes: usize,
-        /// Responses that told another delay than the planned one.
+        /// Responses that reported another delay than the planned one.
         delays: usize,
     },
     /// The server held its delays longer than it should.
@@ -106,7 +106,7 @@ pub enum Warning {
     },
     /// Its user ended it early.
     Interrupted,
-    /// Nobody could reach the server any more.
+    /// The server could not be reached any more.
     ServerGone,
 }
 
@@ -187,7 +187,7 @@ fn processors(measurement: &Measurement, series: &Series) -> f64 {
     }
 }
 
-/// Of a server whose scenario is known; another one's plan is what it told.
+/// Of a server whose scenario is known; the plan of another one is what it reported.
 fn not_as_planned(
     measurement: &Measurement,
     plan: &KnownPlan<'_>,
@@ -199,7 +199,7 @@ fn not_as_planned(
         planned.is_some_and(|planned| planned.outcome != sample.outcome)
     };
     let told_otherwise = |sample: &&Sample| {
-        // The last response of a chain of redirects tells none: the delay was held before the
+        // The last response of a chain of redirects reports none: the delay was held before the
         // first.
         let told = sample.plan.filter(|told| !told.is_zero());
         let both = plan.attempt(sample).zip(told);
