@@ -1,9 +1,10 @@
-//! What it takes to say what samples mean, and to keep the times of a load: `cargo bench -p flag-client --bench statistics`.
+//! What it takes to say what samples mean, and to keep the times of a load:
+//! `cargo bench -p flag-client --bench statistics`.
 
 use std::time::Duration;
 
 use divan::{Bencher, black_box};
-use flag_client::load::recorder::{Exchange, Outcome, Recorder};
+use flag_client::load::recorder::{Exchange, Recorder, RequestOutcome};
 use flag_client::result::stats;
 
 fn main() {
@@ -44,7 +45,7 @@ fn record_one_request_of_a_load(bencher: Bencher<'_, '_>) {
         micros = (micros + 7919) % 100_000;
         let service = Duration::from_micros(micros);
         recorder.record(black_box(&Exchange {
-            outcome: Outcome::Status(200),
+            outcome: RequestOutcome::Status(200),
             service,
             response: service,
             lag: Duration::ZERO,

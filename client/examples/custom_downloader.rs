@@ -1,7 +1,7 @@
 //! A downloader of one's own in the race: each thread gets its share of the codes in advance.
 //!
-//! With a queue, who was lucky with the delays takes more; here such a thread goes home early, and all wait for the unluckiest. The
-//! table says what that costs.
+//! With a queue, who was lucky with the delays takes more; here such a thread goes home early, and
+//! all wait for the unluckiest. The table says what that costs.
 
 use std::error::Error;
 use std::thread;

@@ -1,17 +1,17 @@
 //! Races sequential, threaded and async downloads of flags, and measures them.
 //!
-//! # The journey of one race
+//! # From options to a report
 //!
 //! ```text
-//!  args ──▶ codes ──┐
-//!                   ├──▶ Job ──▶ Downloader ──▶ Samples ──▶ Measurement ──▶ Analysis ──▶ report
-//!  args ──▶ target ─┘     │      sequential       one per     all rounds      pure        text, Markdown,
-//!           (embedded     │      threaded         attempt     of all lanes,   numbers     CSV, JSON,
-//!            server and   │      async                        as a file has                pictures
-//!            its plan)    │      processes ──▶ worker         them
-//!                         │        │
-//!                         └──▶   fetch: what one download means, with reqwest, ureq or hyper
-//!                                retry: whether another attempt follows, and when
+//!  options ──▶ codes ──┐
+//!                      ├──▶ Job ──▶ Downloader ──▶ Samples ──▶ Measurement ──▶ Report
+//!  options ──▶ Target ─┘     │      sequential       one per     all rounds of    with its
+//!              (embedded     │      threaded         attempt     all series       Analysis: text,
+//!               server and   │      async                                         Markdown, CSV,
+//!               its plan)    │      processes ──▶ worker                          JSON, pictures
+//!                            │
+//!                            └──▶   http: one GET, with reqwest, ureq or hyper
+//!                                   retry: whether another attempt follows, and when
 //! ```
 //!
 //! # Layout
@@ -19,14 +19,16 @@
 //! Each layer knows those above it in this list, and none below.
 //!
 //! * [`codes`] selects countries.
-//! * [`download`] has the job, the strategies, one file per HTTP library, and the sample of each attempt.
+//! * [`download`] has the job, the strategies, one file per HTTP library, and the sample of each
+//!   attempt.
 //! * [`result`] has the documents, their statistics, comparisons and thresholds.
-//! * [`race`] has the contenders and runs their rounds; [`load`] is the load generator. Neither knows the other.
+//! * [`race`] has the contenders and runs their rounds; [`load`] is the load generator. Neither
+//!   knows the other.
 //! * [`report`] makes texts and pictures. Only the binary prints.
 //!
 //! # Your own downloader
 //!
-//! Whatever implements [`Downloader`](download::Downloader) can do a [`Job`](download::Job):
+//! Any [`Downloader`](download::Downloader) can do a [`Job`](download::Job):
 //!
 //! ```
 //! use flag_client::download::{Downloader, Job, Sample, Sequential};
@@ -42,8 +44,8 @@
 //! }
 //! ```
 //!
-//! One with an HTTP client of its own lets [`Download`](download::Download) make the samples, and joins a [`Race`](race::Race) as
-//! [`Custom`](race::Custom):
+//! One with an HTTP client of its own lets [`Download`](download::Download) make the samples, and
+//! joins a [`Race`](race::Race) as [`Custom`](race::Custom):
 //!
 //! ```
 //! use std::time::Instant;
@@ -76,8 +78,8 @@
 //! ];
 //! let race = Race::bench(contenders, &job).rounds(Rounds::Exactly(1.try_into()?));
 //! let measurement = race.run_on(&job, &target)?;
-//! assert_eq!(measurement.lanes[1].name, "one-by-one");
-//! assert_eq!(measurement.lanes[1].errors(), 0);
+//! assert_eq!(measurement.series[1].name, "one-by-one");
+//! assert_eq!(measurement.series[1].errors(), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -86,6 +88,7 @@
 
 pub mod download;
 pub mod load;
+mod lock;
 mod millis;
 mod os;
 pub mod race;

@@ -1,4 +1,5 @@
-//! External programs in the race: what the server saw is what they did, and whatever they do, the race ends.
+//! External programs in the race: what the server saw is what they did, and whatever they do, the
+//! race ends.
 
 #![cfg(unix)]
 
@@ -12,14 +13,14 @@ use flag_client::download::{Job, Outcome, RetryPolicy, Runner, Sample, Strategy}
 use flag_client::race::command::ExternalCommand;
 use flag_client::race::{CommandError, Contender, ContenderError, Race, Rounds, Target};
 use flag_client::result::{Analysis, Round, Warning};
-use flag_scenario::Scenario;
-use flag_scenario::{ScenarioSource, named_scenario};
+use flag_scenario::{Scenario, ScenarioSource, named_scenario};
 use flag_server::{BlockingFlagServer, FlagServer};
 use flags_data::{Catalogue, CountryCode};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flag-client");
 
-/// A program without an HTTP client: `get /flags/br/br.gif` asks for it and reads the answer. It numbers no attempts.
+/// A program without an HTTP client: `get /flags/br/br.gif` asks for it and reads the answer. It
+/// numbers no attempts.
 const GET: &str = r#"
 url={url}; host=${url#http://}; host=${host%/flags}
 get() {
@@ -55,7 +56,7 @@ fn command(line: &str, scenario: &Scenario) -> ExternalCommand {
 }
 
 /// One round of a program that is in its first.
-fn heat(line: &str, toml: &str) -> Result<Round, ContenderError> {
+fn round_of(line: &str, toml: &str) -> Result<Round, ContenderError> {
     command(line, &scenario(toml)).run(&job(&["BR", "JP"]))
 }
 
@@ -125,16 +126,17 @@ fn the_server_says_of_a_program_what_a_strategy_says_of_itself() {
         base_url: server.flags_url(),
         ..job.clone()
     };
-    // A program that saves an image looks at none: only the server knows that it is a wrong one, so it is not tried again.
+    // A program that saves an image looks at none: only the server knows that it is a wrong one, so
+    // it is not tried again.
     let runner = Runner::from(Strategy::Async).run(&own).unwrap();
     let (wrong, right): (Vec<_>, Vec<_>) = seen(&runner.samples)
         .into_iter()
         .partition(|(_, attempt, outcome, ..)| *attempt == 1 && *outcome == Outcome::WrongBody);
     assert!(!wrong.is_empty());
     let is_wrong = |code: CountryCode| wrong.iter().any(|(other, ..)| *other == code);
-    let heat = program.run(&job).unwrap();
-    assert_eq!(heat.exit_code, Some(1), "some downloads fail");
-    let found = seen(&heat.samples).into_iter();
+    let round = program.run(&job).unwrap();
+    assert_eq!(round.exit_code, Some(1), "some downloads fail");
+    let found = seen(&round.samples).into_iter();
     let found: Vec<Seen> = found.filter(|(code, ..)| !is_wrong(*code)).collect();
     let expected = right.into_iter();
     let expected: Vec<Seen> = expected.filter(|(code, ..)| !is_wrong(*code)).collect();
@@ -143,7 +145,7 @@ fn the_server_says_of_a_program_what_a_strategy_says_of_itself() {
         assert_eq!(found, expected);
     }
     for (code, ..) in wrong {
-        let mut own = heat.samples.iter().filter(|sample| sample.code == code);
+        let mut own = round.samples.iter().filter(|sample| sample.code == code);
         let only = own.next().unwrap();
         assert_eq!((only.outcome, own.next()), (Outcome::WrongBody, None));
     }
@@ -159,10 +161,11 @@ fn a_program_that_leaves_has_lost_its_patience() {
         "/tmp",
     ]);
     for rule in ["fault = 'stall'", "fault = 'stall', after = '512B'"] {
-        let heat = heat(&line, &format!("rule = [{{ {rule} }}]")).unwrap();
-        let outcomes: Vec<_> = heat.samples.iter().map(|sample| sample.outcome).collect();
+        let round = round_of(&line, &format!("rule = [{{ {rule} }}]")).unwrap();
+        let outcomes: Vec<_> = round.samples.iter().map(|sample| sample.outcome).collect();
         assert_eq!(outcomes, [Outcome::Timeout], "{rule}");
-        assert!(heat.samples[0].latency() >= Duration::from_millis(150)); // less what the way took
+        // Less the time of the transfer.
+        assert!(round.samples[0].latency() >= Duration::from_millis(150));
     }
 }
 
@@ -175,9 +178,9 @@ fn every_round_meets_the_first_attempts() {
         &scenario,
     );
     for _ in 0..3 {
-        let heat = command.run(&job(&["BR"])).unwrap();
-        let [first, second] = &heat.samples[..] else {
-            panic!("{heat:?}");
+        let round = command.run(&job(&["BR"])).unwrap();
+        let [first, second] = &round.samples[..] else {
+            panic!("{round:?}");
         };
         assert_eq!((first.attempt, first.outcome), (1, Outcome::HttpError));
         assert_eq!((second.attempt, second.outcome), (2, Outcome::Downloaded));
@@ -191,8 +194,8 @@ fn every_round_meets_the_first_attempts() {
 #[test]
 fn only_requests_for_images_are_samples() {
     let script = "for path in / br/br.gif br/metadata.json XX/xx.gif jp/jp.gif jp/jp.gif; do get /flags/$path; done; get /data/flags/de/de.gif";
-    let heat = heat(&bash(script), "").unwrap();
-    let found: Vec<_> = heat
+    let round = round_of(&bash(script), "").unwrap();
+    let found: Vec<_> = round
         .samples
         .iter()
         .map(|sample| (sample.code.as_str(), sample.outcome))
@@ -209,39 +212,39 @@ fn only_requests_for_images_are_samples() {
         ]
     );
     assert!(
-        heat.samples.iter().all(Sample::is_last),
+        round.samples.iter().all(Sample::is_last),
         "nothing had failed"
     );
-    assert_eq!(heat.exit_code, None);
+    assert_eq!(round.exit_code, None);
 }
 
 #[test]
 fn the_processor_and_the_memory_of_the_process_are_told() {
     let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; get /flags/br/br.gif";
-    let heat = heat(&bash(script), "").unwrap();
-    let cpu = heat.cpu.unwrap();
+    let round = round_of(&bash(script), "").unwrap();
+    let cpu = round.cpu.unwrap();
     assert!(
-        cpu > Duration::from_millis(10) && cpu < heat.elapsed * 2,
-        "{heat:?}"
+        cpu > Duration::from_millis(10) && cpu < round.elapsed * 2,
+        "{round:?}"
     );
     if cfg!(target_os = "linux") {
         // A shell is smaller than this test, of which it was a copy.
-        let bytes = heat.memory_bytes.unwrap();
+        let bytes = round.memory_bytes.unwrap();
         assert!(bytes > 500_000 && bytes < 20_000_000, "{bytes}");
     }
     // It is the elapsed time of the process, and the first request comes late in it.
-    assert!(heat.samples[0].sent > cpu / 2 && heat.samples[0].done <= heat.elapsed);
+    assert!(round.samples[0].sent > cpu / 2 && round.samples[0].done <= round.elapsed);
 }
 
 #[test]
 fn an_exit_code_is_an_error_when_nothing_explains_it_and_data_otherwise() {
     let failing = "rule = [{ fault = 'status', status = 503 }]";
-    let explained = heat(&bash("get /flags/br/br.gif; exit 3"), failing).unwrap();
+    let explained = round_of(&bash("get /flags/br/br.gif; exit 3"), failing).unwrap();
     assert_eq!(explained.exit_code, Some(3));
-    let killed = heat(&bash("get /flags/br/br.gif; kill -9 $$"), failing).unwrap();
+    let killed = round_of(&bash("get /flags/br/br.gif; kill -9 $$"), failing).unwrap();
     assert_eq!(killed.exit_code, Some(128 + 9));
 
-    let error = heat(&bash("echo oh dear >&2; exit 3"), "")
+    let error = round_of(&bash("echo oh dear >&2; exit 3"), "")
         .unwrap_err()
         .to_string();
     let (start, words) = error.rsplit_once(". It said:\n").unwrap();
@@ -249,7 +252,7 @@ fn an_exit_code_is_an_error_when_nothing_explains_it_and_data_otherwise() {
         "ended with exit code 3 before it had asked for a flag; correct the command line or the program"
     ), "{error}");
     assert_eq!(words, "oh dear");
-    let error = heat(&bash("get /flags/br/br.gif; exit 3"), "")
+    let error = round_of(&bash("get /flags/br/br.gif; exit 3"), "")
         .unwrap_err()
         .to_string();
     assert!(
@@ -273,7 +276,7 @@ fn an_exit_code_is_an_error_when_nothing_explains_it_and_data_otherwise() {
 fn a_program_that_says_much_is_read_to_the_end() {
     let script =
         "i=0; while [ $i -lt 20000 ]; do echo \"line $i of many\" >&2; i=$((i+1)); done; exit 7";
-    let error = heat(&bash(script), "").unwrap_err().to_string();
+    let error = round_of(&bash(script), "").unwrap_err().to_string();
     assert!(error.ends_with("line 19999 of many"), "{error}");
     let (_, words) = error.split_once("It said:\n").unwrap();
     assert!((3000..=4096).contains(&words.len()), "{}", words.len());
@@ -290,7 +293,7 @@ fn a_stop_ends_a_program_that_hangs_and_all_that_it_has_started() {
         );
         let command = command(&line(&["sh", "-c", &script]), &scenario(""));
         let job = job(&["BR"]);
-        let stop = job.stop.clone();
+        let cancel = job.cancel.clone();
         let written = pids.clone();
         let stopping = thread::spawn(move || {
             while std::fs::read_to_string(&written)
@@ -301,16 +304,16 @@ fn a_stop_ends_a_program_that_hangs_and_all_that_it_has_started() {
             {
                 thread::sleep(Duration::from_millis(5));
             }
-            stop.request();
+            cancel.request();
             Instant::now()
         });
-        let heat = command.run(&job).unwrap();
+        let round = command.run(&job).unwrap();
         let took = stopping.join().unwrap().elapsed();
         assert!(
             took >= Duration::from_secs(least) && took < Duration::from_secs(30),
             "{took:?}"
         );
-        assert!(heat.exit_code.is_some());
+        assert!(round.exit_code.is_some());
         let pids = std::fs::read_to_string(&pids).unwrap();
         for pid in pids.lines() {
             assert!(!is_running(pid), "{pid}");
@@ -343,7 +346,7 @@ fn placeholders_stand_for_the_job() {
         "--only={codes}",
         "{other}",
     ]);
-    heat(&line, "").unwrap();
+    round_of(&line, "").unwrap();
     let words = std::fs::read_to_string(file).unwrap();
     let (url, rest) = words.split_once('\n').unwrap();
     assert!(
@@ -460,7 +463,7 @@ fn as_many_workers_as_the_server_saw_are_what_a_command_is_measured_by() {
     let race = Race::bench(contenders, &job).rounds(Rounds::Exactly(2.try_into().unwrap()));
     let measurement = race.run_on(&job, &target).unwrap();
     let analysis = Analysis::of(&measurement);
-    let [one, four, other] = &analysis.lanes[..] else {
+    let [one, four, other] = &analysis.series[..] else {
         panic!("{analysis:?}");
     };
     assert_eq!((one.workers, four.workers, other.workers), (1, 4, 1));
@@ -471,11 +474,11 @@ fn as_many_workers_as_the_server_saw_are_what_a_command_is_measured_by() {
         (24, 24, 6)
     );
     assert_eq!(one.errors + four.errors + other.errors, 0);
-    for lane in [one, four] {
-        let loss = lane.loss.unwrap();
+    for series in [one, four] {
+        let loss = series.loss.unwrap();
         let startup = loss.startup_ms.unwrap();
         assert!(startup > 0.0 && startup <= loss.client_ms + 1.0, "{loss:?}");
-        assert!(lane.efficiency.unwrap() < 1.0);
+        assert!(series.efficiency.unwrap() < 1.0);
     }
     let said: Vec<&Warning> = analysis
         .warnings
@@ -488,7 +491,7 @@ fn as_many_workers_as_the_server_saw_are_what_a_command_is_measured_by() {
         })
         .collect();
     let expected = Warning::OtherRequests {
-        lane: "bash".to_owned(),
+        series: "bash".to_owned(),
         missing: 2 * 10,
         extra: 2,
     };
@@ -505,7 +508,7 @@ fn bench(args: &[&str], folder: &Path) -> Output {
 fn commands_race_after_the_strategies() {
     let folder = tempfile::tempdir().unwrap();
     let program = bash("get /flags/br/br.gif");
-    let lanes = |args: &[&str]| {
+    let all_series = |args: &[&str]| {
         let always = [
             "BR",
             "-r",
@@ -522,18 +525,18 @@ fn commands_race_after_the_strategies() {
         let output = bench(&[&always, args].concat(), folder.path());
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let lanes = document["measurement"]["lanes"]
+        let all_series = document["measurement"]["lanes"]
             .as_array()
             .or(document["lanes"].as_array());
-        let names = lanes
+        let names = all_series
             .unwrap()
             .iter()
-            .map(|lane| lane["name"].as_str().unwrap().to_owned());
+            .map(|series| series["name"].as_str().unwrap().to_owned());
         names.collect::<Vec<_>>()
     };
-    assert_eq!(lanes(&[]), ["sequential", "threaded", "async", "bash"]);
+    assert_eq!(all_series(&[]), ["sequential", "threaded", "async", "bash"]);
     assert_eq!(
-        lanes(&["--strategy", "async", "--command", &program]),
+        all_series(&["--strategy", "async", "--command", &program]),
         ["async", "bash", "bash-2"]
     );
 }
@@ -588,7 +591,7 @@ fn a_program_that_is_gone_when_the_race_begins_is_an_error_too() {
 #[test]
 fn a_redirect_that_is_not_followed_is_an_answer_and_one_that_is_belongs_to_its_download() {
     let redirect = "rule = [{ fault = 'redirect', hops = 2 }]";
-    let alone = heat(&bash("get /flags/br/br.gif"), redirect).unwrap();
+    let alone = round_of(&bash("get /flags/br/br.gif"), redirect).unwrap();
     let [sample] = &alone.samples[..] else {
         panic!("{alone:?}");
     };
@@ -599,7 +602,7 @@ fn a_redirect_that_is_not_followed_is_an_answer_and_one_that_is_belongs_to_its_d
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
     let get = line(&[PROGRAM, "get", "-s", "{url}", "--out", out, "{codes}"]);
-    let followed = heat(&get, redirect).unwrap();
+    let followed = round_of(&get, redirect).unwrap();
     let seen = seen(&followed.samples).into_iter();
     let seen: Vec<_> = seen
         .map(|(_, attempt, outcome, status, ..)| (attempt, outcome, status))

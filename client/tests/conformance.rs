@@ -1,4 +1,5 @@
-//! Every runner against the real server: the same plan, the same outcomes, the same bytes, the same records.
+//! Every runner against the real server: the same plan, the same outcomes, the same bytes, the same
+//! records.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,17 +9,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_client::download::{Job, Outcome, RetryPolicy, Runner, Sample, Strategy, Wire};
+use flag_client::download::{
+    ConnectionOptions, Job, Outcome, RetryPolicy, Runner, Sample, Strategy,
+};
 use flag_client::race::memory_probe as memory;
 use flag_server::{BlockingFlagServer, End, FlagServer};
 use flags_data::{Catalogue, CountryCode};
 
-const PLAIN: Wire = Wire {
+const PLAIN: ConnectionOptions = ConnectionOptions {
     keep_alive: true,
     http2: false,
 };
 
-/// One fault, and what becomes of it: the code that meets it, the keys of its rule, how the attempt ends, the status.
+/// One fault, and what becomes of it: the code that meets it, the keys of its rule, how the attempt
+/// ends, the status.
 type Case = (&'static str, &'static str, Outcome, Option<u16>);
 
 /// Those that end by themselves.
@@ -129,11 +133,11 @@ fn server(cases: &[Case]) -> BlockingFlagServer {
     server.start_blocking().unwrap()
 }
 
-fn job(base_url: &str, codes: Vec<CountryCode>, wire: Wire) -> Job {
+fn job(base_url: &str, codes: Vec<CountryCode>, connection: ConnectionOptions) -> Job {
     Job {
         max_workers: 4.try_into().unwrap(),
         timeout: Duration::from_secs(60),
-        wire,
+        connection,
         worker_program: env!("CARGO_BIN_EXE_flag-client").into(),
         ..Job::new(base_url, codes)
     }
@@ -165,7 +169,8 @@ fn seen(samples: &[Sample]) -> Vec<Seen> {
 /// What the server says of each request: path, attempt, hop → status, end.
 type Records = BTreeMap<(String, u32, u32), (Option<u16>, End)>;
 
-/// Waits for the last of the records: the server may learn of the end of a response after its client.
+/// Waits for the last of the records: the server may learn of the end of a response after its
+/// client.
 fn records(server: &BlockingFlagServer) -> Records {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
@@ -187,11 +192,12 @@ fn records(server: &BlockingFlagServer) -> Records {
     }
 }
 
-/// Runs them all and compares each with the table, and what it saw and what the server saw with the first runner.
-fn conform(cases: &[Case], wire: Wire, limit: Duration) {
+/// Runs them all and compares each with the table, and what it saw and what the server saw with the
+/// first runner.
+fn conform(cases: &[Case], connection: ConnectionOptions, limit: Duration) {
     let mut first: Option<(Vec<Seen>, Records)> = None;
     for runner in Runner::all() {
-        if wire.http2 && !runner.http().has_http2() {
+        if connection.http2 && !runner.http().has_http2() {
             continue;
         }
         let server = server(cases);
@@ -202,7 +208,7 @@ fn conform(cases: &[Case], wire: Wire, limit: Duration) {
                 retries: 1,
                 ..RetryPolicy::default()
             },
-            ..job(&server.flags_url(), codes, wire)
+            ..job(&server.flags_url(), codes, connection)
         };
         let samples = run(&runner, &job);
         let (name, seen) = (runner.name(), seen(&samples));
@@ -235,29 +241,29 @@ fn every_fault_has_the_same_outcome_and_the_same_records_in_every_runner() {
 
 #[test]
 fn the_same_without_keep_alive() {
-    let wire = Wire {
+    let connection = ConnectionOptions {
         keep_alive: false,
         ..PLAIN
     };
-    conform(CASES, wire, Duration::from_secs(60));
+    conform(CASES, connection, Duration::from_secs(60));
 }
 
 #[test]
 fn the_same_over_http_2() {
     for keep_alive in [true, false] {
-        let wire = Wire {
+        let connection = ConnectionOptions {
             keep_alive,
             http2: true,
         };
-        conform(CASES, wire, Duration::from_secs(60));
+        conform(CASES, connection, Duration::from_secs(60));
     }
 }
 
 #[test]
 fn silence_without_end_is_a_timeout_that_keeps_the_status_it_had() {
     for http2 in [false, true] {
-        let wire = Wire { http2, ..PLAIN };
-        conform(&ENDLESS, wire, Duration::from_millis(500));
+        let connection = ConnectionOptions { http2, ..PLAIN };
+        conform(&ENDLESS, connection, Duration::from_millis(500));
     }
 }
 
@@ -304,15 +310,18 @@ fn a_connection_carries_many_requests_or_just_one() {
             let server = FlagServer::builder().start_blocking().unwrap();
             let forwarder = Forwarder::start(&server.flags_url());
             let codes: Vec<CountryCode> = Catalogue::embedded().codes().take(20).collect();
-            let wire = Wire { keep_alive, http2 };
-            let samples = run(&runner, &job(&forwarder.base_url, codes, wire));
+            let connection = ConnectionOptions { keep_alive, http2 };
+            let samples = run(&runner, &job(&forwarder.base_url, codes, connection));
             assert!(samples.iter().all(|s| s.outcome == Outcome::Downloaded));
             let accepted = forwarder.accepted.load(Ordering::SeqCst);
             let name = runner.name();
             if keep_alive {
-                assert!(accepted < 20, "{name}, {wire:?}: {accepted} connections");
+                assert!(
+                    accepted < 20,
+                    "{name}, {connection:?}: {accepted} connections"
+                );
             } else {
-                assert_eq!(accepted, 20, "{name}, {wire:?}");
+                assert_eq!(accepted, 20, "{name}, {connection:?}");
             }
         }
     }
@@ -320,11 +329,11 @@ fn a_connection_carries_many_requests_or_just_one() {
 
 #[test]
 fn a_runner_without_http_2_says_so_before_the_round() {
-    let wire = Wire {
+    let connection = ConnectionOptions {
         http2: true,
         ..PLAIN
     };
-    let job = job("http://127.0.0.1:1/flags", Vec::new(), wire);
+    let job = job("http://127.0.0.1:1/flags", Vec::new(), connection);
     let without = Runner::all().into_iter();
     let without: Vec<Runner> = without.filter(|r| !r.http().has_http2()).collect();
     assert_eq!(without.len(), 3);
@@ -371,6 +380,6 @@ fn the_memory_of_a_runner_is_known_on_linux_and_never_a_reason_to_fail() {
         ..job.clone()
     };
     assert_eq!(memory::probe(&Runner::default(), &elsewhere), None);
-    job.stop.request();
+    job.cancel.request();
     assert_eq!(memory::probe(&Runner::default(), &job), None);
 }

@@ -1,4 +1,4 @@
-//! A downloader of somebody's own, through the public library alone.
+//! A downloader of the user's own, through the public library alone.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -112,10 +112,10 @@ fn a_race_on_a_target_is_one_call_and_who_cannot_take_part_says_why() {
     };
     let measurement = run(Box::new(Custom::new("liar", |_| Ok(Liar)))).unwrap();
     assert_eq!(measurement.kind, Kind::Bench);
-    let lane = &measurement.lanes[0];
-    assert_eq!((lane.name.as_str(), lane.rounds.len()), ("liar", 2));
-    assert_eq!(lane.errors(), 2, "Japan's flag is another");
-    assert!(lane.times().into_iter().all(|time| time > Duration::ZERO));
+    let series = &measurement.series[0];
+    assert_eq!((series.name.as_str(), series.rounds.len()), ("liar", 2));
+    assert_eq!(series.errors(), 2, "Japan's flag is another");
+    assert!(series.times().into_iter().all(|time| time > Duration::ZERO));
 
     let unable = Custom::new("unable", |_| -> Result<Liar, _> {
         Err(SetupError::Other("no floppy disk; insert one".to_owned()))

@@ -1,4 +1,5 @@
-//! Every strategy with every HTTP library against real sockets: the same job, the same outcomes, the same limits.
+//! Every strategy with every HTTP library against real sockets: the same job, the same outcomes,
+//! the same limits.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -137,9 +138,7 @@ fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
                 (Outcome::Downloaded, Some(200), bytes)
             );
             let headers = sample.headers.unwrap();
-            assert!(
-                sample.queued <= sample.sent && sample.sent <= headers && headers <= sample.done
-            );
+            assert!(sample.sent <= headers && headers <= sample.done);
         }
     }
 }
@@ -158,7 +157,8 @@ fn codes_are_taken_in_their_order() {
 }
 
 /// No clock is asked: the server answers nobody until as many requests are under way as there are
-/// workers, so a runner with fewer would wait for ever, and it counts them, so one with more is caught.
+/// workers, so a runner with fewer would wait for ever, and it counts them, so one with more is
+/// caught.
 #[test]
 fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
     const WORKERS: usize = 5;
@@ -182,16 +182,19 @@ fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
         assert_eq!(samples.len(), 10, "{runner:?}");
         assert_eq!(most.load(Ordering::SeqCst), workers, "{runner:?}");
 
-        // A worker is a lane: what happens in one does not overlap.
-        let mut lanes: BTreeMap<usize, Vec<&Sample>> = BTreeMap::new();
+        // A worker is a series: what happens in one does not overlap.
+        let mut all_series: BTreeMap<usize, Vec<&Sample>> = BTreeMap::new();
         for sample in &samples {
-            lanes.entry(sample.worker).or_default().push(sample);
+            all_series.entry(sample.worker).or_default().push(sample);
         }
-        assert!(lanes.keys().all(|lane| *lane < workers), "{runner:?}");
-        for lane in lanes.values_mut() {
-            lane.sort_by_key(|sample| sample.sent);
+        assert!(
+            all_series.keys().all(|series| *series < workers),
+            "{runner:?}"
+        );
+        for series in all_series.values_mut() {
+            series.sort_by_key(|sample| sample.sent);
             assert!(
-                lane.windows(2).all(|pair| pair[0].done <= pair[1].sent),
+                series.windows(2).all(|pair| pair[0].done <= pair[1].sent),
                 "{runner:?}"
             );
         }
@@ -346,10 +349,10 @@ fn a_stopped_job_begins_no_new_download_and_keeps_what_it_has() {
     for runner in Runner::all() {
         let server = Handmade::start(respond_with_flag);
         let mut job = job(&server.base_url, TEN, WORKERS);
-        let (stop, seen) = (job.stop.clone(), AtomicUsize::new(0));
+        let (cancel, seen) = (job.cancel.clone(), AtomicUsize::new(0));
         job.watcher = Watcher::new(move |_| {
             if seen.fetch_add(1, Ordering::SeqCst) + 1 == 2 {
-                stop.request();
+                cancel.request();
             }
         });
         let samples = run(&runner, &job);
@@ -536,11 +539,13 @@ fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
         let job = with_retries(2, job(&server.base_url, TEN, 4));
         let samples = run(&runner, &job);
 
-        let wire = attempts_on_the_wire(&server);
-        assert_eq!(wire.len(), 10, "{runner:?}");
+        let connection = attempts_on_the_wire(&server);
+        assert_eq!(connection.len(), 10, "{runner:?}");
         assert!(
-            wire.values().all(|attempts| attempts == &["1", "2", "3"]),
-            "{runner:?}: {wire:?}"
+            connection
+                .values()
+                .all(|attempts| attempts == &["1", "2", "3"]),
+            "{runner:?}: {connection:?}"
         );
 
         assert_eq!(samples.len(), 30, "{runner:?}");
@@ -571,9 +576,9 @@ fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
         }
         // The worker does nothing else in the pauses.
         for worker in 0..4 {
-            let mut lane: Vec<&Sample> = samples.iter().filter(|s| s.worker == worker).collect();
-            lane.sort_by_key(|sample| sample.sent);
-            for pair in lane.windows(2) {
+            let mut series: Vec<&Sample> = samples.iter().filter(|s| s.worker == worker).collect();
+            series.sort_by_key(|sample| sample.sent);
+            for pair in series.windows(2) {
                 let free = pair[0].done + pair[0].retry_in.unwrap_or_default();
                 assert!(pair[1].sent >= free, "{runner:?}");
             }
@@ -645,11 +650,13 @@ fn a_broken_connection_is_an_attempt_and_no_attempt_is_sent_twice() {
                 .all(|sample| sample.outcome == Outcome::BrokenConnection),
             "{samples:?}"
         );
-        let wire = attempts_on_the_wire(&server);
-        assert_eq!(wire.len(), 10, "{runner:?}");
+        let connection = attempts_on_the_wire(&server);
+        assert_eq!(connection.len(), 10, "{runner:?}");
         assert!(
-            wire.values().all(|attempts| attempts == &["1", "2", "3"]),
-            "{runner:?}: {wire:?}"
+            connection
+                .values()
+                .all(|attempts| attempts == &["1", "2", "3"]),
+            "{runner:?}: {connection:?}"
         );
     }
 }
@@ -684,15 +691,16 @@ fn a_stop_ends_the_pauses_and_no_attempt_follows() {
     for runner in Runner::all() {
         let server = unavailable_at_first(usize::MAX, "retry-after: 60\r\n");
         let mut job = with_retries(5, job(&server.base_url, TEN, 3));
-        let (stop, told) = (job.stop.clone(), Arc::new(Mutex::new(Vec::new())));
+        let (cancel, told) = (job.cancel.clone(), Arc::new(Mutex::new(Vec::new())));
         let watched = Arc::clone(&told);
         job.watcher = Watcher::new(move |sample| {
             watched.lock().unwrap().push(sample.clone());
-            let stop = stop.clone();
-            // Another thread, some time later: most probably in a pause; the outcome is the same before it.
+            let cancel = cancel.clone();
+            // Another thread, some time later: most probably in a pause; the outcome is the same
+            // before it.
             thread::spawn(move || {
                 thread::sleep(Duration::from_millis(100));
-                stop.request();
+                cancel.request();
             });
         });
         let start = Instant::now();
@@ -736,19 +744,24 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
     race.run(&job, &mut measurement, |_| {}).unwrap();
     let planned = measurement.planned_times().unwrap();
     let analysis = Analysis::of(&measurement);
-    assert!(analysis.lanes.iter().all(|lane| lane.unplanned_errors == 0));
+    assert!(
+        analysis
+            .series
+            .iter()
+            .all(|series| series.unplanned_errors == 0)
+    );
 
     let embedded = target.embedded.take().unwrap();
-    for lane in &measurement.lanes {
-        assert!(lane.retries() > 0, "or nothing is tested");
-        assert_eq!(lane.endings().count(), 10);
-        for sample in lane.samples() {
+    for series in &measurement.series {
+        assert!(series.retries() > 0, "or nothing is tested");
+        assert_eq!(series.endings().count(), 10);
+        for sample in series.samples() {
             let plan = embedded.plan(sample.code, sample.attempt);
             let expected = if plan.ending.is_some() { 503 } else { 200 };
             assert_eq!(sample.status, Some(expected), "{sample:?}");
         }
         for (code, planned) in job.codes.iter().zip(&planned) {
-            let time: Duration = lane
+            let time: Duration = series
                 .samples()
                 .filter(|sample| sample.code == *code)
                 .map(|sample| {
@@ -760,7 +773,7 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
         }
     }
     // Of a server that is not ours it is known as precisely as the header tells it.
-    let told = plan::told(&job, &measurement.lanes).unwrap();
+    let told = plan::told(&job, &measurement.series).unwrap();
     for (told, planned) in told.iter().zip(&planned) {
         assert!(told.time().abs_diff(*planned) < Duration::from_micros(5));
     }

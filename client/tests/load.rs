@@ -1,4 +1,5 @@
-//! Loads against real servers: what is sent, what is counted, and how long it is said to have taken.
+//! Loads against real servers: what is sent, what is counted, and how long it is said to have
+//! taken.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_client::download::Stop;
+use flag_client::download::CancelToken;
 use flag_client::load::recorder::Recorder;
-use flag_client::load::{End, Load, Outcome, Pace, Requests, run};
+use flag_client::load::{End, Load, LoadOutcome, Pace, Requests, run};
 use flag_client::result::Failure;
 use flag_scenario::Scenario;
 use flag_server::FlagServer;
@@ -31,16 +32,16 @@ fn load(url: &str) -> Load {
         warmup: Duration::ZERO,
         timeout: Duration::from_secs(30),
         keep_alive: true,
-        stop: Stop::default(),
+        cancel: CancelToken::default(),
     }
 }
 
-fn done(load: &Load) -> Outcome {
+fn done(load: &Load) -> LoadOutcome {
     run(load, |_| ()).unwrap()
 }
 
-/// A server that is told with each request how many came before it, and answers when `answer` has returned. It closes the connection after
-/// the answer if that says so.
+/// A server that is told with each request how many came before it, and answers when `answer` has
+/// returned. It closes the connection after the answer if that says so.
 fn server(answer: impl Fn(usize) -> bool + Send + Sync + 'static) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", listener.local_addr().unwrap());
@@ -74,7 +75,7 @@ fn serve(mut stream: &TcpStream, count: &AtomicUsize, answer: &dyn Fn(usize) -> 
 #[test]
 fn a_closed_loop_sends_exactly_so_many() {
     let (url, seen) = server(|_| false);
-    let Outcome {
+    let LoadOutcome {
         recorder,
         interrupted,
         ..
@@ -236,12 +237,12 @@ fn what_could_not_be_sent_in_time_is_counted_and_has_no_latency() {
 
 #[test]
 fn a_stop_ends_it_at_once_and_keeps_what_was_counted() {
-    let stop = Stop::default();
+    let cancel = CancelToken::default();
     let (url, seen) = {
-        let stop = stop.clone();
+        let cancel = cancel.clone();
         server(move |before| {
             if before == 10 {
-                stop.request();
+                cancel.request();
                 thread::sleep(Duration::from_secs(3600)); // nobody waits for it
             }
             false
@@ -250,7 +251,7 @@ fn a_stop_ends_it_at_once_and_keeps_what_was_counted() {
     let outcome = done(&Load {
         connections: NonZeroUsize::MIN,
         end: End::Within(Duration::from_secs(3600)),
-        stop,
+        cancel,
         ..load(&url)
     });
     assert!(outcome.interrupted);
@@ -270,13 +271,14 @@ struct Stall {
     drained: Duration,
 }
 
-/// What the coordinated omission hides: a server stalls for 2 s in the middle of 6 s at 200 requests/s, and whoever should have been sent
-/// meanwhile has waited, sent or not.
+/// What the coordinated omission hides: a server stalls for 2 s in the middle of 6 s at 200
+/// requests/s, and whoever should have been sent meanwhile has waited, sent or not.
 ///
-/// By hand, for a server that takes no time otherwise: a request that is intended `t` after the stall began is answered when the stall
-/// ends, so its response time is `stall − t`. One third of all requests is intended during the stall, evenly, so that the share of requests
-/// slower than `r` is `(stall − r) / all`: the percentile `p` is at `stall − (1 − p) · all`, or zero where that is negative. This is what
-/// wrk2 reports, and what it names *corrected latency*.
+/// By hand, for a server that takes no time otherwise: a request that is intended `t` after the
+/// stall began is answered when the stall ends, so its response time is `stall − t`. One third of
+/// all requests is intended during the stall, evenly, so that the share of requests slower than `r`
+/// is `(stall − r) / all`: the percentile `p` is at `stall − (1 − p) · all`, or zero where that is
+/// negative. This is what wrk2 reports, and what it names *corrected latency*.
 #[test]
 fn a_stall_is_charged_to_everyone_who_should_have_been_sent_meanwhile() {
     const RATE: f64 = 200.0;
@@ -318,7 +320,8 @@ fn a_stall_is_charged_to_everyone_who_should_have_been_sent_meanwhile() {
     let stall = stall.lock().unwrap();
     let took = (STALL + stall.longer).as_secs_f64();
     let secs = |nanos: u64| nanos as f64 / 1e9;
-    // A busy machine sends late, and needs longer for all that have waited. How long it did is known on both sides.
+    // A busy machine sends late, and needs longer for all that have waited. How long it did is
+    // known on both sides.
     let slow = 2.0 * secs(lag.max()) + stall.drained.as_secs_f64();
     for percent in [75.0, 90.0, 99.0, 99.9] {
         let expected = took - (1.0 - percent / 100.0) * ALL.as_secs_f64();

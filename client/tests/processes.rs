@@ -1,4 +1,5 @@
-//! The pool of worker processes when something happens to its processes, or to those who started them.
+//! The pool of worker processes when something happens to its processes, or to those who started
+//! them.
 
 #![cfg(unix)]
 
@@ -22,8 +23,8 @@ fn job(server: &BlockingFlagServer, folder: &Path, script: &str, max_workers: us
         "#!/bin/sh\nPROGRAM='{PROGRAM}'\ncd '{}'\n{script}\n",
         folder.display()
     );
-    // Another process writes it: a test beside this one could hand our own descriptor on to a child, and a program that
-    // somebody may still write to cannot be started.
+    // Another process writes it: a test beside this one could hand our own descriptor on to a
+    // child, and a program that somebody may still write to cannot be started.
     let mut writer = Command::new("sh");
     writer.args(["-c", "printf %s \"$1\" >worker && chmod +x worker", "sh"]);
     let written = writer.arg(text).current_dir(folder).status();

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flag_client::download::{Job, Outcome, Sample, Stop};
-use flag_client::race::{self, Contender, ContenderError, Moment, Race, Rounds, Target};
+use flag_client::download::{CancelToken, Job, Outcome, Sample};
+use flag_client::race::{self, Contender, ContenderError, Race, RaceEvent, Rounds, Target};
 use flag_client::result::{ContenderRecord, Kind, Measurement, Round};
 use flag_scenario::ScenarioSource;
 
@@ -47,7 +47,6 @@ impl Contender for Scripted {
             error: None,
             status: None,
             bytes: 0,
-            queued: Duration::ZERO,
             sent: Duration::ZERO,
             headers: None,
             done: elapsed,
@@ -94,7 +93,7 @@ fn job() -> Job {
     Job::new("http://127.0.0.1:1/flags", codes.to_vec())
 }
 
-fn run(race: &Race, job: &Job, watch: impl FnMut(Moment<'_>)) -> Measurement {
+fn run(race: &Race, job: &Job, watch: impl FnMut(RaceEvent<'_>)) -> Measurement {
     let target = Target::embedded(&ScenarioSource::Profile("local"), None).unwrap();
     let mut measurement = race::begin(Kind::Bench, job, &target, Vec::new());
     race.run(job, &mut measurement, watch).unwrap();
@@ -117,7 +116,7 @@ fn every_contender_runs_in_every_round_in_an_order_that_alternates() {
         .filter_map(|line| line.chars().next())
         .collect();
     assert_eq!(order, ['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a']);
-    let times = |lane: usize| measurement.lanes[lane].times();
+    let times = |series: usize| measurement.series[series].times();
     assert_eq!(
         times(0),
         [Duration::from_millis(1); 3],
@@ -135,9 +134,9 @@ fn rounds_go_on_until_every_interval_is_tight_or_there_are_enough() {
         let race = Race::bench(vec![steady, course.contender("other", millis)], &job());
         let measurement = run(&race, &job(), |_| {});
         let rounds: Vec<usize> = measurement
-            .lanes
+            .series
             .iter()
-            .map(|lane| lane.rounds.len())
+            .map(|series| series.rounds.len())
             .collect();
         assert_eq!(rounds[0], rounds[1]);
         rounds[0]
@@ -155,9 +154,12 @@ fn whoever_watches_sees_every_measured_round_as_the_last_of_its_lane() {
     let mut seen = Vec::new();
     run(&race.rounds(exactly(2)).warmup(1), &job(), |moment| {
         seen.push(match moment {
-            Moment::Begins { lane, rounds } => format!("{lane} begins after {rounds}"),
-            Moment::Measured { lane, measurement } => {
-                format!("{lane} has {}", measurement.lanes[lane].rounds.len())
+            RaceEvent::Begins { series, rounds } => format!("{series} begins after {rounds}"),
+            RaceEvent::Measured {
+                series,
+                measurement,
+            } => {
+                format!("{series} has {}", measurement.series[series].rounds.len())
             }
         });
     });
@@ -176,19 +178,23 @@ fn a_stop_keeps_what_was_measured_and_the_round_under_way_apart() {
     let course = Course::default();
     let contenders = vec![course.contender("a", &[1]), course.contender("b", &[2])];
     let race = Race::bench(contenders, &job()).rounds(exactly(9)).warmup(0);
-    let stop = Stop::default();
+    let cancel = CancelToken::default();
     let stopped = Job {
-        stop: stop.clone(),
+        cancel: cancel.clone(),
         ..job()
     };
     let measurement = run(&race, &stopped, |moment| {
         // In the second round b is the first, so it is a that is stopped.
-        if let Moment::Begins { lane: 0, rounds: 1 } = moment {
-            stop.request();
+        if let RaceEvent::Begins {
+            series: 0,
+            rounds: 1,
+        } = moment
+        {
+            cancel.request();
         }
     });
     assert!(measurement.interrupted && !measurement.server_gone);
-    let [a, b] = &measurement.lanes[..] else {
+    let [a, b] = &measurement.series[..] else {
         panic!("two lanes")
     };
     assert_eq!((a.rounds.len(), b.rounds.len()), (1, 2));
@@ -207,8 +213,8 @@ fn when_nobody_can_reach_the_server_the_race_is_over() {
     let measurement = run(&race, &job(), |_| {});
     assert!(measurement.server_gone && !measurement.interrupted);
     assert_eq!(course.log().len(), 2);
-    assert_eq!(measurement.lanes[0].rounds.len(), 1);
-    assert!(measurement.lanes[1].rounds.is_empty() && measurement.lanes[1].unfinished.is_some());
+    assert_eq!(measurement.series[0].rounds.len(), 1);
+    assert!(measurement.series[1].rounds.is_empty() && measurement.series[1].unfinished.is_some());
 }
 
 #[test]
@@ -221,9 +227,9 @@ fn a_sweep_has_a_lane_for_every_number_of_workers_that_makes_a_difference() {
     let measurement = run(&race.rounds(exactly(1)).warmup(0), &job(), |_| {});
     assert_eq!(course.log(), ["a with 1", "a with 2", "a with 5"]);
     let workers: Vec<usize> = measurement
-        .lanes
+        .series
         .iter()
-        .map(|lane| lane.workers.get())
+        .map(|series| series.workers.get())
         .collect();
     assert_eq!(workers, [1, 2, 3]);
 }

@@ -1,8 +1,9 @@
 //! One download: attempts until one is the last, and the sample of each.
 //!
-//! It knows the HTTP libraries only as something that makes one GET, and decides nothing about concurrency.
+//! It knows the HTTP libraries only as something that makes one GET, and decides nothing about
+//! concurrency.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use flags_data::CountryCode;
@@ -14,8 +15,8 @@ use super::job::Job;
 use super::retry;
 use super::sample::{Outcome, Sample};
 
-/// One flag to download: what it is, who does it, and when its round began. With it a downloader of somebody's own makes
-/// the samples of its own GETs.
+/// One flag to download: what it is, who does it, and when its round began. With it a downloader of
+/// the user's own makes the samples of its own GETs.
 #[derive(Debug, Clone, Copy)]
 pub struct Download {
     round: Instant,
@@ -24,7 +25,8 @@ pub struct Download {
 }
 
 impl Download {
-    /// `round` is when the codes were there to be taken, `worker` (from 0) who takes this one: the lane in a picture of the round.
+    /// `round` is when the codes were there to be taken, `worker` (from 0) who takes this one: its
+    /// row in a picture of the round.
     pub fn new(round: Instant, code: CountryCode, worker: usize) -> Self {
         Self {
             round,
@@ -33,10 +35,11 @@ impl Download {
         }
     }
 
-    /// All attempts, with somebody's own GET: it gets the URL and the number of the attempt, which the server wants to find in the
-    /// header `flag-attempt`, and gives back the status and the body, also of a 404. It follows redirects itself, and an error of
-    /// it is a broken connection. The rest is as with all downloads: the image is checked, the policy of the job decides whether
-    /// another attempt follows, and the job's watcher is told.
+    /// All attempts, with the user's own GET: it gets the URL and the number of the attempt, which
+    /// the server wants to find in the header `flag-attempt`, and gives back the status and the
+    /// body, also of a 404. It follows redirects itself, and an error of it is a broken connection.
+    /// The rest is as with all downloads: the image is checked, the policy of the job decides
+    /// whether another attempt follows, and the job's watcher sees it.
     pub fn record<B: Into<Bytes>, E: std::fmt::Display>(
         self,
         job: &Job,
@@ -81,7 +84,7 @@ impl Download {
             let retry_in = sample.retry_in;
             samples.push(sample);
             let Some(pause) = retry_in else { break };
-            if !job.stop.pause(pause) {
+            if !job.cancel.pause(pause) {
                 give_up(job, &mut samples);
                 break;
             }
@@ -101,7 +104,7 @@ impl Download {
             let retry_in = sample.retry_in;
             samples.push(sample);
             let Some(pause) = retry_in else { break };
-            if !job.stop.pause_async(pause).await {
+            if !job.cancel.pause_async(pause).await {
                 give_up(job, &mut samples);
                 break;
             }
@@ -113,7 +116,7 @@ impl Download {
         self.code
     }
 
-    /// A sample of this download from somebody whose round began at another time.
+    /// A sample of this download from a process whose round began at another time.
     pub(crate) fn moved(self, sample: Sample, their_round: Instant) -> Sample {
         let later = their_round.saturating_duration_since(self.round);
         Sample {
@@ -125,7 +128,7 @@ impl Download {
         }
     }
 
-    /// The sample of an attempt of which nobody knows what became.
+    /// The sample of an attempt whose end is unknown.
     pub(crate) fn lost(self, attempt: u32, handed_over: Instant, error: String) -> Sample {
         Sample {
             code: self.code,
@@ -135,7 +138,6 @@ impl Download {
             error: Some(error),
             status: None,
             bytes: 0,
-            queued: Duration::ZERO,
             sent: handed_over.saturating_duration_since(self.round),
             headers: None,
             done: self.round.elapsed(),
@@ -218,7 +220,6 @@ impl Attempt {
             error,
             status,
             bytes: exchange.body.as_ref().map_or(0, Bytes::len),
-            queued: Duration::ZERO,
             sent: since_start(self.sent),
             headers: head.map(|head| since_start(head.at)),
             done: since_start(exchange.done),

@@ -7,9 +7,9 @@ use tokio::sync::Notify;
 
 /// A request to end early, which all who hold a clone of it see, and which wakes those who pause.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<Switch>);
+pub struct CancelToken(Arc<Switch>);
 
-/// A flag with two bells: one for threads, one for tasks.
+/// A flag that wakes threads and tasks.
 #[derive(Debug, Default)]
 struct Switch {
     requested: Mutex<bool>,
@@ -17,7 +17,7 @@ struct Switch {
     tasks: Notify,
 }
 
-impl Stop {
+impl CancelToken {
     /// Asks to end early.
     pub fn request(&self) {
         *self.requested() = true;
@@ -25,12 +25,12 @@ impl Stop {
         self.0.tasks.notify_waiters();
     }
 
-    /// Whether somebody did.
+    /// Whether it was requested.
     pub fn is_requested(&self) -> bool {
         *self.requested()
     }
 
-    /// Lets a thread wait so long; `false`, at once, when a stop is or was requested.
+    /// Lets a thread wait for `pause`; `false`, at once, when a stop is or was requested.
     pub fn pause(&self, pause: Duration) -> bool {
         let waiting = self
             .0
@@ -70,24 +70,24 @@ mod tests {
             .enable_time()
             .build()
             .unwrap();
-        let for_threads: &dyn Fn(&Stop, Duration) -> bool = &Stop::pause;
-        let for_tasks = |stop: &Stop, pause| runtime.block_on(stop.pause_async(pause));
+        let for_threads: &dyn Fn(&CancelToken, Duration) -> bool = &CancelToken::pause;
+        let for_tasks = |cancel: &CancelToken, pause| runtime.block_on(cancel.pause_async(pause));
         let short = Duration::from_millis(20);
         for pause in [for_threads, &for_tasks] {
-            let stop = Stop::default();
+            let cancel = CancelToken::default();
             let start = std::time::Instant::now();
-            assert!(pause(&stop, short));
+            assert!(pause(&cancel, short));
             assert!(start.elapsed() >= short);
 
             // Held in full, either would outlast the test.
-            let other = stop.clone();
+            let other = cancel.clone();
             let requesting = std::thread::spawn(move || {
                 std::thread::sleep(short);
                 other.request();
             });
-            assert!(!pause(&stop, Duration::MAX));
+            assert!(!pause(&cancel, Duration::MAX));
             requesting.join().unwrap();
-            assert!(!pause(&stop, Duration::MAX));
+            assert!(!pause(&cancel, Duration::MAX));
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use thiserror::Error;
 
-/// Somebody cannot do the job at all.
+/// The job cannot be done at all.
 #[derive(Debug, Error)]
 pub enum SetupError {
     /// No HTTP client could be set up.
     #[error("cannot set up the HTTP client ({0})")]
     Http(String),
-    /// Whatever else a downloader of somebody's own needs, in words that name the remedy.
+    /// Anything else that a downloader of the user's own needs, in words that name the remedy.
     #[error("{0}")]
     Other(String),
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use flags_data::{Catalogue, CountryCode};
 use serde::{Deserialize, Serialize};
 
-use super::cancel::Stop;
+use super::cancel::CancelToken;
 use super::images::Images;
 use super::retry::RetryPolicy;
 use super::sample::Sample;
@@ -31,26 +31,27 @@ pub struct Job {
     pub retry: RetryPolicy,
     /// What becomes of each image.
     pub images: Images,
-    /// Is told of each attempt as it ends.
+    /// Sees each attempt as it ends.
     pub watcher: Watcher,
     /// Ends the round early: no new attempt is begun.
-    pub stop: Stop,
+    pub cancel: CancelToken,
     /// How the connections are used.
-    pub wire: Wire,
+    pub connection: ConnectionOptions,
     /// The program that worker processes run: `flag-client`.
     pub worker_program: PathBuf,
 }
 
 /// How the connections are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wire {
+pub struct ConnectionOptions {
     /// Whether a connection carries more than one request.
     pub keep_alive: bool,
-    /// HTTP/2 instead of HTTP/1.1: taken for granted of `http://`, negotiated (ALPN) with `https://`, and insisted on.
+    /// HTTP/2 instead of HTTP/1.1: taken for granted of `http://`, negotiated (ALPN) with
+    /// `https://`, and insisted on.
     pub http2: bool,
 }
 
-impl Default for Wire {
+impl Default for ConnectionOptions {
     /// HTTP/1.1 with keep-alive.
     fn default() -> Self {
         Self {
@@ -61,13 +62,14 @@ impl Default for Wire {
 }
 
 impl Job {
-    /// The most downloads at one time, unless somebody says otherwise.
+    /// The default for the most downloads at one time.
     pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(30).expect("not zero");
-    /// The time limit of one attempt, unless somebody says otherwise.
+    /// The default time limit of one attempt.
     pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// These flags, with the defaults of the command line: 30 at a time, 10 seconds for each, no retries; they are
-    /// compared with the embedded catalogue. The program of the workers is the `flag-client` that the system finds.
+    /// These flags, with the defaults of the command line: 30 at a time, 10 seconds for each, no
+    /// retries; they are compared with the embedded catalogue. The program of the workers is the
+    /// `flag-client` that the system finds.
     pub fn new(base_url: impl Into<String>, codes: Vec<CountryCode>) -> Self {
         Self {
             codes,
@@ -77,9 +79,10 @@ impl Job {
             retry: RetryPolicy::default(),
             images: Images::Verify(Catalogue::embedded()),
             watcher: Watcher::default(),
-            stop: Stop::default(),
-            wire: Wire::default(),
-            // Not the program that runs: that may be anybody's, and would not know what it is started for.
+            cancel: CancelToken::default(),
+            connection: ConnectionOptions::default(),
+            // Not the program that runs: that may be anybody's, and would not know what it is
+            // started for.
             worker_program: "flag-client".into(),
         }
     }
@@ -101,9 +104,9 @@ impl Job {
     }
 }
 
-/// A function that is told of each attempt as it ends, on the worker's own thread. When a stop takes away the
-/// retry that an attempt was to get, it is told of it once more, now as the [last](Sample::is_last): of each
-/// download there is exactly one last attempt.
+/// A function that sees each attempt as it ends, on the worker's own thread. When a stop
+/// takes away the retry that an attempt was to get, it sees it once more, now as the
+/// [last](Sample::is_last): of each download there is exactly one last attempt.
 #[derive(Clone)]
 pub struct Watcher(Arc<dyn Fn(&Sample) + Send + Sync>);
 
@@ -120,7 +123,7 @@ impl Watcher {
 }
 
 impl Default for Watcher {
-    /// Nobody watches.
+    /// Does nothing.
     fn default() -> Self {
         Self::new(|_| {})
     }
@@ -140,7 +143,7 @@ impl fmt::Debug for Job {
             .field("max_workers", &self.max_workers)
             .field("timeout", &self.timeout)
             .field("retry", &self.retry)
-            .field("wire", &self.wire)
+            .field("wire", &self.connection)
             .finish_non_exhaustive()
     }
 }

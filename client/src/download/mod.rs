@@ -16,12 +16,12 @@ mod strategy;
 pub mod worker;
 
 pub use self::attempt::Download;
-pub use self::cancel::Stop;
+pub use self::cancel::CancelToken;
 pub use self::downloader::Downloader;
 pub use self::error::SetupError;
 pub use self::http::library::Http;
 pub use self::images::{Images, Rejected};
-pub use self::job::{Job, Watcher, Wire};
+pub use self::job::{ConnectionOptions, Job, Watcher};
 pub use self::retry::RetryPolicy;
 pub use self::runner::Runner;
 pub use self::sample::{Outcome, Sample};

@@ -1,26 +1,30 @@
 //! When a failed attempt gets another one, and after which pause: one policy for every strategy.
 //!
-//! Pure: a pause is a function of the seed, the code and what became of the attempt. It knows no clock,
-//! no thread and no HTTP library, so all strategies pause alike and the ideal time of a race with retries
-//! can be computed before it.
+//! Pure: a pause is a function of the seed, the code and what became of the attempt. It knows no
+//! clock, no thread and no HTTP library, so all strategies pause alike and the ideal time of a race
+//! with retries can be computed before it.
 //!
 //! # The back-off
 //!
-//! The pause after attempt `n` lies between a half and the whole of its step, `min(100 ms × 2ⁿ⁻¹, 5 s)`:
-//! M. Brooker's "equal jitter" ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). While the steps
-//! double, each pause is therefore longer than the one before. Where it lies says
+//! The pause after attempt `n` lies between a half and the whole of its step,
+//! `min(100 ms × 2ⁿ⁻¹, 5 s)`: M. Brooker's "equal jitter" ("Exponential Backoff And Jitter", AWS
+//! Architecture Blog, 2015). While the steps double, each pause is therefore longer than the one
+//! before. Where it lies says
 //!
-//! 1. `word` = the first 8 bytes, little-endian, of BLAKE3 `derive_key` with the context [`CONTEXT`] of
-//!    `seed` (u64, little-endian) ‖ the two capital letters of the code ‖ `n` (u64, little-endian);
+//! 1. `word` = the first 8 bytes, little-endian, of BLAKE3 `derive_key` with the context
+//!    [`CONTEXT`] of `seed` (u64, little-endian) ‖ the two capital letters of the code ‖ `n` (u64,
+//!    little-endian);
 //! 2. `pause = step / 2 + step / 2 × word / 2⁶⁴`, in whole nanoseconds.
 //!
-//! A server's `retry-after` makes the pause longer, never shorter; no pause is longer than [`MAX_PAUSE`].
+//! A server's `retry-after` makes the pause longer, never shorter; no pause is longer than
+//! [`MAX_PAUSE`].
 //!
 //! # Why not a crate
 //!
-//! `tower::retry` is for async services, and two of the strategies block. `backon` is well kept and has seeded
-//! jitter, but it draws from `fastrand`, which promises no values across versions; the n-th pause needs the
-//! n−1 draws before it; a seed per code would still have to be derived; and its jitter goes beyond its cap.
+//! `tower::retry` is for async services, and two of the strategies block. `backon` is well kept and
+//! has seeded jitter, but it draws from `fastrand`, which promises no values across versions; the
+//! n-th pause needs the n−1 draws before it; a seed per code would still have to be derived; and
+//! its jitter goes beyond its cap.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
@@ -41,7 +45,8 @@ pub const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The domain of the jitter, as BLAKE3's `derive_key` wants it: unique, and never changed.
 const CONTEXT: &str = "flagbench 2026-11-23 retry jitter v1";
 
-/// Which attempt is the first, how often a failed one is repeated, and the seed of the pauses between.
+/// Which attempt is the first, how often a failed one is repeated, and the seed of the pauses
+/// between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
     /// The number of the first attempt: 1, or more for a client that has tried before.
@@ -103,7 +108,8 @@ impl RetryPolicy {
     }
 }
 
-/// Whether the same request may well end better another time. 418 is what the book's ERROR server says.
+/// Whether the same request may well end better another time. 418 is what the book's ERROR server
+/// says.
 fn may_pass(outcome: Outcome, status: Option<u16>) -> bool {
     match outcome {
         Outcome::Timeout
@@ -120,14 +126,15 @@ fn step(number: u32) -> Duration {
     BASE.saturating_mul(factor).min(CAP)
 }
 
-/// The part of a duration below [`CAP`] that `word` is of 2⁶⁴: integers, so the same on every machine.
+/// The part of a duration below [`CAP`] that `word` is of 2⁶⁴: integers, so the same on every
+/// machine.
 fn scaled(duration: Duration, word: u64) -> Duration {
     let nanos = (duration.as_nanos() * u128::from(word)) >> 64;
     Duration::from_nanos(u64::try_from(nanos).expect("less than the duration"))
 }
 
-/// What a `retry-after` header asks for: seconds, or the date of HTTP, which `now` is compared with. `None` if it
-/// is neither; nothing for a date that has passed.
+/// What a `retry-after` header asks for: seconds, or the date of HTTP, which `now` is compared
+/// with. `None` if it is neither; nothing for a date that has passed.
 pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {

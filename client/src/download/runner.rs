@@ -1,11 +1,12 @@
-//! Who does a job: a strategy with an HTTP library. Decides which pairs exist, and downloads nothing.
+//! Who does a job: a strategy with an HTTP library. Decides which pairs exist, and downloads
+//! nothing.
 
 use std::num::NonZeroUsize;
 
 use super::downloader::Downloader;
 use super::error::SetupError;
 use super::http::library::Http;
-use super::job::{Job, Wire};
+use super::job::{ConnectionOptions, Job};
 use super::strategy::kind::{RuntimeFlavor, Strategy};
 use super::strategy::pairing::{self, NoSuchRunner};
 use super::strategy::{Asynchronous, Processes, Sequential, Threaded};
@@ -51,8 +52,9 @@ impl Runner {
         pairs(&Strategy::ALL, &Http::ALL, RuntimeFlavor::CurrentThread).collect()
     }
 
-    /// Each of the strategies (where none is named: each of the default race that can) with each of the libraries
-    /// (where none is named: reqwest). A runtime of many threads is for those that have one.
+    /// Each of the strategies (where none is named: each of the default race that can) with each of
+    /// the libraries (where none is named: reqwest). A runtime of many threads is for those that
+    /// have one.
     ///
     /// # Errors
     /// When one that is named has no partner, or cannot do what it is to do.
@@ -60,7 +62,7 @@ impl Runner {
         strategies: &[Strategy],
         https: &[Http],
         runtime: RuntimeFlavor,
-        wire: Wire,
+        connection: ConnectionOptions,
     ) -> Result<Vec<Self>, NoSuchRunner> {
         let https = match https {
             [] => &[Http::Reqwest],
@@ -71,7 +73,7 @@ impl Runner {
             named => named,
         };
         let runners: Vec<Self> = pairs(candidates, https, runtime).collect();
-        // Whoever has no partner at all is refused in the words of the first pair that does not exist.
+        // A strategy or library without any partner is refused with the error of its first pair.
         for &strategy in strategies {
             if !runners.iter().any(|runner| runner.strategy == strategy) {
                 Self::try_new(strategy, https[0], RuntimeFlavor::CurrentThread)?;
@@ -88,7 +90,7 @@ impl Runner {
             return Err(NoSuchRunner::NoRuntime(first.strategy));
         }
         for runner in &runners {
-            runner.check(wire)?;
+            runner.check(connection)?;
         }
         Ok(runners)
     }
@@ -108,7 +110,7 @@ impl Runner {
         self.runtime
     }
 
-    /// What the reports call it: the strategy, and whatever else is not as usual.
+    /// What the reports call it: the strategy, and what differs from the default.
     pub fn name(&self) -> String {
         let mut name = self.strategy.name().to_owned();
         if self.http != Http::default() {
@@ -125,13 +127,15 @@ impl Runner {
         self.strategy.workers(job)
     }
 
-    /// A downloader with an HTTP client of its own and no connection yet. What it takes to set up is not
-    /// part of what a round measures; the connections are, and so are threads and worker processes.
+    /// A downloader with an HTTP client of its own and no connection yet. What it takes to set up
+    /// is not part of what a round measures; the connections are, and so are threads and worker
+    /// processes.
     ///
     /// # Errors
-    /// When the HTTP client or the runtime cannot be set up, or the library has not what the job asks for.
+    /// When the HTTP client or the runtime cannot be set up, or the library has not what the job
+    /// asks for.
     pub fn prepare(&self, job: &Job) -> Result<Box<dyn Downloader>, SetupError> {
-        self.check(job.wire)?;
+        self.check(job.connection)?;
         Ok(match self.strategy {
             Strategy::Sequential => Box::new(Sequential::new(self.http, job)?),
             Strategy::Threaded => Box::new(Threaded::new(self.http, job)?),
@@ -140,8 +144,8 @@ impl Runner {
         })
     }
 
-    fn check(self, wire: Wire) -> Result<(), NoSuchRunner> {
-        if wire.http2 && !self.http.has_http2() {
+    fn check(self, connection: ConnectionOptions) -> Result<(), NoSuchRunner> {
+        if connection.http2 && !self.http.has_http2() {
             return Err(NoSuchRunner::NoHttp2(self.http));
         }
         Ok(())
@@ -187,7 +191,7 @@ fn pairs(
 mod tests {
     use super::*;
 
-    const WIRE: Wire = Wire {
+    const WIRE: ConnectionOptions = ConnectionOptions {
         keep_alive: true,
         http2: false,
     };
@@ -220,8 +224,8 @@ mod tests {
     #[test]
     fn who_has_no_partner_is_told_which_flag_to_change() {
         let refusal = |strategies: &[Strategy], https: &[Http], runtime, http2| {
-            let wire = Wire { http2, ..WIRE };
-            let error = Runner::select(strategies, https, runtime, wire).unwrap_err();
+            let connection = ConnectionOptions { http2, ..WIRE };
+            let error = Runner::select(strategies, https, runtime, connection).unwrap_err();
             error.to_string()
         };
         let one = RuntimeFlavor::CurrentThread;

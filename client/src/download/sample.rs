@@ -1,4 +1,5 @@
-//! What happened to one attempt at a download, with its times. It is a record: it measures, judges and prints nothing.
+//! What happened to one attempt at a download, with its times. It is a record: it measures, judges
+//! and prints nothing.
 
 use std::time::Duration;
 
@@ -10,15 +11,17 @@ use crate::millis;
 
 /// One attempt at a download. All times count from the start of its round; in JSON they
 /// are milliseconds, and what there is none of is left out.
+///
+/// Older documents also have a `queued_ms`, which is always 0: it is accepted, and no longer
+/// written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Sample {
     /// What was downloaded.
     #[schemars(with = "String")]
     pub code: CountryCode,
     /// 1 for the first attempt at this code.
     pub attempt: u32,
-    /// Which of the workers did it, from 0: the lane in a picture of the round.
+    /// Which of the workers did it, from 0: its row in a picture of the round.
     pub worker: usize,
     /// How it ended.
     pub outcome: Outcome,
@@ -30,10 +33,6 @@ pub struct Sample {
     pub status: Option<u16>,
     /// The bytes of the body that arrived and were complete.
     pub bytes: usize,
-    /// When the code was there to be taken.
-    #[serde(rename = "queued_ms", with = "millis")]
-    #[schemars(with = "f64")]
-    pub queued: Duration,
     /// When a worker began to send the request; a new connection is part of what follows.
     #[serde(rename = "sent_ms", with = "millis")]
     #[schemars(with = "f64")]
@@ -122,5 +121,18 @@ impl Sample {
     /// From sending the request to the end of the response.
     pub fn latency(&self) -> Duration {
         self.done.saturating_sub(self.sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_of_an_older_document_is_read() {
+        let older = r#"{"code": "BR", "attempt": 1, "worker": 0, "outcome": "downloaded",
+            "bytes": 1, "queued_ms": 0.0, "sent_ms": 1.0, "done_ms": 3.0}"#;
+        let sample: Sample = serde_json::from_str(older).unwrap();
+        assert_eq!(sample.latency(), Duration::from_millis(2));
     }
 }

@@ -1,7 +1,9 @@
-//! An answer as a load generator reads it: its status and its length, and whether the connection is good for another one.
+//! An answer as a load generator reads it: its status and its length, and whether the connection is
+//! good for another one.
 //!
-//! A general client makes a map of all headers and hands over every piece of the body. Nobody wants either here, and they would be half of
-//! what a request costs. So the bytes are looked at where they lie, in whatever pieces they come (RFC 9112), and forgotten.
+//! A general client makes a map of all headers and hands over every piece of the body. Neither is
+//! needed here, and both would be half of what a request costs. So the bytes are looked at where
+//! they lie, in whatever pieces they come (RFC 9112), and forgotten.
 
 use std::mem::MaybeUninit;
 
@@ -52,7 +54,7 @@ enum Chunk {
     Data(u64),
     /// The line end after it.
     DataEnd,
-    /// In a line of the trailer that is so long by now.
+    /// In a line of the trailer, with its length so far.
     Trailer(usize),
 }
 
@@ -117,7 +119,8 @@ impl Answer {
                     &[]
                 }
                 Part::Nothing => {
-                    // Nobody asked for it: what comes next on this connection would not be what it seems.
+                    // It was not asked for: what comes next on this connection would not be what it
+                    // seems.
                     self.keeps_alive = false;
                     &[]
                 }
@@ -158,7 +161,8 @@ impl Answer {
             _ => return Err(Malformed),
         };
         self.status = response.code.ok_or(Malformed)?;
-        // An interim response is followed by another one; 101 by another protocol, which nobody asked for.
+        // An interim response is followed by another one; 101 by another protocol, which nobody
+        // asked for.
         match self.status {
             101 => return Err(Malformed),
             100..200 => return Ok(Some(length)),

@@ -1,7 +1,8 @@
 //! One connection: it sends a request, and reads the answer.
 //!
-//! Requests are bytes that were put together once, and of answers only what [`Answer`] keeps is of interest. All connections of a thread read into the
-//! same memory, so that tens of thousands of them need little.
+//! Requests are bytes that were put together once, and of answers only what [`Answer`] keeps is of
+//! interest. All connections of a thread read into the same memory, so that tens of thousands of
+//! them need little.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -30,7 +31,7 @@ use crate::result::Failure;
 const BUFFER: usize = 64 * 1024;
 
 thread_local! {
-    /// Of use between a read and the look at what was read, and to nobody longer.
+    /// In use from a read until what was read has been parsed.
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
 }
 
@@ -98,7 +99,8 @@ impl Connector {
     }
 }
 
-/// The address from which a connection to this machine is made, once those before have taken the ports of the usual one.
+/// The address from which a connection to this machine is made, once those before have taken the
+/// ports of the usual one.
 fn source(number: usize) -> Option<Ipv4Addr> {
     let more = u8::try_from(number / PORTS).ok()?;
     (more > 0).then(|| Ipv4Addr::new(127, 0, 0, more.saturating_add(1)))
@@ -143,7 +145,8 @@ impl Connection {
         })
     }
 
-    /// Whether the server has ended it, or has said what nobody asked for: then it is of no use any more.
+    /// Whether the server has ended it, or has sent what was not asked for: then it cannot be used
+    /// any more.
     pub(super) async fn has_ended(&mut self) -> bool {
         let look = |cx: &mut Context<'_>| {
             let mut byte = [0];

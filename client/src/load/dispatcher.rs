@@ -1,6 +1,7 @@
 //! Whose turn it is: hands out the requests, one after another, to whichever connection is free.
 //!
-//! It knows when a request is intended, whether it counts, and when there are no more; nothing of how it is sent.
+//! It knows when a request is intended, whether it counts, and when there are no more; nothing of
+//! how it is sent.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,7 @@ pub(super) enum Turn {
         /// Whether it is measured: those that warm up are not.
         counts: bool,
     },
-    /// Nothing: the end has come, and so many that count should have been sent before it.
+    /// Nothing: the end has come, and this many that count should have been sent before it.
     Unsent(u64),
     /// Nothing: all have been handed out.
     Over,
@@ -28,7 +29,7 @@ pub(super) enum Turn {
 
 /// All requests of a load.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct Dispatcher {
     pace: Pace,
     end: End,
     warmup: Duration,
@@ -40,7 +41,7 @@ pub(super) struct Turns {
     last: AtomicU64,
 }
 
-impl Turns {
+impl Dispatcher {
     pub(super) fn new(load: &Load) -> Self {
         Self {
             pace: load.pace,
@@ -140,8 +141,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn turns(pace: Pace, end: End, warmup: Duration) -> Turns {
-        Turns {
+    fn dispatcher(pace: Pace, end: End, warmup: Duration) -> Dispatcher {
+        Dispatcher {
             pace,
             end,
             warmup,
@@ -153,9 +154,12 @@ mod tests {
     }
 
     /// The numbers that are handed out at these moments, and whether they count.
-    fn sent(turns: &Turns, moments: impl IntoIterator<Item = Duration>) -> Vec<(u64, bool)> {
-        let start = turns.begin();
-        let next = |moment| match turns.next(start + moment) {
+    fn sent(
+        dispatcher: &Dispatcher,
+        moments: impl IntoIterator<Item = Duration>,
+    ) -> Vec<(u64, bool)> {
+        let start = dispatcher.begin();
+        let next = |moment| match dispatcher.next(start + moment) {
             Turn::Send { number, counts, .. } => Some((number, counts)),
             Turn::Unsent(_) | Turn::Over => None,
         };
@@ -164,46 +168,49 @@ mod tests {
 
     #[test]
     fn a_closed_loop_counts_so_many_after_the_warm_up() {
-        let turns = turns(Pace::Closed, End::After(2), 10 * MS);
+        let dispatcher = dispatcher(Pace::Closed, End::After(2), 10 * MS);
         let moments = [0, 9, 10, 11, 12].map(|ms| ms * MS);
         assert_eq!(
-            sent(&turns, moments),
+            sent(&dispatcher, moments),
             [(0, false), (1, false), (2, true), (3, true)]
         );
     }
 
     #[test]
     fn a_closed_loop_of_some_time_ends_with_it() {
-        let turns = turns(Pace::Closed, End::Within(5 * MS), 10 * MS);
+        let dispatcher = dispatcher(Pace::Closed, End::Within(5 * MS), 10 * MS);
         let moments = [0, 10, 14, 15].map(|ms| ms * MS);
-        assert_eq!(sent(&turns, moments), [(0, false), (1, true), (2, true)]);
+        assert_eq!(
+            sent(&dispatcher, moments),
+            [(0, false), (1, true), (2, true)]
+        );
     }
 
     #[test]
     fn an_open_loop_sends_each_when_it_is_intended_however_late_it_is_asked() {
-        let turns = turns(Pace::Open { rate: 1000.0 }, End::After(2), 2 * MS);
-        let start = turns.begin();
+        let dispatcher = dispatcher(Pace::Open { rate: 1000.0 }, End::After(2), 2 * MS);
+        let start = dispatcher.begin();
         for (number, counts) in [(0, false), (1, false), (2, true), (3, true)] {
             let expected = Turn::Send {
                 number,
                 intended: Some(start + MS * number as u32),
                 counts,
             };
-            assert_eq!(turns.next(start + 100 * MS), expected);
+            assert_eq!(dispatcher.next(start + 100 * MS), expected);
         }
-        assert_eq!(turns.next(start + 100 * MS), Turn::Over);
+        assert_eq!(dispatcher.next(start + 100 * MS), Turn::Over);
     }
 
     #[test]
     fn what_an_open_loop_could_not_send_in_its_time_is_counted_once_and_without_the_warm_up() {
-        let of = || turns(Pace::Open { rate: 1e9 }, End::Within(10 * MS), 2 * MS);
+        let of = || dispatcher(Pace::Open { rate: 1e9 }, End::Within(10 * MS), 2 * MS);
         let late = of();
         assert_eq!(sent(&late, [MS, 3 * MS]), [(0, false), (1, false)]);
         let end = late.begin() + 12 * MS;
         assert_eq!(late.next(end), Turn::Unsent(10_000_000));
         assert_eq!(late.next(end), Turn::Over);
 
-        let well = turns(Pace::Open { rate: 1000.0 }, End::Within(2 * MS), MS);
+        let well = dispatcher(Pace::Open { rate: 1000.0 }, End::Within(2 * MS), MS);
         let all = [(0, false), (1, true), (2, true)];
         assert_eq!(sent(&well, [Duration::ZERO; 9]), all);
         assert_eq!(well.next(well.begin() + 3 * MS), Turn::Over);
@@ -211,11 +218,11 @@ mod tests {
 
     #[test]
     fn the_time_is_that_from_the_warm_up_to_the_last_answer() {
-        let turns = turns(Pace::Closed, End::After(9), 10 * MS);
-        let start = turns.begin();
-        assert_eq!(turns.since_warmup(start + 9 * MS), None);
-        turns.answered(start + 15 * MS);
-        turns.answered(start + 12 * MS);
-        assert_eq!(turns.elapsed(), 5 * MS);
+        let dispatcher = dispatcher(Pace::Closed, End::After(9), 10 * MS);
+        let start = dispatcher.begin();
+        assert_eq!(dispatcher.since_warmup(start + 9 * MS), None);
+        dispatcher.answered(start + 15 * MS);
+        dispatcher.answered(start + 12 * MS);
+        assert_eq!(dispatcher.elapsed(), 5 * MS);
     }
 }

@@ -1,15 +1,17 @@
-//! A load generator: many requests over some connections, in a closed or an open loop, and what became of them.
+//! A load generator: many requests over some connections, in a closed or an open loop, and what
+//! became of them.
 //!
 //! ```text
 //! Load ──▶ thread ─┬─▶ connection ─┐                        ┌ Recorder of the thread ┐
-//!          thread  ├─▶ connection ─┼─ Turn ─▶ Exchange ──▶  │ histograms, counts     │ ──▶ Recorder of the load
+//!          thread  ├─▶ connection ─┼─ Turn ─▶ Exchange ──▶  │ histograms, counts     │ ──▶ total
 //!            ⋮     └─▶    ⋮      ──┘                        └────────────────────────┘
 //! ```
 //!
-//! Every thread has a runtime of its own and its share of the connections. A connection asks for its next [`Turn`](super::dispatcher::Turn), waits until that is
-//! intended, sends it, and records it. In an open loop a turn waits for a free connection, not for an answer, and
-//! its response time counts from when it was intended: a server that stalls is charged for every request that should have been sent
-//! meanwhile (G. Tene's remedy for *coordinated omission*).
+//! Every thread has a runtime of its own and its share of the connections. A connection asks for
+//! its next [`Turn`](super::dispatcher::Turn), waits until that is intended, sends it, and records
+//! it. In an open loop a turn waits for a free connection, not for an answer, and its response time
+//! counts from when it was intended: a server that stalls is charged for every request that should
+//! have been sent meanwhile (G. Tene's remedy for *coordinated omission*).
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -23,15 +25,15 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::connection::Connector;
-use super::dispatcher::Turns;
-use super::outcome::Outcome;
+use super::dispatcher::Dispatcher;
+use super::outcome::LoadOutcome;
 use super::recorder::Recorder;
 use super::spec::Load;
-use super::station::Station;
+use super::thread::LoadThread;
 use crate::download::SetupError;
 use crate::os::cpu;
 
-/// How often a watcher is told.
+/// How often progress is reported.
 pub const TICK: Duration = Duration::from_millis(200);
 
 /// Where it is.
@@ -60,26 +62,26 @@ pub enum LoadError {
     Threads(#[from] io::Error),
 }
 
-/// Makes the load. `watch` is told a few times a second how far it is, and at the end.
+/// Makes the load. Progress is reported to `watch` a few times a second, and at the end.
 ///
 /// # Errors
 /// When there are no threads for it, or no certificates for an `https` URL.
-pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<Outcome, LoadError> {
+pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutcome, LoadError> {
     let load = Arc::new(load.clone());
     let connector = Connector::new(&load)?;
     let threads = load.threads.min(load.connections);
-    let turns = Arc::new(Turns::new(&load));
-    // Nobody begins before all have their first connections.
+    let dispatcher = Arc::new(Dispatcher::new(&load));
+    // No thread begins before all have their first connections.
     let ready = Arc::new(Barrier::new(threads.get()));
     // Nothing is sent through it: it closes when the last thread ends.
     let (working, all_ended) = mpsc::channel::<()>();
 
     let (mut stations, mut running) = (Vec::new(), Vec::new());
     for index in 0..threads.get() {
-        let station = Arc::new(Station {
+        let station = Arc::new(LoadThread {
             load: Arc::clone(&load),
             connector: connector.clone(),
-            turns: Arc::clone(&turns),
+            dispatcher: Arc::clone(&dispatcher),
             recorder: Mutex::default(),
             in_flight: AtomicUsize::new(0),
         });
@@ -111,7 +113,7 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<Outcome,
         }
         total.add(&recent);
         let now = Instant::now();
-        let elapsed = turns.since_warmup(now);
+        let elapsed = dispatcher.since_warmup(now);
         if elapsed.is_some() {
             spent.look(total.requests());
         }
@@ -133,10 +135,10 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<Outcome,
             std::panic::resume_unwind(panic);
         }
     }
-    Ok(Outcome {
-        elapsed: turns.elapsed(),
+    Ok(LoadOutcome {
+        elapsed: dispatcher.elapsed(),
         cpu_per_request: spent.per_request(),
-        interrupted: load.stop.is_requested(),
+        interrupted: load.cancel.is_requested(),
         recorder: total,
     })
 }

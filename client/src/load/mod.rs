@@ -9,10 +9,10 @@ pub mod recorder;
 mod requests;
 mod schedule;
 mod spec;
-mod station;
+mod thread;
 
 pub use self::generator::{LoadError, Progress, TICK, run};
-pub use self::outcome::Outcome;
+pub use self::outcome::LoadOutcome;
 pub use self::requests::Requests;
 pub use self::schedule::{End, Pace};
 pub use self::spec::Load;

@@ -8,20 +8,21 @@ use crate::result::{
     ServerRecord, Times,
 };
 
-/// What became of it.
+/// What came of it.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct LoadOutcome {
     /// All requests that count.
     pub recorder: Recorder,
     /// From the first of them until the last answer.
     pub elapsed: Duration,
-    /// The processor time of this program for each of them, user and system; none where it is not known.
+    /// The processor time of this program for each of them, user and system; none where it is not
+    /// known.
     pub cpu_per_request: Option<Duration>,
     /// Whether it was stopped: what was under way then is not in it.
     pub interrupted: bool,
 }
 
-impl Outcome {
+impl LoadOutcome {
     /// The document of this load. `command` is how to do it again.
     pub fn into_result(
         self,

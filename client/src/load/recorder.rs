@@ -1,4 +1,5 @@
-//! What became of the requests, in memory that does not grow with them: counts, and histograms of times.
+//! What became of the requests, in memory that does not grow with them: counts, and histograms of
+//! times.
 //!
 //! It knows no clock and no HTTP. Each thread fills one of its own, and they are added up.
 
@@ -9,23 +10,24 @@ use hdrhistogram::Histogram;
 
 use crate::result::Failure;
 
-/// Times are told apart to three digits.
+/// Times are recorded to three digits.
 const DIGITS: u8 = 3;
 
-/// The longest time that a histogram can hold, in nanoseconds: an hour. What is longer counts as that.
+/// The longest time that a histogram can hold, in nanoseconds: an hour. What is longer counts as
+/// that.
 const LONGEST: u64 = 3_600_000_000_000;
 
 /// One request that has been answered, or has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// From when it was sent until the last byte of the answer, or the failure.
     pub service: Duration,
     /// The same from when it should have been sent.
     pub response: Duration,
-    /// How much later it was sent than it could have been: when it was intended, or when its connection was free, if that was later. This is the
-    /// load generator's own fault.
+    /// How much later it was sent than it could have been: when it was intended, or when its
+    /// connection was free, if that was later. This is the load generator's own fault.
     pub lag: Duration,
     /// The bytes of the body.
     pub bytes: u64,
@@ -33,14 +35,14 @@ pub struct Exchange {
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// A complete answer with this status. From 400 up that is a failure.
     Status(u16),
     /// No answer.
     Failed(Failure),
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// Whether the answer is there, and is no error.
     pub fn is_success(self) -> bool {
         matches!(self, Self::Status(100..400))
@@ -115,8 +117,8 @@ impl Recorder {
     /// Adds one request.
     pub fn record(&mut self, exchange: &Exchange) {
         match exchange.outcome {
-            Outcome::Status(status) => *self.statuses.entry(status).or_default() += 1,
-            Outcome::Failed(failure) => *self.failures.entry(failure).or_default() += 1,
+            RequestOutcome::Status(status) => *self.statuses.entry(status).or_default() += 1,
+            RequestOutcome::Failed(failure) => *self.failures.entry(failure).or_default() += 1,
         }
         let times = if exchange.outcome.is_success() {
             &mut self.succeeded
@@ -186,7 +188,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn exchange(outcome: Outcome, service: Duration) -> Exchange {
+    fn exchange(outcome: RequestOutcome, service: Duration) -> Exchange {
         Exchange {
             outcome,
             service,
@@ -199,9 +201,12 @@ mod tests {
     #[test]
     fn errors_have_times_of_their_own() {
         let mut recorder = Recorder::default();
-        recorder.record(&exchange(Outcome::Status(200), 5 * MS));
-        recorder.record(&exchange(Outcome::Status(503), MS));
-        recorder.record(&exchange(Outcome::Failed(Failure::Timeout), 1000 * MS));
+        recorder.record(&exchange(RequestOutcome::Status(200), 5 * MS));
+        recorder.record(&exchange(RequestOutcome::Status(503), MS));
+        recorder.record(&exchange(
+            RequestOutcome::Failed(Failure::Timeout),
+            1000 * MS,
+        ));
         assert_eq!((recorder.requests(), recorder.bytes), (3, 30));
         assert_eq!(
             (
@@ -224,7 +229,7 @@ mod tests {
         );
         for number in 1..=1000_u32 {
             let exchange = exchange(
-                Outcome::Status(200 + (number % 3) as u16 * 100),
+                RequestOutcome::Status(200 + (number % 3) as u16 * 100),
                 MS * number,
             );
             let half = if number % 2 == 0 {
@@ -244,7 +249,7 @@ mod tests {
     #[test]
     fn what_is_longer_than_an_hour_counts_as_an_hour() {
         let mut recorder = Recorder::default();
-        recorder.record(&exchange(Outcome::Status(200), Duration::MAX / 2));
+        recorder.record(&exchange(RequestOutcome::Status(200), Duration::MAX / 2));
         let max = recorder.succeeded.service.max();
         assert!((LONGEST..LONGEST + LONGEST / 500).contains(&max), "{max}");
     }

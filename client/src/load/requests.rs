@@ -1,4 +1,5 @@
-//! What is asked for: one URL again and again, or the flags in an order that looks like chance and is the same every time.
+//! What is asked for: one URL again and again, or the flags in an order that looks like chance and
+//! is the same every time.
 
 use flags_data::CountryCode;
 use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
@@ -20,7 +21,8 @@ impl Requests {
         Self::new(url, vec![path], headers)
     }
 
-    /// For these flags below a base URL, in an order that the seed decides. After the last the first comes again.
+    /// For these flags below a base URL, in an order that the seed decides. After the last the
+    /// first comes again.
     pub fn for_flags(base: &Url, codes: &[CountryCode], seed: u64, headers: HeaderMap) -> Self {
         let root = base.path().trim_end_matches('/');
         let mut paths: Vec<String> = codes
@@ -46,7 +48,7 @@ impl Requests {
             USER_AGENT,
             HeaderValue::from_static(crate::download::http::exchange::USER_AGENT),
         );
-        // What somebody says himself replaces it.
+        // A header of the user replaces it.
         for name in own.keys() {
             headers.remove(name);
         }
@@ -75,7 +77,8 @@ impl Requests {
     }
 }
 
-/// R. Durstenfeld's algorithm 235 (*Communications of the ACM* 7, 1964, p. 420), with a stream of chance that is the same on every machine.
+/// R. Durstenfeld's algorithm 235 (*Communications of the ACM* 7, 1964, p. 420), with a stream of
+/// chance that is the same on every machine.
 fn shuffle<T>(items: &mut [T], seed: u64) {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     for last in (1..items.len()).rev() {

@@ -5,9 +5,11 @@ use std::time::Duration;
 /// How requests follow each other.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// A *closed loop*: each connection sends its next request when it has the answer to the last one.
+    /// A *closed loop*: each connection sends its next request when it has the answer to the last
+    /// one.
     Closed,
-    /// An *open loop*: so many requests per second, whether or not those before them have been answered.
+    /// An *open loop*: this many requests per second, whether or not those before have been
+    /// answered.
     Open {
         /// Requests per second, above zero.
         rate: f64,
@@ -15,7 +17,8 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// When the request with this number (the first is 0) should be sent, since the beginning; none where an answer decides.
+    /// When the request with this number (the first is 0) should be sent, since the beginning; none
+    /// where an answer decides.
     ///
     /// Each is computed from its number and not from the one before it, so that no error adds up.
     pub fn intended(self, number: u64) -> Option<Duration> {
@@ -44,7 +47,7 @@ impl Pace {
 /// Which requests there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// So many.
+    /// This many.
     After(u64),
     /// Those that should be sent before this has passed since the beginning.
     Within(Duration),

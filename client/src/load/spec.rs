@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use super::requests::Requests;
 use super::schedule::{End, Pace};
-use crate::download::Stop;
+use crate::download::CancelToken;
 use crate::result::LoadJob;
 
 /// What is to be done.
@@ -32,7 +32,7 @@ pub struct Load {
     /// Whether a connection serves more than one.
     pub keep_alive: bool,
     /// Ends it early.
-    pub stop: Stop,
+    pub cancel: CancelToken,
 }
 
 impl Load {

@@ -1,11 +1,12 @@
-//! The processor time of the client: this process and its children, without the servers that it embeds.
+//! The processor time of the client: this process and its children, without the servers that it
+//! embeds.
 
 use std::time::Duration;
 
 use super::process;
 
-/// The processor time, user and system, that the client has used so far. Children count when they have been waited for. None where
-/// the embedded servers' share is not known.
+/// The processor time, user and system, that the client has used so far. Children count when they
+/// have been waited for. None where the embedded servers' share is not known.
 pub(crate) fn client_time() -> Option<Duration> {
     let servers = flag_host::cpu::cpu_time()?;
     Some(process::cpu_time()?.saturating_sub(servers))

@@ -24,8 +24,8 @@ fn line_of(file: &str, key: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// From here on the peak is a new one, where the system allows that. Else the start of the process, which needs
-/// less than any round, is part of it.
+/// From here on the peak is a new one, where the system allows that. Else the start of the process,
+/// which needs less than any round, is part of it.
 pub(crate) fn reset_peak() {
     fs::write("/proc/self/clear_refs", "5").ok();
 }

@@ -1,20 +1,23 @@
-//! What not every system can do with processes: each such thing is one small function here, and beside it what is done where it is
-//! missing.
+//! What not every system can do with processes: each such thing is one small function here, and
+//! beside it what is done where it is missing.
 //!
-//! It decides nothing, and knows nothing of downloads. The rest of the client is the same everywhere.
+//! It decides nothing, and knows nothing of downloads. The rest of the client is the same
+//! everywhere.
 
 #[cfg(not(unix))]
 use std::process::Stdio;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-/// Keeps the terminal's Ctrl-C from a program that is to be started: it is for whoever starts it.
+/// Keeps the terminal's Ctrl-C from a program that is to be started: it is for the program that
+/// starts it.
 #[cfg(unix)]
 pub(crate) fn shield(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
-/// Keeps the console's Ctrl-C from a program that is to be started: it is for whoever starts it.
+/// Keeps the console's Ctrl-C from a program that is to be started: it is for the program that
+/// starts it.
 #[cfg(windows)]
 pub(crate) fn shield(command: &mut Command) {
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
@@ -33,11 +36,11 @@ pub(crate) fn end(process: u32, at_once: bool) {
         Signal::SIGTERM
     };
     if let Ok(group) = i32::try_from(process) {
-        killpg(Pid::from_raw(group), signal).ok(); // an error: nobody is left
+        killpg(Pid::from_raw(group), signal).ok(); // an error: the group is empty
     }
 }
 
-/// Ends a program and all that it has started. Here nobody can be asked.
+/// Ends a program and all that it has started. Here it cannot be asked to end.
 #[cfg(not(unix))]
 pub(crate) fn end(process: u32, _at_once: bool) {
     let mut kill = Command::new("taskkill");
@@ -75,13 +78,14 @@ pub(crate) fn is_program(name: &str) -> bool {
     std::env::split_paths(&folders).any(|folder| may_run(&folder.join(name)))
 }
 
-/// Here the rules are others: it may be one, and starting it will tell.
+/// The rules differ here: it may be one, and starting it shows whether it is.
 #[cfg(not(unix))]
 pub(crate) fn is_program(_name: &str) -> bool {
     true
 }
 
-/// The processor time, user and system, of this process so far, and of those children that have been waited for.
+/// The processor time, user and system, of this process so far, and of those children that have
+/// been waited for.
 #[cfg(target_os = "linux")]
 pub(crate) fn cpu_time() -> Option<Duration> {
     use nix::sys::resource::{UsageWho, getrusage};
@@ -97,7 +101,8 @@ pub(crate) fn cpu_time() -> Option<Duration> {
     Some(process + time(children.user_time()) + time(children.system_time()))
 }
 
-/// Without the embedded servers' share, which no other system tells, it would say nothing of the client.
+/// Without the embedded servers' share, which no other system reports, it would say nothing of the
+/// client.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn cpu_time() -> Option<Duration> {
     None

@@ -1,5 +1,6 @@
-//! Who takes part in a race: a strategy of ours, a downloader of somebody's own, or an external program. It does the whole job once and
-//! says what came of it; it knows neither rounds nor the others.
+//! Who takes part in a race: a strategy of ours, a downloader of the user's own, or an external
+//! program. It does the whole job once and says what came of it; it knows neither rounds nor the
+//! others.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -11,7 +12,7 @@ use crate::download::{Downloader, Job, Runner, SetupError, Strategy};
 use crate::os::cpu;
 use crate::result::{ContenderRecord, Round};
 
-/// Somebody who can do a whole job, once or again and again.
+/// Does a whole job, any number of times.
 pub trait Contender: fmt::Debug {
     /// What the reports and the thresholds call it.
     fn name(&self) -> String;
@@ -19,16 +20,18 @@ pub trait Contender: fmt::Debug {
     /// What is written down about it.
     fn record(&self) -> ContenderRecord;
 
-    /// The downloads it has under way at most; none if only the server can tell.
+    /// The downloads it has under way at most; none if only the server knows.
     fn workers(&self, job: &Job) -> Option<NonZeroUsize>;
 
-    /// Does the job, with fresh connections. What it takes to set up an HTTP client is not part of the time.
+    /// Does the job, with fresh connections. What it takes to set up an HTTP client is not part of
+    /// the time.
     ///
     /// # Errors
     /// When it cannot be set up.
     fn run(&self, job: &Job) -> Result<Round, ContenderError>;
 
-    /// The growth of resident memory in one round, in a process of its own; none if it cannot be measured.
+    /// The growth of resident memory in one round, in a process of its own; none if it cannot be
+    /// measured.
     fn memory(&self, _job: &Job) -> Option<u64> {
         None
     }
@@ -75,7 +78,7 @@ impl Contender for Runner {
     }
 }
 
-/// A [`Downloader`] of somebody's own.
+/// A [`Downloader`] of the user's own.
 pub struct Custom<F> {
     name: String,
     prepare: F,

@@ -31,7 +31,7 @@ pub enum CommandError {
         "--command {0:?}: names no program; give one, like --command 'python3 my_flags.py {{url}}'"
     )]
     Empty(String),
-    /// Nobody tells the program where the server is.
+    /// The program does not learn where the server is.
     #[error(
         "--command {0}: does not tell the program where the flags are; put {{url}} where it wants the URL, or give the port that it \
          uses by itself with --port"
@@ -68,7 +68,7 @@ pub enum CommandError {
     Server(StartError),
     /// It failed at once, and not because a download did.
     #[error(
-        "--command {line}: ended with exit code {exit_code} {}; correct the command line or the program{last_words}", after(*downloads)
+        "--command {line}: ended with exit code {exit_code} {}; correct the command line or the program{stderr_tail}", after(*downloads)
     )]
     Failed {
         /// The command line.
@@ -78,7 +78,7 @@ pub enum CommandError {
         /// The downloads that it had made.
         downloads: usize,
         /// The end of what it said on standard error, on lines of its own; or nothing.
-        last_words: String,
+        stderr_tail: String,
     },
 }
 

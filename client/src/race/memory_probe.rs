@@ -1,7 +1,8 @@
-//! How much memory a runner needs: one round in a process of its own, so that nothing else is measured.
+//! How much memory a runner needs: one round in a process of its own, so that nothing else is
+//! measured.
 //!
-//! What is resident is asked of Linux (`/proc/self/status`); elsewhere nothing is known. It is never a reason for
-//! anything to fail.
+//! What is resident is asked of Linux (`/proc/self/status`); elsewhere nothing is known. It is
+//! never a reason for anything to fail.
 
 use std::io::{self, BufRead, Write};
 use std::num::NonZeroUsize;
@@ -17,8 +18,8 @@ use crate::download::worker::protocol::{WorkOrder, read_line, write_line};
 use crate::download::{Downloader, Http, Job, Processes, Runner, RuntimeFlavor, Strategy};
 use crate::os::memory;
 
-/// How often it is looked whether the round is over: a probe is not timed.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How often to check whether the round is over: a probe is not timed.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A round to run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,13 +33,14 @@ struct ProbeOrder {
 
 /// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Finding {
+struct ProbeResult {
     peak_bytes: Option<u64>,
 }
 
-/// Runs the job once in a fresh process, and tells the bytes that became resident there at most, from before the
-/// HTTP client was set up to the end; for worker processes, all of theirs come on top. The images go
-/// where those of the job go. `None` where it cannot be had: not on Linux, or the job was stopped.
+/// Runs the job once in a fresh process, and returns the most bytes that became resident there,
+/// from before the HTTP client was set up to the end; for worker processes, all of theirs come on
+/// top. The images go where those of the job go. `None` where it cannot be had: not on Linux, or
+/// the job was stopped.
 pub fn probe(runner: &Runner, job: &Job) -> Option<u64> {
     let mut command = Command::new(&job.worker_program);
     command.arg("probe");
@@ -53,22 +55,24 @@ pub fn probe(runner: &Runner, job: &Job) -> Option<u64> {
         codes: job.codes.clone(),
     };
     write_line(&mut input, &order).ok();
-    // The answer is one line, for which there is room in the pipe. The end of the input is the other side's stop.
+    // The answer is one line, for which there is room in the pipe. The end of the input is the
+    // other side's stop.
     while let Ok(None) = child.try_wait() {
-        if !job.stop.pause(GLANCE) {
+        if !job.cancel.pause(POLL_INTERVAL) {
             break;
         }
     }
     drop(input);
     let output = child.wait_with_output().ok()?;
-    let finding: Option<Finding> = read_line(&mut &output.stdout[..]).ok()?;
-    finding?.peak_bytes.filter(|_| !job.stop.is_requested())
+    let result: Option<ProbeResult> = read_line(&mut &output.stdout[..]).ok()?;
+    result?.peak_bytes.filter(|_| !job.cancel.is_requested())
 }
 
-/// The other side of [`probe`]: runs the round that `input` describes, and writes what came of it to `output`.
+/// The other side of [`probe`]: runs the round that `input` describes, and writes what came of it
+/// to `output`.
 ///
 /// # Errors
-/// When there is no order, or the round cannot be set up, or nobody is to be told.
+/// When there is no order, or the round cannot be set up, or the result cannot be written.
 pub fn run(
     mut input: impl BufRead + Send + 'static,
     mut output: impl Write,
@@ -78,27 +82,27 @@ pub fn run(
     let http = order.work.http();
     let job = Job {
         max_workers: order.max_workers,
-        // Whoever runs this is the program that knows how to be a worker.
+        // The running program can be a worker.
         worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
         ..order.work.job(order.codes)
     };
-    let stop = job.stop.clone();
+    let cancel = job.cancel.clone();
     thread::spawn(move || {
         io::copy(&mut input, &mut io::sink()).ok();
-        stop.request();
+        cancel.request();
     });
 
     memory::reset_peak();
     let before = memory::resident("VmRSS:");
     let of_workers = round(order.strategy, http, order.runtime, &job)?;
     let grown = || Some(memory::peak()?.saturating_sub(before?));
-    let finding = Finding {
+    let result = ProbeResult {
         peak_bytes: grown().zip(of_workers).map(|(own, theirs)| own + theirs),
     };
-    write_line(&mut output, &finding).map_err(WorkerError::Output)
+    write_line(&mut output, &result).map_err(WorkerError::Output)
 }
 
-/// Runs it, and tells the peak of the worker processes, where there are any.
+/// Runs it, and returns the peak of the worker processes, where there are any.
 fn round(
     strategy: Strategy,
     http: Http,

@@ -13,6 +13,6 @@ mod target;
 
 pub use self::contender::{Contender, Custom};
 pub use self::error::{CommandError, ContenderError};
-pub use self::record::{begin, lane};
-pub use self::rounds::{Moment, Race, Rounds};
+pub use self::record::{begin, series};
+pub use self::rounds::{Race, RaceEvent, Rounds};
 pub use self::target::{Embedded, Target, TargetError};

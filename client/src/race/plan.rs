@@ -1,5 +1,6 @@
-//! What will happen to a job, attempt by attempt, before the first request is sent: the retry policy played against the decisions of a
-//! server. It computes and never measures; of a server that is not ours it knows what the server told.
+//! What will happen to a job, attempt by attempt, before the first request is sent: the retry
+//! policy played against the decisions of a server. It computes and never measures; of a server
+//! that is not ours it knows what the server reported.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,18 +12,20 @@ use flags_data::CountryCode;
 use super::target::Target;
 use crate::download::retry::Attempt;
 use crate::download::{Job, Outcome};
-use crate::result::{Lane, Planned, PlannedAttempt};
+use crate::result::{Planned, PlannedAttempt, Series};
 
-/// What will happen to each download of the job, in its order, at a server of our own. None at another: see [`told`].
+/// What will happen to each download of the job, in its order, at a server of our own. None at
+/// another: see [`told`].
 pub fn planned(job: &Job, target: &Target) -> Option<Vec<Planned>> {
     let embedded = target.embedded.as_ref()?;
     let plan = |&code| planned_download(job, code, |attempt| embedded.forecast(code, attempt));
     Some(job.codes.iter().map(plan).collect())
 }
 
-/// The same as a server told it in its responses: the delays of all attempts. None if it did not tell all of it.
-pub fn told(job: &Job, lanes: &[Lane]) -> Option<Vec<Planned>> {
-    let samples = lanes.iter().flat_map(Lane::samples);
+/// The same as a server reported it in its responses: the delays of all attempts. None if it did
+/// not report all of them.
+pub fn told(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
+    let samples = all_series.iter().flat_map(Series::samples);
     let told: HashMap<_, _> = samples
         .filter_map(|sample| Some(((sample.code, sample.attempt), (sample.plan?, sample))))
         .collect();
@@ -45,8 +48,8 @@ pub fn told(job: &Job, lanes: &[Lane]) -> Option<Vec<Planned>> {
     job.codes.iter().map(download).collect()
 }
 
-/// All the attempts that the policy makes of these plans: the delays, the paced bodies and the silence, and the pauses between. No attempt
-/// takes longer than the job's time limit.
+/// All the attempts that the policy makes of these plans: the delays, the paced bodies and the
+/// silence, and the pauses between. No attempt takes longer than the job's time limit.
 fn planned_download(
     job: &Job,
     code: CountryCode,
@@ -117,7 +120,7 @@ impl PlannedEnd {
                 time: timeout,
             }
         } else {
-            // A header in whole seconds tells what the client sees of it.
+            // The client sees it in a header of whole seconds.
             let retry_after =
                 retry_after.map(|pause| Duration::from_secs_f64(pause.as_secs_f64().ceil()));
             Self {

@@ -6,9 +6,10 @@ use super::contender::Contender;
 use super::plan;
 use super::target::Target;
 use crate::download::Job;
-use crate::result::{JobRecord, Kind, Lane, Measurement, ScenarioRecord, ServerRecord};
+use crate::result::{JobRecord, Kind, Measurement, ScenarioRecord, Series, ServerRecord};
 
-/// A measurement of this job on this server, with nothing measured yet. `command` is how to do it again.
+/// A measurement of this job on this server, with nothing measured yet. `command` is how to do it
+/// again.
 pub fn begin(kind: Kind, job: &Job, target: &Target, command: Vec<String>) -> Measurement {
     let record = JobRecord {
         codes: job.codes.clone(),
@@ -17,17 +18,17 @@ pub fn begin(kind: Kind, job: &Job, target: &Target, command: Vec<String>) -> Me
         first_attempt: job.retry.first.get(),
         retries: job.retry.retries,
         retry_seed: job.retry.seed,
-        keep_alive: job.wire.keep_alive,
-        http2: job.wire.http2,
+        keep_alive: job.connection.keep_alive,
+        http2: job.connection.http2,
         warmup: 0,
     };
     let plan = plan::planned(job, target);
     Measurement::new(kind, command, record, target.record(), plan)
 }
 
-/// A lane of this contender, with nothing measured yet.
-pub fn lane(contender: &dyn Contender, job: &Job) -> Lane {
-    Lane {
+/// A series of this contender, with nothing measured yet.
+pub fn series(contender: &dyn Contender, job: &Job) -> Series {
+    Series {
         name: contender.name(),
         contender: contender.record(),
         workers: contender.workers(job).unwrap_or(NonZeroUsize::MIN),

@@ -1,4 +1,5 @@
-//! The race: every contender does the same job in every round, in an order that alternates. It measures, and neither judges nor prints.
+//! The race: every contender does the same job in every round, in an order that alternates. It
+//! measures, and neither judges nor prints.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -8,33 +9,33 @@ use super::error::ContenderError;
 use super::target::Target;
 use super::{plan, record};
 use crate::download::{Job, Outcome};
-use crate::result::{Estimate, Kind, Lane, Measurement, Round, stats};
+use crate::result::{Estimate, Kind, Measurement, Round, Series, stats};
 
 /// Who races, and how often.
 #[derive(Debug)]
 pub struct Race {
     kind: Kind,
     contenders: Vec<Box<dyn Contender>>,
-    entries: Vec<Entry>,
+    entrants: Vec<Entrant>,
     rounds: Rounds,
     warmup: usize,
     probes_memory: bool,
 }
 
-/// A contender with a number of workers: it has a lane.
+/// A contender with a number of workers: it has a series.
 #[derive(Debug)]
-struct Entry {
+struct Entrant {
     contender: usize,
     name: String,
     max_workers: NonZeroUsize,
 }
 
-/// How often each lane is measured.
+/// How often each series is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounds {
-    /// So often.
+    /// This often.
     Exactly(NonZeroUsize),
-    /// Until every lane's interval is [tight](Self::TIGHT), within [limits](Self::FEWEST).
+    /// Until the interval of every series is [tight](Self::TIGHT), within [limits](Self::FEWEST).
     Enough,
 }
 
@@ -56,10 +57,10 @@ impl Rounds {
         }
     }
 
-    fn are_done(self, lanes: &[Lane], begun: Instant) -> bool {
-        let done = lanes
+    fn are_done(self, all_series: &[Series], begun: Instant) -> bool {
+        let done = all_series
             .iter()
-            .map(|lane| lane.rounds.len())
+            .map(|series| series.rounds.len())
             .min()
             .unwrap_or(0);
         match self {
@@ -68,57 +69,58 @@ impl Rounds {
             Self::Enough => {
                 done >= Self::MOST
                     || begun.elapsed() >= Self::TIME_LIMIT
-                    || lanes.iter().all(is_tight)
+                    || all_series.iter().all(is_tight)
             }
         }
     }
 }
 
-fn is_tight(lane: &Lane) -> bool {
-    let times: Vec<f64> = lane.times().into_iter().map(stats::millis).collect();
+fn is_tight(series: &Series) -> bool {
+    let times: Vec<f64> = series.times().into_iter().map(stats::millis).collect();
     Estimate::of(&times).is_some_and(|elapsed| elapsed.spread() / 2.0 <= Rounds::TIGHT)
 }
 
-/// What whoever watches a race is told.
+/// What is reported while a race runs.
 #[derive(Debug)]
-pub enum Moment<'a> {
-    /// A lane sets out.
+pub enum RaceEvent<'a> {
+    /// A round of a series begins.
     Begins {
-        /// Which lane.
-        lane: usize,
+        /// Which series.
+        series: usize,
         /// Rounds that it has behind it, warm-up included.
         rounds: usize,
     },
-    /// It has arrived, and the round was measured: it is the last of its lane in the measurement.
+    /// The round has ended and was measured: it is the last of its series in the measurement.
     Measured {
-        /// Which lane.
-        lane: usize,
+        /// Which series.
+        series: usize,
         /// Everything so far.
         measurement: &'a Measurement,
     },
 }
 
 impl Race {
-    /// Every contender with as many workers as the job allows. Of those with one name the second is called `name-2`, and so on.
+    /// Every contender with as many workers as the job allows. Of those with one name the second is
+    /// called `name-2`, and so on.
     pub fn bench(contenders: Vec<Box<dyn Contender>>, job: &Job) -> Self {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entrants: Vec<Entrant> = Vec::new();
         for (index, contender) in contenders.iter().enumerate() {
             let own = contender.name();
             let more = (2..).map(|number| format!("{own}-{number}"));
-            let is_free = |name: &String| entries.iter().all(|entry| entry.name != *name);
+            let is_free = |name: &String| entrants.iter().all(|entrant| entrant.name != *name);
             let name = std::iter::once(own.clone()).chain(more).find(is_free);
-            entries.push(Entry {
+            entrants.push(Entrant {
                 contender: index,
                 name: name.unwrap_or(own),
                 max_workers: job.max_workers,
             });
         }
-        Self::of(Kind::Bench, contenders, entries)
+        Self::of(Kind::Bench, contenders, entrants)
     }
 
     /// Every contender with each of these numbers of workers that makes a difference.
     pub fn sweep(contenders: Vec<Box<dyn Contender>>, job: &Job, levels: &[NonZeroUsize]) -> Self {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entrants: Vec<Entrant> = Vec::new();
         for (index, contender) in contenders.iter().enumerate() {
             for &max_workers in levels {
                 let job = Job {
@@ -127,8 +129,8 @@ impl Race {
                 };
                 let workers = contender.workers(&job).unwrap_or(max_workers);
                 let name = format!("{}@{workers}", contender.name());
-                if entries.iter().all(|entry| entry.name != name) {
-                    entries.push(Entry {
+                if entrants.iter().all(|entrant| entrant.name != name) {
+                    entrants.push(Entrant {
                         contender: index,
                         name,
                         max_workers,
@@ -136,33 +138,34 @@ impl Race {
                 }
             }
         }
-        Self::of(Kind::Sweep, contenders, entries)
+        Self::of(Kind::Sweep, contenders, entrants)
     }
 
-    fn of(kind: Kind, contenders: Vec<Box<dyn Contender>>, entries: Vec<Entry>) -> Self {
+    fn of(kind: Kind, contenders: Vec<Box<dyn Contender>>, entrants: Vec<Entrant>) -> Self {
         Self {
             kind,
             contenders,
-            entries,
+            entrants,
             rounds: Rounds::Enough,
             warmup: 1,
             probes_memory: false,
         }
     }
 
-    /// How often each lane is measured; without it, [enough](Rounds::Enough).
+    /// How often each series is measured; without it, [enough](Rounds::Enough).
     #[must_use]
     pub fn rounds(self, rounds: Rounds) -> Self {
         Self { rounds, ..self }
     }
 
-    /// How often each lane runs before it is measured; without it, once.
+    /// How often each series runs before it is measured; without it, once.
     #[must_use]
     pub fn warmup(self, warmup: usize) -> Self {
         Self { warmup, ..self }
     }
 
-    /// Whether each lane does the job once more before it is measured, in a process of its own that is asked for its memory; without it, not.
+    /// Whether each series does the job once more before it is measured, in a process of its own
+    /// that is asked for its memory; without it, not.
     #[must_use]
     pub fn probes_memory(self, probes_memory: bool) -> Self {
         Self {
@@ -171,27 +174,31 @@ impl Race {
         }
     }
 
-    /// The names of the lanes, in their order.
+    /// The names of the series, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|entry| entry.name.as_str())
+        self.entrants.iter().map(|entrant| entrant.name.as_str())
     }
 
-    /// The lanes before anything is measured.
-    pub fn lanes(&self, job: &Job) -> Vec<Lane> {
-        let lane = |(entry, job): (&Entry, Job)| Lane {
-            name: entry.name.clone(),
-            ..record::lane(&*self.contenders[entry.contender], &job)
+    /// The series before anything is measured.
+    pub fn all_series(&self, job: &Job) -> Vec<Series> {
+        let series = |(entrant, job): (&Entrant, Job)| Series {
+            name: entrant.name.clone(),
+            ..record::series(&*self.contenders[entrant.contender], &job)
         };
-        self.entries.iter().zip(self.jobs(job)).map(lane).collect()
+        self.entrants
+            .iter()
+            .zip(self.jobs(job))
+            .map(series)
+            .collect()
     }
 
-    /// The job as each lane gets it.
+    /// The job as each series gets it.
     fn jobs(&self, job: &Job) -> Vec<Job> {
-        let with = |entry: &Entry| Job {
-            max_workers: entry.max_workers,
+        let with = |entrant: &Entrant| Job {
+            max_workers: entrant.max_workers,
             ..job.clone()
         };
-        self.entries.iter().map(with).collect()
+        self.entrants.iter().map(with).collect()
     }
 
     /// Runs the race on this server, and gives back what was measured.
@@ -205,8 +212,9 @@ impl Race {
         Ok(measurement)
     }
 
-    /// Runs the race, or as much of it as the job's [stop](Job::stop) allows, into `measurement`, and tells `watch` how it goes. When
-    /// nobody can reach the server any more, it is over too.
+    /// Runs the race, or as much of it as the job's [stop](Job::cancel) allows, into `measurement`,
+    /// and reports its progress to `watch`. It also ends when the server cannot be reached any
+    /// more.
     ///
     /// # Errors
     /// When a contender cannot be set up. What was measured before is in `measurement`.
@@ -214,11 +222,11 @@ impl Race {
         &self,
         job: &Job,
         measurement: &mut Measurement,
-        mut watch: impl FnMut(Moment<'_>),
+        mut watch: impl FnMut(RaceEvent<'_>),
     ) -> Result<(), ContenderError> {
         measurement.job.warmup = self.warmup;
         let jobs = self.jobs(job);
-        measurement.lanes = self.lanes(job);
+        measurement.series = self.all_series(job);
         let mut begun = Instant::now();
         for round in 0.. {
             if round == self.warmup {
@@ -227,26 +235,28 @@ impl Race {
                 }
                 begun = Instant::now();
             }
-            // Whatever the machine's speed drifts by in a round, it does not always favour the same ones.
-            let mut order: Vec<usize> = (0..self.entries.len()).collect();
+            // Drift of the machine within a round must not always favour the same contenders.
+            let mut order: Vec<usize> = (0..self.entrants.len()).collect();
             if round % 2 == 1 {
                 order.reverse();
             }
-            for lane in order {
-                watch(Moment::Begins {
-                    lane,
+            for series in order {
+                watch(RaceEvent::Begins {
+                    series,
                     rounds: round,
                 });
-                let (contender, job) =
-                    (&self.contenders[self.entries[lane].contender], &jobs[lane]);
+                let (contender, job) = (
+                    &self.contenders[self.entrants[series].contender],
+                    &jobs[series],
+                );
                 let since = begun.elapsed();
                 let result = Round {
                     began: since,
                     ..contender.run(job)?
                 };
                 let is_gone = is_gone(&result);
-                let stopped = job.stop.is_requested();
-                let into = &mut measurement.lanes[lane];
+                let stopped = job.cancel.is_requested();
+                let into = &mut measurement.series[series];
                 if stopped || is_gone {
                     into.unfinished = Some(result);
                     measurement.interrupted = stopped;
@@ -258,26 +268,30 @@ impl Race {
                 }
                 into.memory_bytes = into.memory_bytes.max(result.memory_bytes);
                 if contender.workers(job).is_none() {
-                    into.workers = into.workers.max(lanes_used(&result));
+                    into.workers = into.workers.max(workers_used(&result));
                 }
                 into.rounds.push(result);
                 if measurement.server.scenario.is_none() {
-                    measurement.plan = plan::told(job, &measurement.lanes);
+                    measurement.plan = plan::told(job, &measurement.series);
                 }
-                watch(Moment::Measured { lane, measurement });
+                watch(RaceEvent::Measured {
+                    series,
+                    measurement,
+                });
             }
-            if round >= self.warmup && self.rounds.are_done(&measurement.lanes, begun) {
+            if round >= self.warmup && self.rounds.are_done(&measurement.series, begun) {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Lets each lane do the job once more, in a process of its own that is asked for its memory.
+    /// Lets each series do the job once more, in a process of its own that is asked for its memory.
     fn probe_memory(&self, jobs: &[Job], measurement: &mut Measurement) {
-        for ((entry, job), lane) in self.entries.iter().zip(jobs).zip(&mut measurement.lanes) {
-            if !job.stop.is_requested() {
-                lane.memory_bytes = self.contenders[entry.contender].memory(job);
+        for ((entrant, job), series) in self.entrants.iter().zip(jobs).zip(&mut measurement.series)
+        {
+            if !job.cancel.is_requested() {
+                series.memory_bytes = self.contenders[entrant.contender].memory(job);
             }
         }
     }
@@ -289,8 +303,8 @@ fn is_gone(round: &Round) -> bool {
     outcomes().next().is_some() && outcomes().all(|outcome| outcome == Outcome::NoConnection)
 }
 
-/// The lanes that the samples are in.
-fn lanes_used(round: &Round) -> NonZeroUsize {
+/// The number of workers that the samples name.
+fn workers_used(round: &Round) -> NonZeroUsize {
     let last = round.samples.iter().map(|sample| sample.worker).max();
     NonZeroUsize::MIN.saturating_add(last.unwrap_or(0))
 }

@@ -12,7 +12,8 @@ use flags_data::{CountryCode, Resource};
 use reqwest::Url;
 use thiserror::Error;
 
-/// The labels of the book's second edition. Another URL for one of them, or another label, comes from the environment.
+/// The labels of the book's second edition. Another URL for one of them, or another label, comes
+/// from the environment.
 const LABELS: [(&str, &str); 4] = [
     ("DELAY", "http://localhost:8001/flags"),
     ("ERROR", "http://localhost:8002/flags"),
@@ -83,7 +84,7 @@ impl Target {
     /// The server with this label (in either case) or URL.
     ///
     /// # Errors
-    /// When it is neither, or nobody accepts connections there.
+    /// When it is neither, or no connection is accepted there.
     pub fn named(server: &str) -> Result<Self, TargetError> {
         let not_a_server = || TargetError::NotAServer(server.to_owned());
         let label = server.to_uppercase();
@@ -114,7 +115,7 @@ impl Target {
     /// This URL as it is, which may be that of anything.
     ///
     /// # Errors
-    /// When nobody accepts connections there.
+    /// When no connection is accepted there.
     pub fn of_url(url: &Url) -> Result<Self, TargetError> {
         let dead = |reason| TargetError::Dead {
             url: url.to_string(),
@@ -184,13 +185,13 @@ impl Embedded {
     }
 }
 
-/// The URL that the environment has for this label, for whom `localhost` is another machine: `FLAG_CLIENT_SERVER_QUICK_DELAY` for
-/// `quick-delay`.
+/// The URL that the environment has for this label, for whom `localhost` is another machine:
+/// `FLAG_CLIENT_SERVER_QUICK_DELAY` for `quick-delay`.
 fn labelled(label: &str) -> Option<String> {
     std::env::var(format!("FLAG_CLIENT_SERVER_{}", label.replace('-', "_"))).ok()
 }
 
-/// Makes a connection and closes it again: hundreds of downloads that cannot succeed help nobody.
+/// Makes a connection and closes it again: it saves hundreds of downloads that cannot succeed.
 fn someone_accepts(url: &Url) -> io::Result<()> {
     let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     let host = url

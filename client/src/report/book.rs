@@ -82,7 +82,6 @@ mod tests {
             error: Some("HTTP error 418 - I'm a teapot".to_owned()),
             status: None,
             bytes: 0,
-            queued: Duration::ZERO,
             sent: Duration::ZERO,
             headers: None,
             done: Duration::ZERO,

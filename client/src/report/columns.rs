@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::format::{NONE, interval, memory, percent, short, short_ms, speed_up};
 use super::messages;
-use crate::result::{Analysis, LaneAnalysis};
+use crate::result::{Analysis, SeriesAnalysis};
 
 /// A column of the table that every report has.
 pub(super) struct Column {
@@ -12,57 +12,59 @@ pub(super) struct Column {
     pub(super) cell: Cell,
 }
 
-/// What a column says of a lane.
-pub(super) type Cell = fn(&LaneAnalysis) -> String;
+/// What a column says of a series.
+pub(super) type Cell = fn(&SeriesAnalysis) -> String;
 
-/// Those that tell something: a column of zeros tells nobody anything.
+/// Those with information: a column of zeros has none.
 pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
     fn or_none<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
         value.map_or_else(|| NONE.to_owned(), text)
     }
-    let any = |has: fn(&LaneAnalysis) -> bool| analysis.lanes.iter().any(has);
+    let any = |has: fn(&SeriesAnalysis) -> bool| analysis.series.iter().any(has);
     let is_sweep = !analysis.scaling.is_empty();
     let all: [(bool, &'static str, Cell); 14] = [
-        (true, "strategy", |lane| lane.name.clone()),
-        (!is_sweep, "workers", |lane| lane.workers.to_string()),
-        (true, "median", |lane| {
-            or_none(lane.elapsed_ms, |time| short_ms(time.median))
+        (true, "strategy", |series| series.name.clone()),
+        (!is_sweep, "workers", |series| series.workers.to_string()),
+        (true, "median", |series| {
+            or_none(series.elapsed_ms, |time| short_ms(time.median))
         }),
-        (true, "95 % interval", |lane| {
-            or_none(lane.elapsed_ms, |time| interval(&time))
+        (true, "95 % interval", |series| {
+            or_none(series.elapsed_ms, |time| interval(&time))
         }),
-        (any(|lane| lane.ideal.is_some()), "ideal", |lane| {
-            or_none(lane.ideal, short)
+        (any(|series| series.ideal.is_some()), "ideal", |series| {
+            or_none(series.ideal, short)
         }),
-        (true, "speed-up", |lane| or_none(lane.speed_up, speed_up)),
+        (true, "speed-up", |series| {
+            or_none(series.speed_up, speed_up)
+        }),
         (
-            any(|lane| lane.efficiency.is_some()),
+            any(|series| series.efficiency.is_some()),
             "efficiency",
-            |lane| or_none(lane.efficiency, percent),
+            |series| or_none(series.efficiency, percent),
         ),
-        (is_sweep, "flags/s", |lane| {
-            or_none(lane.throughput, |rate| format!("{:.1}", rate.median))
+        (is_sweep, "flags/s", |series| {
+            or_none(series.throughput, |rate| format!("{:.1}", rate.median))
         }),
-        (is_sweep, "p50", |lane| {
-            or_none(lane.latency, |latency| short_ms(latency.p50))
+        (is_sweep, "p50", |series| {
+            or_none(series.latency, |latency| short_ms(latency.p50))
         }),
-        (is_sweep, "p99", |lane| {
-            or_none(lane.latency, |latency| short_ms(latency.p99))
+        (is_sweep, "p99", |series| {
+            or_none(series.latency, |latency| short_ms(latency.p99))
         }),
         (
-            any(|lane| lane.cpu_ms_per_download.is_some()),
+            any(|series| series.cpu_ms_per_download.is_some()),
             "CPU/flag",
-            |lane| or_none(lane.cpu_ms_per_download, short_ms),
+            |series| or_none(series.cpu_ms_per_download, short_ms),
         ),
         (
-            any(|lane| lane.memory_bytes_per_worker.is_some()),
+            any(|series| series.memory_bytes_per_worker.is_some()),
             "memory/worker",
-            |lane| or_none(lane.memory_bytes_per_worker, memory),
+            |series| or_none(series.memory_bytes_per_worker, memory),
         ),
-        (any(|lane| lane.retries > 0), "retries", |lane| {
-            lane.retries.to_string()
+        (any(|series| series.retries > 0), "retries", |series| {
+            series.retries.to_string()
         }),
-        (true, "errors", |lane| lane.errors.to_string()),
+        (true, "errors", |series| series.errors.to_string()),
     ];
     let wanted = all.into_iter().filter(|(is_wanted, ..)| *is_wanted);
     wanted
@@ -73,14 +75,14 @@ pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
 /// The most outliers that are named.
 const OUTLIERS: usize = 3;
 
-/// The farthest outliers of all lanes, in words.
+/// The farthest outliers of all series, in words.
 pub(super) fn worst_outliers(analysis: &Analysis) -> Vec<String> {
-    let all = analysis.lanes.iter();
-    let all = all.flat_map(|lane| lane.outliers.iter().map(move |outlier| (lane, outlier)));
+    let all = analysis.series.iter();
+    let all = all.flat_map(|series| series.outliers.iter().map(move |outlier| (series, outlier)));
     let mut all: Vec<_> = all.collect();
     all.sort_by_key(|(_, outlier)| Reverse(outlier.excess));
     let worst = all.into_iter().take(OUTLIERS);
     worst
-        .map(|(lane, outlier)| messages::outlier(&lane.name, outlier))
+        .map(|(series, outlier)| messages::outlier(&series.name, outlier))
         .collect()
 }

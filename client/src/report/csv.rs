@@ -8,10 +8,12 @@ use serde::Serialize;
 use crate::download::Outcome;
 use crate::result::{Measurement, stats};
 
-/// A line. Times are milliseconds since the start of the round; a field that does not exist is empty.
+/// A line. Times are milliseconds since the start of the round; a field that does not exist is
+/// empty.
 #[derive(Serialize)]
 struct Line<'m> {
-    lane: &'m str,
+    #[serde(rename = "lane")]
+    series: &'m str,
     workers: usize,
     round: usize,
     code: &'m str,
@@ -20,6 +22,7 @@ struct Line<'m> {
     outcome: Outcome,
     status: Option<u16>,
     bytes: usize,
+    /// Always 0: spreadsheets address the columns by their places.
     queued_ms: f64,
     sent_ms: f64,
     headers_ms: Option<f64>,
@@ -37,12 +40,12 @@ struct Line<'m> {
 pub fn write(measurement: &Measurement, out: impl Write) -> io::Result<()> {
     let millis = |time: Option<Duration>| time.map(stats::millis);
     let mut csv = csv::Writer::from_writer(out);
-    for lane in &measurement.lanes {
-        for (index, round) in lane.rounds.iter().enumerate() {
+    for series in &measurement.series {
+        for (index, round) in series.rounds.iter().enumerate() {
             for sample in &round.samples {
                 csv.serialize(Line {
-                    lane: &lane.name,
-                    workers: lane.workers.get(),
+                    series: &series.name,
+                    workers: series.workers.get(),
                     round: index + 1,
                     code: sample.code.as_str(),
                     attempt: sample.attempt,
@@ -50,7 +53,7 @@ pub fn write(measurement: &Measurement, out: impl Write) -> io::Result<()> {
                     outcome: sample.outcome,
                     status: sample.status,
                     bytes: sample.bytes,
-                    queued_ms: stats::millis(sample.queued),
+                    queued_ms: 0.0,
                     sent_ms: stats::millis(sample.sent),
                     headers_ms: millis(sample.headers),
                     done_ms: stats::millis(sample.done),

@@ -23,12 +23,14 @@ pub(super) fn short(duration: Duration) -> String {
 /// The same for a number of milliseconds; a negative one keeps its sign.
 pub(super) fn short_ms(millis: f64) -> String {
     let sign = if millis < 0.0 { "−" } else { "" };
-    // Beyond a thousand years nobody cares, and a `Duration` cannot hold everything that a float can.
+    // Beyond a thousand years nobody cares, and a `Duration` cannot hold everything that a float
+    // can.
     let size = Duration::try_from_secs_f64(millis.abs() / 1e3).unwrap_or_default();
     format!("{sign}{}", short(size))
 }
 
-/// The interval of an estimate in milliseconds, in the unit that its upper end has in [`short_ms`]: `146.9–148.0 ms`.
+/// The interval of an estimate in milliseconds, in the unit that its upper end has in [`short_ms`]:
+/// `146.9–148.0 ms`.
 pub(super) fn interval(estimate: &Estimate) -> String {
     let (scale, unit, digits) = if estimate.upper >= 1e3 {
         (1e-3, "s", 3)

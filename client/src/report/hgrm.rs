@@ -1,7 +1,8 @@
-//! A histogram as the text that HdrHistogram's own tools print and plot: the *percentile distribution*, which tools call `.hgrm`.
+//! A histogram as the text that HdrHistogram's own tools print and plot: the *percentile
+//! distribution*, which tools call `.hgrm`.
 //!
-//! The form is that of `outputPercentileDistribution` of the Java library (G. Tene), with five lines for each halving of what is left
-//! up to 100 %, and values in milliseconds, as wrk2 has it.
+//! The form is that of `outputPercentileDistribution` of the Java library (G. Tene), with five
+//! lines for each halving of what is left up to 100 %, and values in milliseconds, as wrk2 has it.
 
 use std::fmt::Write;
 

@@ -112,7 +112,7 @@ pub fn read_any(path: &Path) -> Result<Written, ReadError> {
     #[derive(Deserialize)]
     struct Versioned {
         schema_version: u32,
-        // A later version may tell its kinds in another way.
+        // A later version may name its kinds in another way.
         kind: Option<String>,
     }
     let shown = || path.display().to_string();

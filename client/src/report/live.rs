@@ -1,7 +1,8 @@
-//! A load while it runs, on a whole terminal: how far it is, the rate, the percentiles so far, and what went wrong.
+//! A load while it runs, on a whole terminal: how far it is, the rate, the percentiles so far, and
+//! what went wrong.
 //!
-//! It draws what it is told and measures nothing. The screen is the terminal's alternate one: when the view is dropped, what stood there
-//! before is back.
+//! It draws what it is given and measures nothing. The screen is the terminal's alternate one: when
+//! the view is dropped, what stood there before is back.
 
 use std::collections::VecDeque;
 use std::io::{self, Stderr};
@@ -69,7 +70,8 @@ impl Drop for LiveView {
     }
 }
 
-/// Gives the terminal back, if a view has it: also for who ends the program without dropping anything.
+/// Gives the terminal back, if a view has it: also for who ends the program without dropping
+/// anything.
 pub fn restore() {
     if OPEN.swap(false, Ordering::SeqCst) {
         execute!(io::stderr(), LeaveAlternateScreen, Show).ok();
@@ -221,7 +223,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::load::recorder::{Exchange, Outcome};
+    use crate::load::recorder::{Exchange, RequestOutcome};
     use crate::result::Failure;
 
     fn job(rate: Option<f64>) -> LoadJob {
@@ -252,9 +254,9 @@ mod tests {
         let mut recorder = Recorder::default();
         for number in 1..=100 {
             let outcome = match number {
-                99 => Outcome::Status(503),
-                100 => Outcome::Failed(Failure::Timeout),
-                _ => Outcome::Status(200),
+                99 => RequestOutcome::Status(503),
+                100 => RequestOutcome::Failed(Failure::Timeout),
+                _ => RequestOutcome::Status(200),
             };
             let service = Duration::from_millis(number);
             recorder.record(&Exchange {

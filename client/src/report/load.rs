@@ -131,7 +131,8 @@ fn table(result: &LoadResult) -> Table {
     let is_open = result.job.rate.is_some();
     for (name, times) in result.times.named() {
         let is_response = name.ends_with("response");
-        // In a closed loop it would be the same line twice; and of nothing there is nothing to tell.
+        // In a closed loop it would be the same line twice; and of nothing there is nothing to
+        // tell.
         if (is_response && !is_open) || (name.starts_with("failed") && times.count() == 0) {
             continue;
         }

@@ -27,8 +27,8 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
     text += &cells(
         &mut (0..columns.len()).map(|index| if index == 0 { "---" } else { "---:" }.to_owned()),
     );
-    for lane in &analysis.lanes {
-        text += &cells(&mut columns.iter().map(|column| escaped(&(column.cell)(lane))));
+    for series in &analysis.series {
+        text += &cells(&mut columns.iter().map(|column| escaped(&(column.cell)(series))));
     }
     if !thresholds.is_empty() {
         text += "\n| threshold | found | |\n| --- | ---: | --- |\n";
@@ -61,9 +61,9 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
         measurement.started
     );
     let losses = analysis
-        .lanes
+        .series
         .iter()
-        .filter_map(|lane| messages::loss(&lane.name, lane));
+        .filter_map(|series| messages::loss(&series.name, series));
     let warnings = analysis.warnings.iter().map(messages::warning);
     let notes: Vec<String> = warnings
         .map(|warning| format!("**Warning:** {}", escaped(&warning)))
@@ -91,19 +91,19 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
 /// A comparison.
 pub fn comparison(comparison: &Comparison) -> String {
     let mut text = "| lane | old | new | new / old | 95 % interval | |\n| --- | ---: | ---: | ---: | ---: | --- |\n".to_owned();
-    for lane in &comparison.lanes {
-        let sign = match lane.verdict {
+    for series in &comparison.series {
+        let sign = match series.verdict {
             Verdict::Slower => "✗ **slower**",
             verdict => verdict.name(),
         };
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {sign} |",
-            escaped(&lane.name),
-            super::format::short_ms(lane.old_ms),
-            super::format::short_ms(lane.new_ms),
-            super::format::change(lane.ratio.median),
-            super::format::changes(&lane.ratio),
+            escaped(&series.name),
+            super::format::short_ms(series.old_ms),
+            super::format::short_ms(series.new_ms),
+            super::format::change(series.ratio.median),
+            super::format::changes(&series.ratio),
         );
     }
     for difference in &comparison.differences {

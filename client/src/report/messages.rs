@@ -1,33 +1,38 @@
-//! What a measurement means, in one or two short sentences: warnings with their remedy, outliers with their cause, and where the
-//! lost time went. Every form of report uses the same; what is worth a word was decided in [`result`](crate::result).
+//! What a measurement means, in one or two short sentences: warnings with their remedy, outliers
+//! with their cause, and where the lost time went. Every form of report uses the same; what is
+//! worth a word was decided in [`result`](crate::result).
 
 use super::format::{percent, plural, short, short_ms, times};
-use crate::result::{Cause, Kind, LaneAnalysis, Loss, Outlier, Report, Warning};
+use crate::result::{Cause, Kind, Loss, Outlier, Report, SeriesAnalysis, Warning};
 
-/// The result in one sentence, where there is something to compare: who was faster beyond doubt, with all of the interval.
+/// The result in one sentence, where there is something to compare: who was faster beyond doubt,
+/// with all of the interval.
 pub fn headline(report: &Report) -> Option<String> {
     let measurement = &report.measurement;
     let analysis = &report.analysis;
     let first = match measurement.kind {
         Kind::Sweep => "with the fewest workers",
-        Kind::Get | Kind::Bench => measurement.lanes.first()?.name.as_str(),
+        Kind::Get | Kind::Bench => measurement.series.first()?.name.as_str(),
     };
-    let timed = analysis.lanes.iter().skip(1);
+    let timed = analysis.series.iter().skip(1);
     let timed = || {
         timed
             .clone()
-            .filter_map(|lane| Some((lane, lane.speed_up?)))
+            .filter_map(|series| Some((series, series.speed_up?)))
     };
     timed().next()?;
     let faster = timed().filter(|(_, speed_up)| speed_up.lower > 1.0);
     let best = faster.max_by(|a, b| a.1.median.total_cmp(&b.1.median));
     Some(match best {
-        Some((lane, speed_up)) => {
-            let possible = lane.efficiency.map_or(String::new(), |share| {
+        Some((series, speed_up)) => {
+            let possible = series.efficiency.map_or(String::new(), |share| {
                 format!(", {} of what is possible", percent(share))
             });
             let speed_up = times(speed_up.median);
-            format!("{} was {speed_up} as fast as {first}{possible}.", lane.name)
+            format!(
+                "{} was {speed_up} as fast as {first}{possible}.",
+                series.name
+            )
         }
         None if measurement.kind == Kind::Sweep => {
             "More workers were not clearly faster.".to_owned()
@@ -46,20 +51,20 @@ pub fn warning(warning: &Warning) -> String {
             "The intervals rest on {rounds} {} and say little. Take more: -r 10.",
             plural(*rounds, "round")
         ),
-        Warning::NoisyMachine { lane, spread } => format!(
-            "{lane}: the interval is as wide as {} of the median. Close other programs, or take more rounds: -r 30.",
+        Warning::NoisyMachine { series, spread } => format!(
+            "{series}: the interval is as wide as {} of the median. Close other programs, or take more rounds: -r 30.",
             percent(*spread)
         ),
         Warning::BusyMachine { load, cores } => format!(
             "The machine was busy already: a load of {load:.1} on {cores} {}. Close other programs and measure again.",
             plural(*cores, "processor")
         ),
-        Warning::ClientSaturated { lane, busy } => format!(
-            "{lane}: the client itself kept {busy:.2} processors busy, so this measures the client rather than the waiting. Use fewer \
+        Warning::ClientSaturated { series, busy } => format!(
+            "{series}: the client itself kept {busy:.2} processors busy, so this measures the client rather than the waiting. Use fewer \
              workers (-m) or longer delays, and a release build."
         ),
         Warning::ServerNotAsPlanned {
-            lane,
+            series,
             outcomes,
             delays,
         } => {
@@ -77,12 +82,12 @@ pub fn warning(warning: &Warning) -> String {
                 ));
             }
             format!(
-                "{lane}: {} than planned. Ideal and efficiency are of the plan: see the errors, and raise --timeout if it cut delays short.",
+                "{series}: {} than planned. Ideal and efficiency are of the plan: see the errors, and raise --timeout if it cut delays short.",
                 found.join(", and ")
             )
         }
-        Warning::ServerLate { lane, p99_ms } => format!(
-            "{lane}: the server held one delay in a hundred {} or more longer than planned. It lacks processor time: close other \
+        Warning::ServerLate { series, p99_ms } => format!(
+            "{series}: the server held one delay in a hundred {} or more longer than planned. It lacks processor time: close other \
              programs, or run the server on another machine.",
             short_ms(*p99_ms)
         ),
@@ -92,16 +97,16 @@ pub fn warning(warning: &Warning) -> String {
         Warning::DebugBuild => "This is a debug build: its figures mean little. Measure with cargo run --release."
             .to_owned(),
         Warning::CommandFailed {
-            lane,
+            series,
             exit_code,
             rounds,
         } => format!(
-            "{lane}: the command ended with exit code {exit_code} in {rounds} {}, so its times may be those of a failure. Run it by \
+            "{series}: the command ended with exit code {exit_code} in {rounds} {}, so its times may be those of a failure. Run it by \
              itself to see what it says.",
             plural(*rounds, "round")
         ),
         Warning::OtherRequests {
-            lane,
+            series,
             missing,
             extra,
         } => {
@@ -116,7 +121,7 @@ pub fn warning(warning: &Warning) -> String {
                 found.push(format!("{extra} {} too many", plural(*extra, "download")));
             }
             format!(
-                "{lane}: {}. It did another job than the rest, so its time cannot be compared: give the command the same flags.",
+                "{series}: {}. It did another job than the rest, so its time cannot be compared: give the command the same flags.",
                 found.join(", ")
             )
         }
@@ -127,7 +132,7 @@ pub fn warning(warning: &Warning) -> String {
 }
 
 /// What was far from the rest, by how much, and why.
-pub fn outlier(lane: &str, outlier: &Outlier) -> String {
+pub fn outlier(series: &str, outlier: &Outlier) -> String {
     let what = match (outlier.code, outlier.attempt) {
         (Some(code), Some(attempt)) if attempt > 1 => format!("{code} (attempt {attempt})"),
         (Some(code), _) => code.to_string(),
@@ -139,7 +144,7 @@ pub fn outlier(lane: &str, outlier: &Outlier) -> String {
         "the median"
     };
     format!(
-        "{lane}, round {}: {what} took {} more than {than}: {}.",
+        "{series}, round {}: {what} took {} more than {than}: {}.",
         outlier.round,
         short(outlier.excess),
         cause(outlier.cause)
@@ -160,7 +165,7 @@ pub fn cause(cause: Cause) -> &'static str {
 }
 
 /// Where the time beyond the ideal went, the largest share first; none if the plan is not known.
-pub fn loss(lane: &str, numbers: &LaneAnalysis) -> Option<String> {
+pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
     let Loss {
         total_ms,
         server_ms,
@@ -194,9 +199,9 @@ pub fn loss(lane: &str, numbers: &LaneAnalysis) -> Option<String> {
         .collect();
     let total = short_ms(total_ms.abs());
     let total = if total_ms < 0.0 {
-        format!("{lane} was {total} below the ideal")
+        format!("{series} was {total} below the ideal")
     } else {
-        format!("{lane} lost {total} against the ideal")
+        format!("{series} lost {total} against the ideal")
     };
     Some(if told.is_empty() {
         format!("{total}.")
@@ -213,11 +218,11 @@ mod tests {
 
     #[test]
     fn a_warning_names_the_lane_and_the_remedy() {
-        let lane = || "async".to_owned();
+        let series = || "async".to_owned();
         let warnings = [
             Warning::TooFewRounds { rounds: 1 },
             Warning::NoisyMachine {
-                lane: lane(),
+                series: series(),
                 spread: 0.123,
             },
             Warning::BusyMachine {
@@ -225,27 +230,27 @@ mod tests {
                 cores: 2,
             },
             Warning::ClientSaturated {
-                lane: lane(),
+                series: series(),
                 busy: 0.97,
             },
             Warning::ServerNotAsPlanned {
-                lane: lane(),
+                series: series(),
                 outcomes: 1,
                 delays: 2,
             },
             Warning::ServerLate {
-                lane: lane(),
+                series: series(),
                 p99_ms: 2.5,
             },
             Warning::NoPlan,
             Warning::DebugBuild,
             Warning::CommandFailed {
-                lane: lane(),
+                series: series(),
                 exit_code: 2,
                 rounds: 5,
             },
             Warning::OtherRequests {
-                lane: lane(),
+                series: series(),
                 missing: 0,
                 extra: 1,
             },

@@ -1,4 +1,5 @@
-//! What people read: one file per form. Text is made here and printed by the binary; nothing is measured.
+//! What people read: one file per form. Text is made here and printed by the binary; nothing is
+//! measured.
 
 pub mod book;
 mod columns;

@@ -1,5 +1,5 @@
-//! The report as one page of HTML: pictures, tables, and how to do it again. It needs no network, no script and no font of its own,
-//! and is for light and dark, for screens and phones.
+//! The report as one page of HTML: pictures, tables, and how to do it again. It needs no network,
+//! no script and no font of its own, and is for light and dark, for screens and phones.
 //!
 //! Each picture is there twice, and the stylesheet shows the one that fits: that takes no script.
 
@@ -7,10 +7,12 @@ use std::fmt::Display;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::format::{interval, list_codes, memory, percent, plural, short, short_ms, times};
+use super::format::{
+    interval, list_codes, memory, percent, plural, shell_words, short, short_ms, times,
+};
 use super::plot::{Figure, Width, picture};
 use super::{messages, palette};
-use crate::result::{Analysis, Environment, LaneAnalysis, Measurement, Report, ScenarioRecord};
+use crate::result::{Analysis, Environment, Measurement, Report, ScenarioRecord, SeriesAnalysis};
 
 /// The page of these reports, each with its title, such as the name of its file.
 pub fn html(reports: &[(&str, &Report)]) -> String {
@@ -74,7 +76,7 @@ fn section(number: usize, report: &Report) -> Markup {
                 @for warning in &analysis.warnings { li { (messages::warning(warning)) } }
             }
         }
-        (told("Where the lost time went", analysis.lanes.iter().filter_map(|lane| messages::loss(&lane.name, lane)).collect()))
+        (told("Where the lost time went", analysis.series.iter().filter_map(|series| messages::loss(&series.name, series)).collect()))
         (told("What was far from the rest", outliers(analysis)))
         h3 { "Do it again" }
         (again(measurement))
@@ -87,9 +89,9 @@ fn about(measurement: &Measurement) -> String {
     let job = &measurement.job;
     let codes = job.codes.len();
     let rounds = measurement
-        .lanes
+        .series
         .iter()
-        .map(|lane| lane.rounds.len())
+        .map(|series| series.rounds.len())
         .max()
         .unwrap_or(0);
     let early = if measurement.interrupted {
@@ -127,9 +129,9 @@ fn figure(report: &Report, figure: Figure) -> Markup {
 }
 
 fn numbers(analysis: &Analysis) -> Markup {
-    let has = |wanted: &dyn Fn(&LaneAnalysis) -> bool| analysis.lanes.iter().any(wanted);
-    let has_cpu = has(&|lane| lane.cpu_ms_per_download.is_some());
-    let has_memory = has(&|lane| lane.memory_bytes_per_worker.is_some());
+    let has = |wanted: &dyn Fn(&SeriesAnalysis) -> bool| analysis.series.iter().any(wanted);
+    let has_cpu = has(&|series| series.cpu_ms_per_download.is_some());
+    let has_memory = has(&|series| series.memory_bytes_per_worker.is_some());
     html! {
         div.scroll role="region" aria-label="The numbers" tabindex="0" {
             table {
@@ -143,21 +145,21 @@ fn numbers(analysis: &Analysis) -> Markup {
                     }
                 }
                 tbody {
-                    @for lane in &analysis.lanes {
+                    @for series in &analysis.series {
                         tr {
-                            th scope="row" { (lane.name) }
-                            (pair(lane.elapsed_ms.map(|elapsed| (short_ms(elapsed.median), interval(&elapsed)))))
-                            (cell(lane.fastest.map(short)))
-                            (cell(lane.slowest.map(short)))
-                            (cell(lane.ideal.map(short)))
-                            (pair(lane.speed_up.map(|speed_up| (times(speed_up.median), format!("{:.2}–{:.2}", speed_up.lower, speed_up.upper)))))
-                            (cell(lane.ideal_speed_up.map(times)))
-                            (cell(lane.efficiency.map(percent)))
-                            (pair(lane.latency.map(|latency| (short_ms(latency.p50), format!("p99 {}", short_ms(latency.p99))))))
-                            @if has_cpu { (cell(lane.cpu_ms_per_download.map(short_ms))) }
-                            @if has_memory { (cell(lane.memory_bytes_per_worker.map(memory))) }
-                            (pair(Some((lane.errors.to_string(), unplanned(lane)))))
-                            (cell(Some(lane.retries)))
+                            th scope="row" { (series.name) }
+                            (pair(series.elapsed_ms.map(|elapsed| (short_ms(elapsed.median), interval(&elapsed)))))
+                            (cell(series.fastest.map(short)))
+                            (cell(series.slowest.map(short)))
+                            (cell(series.ideal.map(short)))
+                            (pair(series.speed_up.map(|speed_up| (times(speed_up.median), format!("{:.2}–{:.2}", speed_up.lower, speed_up.upper)))))
+                            (cell(series.ideal_speed_up.map(times)))
+                            (cell(series.efficiency.map(percent)))
+                            (pair(series.latency.map(|latency| (short_ms(latency.p50), format!("p99 {}", short_ms(latency.p99))))))
+                            @if has_cpu { (cell(series.cpu_ms_per_download.map(short_ms))) }
+                            @if has_memory { (cell(series.memory_bytes_per_worker.map(memory))) }
+                            (pair(Some((series.errors.to_string(), unplanned(series)))))
+                            (cell(Some(series.retries)))
                         }
                     }
                 }
@@ -177,10 +179,10 @@ fn cell(value: Option<impl Display>) -> Markup {
 }
 
 /// How many errors were none of the server's doing; nothing without errors.
-fn unplanned(lane: &LaneAnalysis) -> String {
-    match lane.errors {
+fn unplanned(series: &SeriesAnalysis) -> String {
+    match series.errors {
         0 => String::new(),
-        _ => format!("{} unplanned", lane.unplanned_errors),
+        _ => format!("{} unplanned", series.unplanned_errors),
     }
 }
 
@@ -197,12 +199,13 @@ fn pair(value: Option<(String, String)>) -> Markup {
 }
 
 fn outliers(analysis: &Analysis) -> Vec<String> {
-    let lanes = analysis.lanes.iter();
-    lanes
-        .flat_map(|lane| {
-            lane.outliers
+    let all_series = analysis.series.iter();
+    all_series
+        .flat_map(|series| {
+            series
+                .outliers
                 .iter()
-                .map(|outlier| messages::outlier(&lane.name, outlier))
+                .map(|outlier| messages::outlier(&series.name, outlier))
         })
         .collect()
 }
@@ -228,9 +231,7 @@ fn told(heading: &str, sentences: Vec<String>) -> Markup {
 }
 
 fn again(measurement: &Measurement) -> Markup {
-    let command = measurement.command.iter().map(String::as_str);
-    // A command with a NUL in it cannot have been typed.
-    let command = shlex::try_join(command).unwrap_or_else(|_| measurement.command.join(" "));
+    let command = shell_words(&measurement.command);
     html! {
         pre tabindex="0" { code { (command) } }
         @match &measurement.server.scenario {

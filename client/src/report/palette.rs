@@ -1,9 +1,10 @@
-//! The colours of pages and pictures, once. A picture is drawn with the light ones; the stylesheet of a page turns each into a
-//! variable that has another value in the dark, because a rule of CSS is stronger than an attribute of SVG.
+//! The colours of pages and pictures, once. A picture is drawn with the light ones; the stylesheet
+//! of a page turns each into a variable that has another value in the dark, because a rule of CSS
+//! is stronger than an attribute of SVG.
 //!
-//! The colours of the lanes keep the order of M. Okabe and K. Ito's palette for the colour-blind ("Color Universal Design",
-//! 2008), darker on white and lighter on black than theirs: every mark has a contrast of 3 and every text one of 4.5
-//! (WCAG 2.2, 1.4.3 and 1.4.11).
+//! The colours of the series keep the order of M. Okabe and K. Ito's palette for the colour-blind
+//! ("Color Universal Design", 2008), darker on white and lighter on black than theirs: every mark
+//! has a contrast of 3 and every text one of 4.5 (WCAG 2.2, 1.4.3 and 1.4.11).
 
 use std::fmt::{self, Write};
 
@@ -40,7 +41,7 @@ impl Colour {
     }
 
     /// As it is drawn.
-    pub(super) const fn ink(self) -> RGBColor {
+    pub(super) const fn stroke(self) -> RGBColor {
         RGBColor(self.light.0, self.light.1, self.light.2)
     }
 
@@ -53,8 +54,8 @@ impl Colour {
 
 pub(super) const PAPER: Colour = Colour::new("paper", 0xFF_FF_FF, 0x15_18_1D);
 /// Text.
-pub(super) const INK: Colour = Colour::new("ink", 0x1B_1F_24, 0xE8_EB_EF);
-/// Text that is not the first to be read, and whatever is ideal.
+pub(super) const STROKE: Colour = Colour::new("ink", 0x1B_1F_24, 0xE8_EB_EF);
+/// Text that is not the first to be read, and what is ideal.
 pub(super) const MUTED: Colour = Colour::new("muted", 0x57_60_6A, 0xA3_AD_B8);
 /// Lines that help the eye and say nothing.
 pub(super) const GRID: Colour = Colour::new("grid", 0xE1_E5_EA, 0x2C_32_3A);
@@ -80,11 +81,11 @@ const LANES: [Colour; 6] = [
 ];
 
 const FIXED: [Colour; 9] = [
-    PAPER, INK, MUTED, GRID, BAND, PLANNED, WAITING, TRANSFER, FAULT,
+    PAPER, STROKE, MUTED, GRID, BAND, PLANNED, WAITING, TRANSFER, FAULT,
 ];
 
-/// The colour of the lane, or of the contender, with this index.
-pub(super) const fn lane(index: usize) -> Colour {
+/// The colour of the series, or of the contender, with this index.
+pub(super) const fn series(index: usize) -> Colour {
     LANES[index % LANES.len()]
 }
 
@@ -142,7 +143,7 @@ mod tests {
             ("dark", |colour| colour.dark),
         ] {
             for back in [PAPER, BAND] {
-                for text in [INK, MUTED] {
+                for text in [STROKE, MUTED] {
                     let found = contrast(of(text), of(back));
                     assert!(found >= 4.5, "{theme} {}: {found:.2}", text.name);
                 }

@@ -24,8 +24,8 @@ fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     )
 }
 
-/// The bar of a race. Its steps are milliseconds of the time that each round is expected to take, so that the time left is right
-/// although the strategies take very different times.
+/// The bar of a race. Its steps are milliseconds of the time that each round is expected to take,
+/// so that the time left is right although the strategies take very different times.
 #[derive(Debug, Clone)]
 pub struct RaceBar {
     bar: ProgressBar,
@@ -45,7 +45,7 @@ struct Lap {
 }
 
 impl RaceBar {
-    /// A bar for rounds of so many downloads.
+    /// A bar for rounds of this many downloads.
     pub fn new(downloads: usize, wanted: bool) -> Self {
         let bar = styled(
             bar(0, wanted),
@@ -62,13 +62,13 @@ impl RaceBar {
     }
 
     /// A round that takes `steps` begins; with it and those before, there will be `total`.
-    pub fn begins(&self, lane: &str, steps: Duration, total: Duration) {
+    pub fn begins(&self, series: &str, steps: Duration, total: Duration) {
         let mut lap = self.lap.lock().unwrap_or_else(PoisonError::into_inner);
         lap.base += lap.steps;
         (lap.steps, lap.done) = (steps.as_millis() as u64, 0);
         self.bar.set_length(total.as_millis() as u64);
         self.bar.set_position(lap.base);
-        self.bar.set_message(lane.to_owned());
+        self.bar.set_message(series.to_owned());
     }
 
     /// A download has ended.

@@ -1,4 +1,5 @@
-//! The race in a terminal: a table, bars, and sentences. Colours are always written; who prints takes them out where they do not belong.
+//! The race in a terminal: a table, bars, and sentences. Colours are always written; who prints
+//! takes them out where they do not belong.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,7 +14,8 @@ use crate::download::{Outcome, Sample};
 use crate::race::Rounds;
 use crate::result::threshold::Checked;
 use crate::result::{
-    Analysis, Comparison, ContenderRecord, Kind, Lane, LaneAnalysis, Measurement, Report, Scaling,
+    Analysis, Comparison, ContenderRecord, Kind, Measurement, Report, Scaling, Series,
+    SeriesAnalysis,
 };
 
 /// The longest bar.
@@ -43,8 +45,8 @@ pub fn opening(measurement: &Measurement, rounds: Rounds, warmup: usize) -> Stri
         }
         Rounds::Enough => format!("{} to {} rounds", Rounds::FEWEST, Rounds::MOST),
     };
-    let is_command = |lane: &Lane| matches!(lane.contender, ContenderRecord::Command { .. });
-    let but = if measurement.lanes.iter().any(is_command) {
+    let is_command = |series: &Series| matches!(series.contender, ContenderRecord::Command { .. });
+    let but = if measurement.series.iter().any(is_command) {
         ", but for those of a command"
     } else {
         ""
@@ -87,7 +89,8 @@ pub fn whole(report: &Report, width: Option<usize>) -> String {
     )
 }
 
-/// What is printed after the race. On a terminal with fewer columns than the table has, some columns of it give way.
+/// What is printed after the race. On a terminal with fewer columns than the table has, some
+/// columns of it give way.
 pub fn closing(report: &Report, width: Option<usize>) -> String {
     let analysis = &report.analysis;
     let mut text = format!("{}\n", table(analysis, width.unwrap_or(usize::MAX)));
@@ -101,8 +104,9 @@ pub fn closing(report: &Report, width: Option<usize>) -> String {
     }
     text += &errors(&report.measurement);
     if analysis.scaling.is_empty() {
-        for lane in &analysis.lanes {
-            text += &messages::loss(&lane.name, lane).map_or(String::new(), |loss| sentence(&loss));
+        for series in &analysis.series {
+            text +=
+                &messages::loss(&series.name, series).map_or(String::new(), |loss| sentence(&loss));
         }
     }
     text += &outliers(analysis);
@@ -150,8 +154,8 @@ fn table_of(analysis: &Analysis, columns: &[Column]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
     table.set_header(columns.iter().map(|column| column.title));
-    for lane in &analysis.lanes {
-        table.add_row(columns.iter().map(|Column { cell, .. }| cell(lane)));
+    for series in &analysis.series {
+        table.add_row(columns.iter().map(|Column { cell, .. }| cell(series)));
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -163,17 +167,17 @@ fn table_of(analysis: &Analysis, columns: &[Column]) -> Table {
 fn bars(analysis: &Analysis) -> String {
     let times = || {
         analysis
-            .lanes
+            .series
             .iter()
-            .filter_map(|lane| Some((lane, lane.elapsed_ms?.median)))
+            .filter_map(|series| Some((series, series.elapsed_ms?.median)))
     };
     let longest = times().map(|(_, time)| time).fold(0.0, f64::max);
     let width = times()
-        .map(|(lane, _)| lane.name.chars().count())
+        .map(|(series, _)| series.name.chars().count())
         .max()
         .unwrap_or(0);
     let mut text = String::new();
-    for (LaneAnalysis { name, .. }, time) in times().filter(|_| longest > 0.0) {
+    for (SeriesAnalysis { name, .. }, time) in times().filter(|_| longest > 0.0) {
         let bar = bar(time / longest);
         let _ = writeln!(
             text,
@@ -226,9 +230,9 @@ fn scaling(scaling: &Scaling) -> String {
 /// What went wrong, kind by kind.
 fn errors(measurement: &Measurement) -> String {
     let mut text = String::new();
-    for lane in &measurement.lanes {
+    for series in &measurement.series {
         let mut kinds: BTreeMap<(Outcome, Option<u16>), (usize, &Sample)> = BTreeMap::new();
-        for sample in lane.endings().filter(|sample| sample.outcome.is_error()) {
+        for sample in series.endings().filter(|sample| sample.outcome.is_error()) {
             let (count, example) = kinds
                 .entry((sample.outcome, sample.status))
                 .or_insert((0, sample));
@@ -241,8 +245,8 @@ fn errors(measurement: &Measurement) -> String {
         for (count, example) in kinds.values() {
             let _ = writeln!(
                 text,
-                "{BAD}{lane}: {count} × {error} (such as {code}){BAD:#}",
-                lane = lane.name,
+                "{BAD}{series}: {count} × {error} (such as {code}){BAD:#}",
+                series = series.name,
                 error = example.error.as_deref().unwrap_or("unknown"),
                 code = example.code,
             );
@@ -278,14 +282,14 @@ pub fn comparison(comparison: &Comparison) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
     table.set_header(["lane", "old", "new", "change", "95 % interval", "verdict"]);
-    for lane in &comparison.lanes {
+    for series in &comparison.series {
         table.add_row([
-            lane.name.clone(),
-            short_ms(lane.old_ms),
-            short_ms(lane.new_ms),
-            change(lane.ratio.median),
-            changes(&lane.ratio),
-            lane.verdict.name().to_owned(),
+            series.name.clone(),
+            short_ms(series.old_ms),
+            short_ms(series.new_ms),
+            change(series.ratio.median),
+            changes(&series.ratio),
+            series.verdict.name().to_owned(),
         ]);
     }
     for column in table.column_iter_mut().skip(1) {

@@ -1,13 +1,14 @@
-//! Whether a result is faster or slower than an older one, and whether the two may be compared at all. Pure: it reads no files and words little.
+//! Whether a result is faster or slower than an older one, and whether the two may be compared at
+//! all. Pure: it reads no files and words little.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::estimate::Estimate;
-use super::measurement::{Lane, Measurement, SCHEMA_VERSION};
+use super::measurement::{Measurement, SCHEMA_VERSION, Series};
 use super::stats;
 
-/// The change that counts as none, unless somebody says otherwise, as a share of the older time.
+/// The change that counts as none, by default, as a share of the older time.
 pub const MARGIN: f64 = 0.05;
 /// With fewer rounds on either side nothing can be said.
 const FEWEST_ROUNDS: usize = 3;
@@ -22,12 +23,14 @@ pub struct Comparison {
     pub kind: ComparisonKind,
     /// The change that counted as none, as a share of the older time.
     pub margin: f64,
-    /// In what the two differ though they should not: then the verdicts are about more than the speed.
+    /// In what the two differ though they should not: then the verdicts are about more than the
+    /// speed.
     pub differences: Vec<String>,
     /// In what the machines differ.
     pub notes: Vec<String>,
-    /// One per lane that both have, in the order of the older.
-    pub lanes: Vec<LaneComparison>,
+    /// One per series that both have, in the order of the older.
+    #[serde(rename = "lanes")]
+    pub series: Vec<SeriesComparison>,
 }
 
 /// Tells a comparison from a measurement.
@@ -38,11 +41,12 @@ pub enum ComparisonKind {
     Comparison,
 }
 
-/// One lane, then and now.
+/// One series, then and now.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LaneComparison {
-    /// As the lane is called in both.
+#[schemars(rename = "LaneComparison")]
+pub struct SeriesComparison {
+    /// As the series is called in both.
     pub name: String,
     /// The older median time, in milliseconds.
     pub old_ms: f64,
@@ -79,8 +83,8 @@ impl Verdict {
         }
     }
 
-    /// A change smaller than `margin` (0.05: 5 %) is none: with enough rounds every difference would be *significant*, and no build should
-    /// fail for a thousandth.
+    /// A change smaller than `margin` (0.05: 5 %) is none: with enough rounds every difference
+    /// would be *significant*, and no build should fail for a thousandth.
     fn of(ratio: &Estimate, margin: f64) -> Self {
         let (low, high) = (1.0 - margin, 1.0 + margin);
         if ratio.lower > high {
@@ -96,14 +100,14 @@ impl Verdict {
 }
 
 impl Comparison {
-    /// Compares two results lane by lane.
+    /// Compares two results series by series.
     ///
-    /// The rounds of two runs have nothing in common but their plan, which never changes, so they are not paired: both medians are resampled by
-    /// themselves ([`stats::ratio_interval`]).
+    /// The rounds of two runs have nothing in common but their plan, which never changes, so they
+    /// are not paired: both medians are resampled by themselves ([`stats::ratio_interval`]).
     pub fn of(old: &Measurement, new: &Measurement, margin: f64) -> Self {
-        let lanes = old.lanes.iter().filter_map(|lane| {
-            let other = new.lanes.iter().find(|other| other.name == lane.name)?;
-            compare(lane, other, margin)
+        let all_series = old.series.iter().filter_map(|series| {
+            let other = new.series.iter().find(|other| other.name == series.name)?;
+            compare(series, other, margin)
         });
         Self {
             schema_version: SCHEMA_VERSION,
@@ -111,21 +115,21 @@ impl Comparison {
             margin,
             differences: differences(old, new),
             notes: notes(old, new),
-            lanes: lanes.collect(),
+            series: all_series.collect(),
         }
     }
 
-    /// Whether some lane has become slower.
+    /// Whether some series has become slower.
     pub fn is_slower(&self) -> bool {
-        self.lanes
+        self.series
             .iter()
-            .any(|lane| lane.verdict == Verdict::Slower)
+            .any(|series| series.verdict == Verdict::Slower)
     }
 }
 
-fn compare(old: &Lane, new: &Lane, margin: f64) -> Option<LaneComparison> {
+fn compare(old: &Series, new: &Series, margin: f64) -> Option<SeriesComparison> {
     let millis =
-        |lane: &Lane| -> Vec<f64> { lane.times().into_iter().map(stats::millis).collect() };
+        |series: &Series| -> Vec<f64> { series.times().into_iter().map(stats::millis).collect() };
     let (before, after) = (millis(old), millis(new));
     let (old_ms, new_ms) = (stats::median(&before)?, stats::median(&after)?);
     let (lower, upper) = stats::ratio_interval(&after, &before)?;
@@ -135,14 +139,14 @@ fn compare(old: &Lane, new: &Lane, margin: f64) -> Option<LaneComparison> {
         upper,
     };
     let enough = before.len().min(after.len()) >= FEWEST_ROUNDS;
-    // Whoever gives up is quick.
-    let errors = |lane: &Lane| lane.errors() as f64 / lane.endings().count().max(1) as f64;
+    // A contender that gives up is quick.
+    let errors = |series: &Series| series.errors() as f64 / series.endings().count().max(1) as f64;
     let verdict = match Verdict::of(&ratio, margin) {
         _ if !enough => Verdict::Inconclusive,
         Verdict::Faster if errors(new) > errors(old) => Verdict::Inconclusive,
         verdict => verdict,
     };
-    Some(LaneComparison {
+    Some(SeriesComparison {
         name: old.name.clone(),
         old_ms,
         new_ms,
@@ -151,8 +155,8 @@ fn compare(old: &Lane, new: &Lane, margin: f64) -> Option<LaneComparison> {
     })
 }
 
-/// In what two results differ that must be the same for a comparison to mean something: the job, the server, the scenario, the seed, the
-/// contenders. A sentence each, with both values.
+/// In what two results differ that must be the same for a comparison to mean something: the job,
+/// the server, the scenario, the seed, the contenders. A sentence each, with both values.
 pub fn differences(old: &Measurement, new: &Measurement) -> Vec<String> {
     let mut found = Vec::new();
     let mut differ = |what: &str, old: String, new: String| {
@@ -220,22 +224,22 @@ pub fn differences(old: &Measurement, new: &Measurement) -> Vec<String> {
             new.server.url.clone(),
         ),
     }
-    for (lanes, others, whose) in [
-        (&old.lanes, &new.lanes, "older"),
-        (&new.lanes, &old.lanes, "newer"),
+    for (all_series, others, whose) in [
+        (&old.series, &new.series, "older"),
+        (&new.series, &old.series, "newer"),
     ] {
-        for lane in lanes {
-            if others.iter().all(|other| other.name != lane.name) {
-                found.push(format!("{}: only the {whose} result has it", lane.name));
+        for series in all_series {
+            if others.iter().all(|other| other.name != series.name) {
+                found.push(format!("{}: only the {whose} result has it", series.name));
             }
         }
     }
-    for lane in &old.lanes {
-        let same = |other: &&Lane| other.name == lane.name;
-        if let Some(other) = new.lanes.iter().find(same)
-            && other.contender != lane.contender
+    for series in &old.series {
+        let same = |other: &&Series| other.name == series.name;
+        if let Some(other) = new.series.iter().find(same)
+            && other.contender != series.contender
         {
-            found.push(format!("{}: another program or library", lane.name));
+            found.push(format!("{}: another program or library", series.name));
         }
     }
     found

@@ -1,5 +1,5 @@
-//! The machine that a measurement ran on: all that a reader needs to know whether two results can be compared, and nothing that says
-//! whose machine it is.
+//! The machine that a measurement ran on: all that a reader needs to know whether two results can
+//! be compared, and nothing that says whose machine it is.
 
 use std::num::NonZeroUsize;
 
@@ -29,7 +29,8 @@ pub struct Environment {
     pub kernel: Option<String>,
     /// `x86_64`, `aarch64`, …
     pub arch: String,
-    /// The load average over one minute when the measurement began; none where the system has no such thing.
+    /// The load average over one minute when the measurement began; none where the system has no
+    /// such thing.
     pub load: Option<f64>,
 }
 

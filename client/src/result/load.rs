@@ -1,7 +1,9 @@
-//! The result of a load, as it is written to a file and read again: what was asked, where, and all that is known of the requests.
+//! The result of a load, as it is written to a file and read again: what was asked, where, and all
+//! that is known of the requests.
 //!
-//! The histograms are in it whole, in HdrHistogram's own form: other tools can read them, those of several runs can be added, and a
-//! report can be made again. Nothing here measures or words anything.
+//! The histograms are in it whole, in HdrHistogram's own form: other tools can read them, those of
+//! several runs can be added, and a report can be made again. Nothing here measures or words
+//! anything.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -44,7 +46,8 @@ pub struct LoadResult {
     #[serde(rename = "elapsed_ms", with = "millis")]
     #[schemars(with = "f64")]
     pub elapsed: Duration,
-    /// The processor time of the load generator for each request, user and system; none where it is not known.
+    /// The processor time of the load generator for each request, user and system; none where it is
+    /// not known.
     #[serde(rename = "cpu_per_request_ms", with = "millis::optional")]
     #[schemars(with = "Option<f64>")]
     pub cpu_per_request: Option<Duration>,
@@ -168,7 +171,8 @@ pub struct RequestCounts {
     pub succeeded: u64,
     /// All others of them.
     pub failed: u64,
-    /// Those of an open loop that should have been sent before the end, and for which no connection was free.
+    /// Those of an open loop that should have been sent before the end, and for which no connection
+    /// was free.
     pub unsent: u64,
 }
 
@@ -176,7 +180,8 @@ pub struct RequestCounts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadTimes {
-    /// Of those that succeeded, from when they should have been sent. In a closed loop it is the same as `service`.
+    /// Of those that succeeded, from when they should have been sent. In a closed loop it is the
+    /// same as `service`.
     pub response: Times,
     /// Of those that succeeded, from when they were sent.
     pub service: Times,
@@ -203,8 +208,8 @@ impl LoadTimes {
 
 /// The distribution of some times, in nanoseconds.
 ///
-/// A percentile is the smallest time that at least so many per cent of the requests did not exceed, rounded up to three digits: that is
-/// how HdrHistogram defines it.
+/// A percentile is the smallest time that at least this percentage of the requests did not exceed,
+/// rounded up to three digits: that is how HdrHistogram defines it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "TimesRecord", try_from = "TimesRecord")]
 #[schemars(with = "TimesRecord")]
@@ -327,7 +332,8 @@ impl LoadResult {
         (seconds > 0.0).then(|| self.requests.sent as f64 / seconds)
     }
 
-    /// The share of the requests that should have succeeded and did not, those that were never sent among them.
+    /// The share of the requests that should have succeeded and did not, those that were never sent
+    /// among them.
     pub fn error_rate(&self) -> Option<f64> {
         let RequestCounts {
             sent,

@@ -1,7 +1,9 @@
-//! The result of a measurement, as it is written to a file and read again: raw samples first, what they mean after.
+//! The result of a measurement, as it is written to a file and read again: raw samples first, what
+//! they mean after.
 //!
-//! [`Measurement`] holds what was asked, where, and everything that was measured; [`Analysis`](super::Analysis) is computed from it alone, so a
-//! file can be reported again later and never has to be measured twice. Nothing here measures or words anything.
+//! [`Measurement`] holds what was asked, where, and everything that was measured;
+//! [`Analysis`](super::Analysis) is computed from it alone, so a file can be reported again later
+//! and never has to be measured twice. Nothing here measures or words anything.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime};
@@ -14,7 +16,8 @@ use super::environment::Environment;
 use crate::download::{Outcome, Sample};
 use crate::millis;
 
-/// The version of the document's shape. It grows when a reader of the old shape would misread the new one.
+/// The version of the document's shape. It grows when a reader of the old shape would misread the
+/// new one.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Everything that was measured, and all that is needed to understand it or to do it again.
@@ -30,19 +33,21 @@ pub struct Measurement {
     pub started: String,
     /// Whether it was ended early by its user: what is here was complete.
     pub interrupted: bool,
-    /// Whether it ended early because nobody could reach the server any more.
+    /// Whether it ended early because the server could not be reached any more.
     pub server_gone: bool,
     /// What was to be downloaded, and how.
     pub job: JobRecord,
     /// Where it came from.
     pub server: ServerRecord,
-    /// What will happen to each download, in the order of the job: computed from the scenario, or as a server told it in its
-    /// responses. None if neither.
+    /// What will happen to each download, in the order of the job: computed from the scenario, or
+    /// as a server reported it in its responses. None if neither.
     pub plan: Option<Vec<Planned>>,
     /// The machine.
     pub environment: Environment,
-    /// One per contender (in a sweep: per contender and number of workers), in the order of the race.
-    pub lanes: Vec<Lane>,
+    /// One per contender (in a sweep: per contender and number of workers), in the order of the
+    /// race.
+    #[serde(rename = "lanes")]
+    pub series: Vec<Series>,
 }
 
 /// Which sub-command measured.
@@ -64,7 +69,7 @@ pub struct JobRecord {
     /// The codes, in the order in which they were handed to the workers.
     #[schemars(with = "Vec<String>")]
     pub codes: Vec<CountryCode>,
-    /// The most downloads at one time; in a sweep, of any lane.
+    /// The most downloads at one time; in a sweep, of any series.
     pub max_workers: NonZeroUsize,
     /// The time limit of one attempt.
     #[serde(rename = "timeout_ms", with = "millis")]
@@ -80,7 +85,7 @@ pub struct JobRecord {
     pub keep_alive: bool,
     /// Whether they spoke HTTP/2.
     pub http2: bool,
-    /// The rounds of each lane that came first and were not measured.
+    /// The rounds of each series that came first and were not measured.
     pub warmup: usize,
 }
 
@@ -90,7 +95,8 @@ pub struct JobRecord {
 pub struct ServerRecord {
     /// `EMBEDDED`, a label of the book, or `CUSTOM`.
     pub label: String,
-    /// The folder of the flags, or the URL that a load was for; the port of an embedded server is a new one in every run.
+    /// The folder of the flags, or the URL that a load was for; the port of an embedded server is a
+    /// new one in every run.
     pub url: String,
     /// What an embedded server did to its clients.
     pub scenario: Option<ScenarioRecord>,
@@ -155,24 +161,26 @@ impl Planned {
 /// One contender's part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Lane {
+#[schemars(rename = "Lane")]
+pub struct Series {
     /// What thresholds and reports call it: `async`, `threaded-ureq`; in a sweep, `async@30`.
     pub name: String,
     /// Who it is.
     pub contender: ContenderRecord,
     /// The downloads under way at most; of a command, those that the server saw at one time.
     pub workers: NonZeroUsize,
-    /// The growth of resident memory in one round, with a process of its own; of a command, the peak of the process. None where it
-    /// cannot be measured.
+    /// The growth of resident memory in one round, with a process of its own; of a command, the
+    /// peak of the process. None where it cannot be measured.
     pub memory_bytes: Option<u64>,
     /// The measured rounds that were complete.
     pub rounds: Vec<Round>,
-    /// The round that was under way when all ended early. Its samples are whole; no number counts it.
+    /// The round that was under way when all ended early. Its samples are whole; no number counts
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<Round>,
 }
 
-/// Who has a lane.
+/// Who has a series.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "kind",
@@ -190,7 +198,7 @@ pub enum ContenderRecord {
         /// `current-thread` or `multi-thread`; of async only.
         runtime: Option<String>,
     },
-    /// A downloader of somebody's own, through the library.
+    /// A downloader of the user's own, through the library.
     Custom,
     /// An external program.
     Command {
@@ -211,23 +219,24 @@ pub struct Round {
     #[serde(rename = "elapsed_ms", with = "millis")]
     #[schemars(with = "f64")]
     pub elapsed: Duration,
-    /// The processor time that the client's threads and processes used, user and system; none where it cannot be
-    /// told from the server's.
+    /// The processor time that the client's threads and processes used, user and system; none where
+    /// it cannot be separated from the server's.
     #[serde(rename = "cpu_ms", with = "millis::optional", default)]
     #[schemars(with = "Option<f64>")]
     pub cpu: Option<Duration>,
-    /// How a command ended, if not with 0: its exit code, or its signal as a shell would tell it (128 + n).
+    /// How a command ended, if not with 0: its exit code, or its signal as a shell reports it
+    /// (128 + n).
     #[serde(default)]
     pub exit_code: Option<i32>,
     /// One per attempt; those at one code in their order.
     pub samples: Vec<Sample>,
-    /// The most memory that an external program used. A document has it once per lane.
+    /// The most memory that an external program used. A document has it once per series.
     #[serde(skip)]
     pub memory_bytes: Option<u64>,
 }
 
-impl Lane {
-    /// Who has it: in a sweep, a contender has several lanes.
+impl Series {
+    /// Who has it: in a sweep, a contender has several series.
     pub fn contender_name(&self) -> &str {
         self.name
             .rsplit_once('@')
@@ -282,7 +291,7 @@ impl Measurement {
             server,
             plan,
             environment: Environment::here(),
-            lanes: Vec::new(),
+            series: Vec::new(),
         }
     }
 

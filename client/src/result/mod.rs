@@ -13,7 +13,7 @@ pub mod stats;
 pub mod threshold;
 
 pub use self::analysis::{
-    Analysis, Cause, LaneAnalysis, Latencies, Loss, Outlier, Scaling, ScalingPoint, Warning,
+    Analysis, Cause, Latencies, Loss, Outlier, Scaling, ScalingPoint, SeriesAnalysis, Warning,
 };
 pub use self::compare::Comparison;
 pub use self::environment::Environment;
@@ -22,7 +22,7 @@ pub use self::load::{
     Failure, LoadJob, LoadKind, LoadResult, LoadTimes, LoadWarning, RequestCounts, Times,
 };
 pub use self::measurement::{
-    ContenderRecord, JobRecord, Kind, Lane, Measurement, Planned, PlannedAttempt, Round,
-    SCHEMA_VERSION, ScenarioRecord, ServerRecord,
+    ContenderRecord, JobRecord, Kind, Measurement, Planned, PlannedAttempt, Round, SCHEMA_VERSION,
+    ScenarioRecord, Series, ServerRecord,
 };
 pub use self::report::Report;

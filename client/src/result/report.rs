@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::analysis::Analysis;
 use super::measurement::Measurement;
 
-/// A measurement and its analysis. As JSON it is one document: the analysis is one more key, for readers who
-/// do not want to compute it.
+/// A measurement and its analysis. As JSON it is one document: the analysis is one more key, for
+/// readers who do not want to compute it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "measurement", rename = "Document")]
 pub struct Report {

@@ -1,4 +1,5 @@
-//! Numbers from numbers. Pure: it neither measures nor prints, and knows no samples. Every rule states its source.
+//! Numbers from numbers. Pure: it neither measures nor prints, and knows no samples. Every rule
+//! states its source.
 
 use std::time::Duration;
 
@@ -9,17 +10,20 @@ use serde::{Deserialize, Serialize};
 
 /// The share of repeated experiments whose interval holds the true value, about.
 pub const CONFIDENCE: f64 = 0.95;
-/// The resamples of a bootstrap interval. B. Efron and R. J. Tibshirani ("An Introduction to the Bootstrap", 1993, §14.3) want
-/// 1,000 or more for an interval.
+/// The resamples of a bootstrap interval. B. Efron and R. J. Tibshirani ("An Introduction to the
+/// Bootstrap", 1993, §14.3) want 1,000 or more for an interval.
 const RESAMPLES: usize = 10_000;
 /// The seed of the resamples: always the same, so that the same samples give the same interval.
 const SEED: u64 = 0x0066_6c61_6773_0001;
 
-/// The value that a share of `percent` % of the values does not exceed: the one percentile rule of this program.
+/// The value that a share of `percent` % of the values does not exceed: the one percentile rule of
+/// this program.
 ///
-/// Of the sorted values x₀ … xₙ₋₁ it is the one at the place `h = (n − 1) × percent / 100`, and between two places in proportion: number 7
-/// of R. J. Hyndman and Y. Fan ("Sample Quantiles in Statistical Packages", The American Statistician 50, 1996), as in
-/// NumPy and R. The 50th is the ordinary median; the 99th of 100 values is not the largest. None of no values; NaN is not a value.
+/// Of the sorted values x₀ … xₙ₋₁ it is the one at the place `h = (n − 1) × percent / 100`, and
+/// between two places in proportion: number 7 of R. J. Hyndman and Y. Fan ("Sample Quantiles in
+/// Statistical Packages", The American Statistician 50, 1996), as in NumPy and R. The 50th is the
+/// ordinary median; the 99th of 100 values is not the largest. None of no values; NaN is not a
+/// value.
 pub fn percentile(sorted: &[f64], percent: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = last as f64 * percent.clamp(0.0, 100.0) / 100.0;
@@ -44,8 +48,8 @@ pub fn median(values: &[f64]) -> Option<f64> {
     median_of(&mut values.to_vec())
 }
 
-/// The same as the 50th [`percentile`], of values that may be put into another order: where it is wanted ten thousand times, sorting would be
-/// most of the work.
+/// The same as the 50th [`percentile`], of values that may be put into another order: where it is
+/// wanted ten thousand times, sorting would be most of the work.
 fn median_of(values: &mut [f64]) -> Option<f64> {
     let (middle, is_odd) = (values.len() / 2, values.len() % 2 == 1);
     if values.is_empty() {
@@ -59,15 +63,18 @@ fn median_of(values: &mut [f64]) -> Option<f64> {
     Some(low + (high - low) * 0.5)
 }
 
-/// The lower and the upper end of the 95 % interval of the median of these values: the percentile bootstrap of
-/// Efron and Tibshirani (1993, §13.3), with 10,000 resamples that are always the same. None of nothing.
+/// The lower and the upper end of the 95 % interval of the median of these values: the percentile
+/// bootstrap of Efron and Tibshirani (1993, §13.3), with 10,000 resamples that are always the same.
+/// None of nothing.
 ///
-/// *Paired* values (ratios of two contenders in the same round, say) are resampled as pairs when the ratio is what is given.
+/// *Paired* values (ratios of two contenders in the same round, say) are resampled as pairs when
+/// the ratio is what is given.
 pub fn median_interval(values: &[f64]) -> Option<(f64, f64)> {
     bootstrap(&[values], |medians| medians[0])
 }
 
-/// The 95 % interval of the ratio of two medians that were measured independently: each is resampled by itself (1993, §8.3).
+/// The 95 % interval of the ratio of two medians that were measured independently: each is
+/// resampled by itself (1993, §8.3).
 pub fn ratio_interval(dividend: &[f64], divisor: &[f64]) -> Option<(f64, f64)> {
     bootstrap(&[dividend, divisor], |medians| medians[0] / medians[1])
 }
@@ -95,9 +102,10 @@ fn bootstrap(groups: &[&[f64]], statistic: impl Fn(&[f64]) -> f64) -> Option<(f6
     percentile(&statistics, tail).zip(percentile(&statistics, 100.0 - tail))
 }
 
-/// Which values are far above the rest, by their indices: those whose modified z-score `0.6745 (x − median) / MAD` is above 3.5
-/// (B. Iglewicz and D. C. Hoaglin, "How to Detect and Handle Outliers", 1993). None when more than half of the values are
-/// equal: a MAD of zero is no measure of what is usual.
+/// Which values are far above the rest, by their indices: those whose modified z-score
+/// `0.6745 (x − median) / MAD` is above 3.5 (B. Iglewicz and D. C. Hoaglin, "How to Detect and
+/// Handle Outliers", 1993). None when more than half of the values are equal: a MAD of zero is no
+/// measure of what is usual.
 pub fn high_outliers(values: &[f64]) -> Vec<usize> {
     let Some(middle) = median(values) else {
         return Vec::new();
@@ -110,8 +118,8 @@ pub fn high_outliers(values: &[f64]) -> Vec<usize> {
         .collect()
 }
 
-/// How often `divisor` goes into `dividend`: the speed-up of a time over a reference, the efficiency of a time against the ideal. None when
-/// either is zero: then it means nothing.
+/// How often `divisor` goes into `dividend`: the speed-up of a time over a reference, the
+/// efficiency of a time against the ideal. None when either is zero: then it means nothing.
 pub fn ratio(dividend: Duration, divisor: Duration) -> Option<f64> {
     (!dividend.is_zero() && !divisor.is_zero())
         .then(|| dividend.as_secs_f64() / divisor.as_secs_f64())
@@ -138,11 +146,12 @@ pub struct Usl {
 }
 
 impl Usl {
-    /// Fits the law to points (workers, throughput). None with fewer than three different numbers of workers: then there would be a
-    /// perfect fit to anything.
+    /// Fits the law to points (workers, throughput). None with fewer than three different numbers
+    /// of workers: then there would be a perfect fit to anything.
     ///
-    /// `N / X` is linear in `1/λ`, `σ/λ` and `κ/λ`; they are found by least squares, weighted so that relative errors count, with
-    /// none below zero (of all choices of σ and κ that are held at zero, the best feasible one).
+    /// `N / X` is linear in `1/λ`, `σ/λ` and `κ/λ`; they are found by least squares, weighted so
+    /// that relative errors count, with none below zero (of all choices of σ and κ that are held at
+    /// zero, the best feasible one).
     pub fn fit(points: &[(f64, f64)]) -> Option<Self> {
         let mut workers = sorted(points.iter().map(|point| point.0).collect());
         workers.dedup();
@@ -172,7 +181,7 @@ impl Usl {
             })
     }
 
-    /// The throughput of so many workers.
+    /// The throughput of this many workers.
     pub fn throughput(&self, workers: f64) -> f64 {
         let others = workers - 1.0;
         self.lambda * workers / (1.0 + self.sigma * others + self.kappa * workers * others)
@@ -204,10 +213,11 @@ impl Usl {
     }
 }
 
-/// The `a`, `b` and `c` for which `N / X ≈ a + b(N − 1) + cN(N − 1)`, each error as a share of `N / X`; `b` or `c` may be held at zero.
-/// None where the points do not determine them.
+/// The `a`, `b` and `c` for which `N / X ≈ a + b(N − 1) + cN(N − 1)`, each error as a share of
+/// `N / X`; `b` or `c` may be held at zero. None where the points do not determine them.
 fn least_squares(points: &[(f64, f64)], with_b: bool, with_c: bool) -> Option<[f64; 3]> {
-    // The normal equations, with the right-hand side as the last column. A term that is left out is the equation `term = 0`.
+    // The normal equations, with the right-hand side as the last column. A term that is left out is
+    // the equation `term = 0`.
     let mut rows = [[0.0; 4]; 3];
     for &(n, x) in points {
         let weight = x / n;
@@ -250,9 +260,11 @@ fn least_squares(points: &[(f64, f64)], with_b: bool, with_c: bool) -> Option<[f
         .then_some(solution)
 }
 
-/// The number of workers that would do if all scaled as the fewest do: where the line through the origin and the fewest workers meets the highest throughput, as
-/// the two asymptotic bounds of a closed system meet (E. D. Lazowska et al., "Quantitative System Performance", 1984, ch. 5). `points` are
-/// (workers, throughput). None if at the most workers the throughput was still nine tenths of the line or more, or without points.
+/// The number of workers that would do if all scaled as the fewest do: where the line through the
+/// origin and the fewest workers meets the highest throughput, as the two asymptotic bounds of a
+/// closed system meet (E. D. Lazowska et al., "Quantitative System Performance", 1984, ch. 5).
+/// `points` are (workers, throughput). None if at the most workers the throughput was still nine
+/// tenths of the line or more, or without points.
 pub fn knee(points: &[(f64, f64)]) -> Option<f64> {
     let first = points.iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
     let last = points.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
@@ -300,8 +312,9 @@ mod tests {
         assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
     }
 
-    /// With two values the median of a resample is 1 (a quarter of the time), 2 (a half) or 3 (a quarter); the 2.5th percentile of that
-    /// is 1 and the 97.5th is 3. With three it is 1, 2 or 3 in 7, 13 and 7 of the 27 cases.
+    /// With two values the median of a resample is 1 (a quarter of the time), 2 (a half) or 3 (a
+    /// quarter); the 2.5th percentile of that is 1 and the 97.5th is 3. With three it is 1, 2 or 3
+    /// in 7, 13 and 7 of the 27 cases.
     #[test]
     fn the_interval_of_two_or_three_values_is_known_by_counting_all_resamples() {
         assert_eq!(median_interval(&[1.0, 3.0]), Some((1.0, 3.0)));
@@ -310,16 +323,17 @@ mod tests {
         assert_eq!(median_interval(&[]), None);
     }
 
-    /// The median of seven values is below the k-th smallest when at least four of seven draws are: binomial. For 1, …, 7:
-    /// P(median ≤ 1) = P(Bin(7, 1/7) ≥ 4) = 0.0102, P(median ≤ 2) = P(Bin(7, 2/7) ≥ 4) = 0.0984. So the 2.5th percentile is 2, and the
-    /// 97.5th is 6.
+    /// The median of seven values is below the k-th smallest when at least four of seven draws are:
+    /// binomial. For 1, …, 7: P(median ≤ 1) = P(Bin(7, 1/7) ≥ 4) = 0.0102, P(median ≤ 2) = P(Bin(7,
+    /// 2/7) ≥ 4) = 0.0984. So the 2.5th percentile is 2, and the 97.5th is 6.
     #[test]
     fn the_interval_of_seven_values_is_that_of_the_binomial_distribution() {
         let values = [4.0, 1.0, 7.0, 2.0, 6.0, 3.0, 5.0];
         assert_eq!(median_interval(&values), Some((2.0, 6.0)));
     }
 
-    /// Each median of two is 1, 2 or 3 (1 : 2 : 1), or 10: the ratio is below 0.1 never, and 0.1 in a quarter of the cases.
+    /// Each median of two is 1, 2 or 3 (1 : 2 : 1), or 10: the ratio is below 0.1 never, and 0.1 in
+    /// a quarter of the cases.
     #[test]
     fn the_interval_of_a_ratio_resamples_both_sides() {
         assert_eq!(ratio_interval(&[1.0, 3.0], &[10.0]), Some((0.1, 0.3)));
@@ -329,7 +343,8 @@ mod tests {
         assert_eq!(ratio_interval(&[], &[1.0]), None);
     }
 
-    /// The median is 3, the deviations 2 1 0 1 97, so the MAD is 1: the score of 100 is 0.6745 × 97 = 65.4, that of 5 is 1.3.
+    /// The median is 3, the deviations 2 1 0 1 97, so the MAD is 1: the score of 100 is 0.6745 × 97
+    /// = 65.4, that of 5 is 1.3.
     #[test]
     fn an_outlier_is_far_above_the_rest_and_none_where_most_are_equal() {
         assert_eq!(high_outliers(&[1.0, 2.0, 3.0, 4.0, 100.0]), [4]);
@@ -350,7 +365,8 @@ mod tests {
         assert_eq!(ratio(Duration::ZERO, second), None);
     }
 
-    /// λ = 100, σ = 1/10, κ = 1/100: X(1) = 100, X(2) = 200 / 1.12, X(5) = 500 / 1.6, X(10) = 1000 / 2.8.
+    /// λ = 100, σ = 1/10, κ = 1/100: X(1) = 100, X(2) = 200 / 1.12, X(5) = 500 / 1.6, X(10) = 1000
+    /// / 2.8.
     #[test]
     fn the_law_of_exact_points_is_found_again() {
         let points = [

@@ -1,7 +1,9 @@
-//! What must hold for a build to pass: `async.p(99) < 250ms`. It parses and compares, and decides no exit code.
+//! What must hold for a build to pass: `async.p(99) < 250ms`. It parses and compares, and decides
+//! no exit code.
 //!
-//! The grammar is that of k6's thresholds with the lane before the metric: `lane.metric operator value`. A metric without data fails its
-//! threshold: a build that measured nothing has shown nothing.
+//! The grammar is that of k6's thresholds with the series before the metric:
+//! `series.metric operator value`. A metric without data fails its threshold: a build that measured
+//! nothing has shown nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +12,7 @@ use bytesize::ByteSize;
 use flag_scenario::parse_duration;
 use thiserror::Error;
 
-use super::analysis::{LaneAnalysis, latencies};
+use super::analysis::{SeriesAnalysis, latencies};
 use super::load::{Failure, LoadResult, RequestCounts};
 use super::measurement::Measurement;
 use super::report::Report;
@@ -20,8 +22,8 @@ use crate::download::Outcome;
 /// One condition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
-    /// The lane it is about.
-    pub lane: String,
+    /// The series it is about.
+    pub series: String,
     metric: Metric,
     operator: Operator,
     value: f64,
@@ -87,7 +89,7 @@ pub enum ThresholdError {
         "write it as 'lane.metric operator value', such as 'async.p(99) < 250ms'; operators: < <= > >= == !="
     )]
     NoOperator,
-    /// No lane before the metric.
+    /// No series before the metric.
     #[error("{0:?} names no lane; write 'async.{0}', say")]
     NoLane(String),
     /// No such metric.
@@ -116,7 +118,7 @@ impl FromStr for Threshold {
         let (left, rest) = text.split_at(place);
         let (operator, value) = Operator::split(rest).ok_or(ThresholdError::NoOperator)?;
         let left = left.trim();
-        // The name of a lane may have dots, and so may the number of a percentile.
+        // The name of a series may have dots, and so may the number of a percentile.
         let dot = if left.ends_with(')') {
             left.rfind(".p(")
         } else {
@@ -127,7 +129,7 @@ impl FromStr for Threshold {
             .ok_or_else(|| ThresholdError::NoLane(left.trim_start_matches('.').to_owned()))?;
         let metric: Metric = left[dot + 1..].parse()?;
         Ok(Self {
-            lane: left[..dot].to_owned(),
+            series: left[..dot].to_owned(),
             metric,
             operator,
             value: metric.unit().parse(value.trim())?,
@@ -194,45 +196,45 @@ impl Metric {
         }
     }
 
-    fn of(self, measurement: &Measurement, lane: &LaneAnalysis) -> Option<f64> {
-        let counted = |count: usize| (lane.downloads > 0).then_some(count as f64);
+    fn of(self, measurement: &Measurement, series: &SeriesAnalysis) -> Option<f64> {
+        let counted = |count: usize| (series.downloads > 0).then_some(count as f64);
         match self {
             Self::Percentile(percent) => {
-                let lane = measurement
-                    .lanes
+                let series = measurement
+                    .series
                     .iter()
-                    .find(|other| other.name == lane.name)?;
+                    .find(|other| other.name == series.name)?;
                 let sorted =
-                    stats::sorted(latencies(lane, |outcome| outcome == Outcome::Downloaded));
+                    stats::sorted(latencies(series, |outcome| outcome == Outcome::Downloaded));
                 stats::percentile(&sorted, percent)
             }
-            Self::Mean => Some(lane.latency?.mean),
-            Self::Elapsed => Some(lane.elapsed_ms?.median),
-            Self::Cpu => lane.cpu_ms_per_download,
-            Self::Memory => Some(lane.memory_bytes_per_worker? as f64),
-            Self::SpeedUp => Some(lane.speed_up?.median),
-            Self::Efficiency => lane.efficiency,
-            Self::Throughput => Some(lane.throughput?.median),
-            Self::ErrorRate => Some(counted(lane.errors)? / lane.downloads as f64),
-            Self::Errors => counted(lane.errors),
-            Self::UnplannedErrors => counted(lane.unplanned_errors),
-            Self::Retries => counted(lane.retries),
-            Self::Downloads => counted(lane.downloads),
+            Self::Mean => Some(series.latency?.mean),
+            Self::Elapsed => Some(series.elapsed_ms?.median),
+            Self::Cpu => series.cpu_ms_per_download,
+            Self::Memory => Some(series.memory_bytes_per_worker? as f64),
+            Self::SpeedUp => Some(series.speed_up?.median),
+            Self::Efficiency => series.efficiency,
+            Self::Throughput => Some(series.throughput?.median),
+            Self::ErrorRate => Some(counted(series.errors)? / series.downloads as f64),
+            Self::Errors => counted(series.errors),
+            Self::UnplannedErrors => counted(series.unplanned_errors),
+            Self::Retries => counted(series.retries),
+            Self::Downloads => counted(series.downloads),
             Self::Requests | Self::Timeouts | Self::Unsent => None,
         }
     }
 
     /// Whether it is one of a load, and of this part of it.
-    fn is_of_load(self, lane: &str) -> bool {
+    fn is_of_load(self, series: &str) -> bool {
         match self {
-            Self::Percentile(_) | Self::Mean => ["response", "service", "lag"].contains(&lane),
+            Self::Percentile(_) | Self::Mean => ["response", "service", "lag"].contains(&series),
             Self::Throughput
             | Self::Cpu
             | Self::ErrorRate
             | Self::Errors
             | Self::Requests
             | Self::Timeouts
-            | Self::Unsent => lane == "load",
+            | Self::Unsent => series == "load",
             Self::Elapsed
             | Self::Memory
             | Self::SpeedUp
@@ -243,7 +245,7 @@ impl Metric {
         }
     }
 
-    fn of_load(self, lane: &str, result: &LoadResult) -> Option<f64> {
+    fn of_load(self, series: &str, result: &LoadResult) -> Option<f64> {
         let RequestCounts {
             sent,
             failed,
@@ -252,7 +254,7 @@ impl Metric {
         } = result.requests;
         let counted = |count: u64| (sent > 0).then_some(count as f64);
         let mut times = result.times.named().into_iter();
-        let times = times.find_map(|(name, times)| (name == lane).then_some(times));
+        let times = times.find_map(|(name, times)| (name == series).then_some(times));
         match self {
             Self::Percentile(percent) => times?.percentile(percent),
             Self::Mean => times?.mean(),
@@ -365,11 +367,11 @@ pub fn check(thresholds: &[Threshold], report: &Report) -> Vec<Checked> {
         analysis,
     } = report;
     let found = |threshold: &Threshold| {
-        let lane = analysis
-            .lanes
+        let series = analysis
+            .series
             .iter()
-            .find(|lane| lane.name == threshold.lane)?;
-        threshold.metric.of(measurement, lane)
+            .find(|series| series.name == threshold.series)?;
+        threshold.metric.of(measurement, series)
     };
     let checked = |threshold: &Threshold| Checked {
         threshold: threshold.clone(),
@@ -382,23 +384,23 @@ pub fn check(thresholds: &[Threshold], report: &Report) -> Vec<Checked> {
 pub fn check_load(thresholds: &[Threshold], result: &LoadResult) -> Vec<Checked> {
     let checked = |threshold: &Threshold| Checked {
         threshold: threshold.clone(),
-        found: threshold.metric.of_load(&threshold.lane, result),
+        found: threshold.metric.of_load(&threshold.series, result),
     };
     thresholds.iter().map(checked).collect()
 }
 
-/// A threshold for nobody: better known before the measurement than after it.
+/// A threshold on what is not measured, which is better known before the measurement than after it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotMeasured {
-    /// A misspelt lane.
-    #[error("--threshold '{threshold}': there is no lane {lane:?}; the lanes are {lanes}")]
-    Lane {
+    /// A misspelt series.
+    #[error("--threshold '{threshold}': there is no lane {series:?}; the lanes are {all_series}")]
+    Series {
         /// What was written.
         threshold: String,
-        /// The lane that it names.
-        lane: String,
+        /// The series that it names.
+        series: String,
         /// Those that there are.
-        lanes: String,
+        all_series: String,
     },
     /// Something else than what a race measures.
     #[error(
@@ -413,26 +415,27 @@ pub enum NotMeasured {
     OfLoad(String),
 }
 
-/// Whether each names a lane that is there, or at least one of the known contenders (which has no data then, and fails).
+/// Whether each names a series that is there, or at least one of the known contenders (which has no
+/// data then, and fails).
 ///
 /// # Errors
 /// With the first that does not.
-pub fn know_lanes<'l>(
+pub fn know_series<'l>(
     thresholds: &[Threshold],
-    lanes: impl Iterator<Item = &'l str>,
+    all_series: impl Iterator<Item = &'l str>,
     known: &[String],
 ) -> Result<(), NotMeasured> {
-    let lanes: Vec<&str> = lanes.collect();
-    let is_known = |lane: &str| {
-        let contender = lane.split('@').next().unwrap_or(lane);
-        lanes.contains(&lane) || known.iter().any(|name| name == contender)
+    let all_series: Vec<&str> = all_series.collect();
+    let is_known = |series: &str| {
+        let contender = series.split('@').next().unwrap_or(series);
+        all_series.contains(&series) || known.iter().any(|name| name == contender)
     };
     for threshold in thresholds {
-        if !is_known(&threshold.lane) {
-            return Err(NotMeasured::Lane {
+        if !is_known(&threshold.series) {
+            return Err(NotMeasured::Series {
                 threshold: threshold.text.clone(),
-                lane: threshold.lane.clone(),
-                lanes: lanes.join(", "),
+                series: threshold.series.clone(),
+                all_series: all_series.join(", "),
             });
         }
         if let Metric::Requests | Metric::Timeouts | Metric::Unsent = threshold.metric {
@@ -448,7 +451,7 @@ pub fn know_lanes<'l>(
 /// With the first that is not.
 pub fn know_load(thresholds: &[Threshold]) -> Result<(), NotMeasured> {
     let mut thresholds = thresholds.iter();
-    match thresholds.find(|threshold| !threshold.metric.is_of_load(&threshold.lane)) {
+    match thresholds.find(|threshold| !threshold.metric.is_of_load(&threshold.series)) {
         None => Ok(()),
         Some(threshold) => Err(NotMeasured::OfLoad(threshold.text.clone())),
     }
@@ -462,7 +465,7 @@ mod tests {
         let threshold: Threshold = text.parse()?;
         assert_eq!(threshold.to_string(), text.trim());
         Ok((
-            threshold.lane,
+            threshold.series,
             threshold.metric,
             threshold.operator,
             threshold.value,
@@ -471,7 +474,7 @@ mod tests {
 
     #[test]
     fn a_threshold_is_a_lane_a_metric_an_operator_and_a_value() {
-        for (text, lane, metric, operator, value) in [
+        for (text, series, metric, operator, value) in [
             (
                 "async.p(99) < 250ms",
                 "async",
@@ -552,7 +555,7 @@ mod tests {
         ] {
             assert_eq!(
                 parsed(text),
-                Ok((lane.to_owned(), metric, operator, value)),
+                Ok((series.to_owned(), metric, operator, value)),
                 "{text}"
             );
         }
@@ -628,8 +631,8 @@ mod tests {
     fn a_lane_that_nobody_has_is_known_before_the_race() {
         let known = ["async", "threaded"].map(str::to_owned);
         let know = |text: &str| {
-            let lanes = ["async", "flags.py"].into_iter();
-            know_lanes(&[text.parse().unwrap()], lanes, &known)
+            let all_series = ["async", "flags.py"].into_iter();
+            know_series(&[text.parse().unwrap()], all_series, &known)
         };
         assert_eq!(know("async.errors == 0"), Ok(()));
         assert_eq!(know("flags.py.errors == 0"), Ok(()));
@@ -670,7 +673,7 @@ mod tests {
             let expected = format!("--threshold '{text}': for a load, write response,");
             assert!(message.starts_with(&expected), "{message}");
         }
-        let race = know_lanes(
+        let race = know_series(
             &["async.unsent == 0".parse().unwrap()],
             ["async"].into_iter(),
             &[],

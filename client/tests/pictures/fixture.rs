@@ -1,13 +1,13 @@
-//! Measurements as real ones are, computed instead of measured: the same planner, perfect workers, and small delays of a
-//! deterministic kind.
+//! Measurements as real ones are, computed instead of measured: the same planner, perfect workers,
+//! and small delays of a deterministic kind.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use flag_client::download::{Outcome, Sample};
 use flag_client::result::{
-    ContenderRecord, Environment, JobRecord, Kind, Lane, Measurement, Planned, PlannedAttempt,
-    Round, SCHEMA_VERSION, ScenarioRecord, ServerRecord,
+    ContenderRecord, Environment, JobRecord, Kind, Measurement, Planned, PlannedAttempt, Round,
+    SCHEMA_VERSION, ScenarioRecord, Series, ServerRecord,
 };
 use flag_scenario::forecast::Outlook;
 use flag_scenario::profiles::Profile;
@@ -65,11 +65,11 @@ pub(crate) fn sweep() -> Measurement {
         .map(|flag| flag.code)
         .collect();
     let workers = [1, 2, 5, 10, 30, 100, 194];
-    let lanes: Vec<(&str, usize)> = ["threaded", "async"]
+    let all_series: Vec<(&str, usize)> = ["threaded", "async"]
         .into_iter()
         .flat_map(|strategy| workers.map(|workers| (strategy, workers)))
         .collect();
-    race(Kind::Sweep, "bench", &codes, 0, 5, &lanes)
+    race(Kind::Sweep, "bench", &codes, 0, 5, &all_series)
 }
 
 fn pop20() -> Vec<CountryCode> {
@@ -84,7 +84,7 @@ fn race(
     codes: &[CountryCode],
     retries: u32,
     rounds: u64,
-    lanes: &[(&str, usize)],
+    all_series: &[(&str, usize)],
 ) -> Measurement {
     let (_, scenario) = named_scenario(&ScenarioSource::Profile(profile)).unwrap();
     let plan: Vec<Planned> = codes
@@ -92,7 +92,7 @@ fn race(
         .map(|code| planned(&scenario, *code, retries))
         .collect();
     let mut began = Duration::ZERO;
-    let lanes = lanes.iter().map(|&(strategy, workers)| {
+    let all_series = all_series.iter().map(|&(strategy, workers)| {
         let rounds = (0..rounds).map(|round| {
             let samples = samples(&plan, workers, strategy, round);
             let elapsed = samples.iter().map(|sample| sample.done).max().unwrap() + micros(400);
@@ -108,7 +108,7 @@ fn race(
             }
         });
         let rounds = rounds.collect();
-        Lane {
+        Series {
             name: if kind == Kind::Sweep {
                 format!("{strategy}@{workers}")
             } else {
@@ -125,7 +125,7 @@ fn race(
             unfinished: None,
         }
     });
-    let lanes: Vec<Lane> = lanes.collect();
+    let all_series: Vec<Series> = all_series.collect();
     let command = format!("flag-client bench --profile {profile} --retries {retries} -r {rounds}");
     Measurement {
         schema_version: SCHEMA_VERSION,
@@ -136,7 +136,11 @@ fn race(
         server_gone: false,
         job: JobRecord {
             codes: codes.to_vec(),
-            max_workers: lanes.iter().map(|lane| lane.workers).max().unwrap(),
+            max_workers: all_series
+                .iter()
+                .map(|series| series.workers)
+                .max()
+                .unwrap(),
             timeout: Duration::from_secs(10),
             first_attempt: 1,
             retries,
@@ -167,7 +171,7 @@ fn race(
             arch: "x86_64".to_owned(),
             load: Some(0.21),
         },
-        lanes,
+        series: all_series,
     }
 }
 
@@ -263,7 +267,6 @@ fn samples(plan: &[Planned], workers: usize, strategy: &str, round: u64) -> Vec<
                 error: attempt.outcome.is_error().then(|| "it failed".to_owned()),
                 status: answers.then_some(200),
                 bytes: 5000,
-                queued: Duration::ZERO,
                 sent,
                 headers,
                 done,

@@ -1,5 +1,5 @@
-//! Pictures and pages of measurements: what must be in them, and what must not. How they look is for eyes: the page of
-//! every fixture is left in `target/tmp`.
+//! Pictures and pages of measurements: what must be in them, and what must not. How they look is
+//! for eyes: the page of every fixture is left in `target/tmp`.
 
 mod fixture;
 
@@ -55,11 +55,11 @@ fn shapes<'a>(svg: &'a Document<'_>, tag: &str, attribute: &str, value: &str) ->
 
 const SVG: &str = "http://www.w3.org/2000/svg";
 
-/// The samples of the round of each lane that is drawn, so often as they are.
+/// The samples of the round of each series that is drawn, so often as they are.
 fn drawn_samples(measurement: &Measurement, panels: &[usize]) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for &lane in panels {
-        let mut rounds: Vec<_> = measurement.lanes[lane].rounds.iter().collect();
+    for &series in panels {
+        let mut rounds: Vec<_> = measurement.series[series].rounds.iter().collect();
         rounds.sort_by_key(|round| round.elapsed);
         samples.extend(rounds[(rounds.len() - 1) / 2].samples.clone());
     }
@@ -73,7 +73,8 @@ fn every_attempt_of_the_drawn_rounds_is_in_the_race() {
     let samples = drawn_samples(&report.measurement, &[0, 1, 1, 2, 2]);
     for width in WIDTHS {
         with_svg(report, Figure::Race, width, |svg| {
-            let bars = |colour| shapes(svg, "rect", "fill", colour).len() - 1; // one is in the legend
+            // One is in the legend.
+            let bars = |colour| shapes(svg, "rect", "fill", colour).len() - 1;
             assert_eq!(bars(PLANNED), samples.len());
             assert_eq!(bars(WAITING), samples.len());
             assert_eq!(bars(TRANSFER), samples.len());
@@ -84,13 +85,15 @@ fn every_attempt_of_the_drawn_rounds_is_in_the_race() {
 #[test]
 fn every_error_of_the_drawn_rounds_has_its_mark() {
     let (_, report) = &all_fixtures()[1];
-    let is_zoomed = |svg: &Document<'_>, lane: &str| {
+    let is_zoomed = |svg: &Document<'_>, series: &str| {
         let mut texts = svg.descendants().filter_map(|node| node.text());
-        texts.any(|text| text.trim().starts_with(&format!("{lane}, zoomed")))
+        texts.any(|text| text.trim().starts_with(&format!("{series}, zoomed")))
     };
     with_svg(report, Figure::Race, Width::Wide, |svg| {
         let mut panels = vec![0, 1, 2];
-        panels.extend((1..3).filter(|&lane| is_zoomed(svg, &report.measurement.lanes[lane].name)));
+        panels.extend(
+            (1..3).filter(|&series| is_zoomed(svg, &report.measurement.series[series].name)),
+        );
         let samples = drawn_samples(&report.measurement, &panels);
         let errors = samples
             .iter()
@@ -232,7 +235,8 @@ fn a_page_is_the_same_for_the_same_measurement_and_is_for_both_themes() {
 fn a_page_is_well_formed() {
     for (name, report) in all_fixtures() {
         let html = page::html(&[(name, report)]);
-        // HTML as XML: elements without an end get one, and what stands in the style is not looked at.
+        // HTML as XML: elements without an end get one, and what stands in the style is not looked
+        // at.
         let (head, body) = html.split_once("<body>").unwrap();
         assert_eq!(head.matches("<style>").count(), 1);
         let body = format!("<body>{}", body.trim_end_matches("</html>"));
@@ -244,7 +248,7 @@ fn a_page_is_well_formed() {
 fn hostile_names_are_text() {
     let evil = "<script>alert(\"1\")</script>&'";
     let mut measurement = fixture::bench();
-    measurement.lanes[1].name = evil.to_owned();
+    measurement.series[1].name = evil.to_owned();
     measurement.command.push(evil.to_owned());
     measurement.started = evil.to_owned();
     let scenario = measurement.server.scenario.as_mut().unwrap();
@@ -280,20 +284,24 @@ fn what_has_no_data_is_a_sentence() {
         Document::parse(&plot::poster(report)).unwrap();
     };
     for mut whole in [fixture::bench(), fixture::sweep()] {
-        whole.lanes.truncate(4);
-        let lanes = whole.lanes.iter_mut();
-        lanes.for_each(|lane| lane.rounds.truncate(2));
+        whole.series.truncate(4);
+        let all_series = whole.series.iter_mut();
+        all_series.for_each(|series| series.rounds.truncate(2));
         let mut no_samples = whole.clone();
         for round in no_samples
-            .lanes
+            .series
             .iter_mut()
-            .flat_map(|lane| &mut lane.rounds)
+            .flat_map(|series| &mut series.rounds)
         {
             round.samples.clear();
         }
         check(&no_samples);
         let mut no_time = whole.clone();
-        for round in no_time.lanes.iter_mut().flat_map(|lane| &mut lane.rounds) {
+        for round in no_time
+            .series
+            .iter_mut()
+            .flat_map(|series| &mut series.rounds)
+        {
             round.elapsed = std::time::Duration::ZERO;
             round.samples.clear();
         }
@@ -304,20 +312,20 @@ fn what_has_no_data_is_a_sentence() {
         check(&no_plan);
         let mut one_round = whole.clone();
         one_round
-            .lanes
+            .series
             .iter_mut()
-            .for_each(|lane| lane.rounds.truncate(1));
+            .for_each(|series| series.rounds.truncate(1));
         check(&one_round);
         let mut no_rounds = whole.clone();
         no_rounds
-            .lanes
+            .series
             .iter_mut()
-            .for_each(|lane| lane.rounds.clear());
+            .for_each(|series| series.rounds.clear());
         check(&no_rounds);
         let html = page::html(&[("none", &Report::of(no_rounds.clone()))]);
         assert!(html.contains("so there is no race to be seen") && !html.contains("<svg"));
         let mut no_lanes = whole;
-        no_lanes.lanes.clear();
+        no_lanes.series.clear();
         check(&no_lanes);
     }
     assert!(page::html(&[]).contains("<body>"));
@@ -358,12 +366,12 @@ fn what_is_no_picture_and_what_is_too_large_is_an_error() {
 #[test]
 fn a_poster_of_many_lanes_is_longer_and_not_flat() {
     let mut measurement = fixture::bench();
-    let lane = measurement.lanes[0].clone();
-    measurement.lanes.extend(vec![lane; 12]);
+    let series = measurement.series[0].clone();
+    measurement.series.extend(vec![series; 12]);
     measurement
-        .lanes
+        .series
         .iter_mut()
-        .for_each(|lane| lane.rounds.truncate(1));
+        .for_each(|series| series.rounds.truncate(1));
     let svg = plot::poster(&Report::of(measurement.clone()));
     let svg = Document::parse(&svg).unwrap();
     let height: f64 = svg
@@ -402,7 +410,7 @@ fn a_page_has_a_section_for_each_measurement() {
 #[test]
 fn a_page_says_how_to_do_it_again() {
     let mut measurement = fixture::flaky();
-    measurement.lanes.truncate(1);
+    measurement.series.truncate(1);
     measurement.command.push("it's here".to_owned());
     let html = page::html(&[("again", &Report::of(measurement.clone()))]);
     assert!(

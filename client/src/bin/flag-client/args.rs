@@ -41,23 +41,23 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Race them at several numbers of workers, and see how each scales.
     Sweep(SweepArgs),
-    /// Send requests in a closed or an open loop, and tell how long they take.
+    /// Send requests in a closed or an open loop, and report how long they take.
     Load(LoadArgs),
-    /// Print what each request to an embedded server will meet, without sending any.
+    /// Print what will happen to each request to an embedded server, without sending any.
     Plan(PlanArgs),
-    /// Tell whether a result is faster or slower than an older one.
+    /// Report whether a result is faster or slower than an older one.
     Compare(CompareArgs),
     /// Report results again that --export-json has written.
     Report(ReportArgs),
     /// Print the JSON Schema of everything that is written as JSON.
     Schema,
-    /// What the program can tell of itself.
+    /// Manual pages and completions.
     #[command(flatten)]
     Docs(DocsCommand),
     /// Make attempts as standard input says: the other end of `--strategy processes`.
     #[command(hide = true)]
     Worker,
-    /// Run one round as standard input says, and tell what memory it needs.
+    /// Run one round as standard input says, and report the memory that it needs.
     #[command(hide = true)]
     Probe,
 }
@@ -119,14 +119,16 @@ pub(crate) struct BenchArgs {
 
     /// An external program in the race, like 'python3 my_flags.py {url}'; repeat it for more.
     ///
-    /// It downloads the flags from {url} and ends. {workers} stands for the downloads at one time, and {codes} for the codes: a word each,
-    /// or in a longer word with commas between them. There is no shell; where one is needed, write sh -c '…'. Every round gets a fresh
-    /// embedded server, whose log tells what the program asked for; --timeout, --retries and the options of the strategies are not for
-    /// it. It comes after the strategies.
+    /// It downloads the flags from {url} and ends. {workers} stands for the downloads at one time,
+    /// and {codes} for the codes: a word each, or in a longer word with commas between them. There
+    /// is no shell; where one is needed, write sh -c '…'. Every round gets a fresh embedded server,
+    /// whose log has what the program asked for; --timeout, --retries and the options of the
+    /// strategies are not for it. It comes after the strategies.
     #[arg(long = "command", value_name = "COMMAND", conflicts_with_all = ["servers", "attempt"])]
     pub(crate) commands: Vec<String>,
 
-    /// The port of the embedded server for --command, for a program that cannot be told where to download from. [default: a free one]
+    /// The port of the embedded server for --command, for a program that cannot be told where to
+    /// download from. [default: a free one]
     #[arg(long, value_name = "PORT", requires = "commands", value_parser = value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
 
@@ -158,7 +160,8 @@ pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) shared: SharedArgs,
 
-    /// The numbers of downloads at one time, like 1,2,5. [default: 1, 2, 5, 10, 30, 100, 300, as far as there are so many flags, and all]
+    /// The numbers of downloads at one time, like 1,2,5. [default: 1, 2, 5, 10, 30, 100, 300, up to
+    /// the number of flags, and that number]
     #[arg(short, long, value_name = "LIST", alias = "max_req", value_delimiter = ',', value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) max_req: Vec<NonZeroUsize>,
 
@@ -183,8 +186,8 @@ pub(crate) struct ContenderArgs {
     #[arg(long = "strategy", value_enum, value_name = "STRATEGY")]
     pub(crate) strategies: Vec<StrategyName>,
 
-    /// An HTTP library that the strategies race with; repeat it for more. ureq only blocks, hyper never does.
-    /// [default: reqwest]
+    /// An HTTP library that the strategies race with; repeat it for more. ureq only blocks, hyper
+    /// never does. [default: reqwest]
     #[arg(long = "http", value_enum, value_name = "HTTP")]
     pub(crate) https: Vec<HttpName>,
 
@@ -196,8 +199,8 @@ pub(crate) struct ContenderArgs {
 /// Options of `load`.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct LoadArgs {
-    /// A URL, which is asked for again and again; or country codes and first letters, whose flags are asked for in turns.
-    /// [default: all flags]
+    /// A URL, which is asked for again and again; or country codes and first letters, whose flags
+    /// are asked for in turns. [default: all flags]
     #[arg(value_name = "URL|CC", conflicts_with_all = ["all", "every"])]
     pub(crate) what: Vec<Wanted>,
 
@@ -217,28 +220,29 @@ pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 
-    /// So many connections.
+    /// The number of connections.
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value = "50", value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) connections: NonZeroUsize,
 
-    /// Open loop: send so many requests per second, whether or not those before have been answered. Without it each connection sends
-    /// its next request when it has the answer to the last one: a closed loop.
+    /// Open loop: send RATE requests per second, whether or not those before have been
+    /// answered. Without it each connection sends its next request when it has the answer to the
+    /// last one: a closed loop.
     #[arg(short, long, value_name = "RATE", allow_negative_numbers = true, value_parser = rate)]
     pub(crate) rate: Option<f64>,
 
-    /// Send requests for so long. [default: 10s]
+    /// Send requests for DURATION. [default: 10s]
     #[arg(short, long, value_name = "DURATION", value_parser = positive_duration, conflicts_with = "requests")]
     pub(crate) duration: Option<Duration>,
 
-    /// Send so many requests.
+    /// Send N requests.
     #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroU64>)]
     pub(crate) requests: Option<NonZeroU64>,
 
-    /// Send requests for so long before they count. [default: 1s, or with -n nothing]
+    /// Send requests for DURATION before they count. [default: 1s, or with -n nothing]
     #[arg(short, long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) warmup: Option<Duration>,
 
-    /// So many threads. [default: one for each processor]
+    /// The number of threads. [default: one for each processor]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) threads: Option<NonZeroUsize>,
 
@@ -246,7 +250,8 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
     pub(crate) timeout: Duration,
 
-    /// A header of every request; repeat it for more. It replaces one that the program itself would send.
+    /// A header of every request; repeat it for more. It replaces one that the program itself would
+    /// send.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 
@@ -254,15 +259,18 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     pub(crate) no_keepalive: bool,
 
-    /// The seed of the order of the flags, and of the embedded server instead of its scenario's own.
+    /// The seed of the order of the flags, and of the embedded server instead of its scenario's
+    /// own.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
 
-    /// What must hold, like 'response.p(99) < 250ms'; repeat it for more. If something does not, or has no data, the exit code is 99.
+    /// What must hold, like 'response.p(99) < 250ms'; repeat it for more. If something does not, or
+    /// has no data, the exit code is 99.
     ///
-    /// response (from when a request should have been sent), service (from when it was) and lag (what the load generator itself was
-    /// late) have p(N), min, med, avg and max; load has throughput (requests per second), cpu (per request), error_rate, errors,
-    /// requests, timeouts and unsent. Operators: < <= > >= == !=
+    /// response (from when a request should have been sent), service (from when it was) and lag
+    /// (how late the load generator itself was) have p(N), min, med, avg and max; load has
+    /// throughput (requests per second), cpu (per request), error_rate, errors, requests, timeouts
+    /// and unsent. Operators: < <= > >= == !=
     #[arg(long = "threshold", value_name = "THRESHOLD")]
     pub(crate) thresholds: Vec<Threshold>,
 
@@ -278,7 +286,8 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) export_json: Option<PathBuf>,
 
-    /// Write the percentiles as text, each kind of time to a file with the ending .hgrm in DIR; it is made if it does not exist.
+    /// Write the percentiles as text, each kind of time to a file with the ending .hgrm in DIR; it
+    /// is made if it does not exist.
     #[arg(long, value_name = "DIR")]
     pub(crate) export_hgrm: Option<PathBuf>,
 }
@@ -336,10 +345,11 @@ impl FromStr for Wanted {
     }
 }
 
-/// How often each lane is measured.
+/// How often each series is measured.
 #[derive(Debug, Clone, Copy, ClapArgs)]
 pub(crate) struct RoundsArgs {
-    /// How often each is measured. [default of bench: until the intervals are tight, 5 to 30 times; of sweep: 3]
+    /// How often each is measured. [default of bench: until the intervals are tight, 5 to 30 times;
+    /// of sweep: 3]
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) rounds: Option<NonZeroUsize>,
 
@@ -357,10 +367,12 @@ pub(crate) struct RoundsArgs {
 /// What comes of a measurement.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct OutputArgs {
-    /// What must hold, like 'async.p(99) < 250ms'; repeat it for more. If something does not, or has no data, the exit code is 99.
+    /// What must hold, like 'async.p(99) < 250ms'; repeat it for more. If something does not, or
+    /// has no data, the exit code is 99.
     ///
-    /// Metrics: p(N), min, med, avg, max (latency), elapsed, cpu (per flag), memory (per worker), speed_up, efficiency, throughput
-    /// (flags per second), error_rate, errors, unplanned_errors, retries, downloads. Operators: < <= > >= == !=
+    /// Metrics: p(N), min, med, avg, max (latency), elapsed, cpu (per flag), memory (per worker),
+    /// speed_up, efficiency, throughput (flags per second), error_rate, errors, unplanned_errors,
+    /// retries, downloads. Operators: < <= > >= == !=
     #[arg(long = "threshold", value_name = "THRESHOLD")]
     pub(crate) thresholds: Vec<Threshold>,
 
@@ -384,8 +396,8 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) export_markdown: Option<PathBuf>,
 
-    /// Write the document of every race (as LABEL.json, again after every round) and a page with all pictures (report.html) into
-    /// DIR; it is made if it does not exist.
+    /// Write the document of every race (as LABEL.json, again after every round) and a page with
+    /// all pictures (report.html) into DIR; it is made if it does not exist.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
@@ -565,11 +577,13 @@ pub(crate) struct PlanArgs {
 pub(crate) struct ServerArgs {
     /// LOCAL, DELAY, ERROR, REMOTE or a URL. [default: an embedded server]
     ///
-    /// FLAG_CLIENT_SERVER_LABEL in the environment says what a LABEL stands for: one of these, or a new one.
+    /// FLAG_CLIENT_SERVER_LABEL in the environment says what a LABEL stands for: one of these, or a
+    /// new one.
     #[arg(short, long, value_name = "LABEL|URL")]
     pub(crate) server: Option<String>,
 
-    /// The profile of the embedded server; `flag-server profiles` lists them. [default: local for get, bench for bench]
+    /// The profile of the embedded server; `flag-server profiles` lists them. [default: local for
+    /// get, bench for bench]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["scenario", "server"])]
     pub(crate) profile: Option<String>,
 
@@ -581,13 +595,16 @@ pub(crate) struct ServerArgs {
 /// Where to download from, in one race after another.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct ServersArgs {
-    /// LOCAL, DELAY, ERROR, REMOTE or a URL; repeat it for a race on each. [default: an embedded server]
+    /// LOCAL, DELAY, ERROR, REMOTE or a URL; repeat it for a race on each. [default: an embedded
+    /// server]
     ///
-    /// FLAG_CLIENT_SERVER_LABEL in the environment says what a LABEL stands for: one of these, or a new one.
+    /// FLAG_CLIENT_SERVER_LABEL in the environment says what a LABEL stands for: one of these, or a
+    /// new one.
     #[arg(short, long = "server", value_name = "LABEL|URL")]
     pub(crate) servers: Vec<String>,
 
-    /// The profile of the embedded server, `flag-server profiles` lists them; repeat it for a race on each. [default: bench]
+    /// The profile of the embedded server, `flag-server profiles` lists them; repeat it for a race
+    /// on each. [default: bench]
     #[arg(long = "profile", value_name = "NAME", conflicts_with = "servers")]
     pub(crate) profiles: Vec<String>,
 
@@ -609,7 +626,8 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
 
-    /// Number the first attempt N, as a client that has tried before: the server then does what it plans for it.
+    /// Number the first attempt N, as a client that has tried before: the server then does what it
+    /// plans for it.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1", value_parser = at_least_one::<NonZeroU32>)]
     pub(crate) attempt: NonZeroU32,
 
@@ -617,14 +635,15 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
     pub(crate) timeout: Duration,
 
-    /// Try again up to N times after a failure that may pass.
+    /// Retry up to N times after a transient failure.
     ///
-    /// That is a timeout, no connection or a broken one, a wrong image, or status 408, 418, 429 or 5xx. The pauses
-    /// before it double, from 50 to 100 ms up to 2.5 to 5 s, or are as long as retry-after asks for, up to 60 s.
+    /// That is a timeout, no connection or a broken one, a wrong image, or status 408, 418, 429 or
+    /// 5xx. The pauses before it double, from 50 to 100 ms up to 2.5 to 5 s, or are as long as
+    /// retry-after asks for, up to 60 s.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "0", value_parser = retries)]
     pub(crate) retries: u32,
 
-    /// Tell more: a line per attempt (get) or per round (bench).
+    /// Print more: a line per attempt (get) or per round (bench).
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }

@@ -61,7 +61,7 @@ pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<u8> {
     let new = json::read(&args.new)?;
     old.check(&new)?;
     let comparison = old.compare(&new);
-    if comparison.lanes.is_empty() {
+    if comparison.series.is_empty() {
         bail!(Usage(format!(
             "{} and {} have no complete round of the same lane: there is nothing to compare",
             args.old.display(),

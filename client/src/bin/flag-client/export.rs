@@ -1,7 +1,8 @@
-//! The files that a result is written to: a list of exporters, which is built once from the options.
+//! The files that a result is written to: a list of exporters, which is built once from the
+//! options.
 //!
-//! Some hold one result and are written again after every round; a page holds all results. It decides neither
-//! what is measured nor what is printed.
+//! Some hold one result and are written again after every round; a page holds all results. It
+//! decides neither what is measured nor what is printed.
 
 use std::path::{Path, PathBuf};
 

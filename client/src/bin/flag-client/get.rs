@@ -10,15 +10,15 @@ use crate::exit::{FAILED, INTERRUPTED};
 use crate::export::save_json;
 use crate::files::make_writable;
 use crate::spec::GetSpec;
-use crate::terminal::{command_line, say, stop_on_ctrl_c};
+use crate::terminal::{cancel_on_ctrl_c, command_line, say};
 
 /// Downloads, saves, and says so in the words of the book.
 pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
     let target = spec.server.target()?;
     make_writable("--out", &spec.out)?;
-    let stop = stop_on_ctrl_c()?;
+    let cancel = cancel_on_ctrl_c()?;
     let images = Images::Save(spec.out);
-    let mut job = spec.download.job(&spec.server, &target, images, stop);
+    let mut job = spec.download.job(&spec.server, &target, images, cancel);
     let bar = progress::bar(job.codes.len(), !spec.is_verbose);
     job.watcher = watcher(&job, bar.clone(), spec.is_verbose);
 
@@ -33,13 +33,13 @@ pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
     let has_failed = endings.any(|sample| sample.outcome.is_error());
     if let Some(file) = &spec.export_json {
         let mut measurement = race::begin(Kind::Get, &job, &target, command_line());
-        measurement.interrupted = job.stop.is_requested();
-        let mut lane = race::lane(&spec.runner, &job);
-        lane.rounds.push(round);
-        measurement.lanes.push(lane);
+        measurement.interrupted = job.cancel.is_requested();
+        let mut series = race::series(&spec.runner, &job);
+        series.rounds.push(round);
+        measurement.series.push(series);
         save_json("--export-json", file, &Report::of(measurement))?;
     }
-    Ok(match (job.stop.is_requested(), has_failed) {
+    Ok(match (job.cancel.is_requested(), has_failed) {
         (true, _) => INTERRUPTED,
         (false, true) => FAILED,
         (false, false) => 0,

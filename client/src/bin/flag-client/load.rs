@@ -18,7 +18,7 @@ use crate::export::save_load;
 use crate::files::cannot_write;
 use crate::output::print_thresholds;
 use crate::spec::LoadSpec;
-use crate::terminal::{command_line, say, stop_on_ctrl_c};
+use crate::terminal::{cancel_on_ctrl_c, command_line, say};
 
 /// What the program has open beside its connections, and more.
 const OTHER_FILES: usize = 64;
@@ -29,7 +29,7 @@ const LINE: Duration = Duration::from_secs(1);
 pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
     let target = spec.server.target()?;
     check_files(spec.connections, target.embedded.is_some())?;
-    let (load, seed) = spec.load(&target, stop_on_ctrl_c()?)?;
+    let (load, seed) = spec.load(&target, cancel_on_ctrl_c()?)?;
     let (job, server) = (load.record(seed), target.record());
     if spec.is_aloud() {
         say(&text::opening(&job, &server));
@@ -39,7 +39,7 @@ pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
     drop(watcher); // gives the terminal back
     let result = outcome.into_result(job, server, command_line());
 
-    // Whatever cannot be written, what was measured is printed first.
+    // What was measured is printed before anything can fail to be written.
     match spec.format {
         LoadFormat::Json => say(&json::load(&result)),
         LoadFormat::Text if spec.is_quiet => {}

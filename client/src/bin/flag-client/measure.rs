@@ -1,13 +1,14 @@
-//! `flag-client bench` and `flag-client sweep`: a race, watched, saved after every round, reported and judged.
+//! `flag-client bench` and `flag-client sweep`: a race, watched, saved after every round, reported
+//! and judged.
 
 use std::time::{Duration, Instant};
 
-use flag_client::download::{Images, Job, Runner, Stop, Watcher};
+use flag_client::download::{CancelToken, Images, Job, Runner, Watcher};
 use flag_client::race::command::ExternalCommand;
-use flag_client::race::{self, Contender, ContenderError, Moment, Race, Rounds, Target};
+use flag_client::race::{self, Contender, ContenderError, Race, RaceEvent, Rounds, Target};
 use flag_client::report::progress::RaceBar;
 use flag_client::report::table;
-use flag_client::result::{Kind, Lane, Measurement, Report, Round, threshold};
+use flag_client::result::{Kind, Measurement, Report, Round, Series, threshold};
 use flag_scenario::forecast::ideal_makespan;
 use flags_data::Catalogue;
 
@@ -16,9 +17,10 @@ use crate::exit::{FAILED, INTERRUPTED, REGRESSED};
 use crate::export::NamedReport;
 use crate::output::Output;
 use crate::spec::{BenchSpec, RaceSpec, ServerSpec, SweepSpec};
-use crate::terminal::{command_line, say, stop_on_ctrl_c, width};
+use crate::terminal::{cancel_on_ctrl_c, command_line, say, width};
 
-/// After a save, the next one waits for this many times as long as that took: saving has at most a quarter of the time.
+/// After a save, the next one waits for this many times as long as that took: saving has at most a
+/// quarter of the time.
 const PAUSE_BETWEEN_SAVES: u32 = 3;
 
 /// The names of all contenders that come with the program.
@@ -29,20 +31,20 @@ pub(crate) fn known_contenders() -> Vec<String> {
 /// Races the contenders, on one server after another.
 pub(crate) fn bench(spec: &BenchSpec) -> anyhow::Result<u8> {
     let output = &spec.race.output;
-    let stop = stop_on_ctrl_c()?;
+    let cancel = cancel_on_ctrl_c()?;
     let mut results = Vec::new();
     let mut code = 0;
     for (number, server) in spec.servers.iter().enumerate() {
         if number > 0 && output.is_aloud() {
             say("\n");
         }
-        let (result, its_code) = race(spec, server, &results, &stop)?;
+        let (result, its_code) = race(spec, server, &results, &cancel)?;
         // The codes are in the order of what matters more.
         code = code.max(its_code);
         results.push(result);
         // After each race: what the next one meets must not cost what is known.
         output.exports.save_pictures(&results)?;
-        if stop.is_requested() {
+        if cancel.is_requested() {
             break;
         }
     }
@@ -54,7 +56,7 @@ fn race(
     spec: &BenchSpec,
     server: &ServerSpec,
     before: &[NamedReport],
-    stop: &Stop,
+    cancel: &CancelToken,
 ) -> anyhow::Result<(NamedReport, u8)> {
     let output = &spec.race.output;
     let mut contenders = strategies(&spec.race.runners);
@@ -71,7 +73,7 @@ fn race(
     let job = spec
         .race
         .download
-        .job(server, &target, images, stop.clone());
+        .job(server, &target, images, cancel.clone());
     let race = Race::bench(contenders, &job).probes_memory(true);
     let measurement = race::begin(Kind::Bench, &job, &target, command_line());
     let session = Session::new(&spec.race, name(&target, before), race, job, measurement);
@@ -96,7 +98,8 @@ fn race(
     Ok((result, code))
 }
 
-/// What a race is called, in a page and as a file: the scenario or the label, with a number where another has that name.
+/// What a race is called, in a page and as a file: the scenario or the label, with a number where
+/// another has that name.
 fn name(target: &Target, before: &[NamedReport]) -> String {
     let plain = match &target.embedded {
         Some(embedded) => embedded.scenario.clone(),
@@ -112,8 +115,11 @@ fn name(target: &Target, before: &[NamedReport]) -> String {
 pub(crate) fn sweep(spec: &SweepSpec) -> anyhow::Result<u8> {
     let target = spec.server.target()?;
     let images = Images::Verify(Catalogue::embedded());
-    let stop = stop_on_ctrl_c()?;
-    let job = spec.race.download.job(&spec.server, &target, images, stop);
+    let cancel = cancel_on_ctrl_c()?;
+    let job = spec
+        .race
+        .download
+        .job(&spec.server, &target, images, cancel);
     let race = Race::sweep(strategies(&spec.race.runners), &job, &spec.levels);
     let measurement = race::begin(Kind::Sweep, &job, &target, command_line());
     let session = Session::new(&spec.race, name(&target, &[]), race, job, measurement);
@@ -162,28 +168,32 @@ impl<'a> Session<'a> {
     /// What it will be a measurement of.
     fn prospect(&self) -> Measurement {
         Measurement {
-            lanes: self.race.lanes(&self.job),
+            series: self.race.all_series(&self.job),
             ..self.measurement.clone()
         }
     }
 
-    /// Measures, tells, and saves all but pictures; the result, and the exit code that follows from it.
+    /// Measures, prints, and saves all but pictures; the result, and the exit code that follows
+    /// from it.
     fn run(self) -> anyhow::Result<(NamedReport, u8)> {
         let (output, name) = (self.output, self.name.clone());
-        threshold::know_lanes(&output.thresholds, self.race.names(), &known_contenders())?;
+        threshold::know_series(&output.thresholds, self.race.names(), &known_contenders())?;
         if output.is_aloud() {
             let opening = table::opening(&self.prospect(), self.rounds, self.warmup);
             say(&opening);
         }
         let (measurement, raced) = self.race();
-        let is_empty = measurement.lanes.iter().all(|lane| lane.rounds.is_empty());
+        let is_empty = measurement
+            .series
+            .iter()
+            .all(|series| series.rounds.is_empty());
         let raced = match raced {
-            // There is nothing to tell but why.
+            // There is nothing to report but the reason.
             Err(error) if is_empty => return Err(error.into()),
             raced => raced,
         };
         let report = Report::of(measurement);
-        // Whatever cannot be written, what was measured is printed first.
+        // What was measured is printed before anything can fail to be written.
         output.print(&report, &table::closing(&report, width()))?;
         let all_met = output.judge(&report);
         raced?;
@@ -194,8 +204,11 @@ impl<'a> Session<'a> {
             measurement,
             analysis,
         } = &result.report;
-        let unplanned = analysis.lanes.iter().any(|lane| lane.unplanned_errors > 0);
-        let mut rounds = measurement.lanes.iter().flat_map(|lane| &lane.rounds);
+        let unplanned = analysis
+            .series
+            .iter()
+            .any(|series| series.unplanned_errors > 0);
+        let mut rounds = measurement.series.iter().flat_map(|series| &series.rounds);
         let failed = measurement.server_gone || unplanned || rounds.any(has_failed);
         let code = match (measurement.interrupted, all_met, failed) {
             (true, ..) => INTERRUPTED,
@@ -206,8 +219,8 @@ impl<'a> Session<'a> {
         Ok((result, code))
     }
 
-    /// The race, with a bar or a line for each round beside it; everything so far is saved after each, unless the rounds are so short
-    /// that it would be most of the work.
+    /// The race, with a bar or a line for each round beside it; everything so far is saved after
+    /// each, unless the rounds are so short that it would be most of the work.
     fn race(self) -> (Measurement, Result<(), ContenderError>) {
         let Self {
             name,
@@ -221,7 +234,7 @@ impl<'a> Session<'a> {
         } = self;
         let race = race.rounds(rounds).warmup(warmup);
         let names: Vec<String> = race.names().map(str::to_owned).collect();
-        let expected = expected(&measurement, &race.lanes(&job));
+        let expected = expected(&measurement, &race.all_series(&job));
         let all: Duration = expected.iter().sum();
         let bar = RaceBar::new(job.codes.len(), !is_verbose && !output.is_quiet);
         let watched = bar.clone();
@@ -232,17 +245,24 @@ impl<'a> Session<'a> {
         });
         let mut next_save = Instant::now();
         let raced = race.run(&job, &mut measurement, |moment| match moment {
-            Moment::Begins { lane, rounds: done } => {
+            RaceEvent::Begins {
+                series,
+                rounds: done,
+            } => {
                 let rounds = (warmup + rounds.at_least()).max(done + 1) as u32;
-                bar.begins(&names[lane], expected[lane], all * rounds);
+                bar.begins(&names[series], expected[series], all * rounds);
             }
-            Moment::Measured { lane, measurement } => {
-                let lane = &measurement.lanes[lane];
-                if let (true, Some(round)) = (is_verbose, lane.rounds.last()) {
-                    let (number, took) = (lane.rounds.len(), round.elapsed);
-                    bar.tell(&format!("round {number}: {} took {took:.3?}", lane.name));
+            RaceEvent::Measured {
+                series,
+                measurement,
+            } => {
+                let series = &measurement.series[series];
+                if let (true, Some(round)) = (is_verbose, series.rounds.last()) {
+                    let (number, took) = (series.rounds.len(), round.elapsed);
+                    bar.tell(&format!("round {number}: {} took {took:.3?}", series.name));
                 }
-                // What cannot be saved now is tried again after the next round, and told after the last.
+                // What cannot be saved now is tried again after the next round, and reported after
+                // the last.
                 if output.exports.repeats() && Instant::now() >= next_save {
                     let begun = Instant::now();
                     let result = NamedReport {
@@ -259,26 +279,28 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Whether a command ended badly though its downloads had ended well: that they did not is counted elsewhere, as planned or not.
+/// Whether a command ended badly though its downloads had ended well: that they did not is counted
+/// elsewhere, as planned or not.
 fn has_failed(round: &Round) -> bool {
     let mut endings = round.samples.iter().filter(|sample| sample.is_last());
     round.exit_code.is_some() && !endings.any(|sample| sample.outcome.is_error())
 }
 
-/// About how long a round of each lane will take: what is ideal, or equally long where that is not known.
-fn expected(measurement: &Measurement, lanes: &[Lane]) -> Vec<Duration> {
+/// About how long a round of each series will take: what is ideal, or equally long where that is
+/// not known.
+fn expected(measurement: &Measurement, all_series: &[Series]) -> Vec<Duration> {
     let (least, unknown) = (Duration::from_millis(10), Duration::from_secs(1));
     let times = measurement.planned_times();
-    let ideal = |lane: &Lane| {
+    let ideal = |series: &Series| {
         let times = times.iter().flatten().copied();
-        ideal_makespan(times, lane.workers).max(least)
+        ideal_makespan(times, series.workers).max(least)
     };
-    let expected = |lane| {
+    let expected = |series| {
         if times.is_some() {
-            ideal(lane)
+            ideal(series)
         } else {
             unknown
         }
     };
-    lanes.iter().map(expected).collect()
+    all_series.iter().map(expected).collect()
 }

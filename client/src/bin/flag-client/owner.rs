@@ -1,8 +1,9 @@
-//! Files in a mounted folder that belong to whoever mounted it.
+//! Files in a mounted folder that belong to the user who mounted it.
 //!
-//! A container cannot know who will start it, and files of another user are a nuisance. So it may start as root, with no other
-//! capabilities than SETUID and SETGID, and name the folder in `FLAG_CLIENT_AS_OWNER_OF`: the program becomes the owner of that folder
-//! before it does anything, and root no more.
+//! A container cannot know who will start it, and files of another user are a nuisance. So it may
+//! start as root, with no other capabilities than SETUID and SETGID, and name the folder in
+//! `FLAG_CLIENT_AS_OWNER_OF`: the program becomes the owner of that folder before it does anything,
+//! and root no more.
 
 use std::io;
 
@@ -18,7 +19,8 @@ pub(crate) struct NotTheOwner {
     reason: io::Error,
 }
 
-/// Becomes the owner of the folder that the environment names, if it names one and the program is root.
+/// Becomes the owner of the folder that the environment names, if it names one and the program is
+/// root.
 #[cfg(target_os = "linux")]
 pub(crate) fn become_the_owner() -> Result<(), NotTheOwner> {
     let Some(folder) = std::env::var_os("FLAG_CLIENT_AS_OWNER_OF") else {

@@ -33,9 +33,9 @@ pub(crate) fn report(spec: &ReportSpec) -> anyhow::Result<u8> {
     let mut all_met = true;
     for result in &results {
         let NamedReport { name, report } = result;
-        let lanes = report.measurement.lanes.iter();
-        let names = lanes.map(|lane| lane.name.as_str());
-        threshold::know_lanes(&output.thresholds, names, &known_contenders())?;
+        let all_series = report.measurement.series.iter();
+        let names = all_series.map(|series| series.name.as_str());
+        threshold::know_series(&output.thresholds, names, &known_contenders())?;
         let mut text = table::whole(report, width());
         if results.len() > 1 {
             text = format!("{name}\n{text}\n");

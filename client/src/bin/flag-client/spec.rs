@@ -1,4 +1,5 @@
-//! What the options mean: those of each sub-command are turned once into the values that the library wants.
+//! What the options mean: those of each sub-command are turned once into the values that the
+//! library wants.
 //!
 //! `args` is what was typed; nothing behind this module sees it.
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use flag_client::download::{
-    Http, Images, Job, NoSuchRunner, RetryPolicy, Runner, Stop, Strategy, Wire,
+    CancelToken, ConnectionOptions, Http, Images, Job, NoSuchRunner, RetryPolicy, Runner, Strategy,
 };
 use flag_client::load::{End, Load, Pace, Requests};
 use flag_client::race::{Embedded, Rounds, Target, TargetError};
@@ -30,7 +31,7 @@ use crate::export::ExportManager;
 use crate::files::{check_file, make_writable};
 use crate::output::Output;
 
-/// The rounds of a sweep, which has many lanes.
+/// The rounds of a sweep, which has many series.
 const SWEEP_ROUNDS: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
 /// How long a load lasts by default.
 const LOAD_DURATION: Duration = Duration::from_secs(10);
@@ -89,7 +90,7 @@ impl ServerSpec {
     /// Finds the server, or starts it.
     ///
     /// # Errors
-    /// When nobody accepts connections there, or there is no such scenario.
+    /// When no connection is accepted there, or there is no such scenario.
     pub(crate) fn target(&self) -> Result<Target, TargetError> {
         match &self.place {
             Place::Named(server) => Target::named(server),
@@ -99,7 +100,8 @@ impl ServerSpec {
         }
     }
 
-    /// The seed of all chance that is not the server's: the one that was typed, or the server's own.
+    /// The seed of all chance that is not the server's: the one that was typed, or the server's
+    /// own.
     fn seed(&self, target: &Target) -> u64 {
         let own = target.embedded.as_ref().map(Embedded::seed);
         self.seed.or(own).unwrap_or(Scenario::DEFAULT_SEED)
@@ -111,7 +113,7 @@ pub(crate) struct DownloadSpec {
     codes: Vec<CountryCode>,
     retry: RetryPolicy,
     timeout: Duration,
-    wire: Wire,
+    connection: ConnectionOptions,
     max_workers: NonZeroUsize,
 }
 
@@ -125,7 +127,7 @@ impl DownloadSpec {
                 ..RetryPolicy::default()
             },
             timeout: args.timeout,
-            wire: wire(runner),
+            connection: connection(runner),
             max_workers,
         }
     }
@@ -136,7 +138,7 @@ impl DownloadSpec {
         server: &ServerSpec,
         target: &Target,
         images: Images,
-        stop: Stop,
+        cancel: CancelToken,
     ) -> Job {
         Job {
             max_workers: self.max_workers,
@@ -146,8 +148,8 @@ impl DownloadSpec {
                 ..self.retry
             },
             images,
-            stop,
-            wire: self.wire,
+            cancel,
+            connection: self.connection,
             // Where the system does not know it, the shell's own search may.
             worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
             ..Job::new(target.base_url.clone(), self.codes.clone())
@@ -402,7 +404,7 @@ impl LoadSpec {
     ///
     /// # Errors
     /// When the URL of the server is none.
-    pub(crate) fn load(&self, target: &Target, stop: Stop) -> anyhow::Result<(Load, u64)> {
+    pub(crate) fn load(&self, target: &Target, cancel: CancelToken) -> anyhow::Result<(Load, u64)> {
         let seed = self.server.seed(target);
         let url: Url = target.base_url.parse().context("the URL of the server")?;
         let headers = self.headers.clone();
@@ -420,7 +422,7 @@ impl LoadSpec {
             warmup: self.warmup,
             timeout: self.timeout,
             keep_alive: self.keep_alive,
-            stop,
+            cancel,
         };
         Ok((load, seed))
     }
@@ -454,12 +456,12 @@ fn runners(
     https: &[Http],
     args: RunnerArgs,
 ) -> Result<Vec<Runner>, NoSuchRunner> {
-    Runner::select(strategies, https, args.runtime.into(), wire(args))
+    Runner::select(strategies, https, args.runtime.into(), connection(args))
 }
 
 /// How the connections are used.
-fn wire(args: RunnerArgs) -> Wire {
-    Wire {
+fn connection(args: RunnerArgs) -> ConnectionOptions {
+    ConnectionOptions {
         keep_alive: !args.no_keepalive,
         http2: args.http2,
     }

@@ -3,12 +3,13 @@
 use std::io::Write;
 
 use anyhow::Context;
-use flag_client::download::Stop;
+use flag_client::download::CancelToken;
 use flag_client::report::live;
 
 use crate::exit::INTERRUPTED;
 
-/// Prints, with colours on a terminal only. A reader that has gone is no error, and no reason to panic.
+/// Prints, with colours on a terminal only. A reader that has gone is no error, and no reason to
+/// panic.
 pub(crate) fn say(text: &str) {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())
@@ -22,7 +23,7 @@ pub(crate) fn width() -> Option<usize> {
     terminal.is_term().then(|| usize::from(terminal.size().1))
 }
 
-/// The command line as it was typed, so that somebody else can type it again.
+/// The command line as it was typed, so that it can be typed again.
 pub(crate) fn command_line() -> Vec<String> {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     std::iter::once("flag-client".to_owned())
@@ -31,11 +32,11 @@ pub(crate) fn command_line() -> Vec<String> {
 }
 
 /// The first Ctrl-C ends the work in good order, the second at once. To be called once.
-pub(crate) fn stop_on_ctrl_c() -> anyhow::Result<Stop> {
-    let requested = Stop::default();
-    let stop = requested.clone();
+pub(crate) fn cancel_on_ctrl_c() -> anyhow::Result<CancelToken> {
+    let requested = CancelToken::default();
+    let cancel = requested.clone();
     ctrlc::set_handler(move || {
-        if stop.is_requested() {
+        if cancel.is_requested() {
             live::restore();
             #[allow(
                 clippy::exit,
@@ -43,7 +44,7 @@ pub(crate) fn stop_on_ctrl_c() -> anyhow::Result<Stop> {
             )]
             std::process::exit(INTERRUPTED.into());
         }
-        stop.request();
+        cancel.request();
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(requested)

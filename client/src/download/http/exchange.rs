@@ -70,7 +70,8 @@ pub(super) fn head(status: StatusCode, headers: &HeaderMap) -> Head {
     }
 }
 
-/// Where a redirect leads to; `None` if it is none, or leads nowhere. reqwest has the same rules for a GET.
+/// Where a redirect leads to; `None` if it is none, or leads nowhere. reqwest has the same rules
+/// for a GET.
 pub(super) fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -90,12 +91,12 @@ pub(super) fn too_many_redirects() -> Failure {
 pub(super) fn broken(error: &dyn std::error::Error) -> Failure {
     Failure {
         outcome: Outcome::BrokenConnection,
-        error: whole_story(error),
+        error: error_chain(error),
     }
 }
 
 /// The error with all its causes: the outermost alone says only "error sending request".
-pub(super) fn whole_story(error: &dyn std::error::Error) -> String {
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut story = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,7 +1,8 @@
-//! Downloads with `hyper`, for tasks: its pool of connections, and the little that reqwest adds and a download needs.
+//! Downloads with `hyper`, for tasks: its pool of connections, and the little that reqwest adds and
+//! a download needs.
 //!
-//! Nothing is repeated: not even, as reqwest does, a request of which no byte was written because its pooled
-//! connection had closed.
+//! Nothing is repeated: not even, as reqwest does, a request of which no byte was written because
+//! its pooled connection had closed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::exchange::{
-    Exchange, Failure, Head, MAX_REDIRECTS, broken, head, install_crypto, redirect,
-    too_many_redirects, whole_story,
+    Exchange, Failure, Head, MAX_REDIRECTS, broken, error_chain, head, install_crypto, redirect,
+    too_many_redirects,
 };
 use crate::download::error::SetupError;
 use crate::download::job::Job;
@@ -38,7 +39,8 @@ impl ForTasks {
             tls.try_with_platform_verifier()
                 .map_err(|error| SetupError::Http(error.to_string()))?
         } else {
-            tls.with_root_certificates(RootCertStore::empty()) // saves reading the system's certificates
+            // This saves reading the system's certificates.
+            tls.with_root_certificates(RootCertStore::empty())
         };
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -46,17 +48,17 @@ impl ForTasks {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls.with_no_client_auth())
             .https_or_http();
-        let connector = if job.wire.http2 {
+        let connector = if job.connection.http2 {
             connector.enable_http2().wrap_connector(tcp)
         } else {
             connector.enable_http1().wrap_connector(tcp)
         };
         let mut client = Client::builder(TokioExecutor::new());
         client
-            .http2_only(job.wire.http2)
+            .http2_only(job.connection.http2)
             .retry_canceled_requests(false)
             .pool_timer(TokioTimer::new());
-        if !job.wire.keep_alive {
+        if !job.connection.keep_alive {
             client.pool_max_idle_per_host(0);
         }
         Ok(Self(Arc::new(client.build(connector))))
@@ -93,7 +95,7 @@ impl ForTasks {
                 };
                 Failure {
                     outcome,
-                    error: whole_story(&error),
+                    error: error_chain(&error),
                 }
             })?;
             let Some(next) = redirect(&url, response.status(), response.headers()) else {

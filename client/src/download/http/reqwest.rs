@@ -1,8 +1,8 @@
 //! Downloads with `reqwest`, once for threads and once for tasks.
 //!
 //! `reqwest::blocking` is not what its name says: it runs a hidden single-threaded tokio runtime,
-//! which does the input and output of all its callers, and blocks only them. It must never be called
-//! from async code.
+//! which does the input and output of all its callers, and blocks only them. It must never be
+//! called from async code.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
 use reqwest::Error;
 
-use super::exchange::{Exchange, Failure, Head, USER_AGENT, head, install_crypto, whole_story};
+use super::exchange::{Exchange, Failure, Head, USER_AGENT, error_chain, head, install_crypto};
 use crate::download::error::SetupError;
 use crate::download::job::Job;
 use crate::download::sample::Outcome;
@@ -19,10 +19,10 @@ use crate::download::sample::Outcome;
 macro_rules! client {
     ($builder:ty, $job:expr) => {{
         install_crypto();
-        // A proxy of the environment would be what is measured. Retries are ours to decide and to count: reqwest's
-        // own (of requests that an HTTP/2 server refused) are off. What hyper still repeats, and reqwest cannot
-        // forbid, is a request of which no byte was written because its pooled connection had closed: the
-        // server never saw it, so it is no attempt.
+        // A proxy of the environment would be what is measured. Retries are ours to decide and to
+        // count: reqwest's own (of requests that an HTTP/2 server refused) are off. What hyper
+        // still repeats, and reqwest cannot forbid, is a request of which no byte was written
+        // because its pooled connection had closed: the server never saw it, so it is no attempt.
         let mut builder = <$builder>::new()
             .user_agent(USER_AGENT)
             .no_proxy()
@@ -30,18 +30,18 @@ macro_rules! client {
         if !$job.is_https() {
             builder = builder.tls_certs_only([]); // saves reading the system's certificates
         }
-        if !$job.wire.keep_alive {
+        if !$job.connection.keep_alive {
             builder = builder.pool_max_idle_per_host(0);
         }
         // With https it would take what the server likes best.
-        builder = if $job.wire.http2 {
+        builder = if $job.connection.http2 {
             builder.http2_prior_knowledge()
         } else {
             builder.http1_only()
         };
         builder
             .build()
-            .map_err(|error| SetupError::Http(whole_story(&error)))
+            .map_err(|error| SetupError::Http(error_chain(&error)))
     }};
 }
 
@@ -101,7 +101,7 @@ fn exchange(head: Option<Head>, body: Result<Bytes, Error>) -> Exchange {
         };
         Failure {
             outcome,
-            error: whole_story(&error),
+            error: error_chain(&error),
         }
     });
     Exchange { head, body, done }

@@ -1,11 +1,14 @@
-//! Downloads with `ureq`, for threads: each does its own input and output, and nothing runs behind its back.
+//! Downloads with `ureq`, for threads: each does its own input and output, and nothing runs behind
+//! its back.
 //!
-//! Left alone, ureq would look up the host before every request, also of a pooled connection, and start a thread
-//! for that whenever there is a time limit. Here the calling thread looks it up: addresses need no waiting,
-//! and the wait for a name server is the one that the time limit does not end.
+//! Left alone, ureq would look up the host before every request, also of a pooled connection, and
+//! start a thread for that whenever there is a time limit. Here the calling thread looks it up:
+//! addresses need no waiting, and the wait for a name server is the one that the time limit does
+//! not end.
 //!
-//! ureq repeats nothing by itself. Before it takes a connection from its pool it looks whether that has closed; if
-//! it closes just after that, the attempt is a broken connection, also where nobody had seen the request.
+//! ureq repeats nothing by itself. Before it takes a connection from its pool it looks whether that
+//! has closed; if it closes just after that, the attempt is a broken connection, also where nobody
+//! had seen the request.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -23,8 +26,8 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Error};
 
 use super::exchange::{
-    Exchange, Failure, Head, MAX_REDIRECTS, USER_AGENT, broken, head, install_crypto, redirect,
-    too_many_redirects, whole_story,
+    Exchange, Failure, Head, MAX_REDIRECTS, USER_AGENT, broken, error_chain, head, install_crypto,
+    redirect, too_many_redirects,
 };
 use crate::download::error::SetupError;
 use crate::download::job::Job;
@@ -41,7 +44,7 @@ impl ForThreads {
     pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
         install_crypto();
         // Of a pool with less room, some workers would find no connection.
-        let pooled = if job.wire.keep_alive {
+        let pooled = if job.connection.keep_alive {
             job.workers().get()
         } else {
             0
@@ -76,8 +79,8 @@ impl ForThreads {
         }
     }
 
-    /// Leaves the head behind, also where the body fails or does not come in time. ureq's own way with redirects takes
-    /// one that leads nowhere for an error, and its status is lost.
+    /// Leaves the head behind, also where the body fails or does not come in time. ureq's own way
+    /// with redirects takes one that leads nowhere for an error, and its status is lost.
     fn follow(
         &self,
         job: &Job,
@@ -102,7 +105,8 @@ impl ForThreads {
                 *arrived = Some(head(response.status(), response.headers()));
                 return read(response.body_mut()).map_err(failure);
             };
-            read(response.body_mut()).map_err(failure)?; // or its connection could not be used again
+            // Otherwise its connection could not be used again.
+            read(response.body_mut()).map_err(failure)?;
             url = Cow::Owned(next);
         }
         Err(too_many_redirects())
@@ -118,7 +122,7 @@ fn failure(error: Error) -> Failure {
     match error {
         Error::Other(error) if error.is::<NoConnection>() => Failure {
             outcome: Outcome::NoConnection,
-            error: whole_story(&*error),
+            error: error_chain(&*error),
         },
         Error::Timeout(_) => Failure {
             outcome: Outcome::Timeout,
@@ -140,7 +144,7 @@ fn no_connection(error: Error) -> Error {
     }
 }
 
-/// The usual connector, whose errors can be told from those of a connection.
+/// The usual connector, whose errors can be distinguished from those of a connection.
 #[derive(Debug)]
 struct Marking(DefaultConnector);
 

@@ -1,7 +1,7 @@
 //! Tasks on a tokio runtime, let through by a semaphore.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
@@ -16,6 +16,7 @@ use crate::download::http::client::AsyncHttp;
 use crate::download::http::library::Http;
 use crate::download::job::Job;
 use crate::download::sample::Sample;
+use crate::lock::lock;
 
 /// Downloads as many flags at a time as the semaphore has permits.
 #[derive(Debug)]
@@ -48,22 +49,22 @@ impl Downloader for Asynchronous {
         self.runtime.block_on(async {
             let round = Instant::now();
             let permits = Arc::new(Semaphore::new(job.workers().get()));
-            let lanes = Arc::new(Lanes::new(job.workers().get()));
+            let numbers = Arc::new(WorkerNumbers::new(job.workers().get()));
             let job = Arc::new(job.clone());
             let mut tasks = JoinSet::new();
             for &code in &job.codes {
                 // Cheap handles: a task owns all it needs, since it may outlive this function.
                 let (http, job) = (self.http.clone(), Arc::clone(&job));
-                let (permits, lanes) = (Arc::clone(&permits), Arc::clone(&lanes));
+                let (permits, numbers) = (Arc::clone(&permits), Arc::clone(&numbers));
                 tasks.spawn(async move {
                     let _permit = permits.acquire_owned().await.ok()?;
-                    if job.stop.is_requested() {
+                    if job.cancel.is_requested() {
                         return None;
                     }
-                    let worker = lanes.enter();
+                    let worker = numbers.take();
                     let download = Download::new(round, code, worker);
                     let attempts = download.run_async(&job, &http).await;
-                    lanes.leave(worker);
+                    numbers.give_back(worker);
                     Some(attempts)
                 });
             }
@@ -79,25 +80,23 @@ impl Downloader for Asynchronous {
     }
 }
 
-/// Permits are all alike; lanes give each download the number of a worker, as a thread has one.
-struct Lanes(Mutex<BTreeSet<usize>>);
+/// The numbers of the workers: permits are all alike, and each download has one of them, as a
+/// thread does.
+struct WorkerNumbers(Mutex<BTreeSet<usize>>);
 
-impl Lanes {
+impl WorkerNumbers {
     fn new(count: usize) -> Self {
         Self(Mutex::new((0..count).collect()))
     }
 
-    /// Takes the lowest free lane. Whoever holds a permit finds one.
-    fn enter(&self) -> usize {
-        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes the lowest free number. With a permit there is one.
+    fn take(&self) -> usize {
+        let mut free = lock(&self.0);
         free.pop_first()
-            .expect("there are as many lanes as permits")
+            .expect("there are as many numbers as permits")
     }
 
-    fn leave(&self, lane: usize) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(lane);
+    fn give_back(&self, worker: usize) {
+        lock(&self.0).insert(worker);
     }
 }

@@ -21,7 +21,7 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// Those that race if nobody is named, in the order of the race.
+    /// Those that race by default, in the order of the race.
     pub const DEFAULT: [Self; 3] = [Self::Sequential, Self::Threaded, Self::Async];
 
     /// All of them.

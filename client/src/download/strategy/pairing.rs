@@ -6,7 +6,7 @@ use super::kind::{RuntimeFlavor, Strategy};
 use crate::download::error::SetupError;
 use crate::download::http::library::Http;
 
-/// Why nobody can do a job in this way. The texts name the flags and the remedy.
+/// Why a strategy and a library do not go together. The texts name the flags and the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NoSuchRunner {
     /// Tasks cannot wait for a library that blocks.

@@ -1,11 +1,13 @@
 //! A pool of worker processes that are fed from a queue, each with one blocking request at a time.
 //!
-//! The round starts the processes, and they are gone when it ends, as threads are: what they cost is part of what
-//! is measured. A thread feeds each of them, attempt by attempt, so retries, pauses, the stop and the watcher stay
-//! on this side of the pipe. The times of a sample are the worker's own, moved by the time at which the attempt was
-//! handed over: they are too early by the latency of the pipe, tens of microseconds.
+//! The round starts the processes, and they are gone when it ends, as threads are: what they cost
+//! is part of what is measured. A thread feeds each of them, attempt by attempt, so retries,
+//! pauses, the stop and the watcher stay on this side of the pipe. The times of a sample are the
+//! worker's own, moved by the time at which the attempt was handed over: they are too early by the
+//! latency of the pipe, tens of microseconds.
 //!
-//! A worker that dies or answers nonsense spoils the attempt that it was at, and another takes its place.
+//! A worker that dies or answers nonsense spoils the attempt that it was at, and another takes its
+//! place.
 
 use std::io::{self, BufReader};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -21,14 +23,15 @@ use crate::download::error::SetupError;
 use crate::download::http::library::Http;
 use crate::download::job::Job;
 use crate::download::sample::Sample;
-use crate::download::worker::protocol::{Farewell, Task, WorkOrder, read_line, write_line};
+use crate::download::worker::protocol::{FinalReport, Task, WorkOrder, read_line, write_line};
+use crate::lock::lock;
 use crate::os::process;
 
 /// Downloads as many flags at a time as the pool has processes.
 #[derive(Debug)]
 pub struct Processes {
     http: Http,
-    /// The peaks of the workers that have ended; `None` once one did not tell.
+    /// The peaks of the workers that have ended; `None` once one did not report it.
     peak_bytes: Mutex<Option<u64>>,
 }
 
@@ -45,8 +48,8 @@ impl Processes {
         })
     }
 
-    /// The most memory that was resident in each of the worker processes so far, summed up. What they share, such as
-    /// the program, counts for each. `None` where it is not known.
+    /// The most memory that was resident in each of the worker processes so far, summed up. What
+    /// they share, such as the program, counts for each. `None` where it is not known.
     pub fn peak_bytes(&self) -> Option<u64> {
         *lock(&self.peak_bytes)
     }
@@ -55,7 +58,7 @@ impl Processes {
 impl Downloader for Processes {
     fn download_many(&self, job: &Job) -> Vec<Sample> {
         let round = Instant::now();
-        let queue = Mutex::new(job.codes.iter().take_while(|_| !job.stop.is_requested()));
+        let queue = Mutex::new(job.codes.iter().take_while(|_| !job.cancel.is_requested()));
         let samples = Mutex::new(Vec::with_capacity(job.codes.len()));
         let order = WorkOrder::new(self.http, job);
         let work = |worker| -> io::Result<()> {
@@ -77,7 +80,8 @@ impl Downloader for Processes {
         };
         let mut failure = None;
         thread::scope(|scope| {
-            // Where the system gives no more threads or processes, those that there are do the work.
+            // Where the system gives no more threads or processes, those that there are do the
+            // work.
             for worker in 1..job.workers().get() {
                 if thread::Builder::new()
                     .spawn_scoped(scope, move || work(worker).ok())
@@ -101,11 +105,6 @@ impl Downloader for Processes {
     }
 }
 
-/// What the locks protect is whole after every statement, so a panic elsewhere does not spoil it.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A worker process. It is gone when this is.
 #[derive(Debug)]
 struct Process {
@@ -121,7 +120,8 @@ impl Process {
         let mut command = Command::new(&job.worker_program);
         command.arg("worker");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        // Ctrl-C is for whoever feeds it. The worker ignores it too, but not before it is up.
+        // Ctrl-C is for the process that feeds it. The worker ignores it too, but not before it is
+        // up.
         process::shield(&mut command);
         let mut child = command.spawn()?;
         let (tasks, answers) = (child.stdin.take(), child.stdout.take());
@@ -166,12 +166,12 @@ impl Process {
         write_line(tasks, value)
     }
 
-    /// Lets it end by itself; its peak of memory, if it tells.
+    /// Lets it end by itself; its peak of memory, if it reports it.
     fn dismiss(mut self) -> Option<u64> {
         drop(self.tasks.take());
-        let farewell: Option<Farewell> = read_line(&mut self.answers).ok()?;
+        let final_report: Option<FinalReport> = read_line(&mut self.answers).ok()?;
         self.child.wait().ok()?;
-        farewell?.peak_bytes
+        final_report?.peak_bytes
     }
 
     /// Ends it, if it has not, and says how that was.

@@ -31,7 +31,7 @@ impl Sequential {
 impl Downloader for Sequential {
     fn download_many(&self, job: &Job) -> Vec<Sample> {
         let round = Instant::now();
-        let codes = job.codes.iter().take_while(|_| !job.stop.is_requested());
+        let codes = job.codes.iter().take_while(|_| !job.cancel.is_requested());
         codes
             .flat_map(|&code| Download::new(round, code, 0).run(job, &self.http))
             .collect()

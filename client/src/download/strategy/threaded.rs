@@ -11,6 +11,7 @@ use crate::download::http::client::BlockingHttp;
 use crate::download::http::library::Http;
 use crate::download::job::Job;
 use crate::download::sample::Sample;
+use crate::lock::lock;
 
 /// Downloads as many flags at a time as the pool has threads.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Threaded {
 impl Downloader for Threaded {
     fn download_many(&self, job: &Job) -> Vec<Sample> {
         let round = Instant::now();
-        let queue = Mutex::new(job.codes.iter().take_while(|_| !job.stop.is_requested()));
+        let queue = Mutex::new(job.codes.iter().take_while(|_| !job.cancel.is_requested()));
         let samples = Mutex::new(Vec::with_capacity(job.codes.len()));
         let work = |worker| {
             // The lock is released before the download begins, not after it.
@@ -56,9 +57,4 @@ impl Downloader for Threaded {
         });
         samples.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What the locks protect is whole after every statement, so a panic elsewhere does not spoil it.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

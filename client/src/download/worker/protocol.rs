@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::download::http::library::Http;
 use crate::download::images::Images;
-use crate::download::job::{Job, Wire};
+use crate::download::job::{ConnectionOptions, Job};
 use crate::download::retry::RetryPolicy;
 
 /// What is the same for all attempts.
@@ -20,12 +20,12 @@ pub(crate) struct WorkOrder {
     base_url: String,
     timeout: Duration,
     retry: RetryPolicy,
-    wire: Wire,
+    connection: ConnectionOptions,
     http: Http,
     images: ImagesOrder,
 }
 
-/// [`Images`] as they are told: a catalogue is its digests.
+/// [`Images`] as they are sent: a catalogue is its digests.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ImagesOrder {
@@ -42,8 +42,8 @@ pub(crate) struct Task {
 
 /// The last line.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Farewell {
-    /// The most memory that was resident, where the system tells.
+pub(crate) struct FinalReport {
+    /// The most memory that was resident, where the system reports it.
     pub(crate) peak_bytes: Option<u64>,
 }
 
@@ -54,7 +54,7 @@ impl WorkOrder {
             base_url: job.base_url.clone(),
             timeout: job.timeout,
             retry: job.retry,
-            wire: job.wire,
+            connection: job.connection,
             http,
             images: match &job.images {
                 Images::Save(folder) => ImagesOrder::Save(folder.clone()),
@@ -83,7 +83,7 @@ impl WorkOrder {
         Job {
             timeout: self.timeout,
             retry: self.retry,
-            wire: self.wire,
+            connection: self.connection,
             images,
             ..Job::new(self.base_url, codes)
         }
@@ -126,7 +126,7 @@ mod tests {
                 seed: u64::MAX,
                 ..RetryPolicy::default()
             },
-            wire: Wire {
+            connection: ConnectionOptions {
                 keep_alive: false,
                 http2: true,
             },
@@ -138,7 +138,7 @@ mod tests {
         let told = order.job(job.codes.clone());
         assert_eq!(told.base_url, job.base_url);
         assert_eq!((told.timeout, told.retry), (job.timeout, job.retry));
-        assert_eq!(told.wire, job.wire);
+        assert_eq!(told.connection, job.connection);
 
         // What it says of an image is the same, word for word.
         let brazil = flags_data::Catalogue::embedded()

@@ -1,12 +1,14 @@
-//! The other end of `--strategy processes`: a process that makes attempts as it is told, one at a time.
+//! The other end of `--strategy processes`: a process that makes attempts on request, one at a
+//! time.
 //!
 //! # What is said
 //!
-//! All of it is lines of JSON. The process reads a [`WorkOrder`] and then one [`Task`] after the other; it answers
-//! each with a [`Sample`](crate::download::Sample), whose times count from the moment at which it read the task, and the end of its input
-//! with a [`Farewell`]. It makes single attempts: which attempt is next, the pauses before it and the stop are the
-//! business of whoever sends the tasks. So a worker whose parent is gone, however that came about, has at most
-//! one attempt to finish.
+//! All of it is lines of JSON. The process reads a [`WorkOrder`] and then one [`Task`] after the
+//! other; it answers each with a [`Sample`](crate::download::Sample), whose times count from the
+//! moment at which it read the task, and the end of its input with a [`FinalReport`]. It makes
+//! single attempts: which attempt is next, the pauses before it and the stop are decided by the
+//! sender of the tasks. So a worker whose parent is gone, for whatever reason, has at most one
+//! attempt to finish.
 //!
 //! This module knows nothing of pools, and does not start processes.
 
@@ -15,7 +17,7 @@ use std::time::Instant;
 
 use thiserror::Error;
 
-use super::protocol::{Farewell, Task, WorkOrder, read_line, write_line};
+use super::protocol::{FinalReport, Task, WorkOrder, read_line, write_line};
 use crate::download::attempt::Download;
 use crate::download::error::SetupError;
 use crate::download::http::client::BlockingHttp;
@@ -29,7 +31,7 @@ pub enum WorkerError {
         "a worker process reads its work from the flag-client that started it ({0}); use `flag-client get`"
     )]
     Input(io::Error),
-    /// Nobody reads the answers.
+    /// The answers cannot be written.
     #[error("nobody reads what a worker process answers ({0})")]
     Output(io::Error),
     /// No HTTP client.
@@ -40,7 +42,7 @@ pub enum WorkerError {
 /// Makes the attempts that `input` names, and writes what came of them to `output`.
 ///
 /// # Errors
-/// When there is no order, or nobody to answer to.
+/// When there is no order, or the answers cannot be written.
 pub fn run(mut input: impl BufRead, mut output: impl Write) -> Result<(), WorkerError> {
     let order: WorkOrder = read_line(&mut input)
         .and_then(|order| order.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()))
@@ -53,10 +55,10 @@ pub fn run(mut input: impl BufRead, mut output: impl Write) -> Result<(), Worker
         let sample = Download::new(taken, code, 0).attempt(&job, &http, attempt);
         write_line(&mut output, &sample).map_err(WorkerError::Output)?;
     }
-    let farewell = Farewell {
+    let final_report = FinalReport {
         peak_bytes: memory::peak(),
     };
-    write_line(&mut output, &farewell).map_err(WorkerError::Output)
+    write_line(&mut output, &final_report).map_err(WorkerError::Output)
 }
 
 #[cfg(test)]
@@ -74,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_worker_answers_each_task_and_bids_farewell_at_the_end() {
-        // Port 1 of this machine: nobody listens there.
+        // Port 1 of this machine: no server listens there.
         let job = Job::new("http://127.0.0.1:1/flags", vec![code("BR")]);
         let mut input = Vec::new();
         write_line(&mut input, &WorkOrder::new(Http::Ureq, &job)).unwrap();
@@ -90,8 +92,8 @@ mod tests {
             assert_eq!((sample.code, sample.attempt), (code("BR"), attempt));
             assert_eq!(sample.outcome, Outcome::NoConnection);
         }
-        let farewell: Farewell = read_line(&mut answers).unwrap().unwrap();
-        assert_eq!(farewell.peak_bytes.is_some(), cfg!(target_os = "linux"));
+        let final_report: FinalReport = read_line(&mut answers).unwrap().unwrap();
+        assert_eq!(final_report.peak_bytes.is_some(), cfg!(target_os = "linux"));
         assert!(answers.is_empty());
     }
 

@@ -1,8 +1,10 @@
-//! An external program in the race: how it is started, timed and ended, and what the records of a fresh server say that it did. It knows
-//! nothing of the program but its command line, and of its downloads only what reached the server.
+//! An external program in the race: how it is started, timed and ended, and what the records of a
+//! fresh server say that it did. It knows nothing of the program but its command line, and of its
+//! downloads only what reached the server.
 //!
-//! What the server cannot see is not in the samples: a request that was never sent, the time of a connection, an image that nobody
-//! looked at. Where a program leaves before the end of a response, it has lost its patience: that counts as a timeout.
+//! What the server cannot see is not in the samples: a request that was never sent, the time of a
+//! connection, an image that was not looked at. Where a program leaves before the end of a
+//! response, it has given up: that counts as a timeout.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +17,7 @@ use std::time::Instant;
 use flag_scenario::Scenario;
 use flag_server::{BlockingFlagServer, FlagServer, StartError};
 
-use super::process::{LastWords, exit_code, wait};
+use super::process::{StderrTail, exit_code, wait};
 use super::records::{records, samples};
 use crate::download::{Job, Outcome, Sample};
 use crate::os::{memory, process};
@@ -38,7 +40,8 @@ const SCRIPTS: [&str; 10] = [
 /// let line = "sh -c 'curl -s {url}/br/br.gif >/dev/null'";
 /// let command = ExternalCommand::try_new(line, Scenario::faultless(), None)?;
 /// assert_eq!(command.name(), "sh");
-/// assert!(ExternalCommand::try_new("sh fetch.sh", Scenario::faultless(), None).is_err()); // from where?
+/// // It does not say where the flags are.
+/// assert!(ExternalCommand::try_new("sh fetch.sh", Scenario::faultless(), None).is_err());
 /// # Ok::<(), flag_client::race::CommandError>(())
 /// ```
 #[derive(Debug)]
@@ -51,11 +54,13 @@ pub struct ExternalCommand {
 }
 
 impl ExternalCommand {
-    /// The program of this command line, against fresh servers with this scenario, on a free port or on this one.
+    /// The program of this command line, against fresh servers with this scenario, on a free port
+    /// or on this one.
     ///
-    /// The line is split into words as a shell does it, but no shell sees them. In the words `{url}` stands for the folder of the
-    /// flags, without a slash at the end, and `{workers}` for the downloads at one time. A word `{codes}` becomes a word for each
-    /// code; in a longer word it is the codes with commas between them.
+    /// The line is split into words as a shell does it, but no shell sees them. In the words
+    /// `{url}` stands for the folder of the flags, without a slash at the end, and `{workers}` for
+    /// the downloads at one time. A word `{codes}` becomes a word for each code; in a longer word
+    /// it is the codes with commas between them.
     ///
     /// # Errors
     /// When the line makes no sense, there is no such program, or the port is not free.
@@ -88,8 +93,8 @@ impl ExternalCommand {
         Ok(command)
     }
 
-    /// A world of its own for each round: there the program is never seen before, so that the server, which counts the attempts of
-    /// whoever does not number them, begins at 1.
+    /// A server of its own for each round: there the program is never seen before, so that the
+    /// server, which counts the attempts of clients that do not number them, begins at 1.
     fn server(&self) -> Result<BlockingFlagServer, CommandError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.unwrap_or(0)));
         let server = FlagServer::builder().scenario(self.scenario.clone());
@@ -162,8 +167,8 @@ impl Contender for ExternalCommand {
         let ours = memory::peak();
         let start = Instant::now();
         let mut child = command.spawn().map_err(could_not)?;
-        let last_words = child.stderr.take().map(LastWords::of);
-        let ended = wait(child, &job.stop).map_err(could_not)?;
+        let stderr_tail = child.stderr.take().map(StderrTail::of);
+        let ended = wait(child, &job.cancel).map_err(could_not)?;
 
         let samples = samples(&records(&server), start);
         let exit_code = exit_code(ended.used.status);
@@ -172,13 +177,13 @@ impl Contender for ExternalCommand {
         if let Some(exit_code) = exit_code
             && is_first
             && samples.iter().all(is_well)
-            && !job.stop.is_requested()
+            && !job.cancel.is_requested()
         {
             Err(CommandError::Failed {
                 line: self.line.clone(),
                 exit_code,
                 downloads: samples.len(),
-                last_words: last_words.map_or(String::new(), |words| words.quoted()),
+                stderr_tail: stderr_tail.map_or(String::new(), |words| words.quoted()),
             })?;
         }
         Ok(Round {

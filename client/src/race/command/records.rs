@@ -1,5 +1,5 @@
-//! What the records of a server say of the downloads of a program: the samples that the program itself
-//! does not make.
+//! What the records of a server say of the downloads of a program: the samples that the program
+//! itself does not make.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,15 @@ use crate::download::http::exchange::http_error;
 use crate::download::{Outcome, Sample};
 
 /// How long the server may take to learn that the program has left.
-const LAST_RECORDS: Duration = Duration::from_secs(1);
-/// When a response breaks, its client may know it before the server, and send another request. So long after it the broken one is
-/// still no sign of a second worker.
-const NEWS: Duration = Duration::from_millis(5);
+const RECORDS_GRACE: Duration = Duration::from_secs(1);
+/// When a response breaks, its client may know it before the server, and send another request. So
+/// long after it the broken one is still no sign of a second worker.
+const BREAK_LAG: Duration = Duration::from_millis(5);
 
 /// All that the server has written down. It may learn later than anybody that its client is gone.
 pub(super) fn records(server: &BlockingFlagServer) -> Vec<Record> {
     let count = usize::try_from(server.received()).unwrap_or(usize::MAX);
-    server.wait_for_records("", count, LAST_RECORDS)
+    server.wait_for_records("", count, RECORDS_GRACE)
 }
 
 /// A request for an image, with the redirects that followed from it.
@@ -87,7 +87,8 @@ impl Chain<'_> {
         (outcome, Some(format!("{what} {place}")))
     }
 
-    /// What can be told of it without the others: neither its worker nor whether another attempt followed.
+    /// What is known of it without the others: neither its worker nor whether another attempt
+    /// followed.
     fn sample(&self, start: Instant) -> Sample {
         let since_start = |moment: Instant| moment.saturating_duration_since(start);
         let (outcome, error) = self.outcome();
@@ -108,25 +109,25 @@ impl Chain<'_> {
             } else {
                 0
             },
-            queued: Duration::ZERO,
             sent: since_start(first.times.received),
             headers: self.status().and(last.times.begun).map(since_start),
             done: since_start(last.times.ended),
             plan: Some(delay),
-            // Without a delay nobody waits, as in `server-timing`.
+            // Without a delay there is no wait, as in `server-timing`.
             wait: late.map(|late| if delay.is_zero() { delay } else { delay + late }),
             retry_in: None,
         }
     }
 }
 
-/// What the server saw of the images: a sample for each request that no redirect led to, in the order that [`Downloader`] asks for.
+/// What the server saw of the images: a sample for each request that no redirect led to, in the
+/// order that [`Downloader`] asks for.
 ///
 /// [`Downloader`]: crate::download::Downloader
 pub(super) fn samples(records: &[Record], start: Instant) -> Vec<Sample> {
     let mut all = Vec::new();
     let chains = chains(records);
-    for (chain, worker) in chains.iter().zip(lanes(&chains)) {
+    for (chain, worker) in chains.iter().zip(workers(&chains)) {
         let sample = chain.sample(start);
         all.push(Sample { worker, ..sample });
     }
@@ -183,29 +184,29 @@ fn image(record: &Record) -> Option<CountryCode> {
 }
 
 /// The worker of each: the first of those that are free when it begins, and a new one if none is.
-fn lanes(chains: &[Chain<'_>]) -> Vec<usize> {
+fn workers(chains: &[Chain<'_>]) -> Vec<usize> {
     let mut busy_until: Vec<Instant> = Vec::new();
-    let mut lanes = Vec::with_capacity(chains.len());
+    let mut workers = Vec::with_capacity(chains.len());
     for chain in chains {
         let begun = chain.first.times.received;
-        let lane = busy_until.iter().position(|until| *until <= begun);
-        let lane = lane.unwrap_or(busy_until.len());
+        let worker = busy_until.iter().position(|until| *until <= begun);
+        let worker = worker.unwrap_or(busy_until.len());
         let last = chain.last;
         let until = match last.sent.end {
             End::Whole => last.times.ended,
             _ => last
                 .times
                 .ended
-                .checked_sub(NEWS)
+                .checked_sub(BREAK_LAG)
                 .unwrap_or(begun)
                 .max(begun),
         };
-        if lane == busy_until.len() {
+        if worker == busy_until.len() {
             busy_until.push(until);
         } else {
-            busy_until[lane] = until;
+            busy_until[worker] = until;
         }
-        lanes.push(lane);
+        workers.push(worker);
     }
-    lanes
+    workers
 }

@@ -1,7 +1,9 @@
-//! What all the pictures share: the sheet with its widths and letters, axes, ticks, lines and legends. It knows no measurement.
+//! What all the pictures share: the sheet with its widths and letters, axes, ticks, lines and
+//! legends. It knows no measurement.
 //!
-//! plotters has whole pixels only, which is too coarse for a transfer of a third of a millisecond: it draws on a sheet that is
-//! [`FINE`] times as large, and the SVG's `viewBox` makes it small again. All other lengths here are in CSS pixels.
+//! plotters has whole pixels only, which is too coarse for a transfer of a third of a millisecond:
+//! it draws on a sheet that is [`FINE`] times as large, and the SVG's `viewBox` makes it small
+//! again. All other lengths here are in CSS pixels.
 
 use std::io;
 use std::ops::Range;
@@ -21,7 +23,8 @@ use plotters::style::{Color, FontDesc, FontFamily, FontStyle, ShapeStyle, TextSt
 use crate::report::palette::{self, Colour};
 
 const FINE: f64 = 4.0;
-/// The width of a letter as a share of its height: the mean of a sans-serif, rather too wide than too narrow.
+/// The width of a letter as a share of its height: the mean of a sans-serif, rather too wide than
+/// too narrow.
 const LETTER: f64 = 0.56;
 /// A browser takes the first, and who has no fonts but ours the second.
 const FONTS: &str = "system-ui, DejaVu Sans, sans-serif";
@@ -36,7 +39,7 @@ pub(super) struct Format {
     pub(super) width: f64,
     /// The height of its letters.
     pub(super) text: f64,
-    /// About so many ticks fit on the horizontal axis.
+    /// About how many ticks fit on the horizontal axis.
     pub(super) ticks: usize,
     /// What stays free on every side.
     pub(super) margin: f64,
@@ -83,8 +86,9 @@ pub(super) fn fine(pixels: f64) -> i32 {
     (pixels * FINE).round() as i32
 }
 
-/// A picture with this name for those who do not see it. Its paper is what it lies on, unless it is opaque.
-pub(super) fn sheet(
+/// A picture with this name for those who do not see it. Its paper is what it lies on, unless it is
+/// opaque.
+pub(super) fn canvas(
     format: Format,
     height: f64,
     name: &str,
@@ -101,7 +105,7 @@ pub(super) fn sheet(
         let area = SVGBackend::with_string(&mut drawn, size).into_drawing_area();
         let all = (|| {
             if is_opaque {
-                area.fill(&palette::PAPER.ink())?;
+                area.fill(&palette::PAPER.stroke())?;
             }
             let margin = fine(format.margin);
             draw(&area.clone().margin(margin, margin, margin, margin))?;
@@ -159,7 +163,7 @@ fn font(colour: Colour, size: f64) -> TextStyle<'static> {
         FontStyle::Normal,
     );
     TextStyle {
-        color: colour.ink().to_backend_color(),
+        color: colour.stroke().to_backend_color(),
         ..TextStyle::from(font)
     }
 }
@@ -224,7 +228,7 @@ pub(super) fn top_of_poster(
 ) -> Drawn {
     title.map_or(Ok(()), |title| {
         let (place, size) = ((2.0, height / 2.0), format.text * 1.5);
-        write(area, title, place, At::Start, palette::INK, size)
+        write(area, title, place, At::Start, palette::STROKE, size)
     })
 }
 
@@ -232,7 +236,7 @@ pub(super) fn top_of_poster(
 pub(super) fn below_title<'a>(area: &Area<'a>, format: Format, title: &str) -> Drawn<Area<'a>> {
     let line = format.line();
     let place = (2.0, line * 0.75);
-    write(area, title, place, At::Start, palette::INK, format.text)?;
+    write(area, title, place, At::Start, palette::STROKE, format.text)?;
     Ok(area
         .clone()
         .margin(fine(line * 1.3), fine(line * 0.3), 0, 0))
@@ -247,7 +251,8 @@ pub(super) struct Axis<'a> {
     pub(super) has_grid: bool,
 }
 
-/// A chart with its axes, on this part of a sheet: its upper left corner and its size, axes and labels included.
+/// A chart with its axes, on this part of a sheet: its upper left corner and its size, axes and
+/// labels included.
 pub(super) fn chart<'a, 'b>(
     area: &'a Area<'b>,
     format: Format,
@@ -287,7 +292,7 @@ pub(super) fn chart<'a, 'b>(
 }
 
 pub(super) fn stroke(colour: Colour, width: f64) -> ShapeStyle {
-    ShapeStyle::from(&colour.ink()).stroke_width(fine(width) as u32)
+    ShapeStyle::from(&colour.stroke()).stroke_width(fine(width) as u32)
 }
 
 pub(super) fn bar(
@@ -297,7 +302,7 @@ pub(super) fn bar(
     colour: Colour,
     opacity: f64,
 ) -> Drawn {
-    let style = colour.ink().mix(opacity).filled();
+    let style = colour.stroke().mix(opacity).filled();
     chart
         .draw_series([Rectangle::new([from, to], style)])
         .map(drop)
@@ -334,7 +339,7 @@ pub(super) fn dot(
     radius: f64,
     opacity: f64,
 ) -> Drawn {
-    let style = colour.ink().mix(opacity).filled();
+    let style = colour.stroke().mix(opacity).filled();
     chart
         .draw_series([Circle::new(at, fine(radius), style)])
         .map(drop)
@@ -431,7 +436,7 @@ pub(super) fn legend(
         match sign {
             Sign::Bar => area.draw(&Rectangle::new(
                 [(fine(left), fine(y - half)), (fine(right), fine(y + half))],
-                colour.ink().filled(),
+                colour.stroke().filled(),
             ))?,
             Sign::Line => area.draw(&stretch(left, right))?,
             Sign::Dashes => {
@@ -439,17 +444,17 @@ pub(super) fn legend(
                 area.draw(&stretch(left, left + 2.0 * third))?;
                 area.draw(&stretch(left + 3.0 * third, right))?;
             }
-            Sign::Dot => area.draw(&Circle::new(middle, fine(half), colour.ink().filled()))?,
+            Sign::Dot => area.draw(&Circle::new(middle, fine(half), colour.stroke().filled()))?,
             Sign::Ring => area.draw(&Circle::new(middle, fine(half), thick))?,
             Sign::Cross => area.draw(&Cross::new(middle, fine(half), thick))?,
         }
         let place = (right + format.text * 0.5, y);
-        write(area, text, place, At::Start, palette::INK, format.text)?;
+        write(area, text, place, At::Start, palette::STROKE, format.text)?;
     }
     Ok(())
 }
 
-/// Round numbers in this range, about so many.
+/// Round numbers in this range, about `count` of them.
 pub(super) fn ticks(range: &Range<f64>, about: usize) -> Vec<f64> {
     let rough = (range.end - range.start) / about.max(1) as f64;
     if !(rough > 0.0 && rough.is_finite()) {

@@ -1,8 +1,8 @@
-//! What all pictures share: the data, the paper, and which lanes are drawn in which colours.
+//! What all pictures share: the data, the paper, and which series are drawn in which colours.
 
 use super::canvas::Format;
 use crate::report::palette::{self, Colour};
-use crate::result::{ContenderRecord, Kind, Lane, Measurement, Report};
+use crate::result::{ContenderRecord, Kind, Measurement, Report, Series};
 
 /// What is drawn, of what, on which paper.
 #[derive(Debug, Clone, Copy)]
@@ -16,36 +16,37 @@ pub(super) struct Draft<'a> {
 /// With its margins 900: 16 to 9, as slides are.
 pub(super) const POSTER_HEIGHT: f64 = 900.0 - 2.0 * Format::POSTER.margin;
 
-/// The colour of a lane: in a sweep, that of its contender.
+/// The colour of a series: in a sweep, that of its contender.
 pub(super) fn colour(measurement: &Measurement, index: usize) -> Colour {
-    let lanes = &measurement.lanes;
-    let mut contenders: Vec<&ContenderRecord> = lanes.iter().map(|lane| &lane.contender).collect();
+    let all_series = &measurement.series;
+    let mut contenders: Vec<&ContenderRecord> =
+        all_series.iter().map(|series| &series.contender).collect();
     if measurement.kind != Kind::Sweep {
-        return palette::lane(index);
+        return palette::series(index);
     }
     let own = contenders[index];
     // Those of one contender stand together.
     contenders.dedup();
     let place = contenders.iter().position(|contender| *contender == own);
-    palette::lane(place.unwrap_or(index))
+    palette::series(place.unwrap_or(index))
 }
 
-/// The lanes of a picture that has no room for all: those of a race; of a sweep the first, and of each contender the one with the
-/// most workers.
-pub(super) fn chosen(measurement: &Measurement) -> Vec<(usize, &Lane)> {
-    let lanes = measurement.lanes.iter().enumerate();
+/// The series of a picture that has no room for all: those of a race; of a sweep the first, and of
+/// each contender the one with the most workers.
+pub(super) fn chosen(measurement: &Measurement) -> Vec<(usize, &Series)> {
+    let all_series = measurement.series.iter().enumerate();
     match measurement.kind {
-        Kind::Get | Kind::Bench => lanes.collect(),
-        Kind::Sweep => lanes
-            .filter(|(index, lane)| {
-                let own = |other: &&Lane| other.contender == lane.contender;
+        Kind::Get | Kind::Bench => all_series.collect(),
+        Kind::Sweep => all_series
+            .filter(|(index, series)| {
+                let own = |other: &&Series| other.contender == series.contender;
                 let most = measurement
-                    .lanes
+                    .series
                     .iter()
                     .filter(own)
-                    .map(|lane| lane.workers)
+                    .map(|series| series.workers)
                     .max();
-                *index == 0 || Some(lane.workers) == most
+                *index == 0 || Some(series.workers) == most
             })
             .collect(),
     }

@@ -1,37 +1,37 @@
-//! How long every round took: a strip per lane, on an axis of its own, because a lane that is ten times as fast would be a dot on
-//! a common one.
+//! How long every round took: a strip per series, on an axis of its own, because a series that is
+//! ten times as fast would be a dot on a common one.
 
 use super::canvas::{
-    Area, Axis, Drawn, Format, Sign, bar, below_title, chart, dashes, dot, fine, legend,
-    legend_height, line, sheet, ticks, time_label,
+    Area, Axis, Drawn, Format, Sign, bar, below_title, canvas, chart, dashes, dot, fine, legend,
+    legend_height, line, ticks, time_label,
 };
 use super::draft::Draft;
 use crate::report::format::{interval, plural, short, short_ms};
 use crate::report::palette;
 use crate::result::stats::millis;
-use crate::result::{Lane, LaneAnalysis, Measurement, Report};
+use crate::result::{Measurement, Report, Series, SeriesAnalysis};
 
 /// The ideal is drawn if it is no farther from the data than this many times their own range.
 const REACH: f64 = 4.0;
 
-/// A caption with the times of more lanes than that would not be read.
+/// A caption with the times of more series than that would not be read.
 const MOST_TOLD: usize = 6;
 
 pub(super) fn caption(report: &Report) -> String {
-    let lanes = lanes(report);
-    if lanes.is_empty() {
+    let all_series = all_series(report);
+    if all_series.is_empty() {
         return "No round was completed, so there are no times.".to_owned();
     }
-    // Of many, the table tells.
-    let told: Vec<String> = lanes
+    // For many, there is the table.
+    let told: Vec<String> = all_series
         .iter()
-        .filter(|_| lanes.len() <= MOST_TOLD)
-        .filter_map(|(_, lane, numbers)| {
+        .filter(|_| all_series.len() <= MOST_TOLD)
+        .filter_map(|(_, series, numbers)| {
             let elapsed = numbers.elapsed_ms?;
-            let rounds = lane.rounds.len();
+            let rounds = series.rounds.len();
             Some(format!(
                 "{}: {} ({}; {rounds} {})",
-                lane.name,
+                series.name,
                 short_ms(elapsed.median),
                 interval(&elapsed),
                 plural(rounds, "round")
@@ -49,24 +49,31 @@ pub(super) fn caption(report: &Report) -> String {
     )
 }
 
-fn lanes(report: &Report) -> Vec<(usize, &Lane, &LaneAnalysis)> {
-    let lanes = report.measurement.lanes.iter().zip(&report.analysis.lanes);
-    lanes
+fn all_series(report: &Report) -> Vec<(usize, &Series, &SeriesAnalysis)> {
+    let all_series = report
+        .measurement
+        .series
+        .iter()
+        .zip(&report.analysis.series);
+    all_series
         .enumerate()
-        .map(|(index, (lane, numbers))| (index, lane, numbers))
-        .filter(|(_, lane, _)| !lane.rounds.is_empty())
+        .map(|(index, (series, numbers))| (index, series, numbers))
+        .filter(|(_, series, _)| !series.rounds.is_empty())
         .collect()
 }
 
 pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     let format = draft.format;
-    let lanes = lanes(draft.report);
-    let most = lanes.iter().map(|(_, lane, _)| lane.rounds.len()).max()?;
+    let all_series = all_series(draft.report);
+    let most = all_series
+        .iter()
+        .map(|(_, series, _)| series.rounds.len())
+        .max()?;
     let dots = (most as f64 * 9.0).clamp(36.0, 120.0);
     let strip = format.line() * 3.0 + dots;
     let entries = [
-        (Sign::Dot, palette::INK, "round".to_owned()),
-        (Sign::Line, palette::INK, "median".to_owned()),
+        (Sign::Dot, palette::STROKE, "round".to_owned()),
+        (Sign::Line, palette::STROKE, "median".to_owned()),
         (
             Sign::Dashes,
             palette::MUTED,
@@ -74,15 +81,15 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
         ),
     ];
     let top = legend_height(format, &entries) + format.text * 0.5;
-    let height = top + strip * lanes.len() as f64;
-    Some(sheet(format, height, name, false, |area| {
+    let height = top + strip * all_series.len() as f64;
+    Some(canvas(format, height, name, false, |area| {
         legend(area, format, 0.0, &entries)?;
-        for (place, lane) in lanes.iter().enumerate() {
+        for (place, series) in all_series.iter().enumerate() {
             let y = top + strip * place as f64;
             let part = area
                 .clone()
                 .shrink((0, fine(y)), (fine(format.width), fine(strip)));
-            draw_strip(&part, format, &draft.report.measurement, *lane)?;
+            draw_strip(&part, format, &draft.report.measurement, *series)?;
         }
         Ok(())
     }))
@@ -92,10 +99,10 @@ fn draw_strip(
     area: &Area<'_>,
     format: Format,
     measurement: &Measurement,
-    (index, lane, numbers): (usize, &Lane, &LaneAnalysis),
+    (index, series, numbers): (usize, &Series, &SeriesAnalysis),
 ) -> Drawn {
     let colour = super::draft::colour(measurement, index);
-    let times: Vec<f64> = lane.times().into_iter().map(millis).collect();
+    let times: Vec<f64> = series.times().into_iter().map(millis).collect();
     let (low, high) = ends(&times);
     let ideal = numbers.ideal.map(millis);
     let in_reach = ideal.filter(|ideal| low - ideal <= REACH * (high - low).max(low * 0.01));
@@ -107,8 +114,8 @@ fn draw_strip(
     let range = (low - margin).max(0.0)..high + margin;
 
     let title = match numbers.ideal {
-        Some(ideal) => format!("{} · ideal {}", lane.name, short(ideal)),
-        None => lane.name.clone(),
+        Some(ideal) => format!("{} · ideal {}", series.name, short(ideal)),
+        None => series.name.clone(),
     };
     let part = below_title(area, format, &title)?;
     let x = Axis {

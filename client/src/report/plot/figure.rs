@@ -1,9 +1,10 @@
-//! The pictures of a measurement, as SVG: which there are, and what each is called. What there is no data for is not drawn, and
-//! said in a sentence instead.
+//! The pictures of a measurement, as SVG: which there are, and what each is called. What there is
+//! no data for is not drawn, and said in a sentence instead.
 //!
-//! A picture draws what was measured and what [`Analysis`](crate::result::Analysis) made of it; it computes only where things lie.
+//! A picture draws what was measured and what `Analysis` made of it; it computes only where
+//! things lie.
 
-use super::canvas::{At, Format, sheet, wrapped, write};
+use super::canvas::{At, Format, canvas, wrapped, write};
 use super::draft::{Draft, POSTER_HEIGHT};
 use super::{elapsed, latency, race, scaling};
 use crate::report::palette;
@@ -12,7 +13,7 @@ use crate::result::{Kind, Measurement, Report};
 /// A picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Figure {
-    /// One round of each lane, request by request.
+    /// One round of each series, request by request.
     Race,
     /// The time of every round.
     Elapsed,
@@ -33,8 +34,17 @@ pub enum Width {
     Narrow,
 }
 
+impl Width {
+    fn format(self) -> Format {
+        match self {
+            Self::Wide => Format::WIDE,
+            Self::Narrow => Format::NARROW,
+        }
+    }
+}
+
 impl Figure {
-    /// All of them, in the order in which they tell the story.
+    /// All of them, in the order of a page.
     pub const ALL: [Self; 5] = [
         Self::Race,
         Self::Elapsed,
@@ -81,13 +91,9 @@ impl Figure {
 
 /// The picture, or none where there is no data for it.
 pub(in crate::report) fn picture(report: &Report, figure: Figure, width: Width) -> Option<String> {
-    let format = match width {
-        Width::Wide => Format::WIDE,
-        Width::Narrow => Format::NARROW,
-    };
     figure.draw(Draft {
         report,
-        format,
+        format: width.format(),
         poster: None,
     })
 }
@@ -95,17 +101,15 @@ pub(in crate::report) fn picture(report: &Report, figure: Figure, width: Width) 
 /// The picture as an SVG of its own; a sentence where there is no data for it.
 pub fn svg(report: &Report, figure: Figure, width: Width) -> String {
     picture(report, figure, width).unwrap_or_else(|| {
-        let format = match width {
-            Width::Wide => Format::WIDE,
-            Width::Narrow => Format::NARROW,
-        };
+        let format = width.format();
         let caption = figure.caption(report);
         let height = format.line() * (wrapped(format, &caption).len() as f64 + 2.0);
         sentence(format, height, &caption, false)
     })
 }
 
-/// One picture for a slide: the race, or how a sweep scales. It has a title and white paper of its own.
+/// One picture for a slide: the race, or how a sweep scales. It has a title and white paper of its
+/// own.
 pub fn poster(report: &Report) -> String {
     let measurement = &report.measurement;
     let flags = measurement.job.codes.len();
@@ -138,7 +142,7 @@ pub fn poster(report: &Report) -> String {
 fn sentence(format: Format, height: f64, text: &str, is_opaque: bool) -> String {
     let lines = wrapped(format, text);
     let top = (height - lines.len() as f64 * format.line()) / 2.0;
-    sheet(format, height, text, is_opaque, |area| {
+    canvas(format, height, text, is_opaque, |area| {
         for (number, line) in lines.iter().enumerate() {
             let middle = (
                 format.width / 2.0,

@@ -1,14 +1,15 @@
-//! How the latencies are distributed: the share of the downloads that took no longer, measured and as planned.
+//! How the latencies are distributed: the share of the downloads that took no longer, measured and
+//! as planned.
 
 use super::canvas::{
-    Axis, Sign, chart, dashes, fine, legend, legend_height, line, sheet, ticks, time_label,
+    Axis, Sign, canvas, chart, dashes, fine, legend, legend_height, line, ticks, time_label,
 };
 use super::draft::{Draft, chosen};
 use crate::download::Outcome;
 use crate::report::format::short_ms;
 use crate::report::palette;
 use crate::result::stats::{millis, sorted};
-use crate::result::{Lane, Measurement, Planned, Report};
+use crate::result::{Measurement, Planned, Report, Series};
 
 /// The steps of a curve at most: more cannot be seen.
 const STEPS: usize = 250;
@@ -18,11 +19,11 @@ pub(super) fn caption(report: &Report) -> String {
     let analysis = &report.analysis;
     let told: Vec<String> = chosen(measurement)
         .into_iter()
-        .filter_map(|(index, lane)| {
-            let latency = analysis.lanes.get(index)?.latency?;
+        .filter_map(|(index, series)| {
+            let latency = analysis.series.get(index)?.latency?;
             Some(format!(
                 "{}: p50 {}, p99 {}",
-                lane.name,
+                series.name,
                 short_ms(latency.p50),
                 short_ms(latency.p99)
             ))
@@ -43,8 +44,8 @@ pub(super) fn caption(report: &Report) -> String {
 }
 
 /// In milliseconds, and in order.
-fn measured(lane: &Lane) -> Vec<f64> {
-    let whole = lane
+fn measured(series: &Series) -> Vec<f64> {
+    let whole = series
         .samples()
         .filter(|sample| sample.outcome == Outcome::Downloaded);
     sorted(whole.map(|sample| millis(sample.latency())).collect())
@@ -76,31 +77,34 @@ fn staircase(sorted: &[f64]) -> Vec<(f64, f64)> {
 pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     let Draft { report, format, .. } = draft;
     let measurement = &report.measurement;
-    let lanes: Vec<(usize, &Lane, Vec<f64>)> = chosen(measurement)
+    let all_series: Vec<(usize, &Series, Vec<f64>)> = chosen(measurement)
         .into_iter()
         .enumerate()
-        .map(|(place, (_, lane))| (place, lane, measured(lane)))
+        .map(|(place, (_, series))| (place, series, measured(series)))
         .filter(|(.., latencies)| !latencies.is_empty())
         .collect();
     let plan = planned(measurement);
-    let ends = lanes.iter().map(|(.., latencies)| latencies).chain([&plan]);
+    let ends = all_series
+        .iter()
+        .map(|(.., latencies)| latencies)
+        .chain([&plan]);
     let end = ends
         .filter_map(|latencies| latencies.last())
         .copied()
         .fold(0.0, f64::max);
-    if lanes.is_empty() || end <= 0.0 {
+    if all_series.is_empty() || end <= 0.0 {
         return None;
     }
     let mut entries = Vec::new();
     if !plan.is_empty() {
-        entries.push((Sign::Dashes, palette::INK, "planned".to_owned()));
+        entries.push((Sign::Dashes, palette::STROKE, "planned".to_owned()));
     }
-    for (index, lane, _) in &lanes {
-        entries.push((Sign::Line, palette::lane(*index), lane.name.clone()));
+    for (index, series, _) in &all_series {
+        entries.push((Sign::Line, palette::series(*index), series.name.clone()));
     }
     let top = legend_height(format, &entries) + format.text * 0.5;
     let height = top + 280.0;
-    Some(sheet(format, height, name, false, |area| {
+    Some(canvas(format, height, name, false, |area| {
         legend(area, format, 0.0, &entries)?;
         let part = area.clone().margin(fine(top), 0, 0, 0);
         let x = Axis {
@@ -117,12 +121,12 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
         };
         let mut chart = chart(&part, format, format.text * 3.8, &x, &y)?;
         // They lie on each other: each is thinner than the one below it.
-        for (place, (index, _, latencies)) in lanes.iter().enumerate() {
-            let width = (lanes.len() - place) as f64 * 1.6;
+        for (place, (index, _, latencies)) in all_series.iter().enumerate() {
+            let width = (all_series.len() - place) as f64 * 1.6;
             line(
                 &mut chart,
                 staircase(latencies),
-                palette::lane(*index),
+                palette::series(*index),
                 width.min(6.4) * format.bold,
             )?;
         }
@@ -130,7 +134,7 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
             dashes(
                 &mut chart,
                 staircase(&plan),
-                palette::INK,
+                palette::STROKE,
                 1.2 * format.bold,
             )?;
         }

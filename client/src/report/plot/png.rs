@@ -1,4 +1,5 @@
-//! A picture as pixels, the same on every machine: it has its own font and asks the system for none.
+//! A picture as pixels, the same on every machine: it has its own font and asks the system for
+//! none.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,7 +1,8 @@
-//! The race: one round of each lane, request by request, all on one time axis.
+//! The race: one round of each series, request by request, all on one time axis.
 //!
-//! Each worker has a band, and in it each of its downloads a row: a single worker walks down a staircase, and twenty at a time
-//! stand like a wall. All panels have as many rows as there were downloads, so nothing but time makes them differ.
+//! Each worker has a band, and in it each of its downloads a row: a single worker walks down a
+//! staircase, and twenty at a time stand like a wall. All panels have as many rows as there were
+//! downloads, so nothing but time makes them differ.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,28 +11,29 @@ use std::time::Duration;
 use flags_data::CountryCode;
 
 use super::canvas::{
-    Area, Axis, Chart, Drawn, Format, Sign, bar, below_title, chart, cross, fine, legend,
-    legend_height, line, ring, sheet, ticks, time_label, top_of_poster,
+    Area, Axis, Chart, Drawn, Format, Sign, bar, below_title, canvas, chart, cross, fine, legend,
+    legend_height, line, ring, ticks, time_label, top_of_poster,
 };
 use super::draft::{Draft, POSTER_HEIGHT, chosen};
 use crate::download::{Outcome, Sample};
 use crate::report::format::{percent, plural, short};
 use crate::report::palette::{self, Colour};
 use crate::result::stats::millis;
-use crate::result::{Lane, Measurement, Round};
+use crate::result::{Measurement, Round, Series};
 
-/// A lane that ends before this share of the common axis is shown once more, on an axis of its own.
+/// A series that ends before this share of the common axis is shown once more, on an axis of its
+/// own.
 const SHORT: f64 = 0.25;
 /// The least height of a row.
 const LEAST_ROW: f64 = 2.0;
 /// The least height of a bar, which may be more than that of its row.
 const LEAST_BAR: f64 = 1.5;
-/// The least height of all the rows of a lane on a poster.
+/// The least height of all the rows of a series on a poster.
 const LEAST_PANEL: f64 = 80.0;
 /// Rows of that height have room for the name of the flag.
 const NAMED_ROW: f64 = 12.5;
 
-/// One lane on one axis.
+/// One series on one axis.
 struct Panel<'a> {
     title: String,
     rows: Vec<Row<'a>>,
@@ -51,7 +53,7 @@ pub(super) fn caption(measurement: &Measurement) -> String {
         return "No round was completed, so there is no race to be seen.".to_owned();
     }
     let mut told: Vec<String> = Vec::new();
-    for (lane, _, round) in &rounds {
+    for (series, _, round) in &rounds {
         let downloads = round
             .samples
             .iter()
@@ -60,7 +62,7 @@ pub(super) fn caption(measurement: &Measurement) -> String {
         let flags = format!("{downloads} {}", plural(downloads, "download"));
         let ideal = measurement
             .planned_times()
-            .map(|times| flag_scenario::forecast::ideal_makespan(times, lane.workers));
+            .map(|times| flag_scenario::forecast::ideal_makespan(times, series.workers));
         let above = ideal
             .filter(|ideal| !ideal.is_zero())
             .map_or(String::new(), |ideal| {
@@ -71,19 +73,19 @@ pub(super) fn caption(measurement: &Measurement) -> String {
                     format!(", {} above the ideal", percent(share))
                 }
             });
-        let how = match lane.workers.get() {
+        let how = match series.workers.get() {
             1 => format!("takes one flag after the other: {flags}, "),
             many => format!("has {many} in flight: {flags}, "),
         };
         told.push(format!(
             "{} {how}{}{above}.",
-            lane.name,
+            series.name,
             short(round.elapsed)
         ));
     }
     let which: Vec<String> = rounds
         .iter()
-        .map(|(lane, number, _)| format!("{number} of {}", lane.name))
+        .map(|(series, number, _)| format!("{number} of {}", series.name))
         .collect();
     format!(
         "{} A row is a download, a band a worker. Each lane's median round is drawn: round {}.",
@@ -92,20 +94,20 @@ pub(super) fn caption(measurement: &Measurement) -> String {
     )
 }
 
-/// The median round of each lane that has one, and its number, from 1.
-fn drawn(measurement: &Measurement) -> Vec<(&Lane, usize, &Round)> {
-    let of = |lane| {
-        let (number, round) = median_round(lane)?;
-        Some((lane, number, round))
+/// The median round of each series that has one, and its number, from 1.
+fn drawn(measurement: &Measurement) -> Vec<(&Series, usize, &Round)> {
+    let of = |series| {
+        let (number, round) = median_round(series)?;
+        Some((series, number, round))
     };
     chosen(measurement)
         .into_iter()
-        .filter_map(|(_, lane)| of(lane))
+        .filter_map(|(_, series)| of(series))
         .collect()
 }
 
-fn median_round(lane: &Lane) -> Option<(usize, &Round)> {
-    let mut rounds: Vec<(usize, &Round)> = lane
+fn median_round(series: &Series) -> Option<(usize, &Round)> {
+    let mut rounds: Vec<(usize, &Round)> = series
         .rounds
         .iter()
         .enumerate()
@@ -131,7 +133,7 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     let frame = format.line() * 2.9;
     let row = if poster.is_some() {
         let free = POSTER_HEIGHT - top;
-        // Of many lanes the poster grows longer rather than flat.
+        // Of many series the poster grows longer rather than flat.
         ((free / panels.len() as f64 - frame) / rows as f64)
             .max(LEAST_ROW.min(LEAST_PANEL / rows as f64))
     } else {
@@ -145,7 +147,7 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
         height
     };
     let planned = planned(measurement);
-    Some(sheet(format, height, name, poster.is_some(), |area| {
+    Some(canvas(format, height, name, poster.is_some(), |area| {
         top_of_poster(area, format, poster, title)?;
         legend(area, format, title, &entries)?;
         for (index, panel) in panels.iter().enumerate() {
@@ -174,11 +176,11 @@ fn panels(measurement: &Measurement, with_zoom: bool) -> Vec<Panel<'_>> {
     let ends = rounds.iter().map(|(.., round)| end(round));
     let common = ends.fold(0.0, f64::max);
     let mut panels = Vec::new();
-    for (lane, _, round) in rounds {
-        let workers = lane.workers.get();
+    for (series, _, round) in rounds {
+        let workers = series.workers.get();
         let title = format!(
             "{} · {} · {workers} {}",
-            lane.name,
+            series.name,
             short(round.elapsed),
             plural(workers, "worker")
         );
@@ -192,7 +194,7 @@ fn panels(measurement: &Measurement, with_zoom: bool) -> Vec<Panel<'_>> {
         }
         if with_zoom && own > 0.0 && own < SHORT * common {
             panels.push(Panel {
-                title: format!("{}, zoomed {:.0}×", lane.name, common / own),
+                title: format!("{}, zoomed {:.0}×", series.name, common / own),
                 rows: rows(round),
                 end: own,
             });
@@ -222,7 +224,7 @@ fn rows(round: &Round) -> Vec<Row<'_>> {
     rows
 }
 
-/// The delays of the plan: a request that broke was not told its own.
+/// The delays of the plan: a request that broke did not learn its own.
 fn planned(measurement: &Measurement) -> BTreeMap<(CountryCode, u32), Duration> {
     let first = measurement.job.first_attempt;
     let downloads = measurement.plan.iter().flatten();
@@ -374,8 +376,8 @@ fn draw_row(
     Ok(())
 }
 
-/// What an attempt was made of: the planned delay, the rest until the head of the response, and the body. Parts without length
-/// are left out.
+/// What an attempt was made of: the planned delay, the rest until the head of the response, and the
+/// body. Parts without length are left out.
 fn parts(sample: &Sample, planned: Option<Duration>) -> Vec<(Range<Duration>, Colour)> {
     let headers = sample
         .headers

@@ -1,13 +1,13 @@
-//! What more workers buy: the speed-up of the lanes of a race, or the throughput of a sweep, beside that of a perfect client; and
-//! the share of the possible that was reached.
+//! What more workers buy: the speed-up of the series of a race, or the throughput of a sweep,
+//! beside that of a perfect client; and the share of the possible that was reached.
 
 use std::num::NonZeroUsize;
 
 use flag_scenario::forecast::ideal_makespan;
 
 use super::canvas::{
-    At, Axis, Chart, Drawn, Sign, chart, dashes, dot, fine, legend, legend_height, line, note,
-    ring, sheet, ticks, top_of_poster, write,
+    At, Axis, Chart, Drawn, Sign, canvas, chart, dashes, dot, fine, legend, legend_height, line,
+    note, ring, ticks, top_of_poster, write,
 };
 use super::draft::{Draft, POSTER_HEIGHT};
 use crate::report::format::{percent, times};
@@ -50,11 +50,11 @@ pub(super) fn caption(report: &Report) -> String {
         return sweep_caption(analysis);
     }
     let first = measurement
-        .lanes
+        .series
         .first()
-        .map_or("", |lane| lane.name.as_str());
+        .map_or("", |series| series.name.as_str());
     let told: Vec<String> = analysis
-        .lanes
+        .series
         .iter()
         .skip(1)
         .filter_map(|numbers| {
@@ -113,12 +113,12 @@ fn sweep_caption(analysis: &Analysis) -> String {
 pub(super) fn efficiency_caption(report: &Report) -> String {
     let measurement = &report.measurement;
     let analysis = &report.analysis;
-    let lanes = analysis
-        .lanes
+    let all_series = analysis
+        .series
         .iter()
         .filter_map(|numbers| Some((&numbers.name, numbers.efficiency?)));
-    let worst = lanes.clone().min_by(|a, b| a.1.total_cmp(&b.1));
-    let best = lanes.max_by(|a, b| a.1.total_cmp(&b.1));
+    let worst = all_series.clone().min_by(|a, b| a.1.total_cmp(&b.1));
+    let best = all_series.max_by(|a, b| a.1.total_cmp(&b.1));
     let Some((worst, best)) = worst.zip(best) else {
         return if measurement.plan.is_none() {
             "The plan is not known, so nobody can say what was possible.".to_owned()
@@ -145,7 +145,7 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
         }
         Kind::Get | Kind::Bench => {
             // A speed-up over itself is no news.
-            let is_race = report.measurement.lanes.len() > 1;
+            let is_race = report.measurement.series.len() > 1;
             let curves = is_race.then(|| speed_ups(report))?;
             draw_curves(draft, name, &curves, &|at| format!("{at}×"))
         }
@@ -176,7 +176,7 @@ fn throughputs(report: &Report) -> Curves {
             });
         curves.contenders.push(Contender {
             name: scaling.contender.clone(),
-            colour: palette::lane(index),
+            colour: palette::series(index),
             points: points
                 .iter()
                 .map(|point| Point {
@@ -218,8 +218,8 @@ fn between(first: usize, last: usize) -> impl Iterator<Item = f64> {
 fn speed_ups(report: &Report) -> Curves {
     let measurement = &report.measurement;
     let analysis = &report.analysis;
-    let most = measurement.lanes.iter().map(|lane| lane.workers).max();
-    let first = measurement.lanes.first().map(|lane| lane.workers);
+    let most = measurement.series.iter().map(|series| series.workers).max();
+    let first = measurement.series.first().map(|series| series.workers);
     let ideal = measurement
         .planned_times()
         .zip(most.zip(first))
@@ -232,18 +232,18 @@ fn speed_ups(report: &Report) -> Curves {
             };
             (1..=most.get()).filter_map(at).collect()
         });
-    let contenders = measurement.lanes.iter().zip(&analysis.lanes).enumerate();
+    let contenders = measurement.series.iter().zip(&analysis.series).enumerate();
     Curves {
         ideal: ideal.unwrap_or_default(),
         contenders: contenders
-            .filter_map(|(index, (lane, numbers))| {
+            .filter_map(|(index, (series, numbers))| {
                 let speed_up = numbers.speed_up?;
                 let interval = Some((speed_up.lower, speed_up.upper));
                 Some(Contender {
-                    name: lane.name.clone(),
-                    colour: palette::lane(index),
+                    name: series.name.clone(),
+                    colour: palette::series(index),
                     points: vec![Point {
-                        workers: lane.workers.get() as f64,
+                        workers: series.workers.get() as f64,
                         value: speed_up.median,
                         interval,
                     }],
@@ -255,23 +255,23 @@ fn speed_ups(report: &Report) -> Curves {
     }
 }
 
-/// In percent. The lanes of one contender of a sweep are one line.
+/// In percent. The series of one contender of a sweep are one line.
 fn efficiencies(report: &Report) -> Curves {
     let measurement = &report.measurement;
     let analysis = &report.analysis;
     let mut curves = Curves::default();
-    for (index, (lane, numbers)) in measurement.lanes.iter().zip(&analysis.lanes).enumerate() {
+    for (index, (series, numbers)) in measurement.series.iter().zip(&analysis.series).enumerate() {
         let Some(efficiency) = numbers.efficiency else {
             continue;
         };
         let point = Point {
-            workers: lane.workers.get() as f64,
+            workers: series.workers.get() as f64,
             value: efficiency * 100.0,
             interval: None,
         };
         let name = match measurement.kind {
-            Kind::Sweep => lane.name.split('@').next().unwrap_or(&lane.name),
-            Kind::Get | Kind::Bench => &lane.name,
+            Kind::Sweep => series.name.split('@').next().unwrap_or(&series.name),
+            Kind::Get | Kind::Bench => &series.name,
         };
         let known = curves
             .contenders
@@ -287,7 +287,7 @@ fn efficiencies(report: &Report) -> Curves {
             };
             curves.contenders.push(Contender {
                 name: name.to_owned(),
-                colour: palette::lane(place),
+                colour: palette::series(place),
                 points: vec![point],
                 fitted: Vec::new(),
                 knee: None,
@@ -308,9 +308,9 @@ fn efficiencies(report: &Report) -> Curves {
     }
     let workers = || {
         measurement
-            .lanes
+            .series
             .iter()
-            .map(|lane| lane.workers.get() as f64)
+            .map(|series| series.workers.get() as f64)
     };
     if let Some(most) = workers().max_by(f64::total_cmp) {
         curves.ideal = vec![(1.0, 100.0), (most.max(2.0), 100.0)];
@@ -360,7 +360,7 @@ fn draw_curves(
     } else {
         top + 260.0 + foot
     };
-    Some(sheet(format, height, name, poster.is_some(), |area| {
+    Some(canvas(format, height, name, poster.is_some(), |area| {
         top_of_poster(area, format, poster, title)?;
         legend(area, format, title, &entries)?;
         let middle = (format.width / 2.0, height - foot * 0.6);

@@ -5,13 +5,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::plan::Plan;
+use super::plan::KnownPlan;
 use crate::download::Sample;
-use crate::result::measurement::{ContenderRecord, Lane, PlannedAttempt, Round};
+use crate::result::measurement::{ContenderRecord, PlannedAttempt, Round, Series};
 use crate::result::stats;
 
-/// Where the time beyond the ideal went, along the lane of the worker that ended last: its parts and the planned times add up to
-/// the round. Each is the median over the rounds.
+/// Where the time beyond the ideal went, over the attempts of the worker that ended last: its parts
+/// and the planned times add up to the round. Each is the median over the rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Loss {
@@ -27,20 +27,21 @@ pub struct Loss {
     pub client_ms: f64,
     /// What of that came before the first request. Of a command only, whose process has to start.
     pub startup_ms: Option<f64>,
-    /// The downloads were shared out otherwise than the perfect client would have; below zero if that was luck.
+    /// The downloads were shared out otherwise than the perfect client would have; below zero if
+    /// that was luck.
     pub order_ms: f64,
 }
 
 impl Loss {
-    /// Of a lane; none if the plan is not known, or nothing was measured.
-    pub(super) fn of(plan: &Plan<'_>, lane: &Lane) -> Option<Self> {
-        let ideal = plan.ideal(lane.workers)?;
-        let is_command = matches!(lane.contender, ContenderRecord::Command { .. });
+    /// Of a series; none if the plan is not known, or nothing was measured.
+    pub(super) fn of(plan: &KnownPlan<'_>, series: &Series) -> Option<Self> {
+        let ideal = plan.ideal(series.workers)?;
+        let is_command = matches!(series.contender, ContenderRecord::Command { .. });
         let planned = |sample: &Sample| {
             let unasked = || unasked(sample).filter(|_| is_command);
             plan.attempt(sample).or_else(unasked)
         };
-        let rounds = lane.rounds.iter();
+        let rounds = series.rounds.iter();
         let rounds: Vec<Self> = rounds
             .map(|round| Self::of_round(round, ideal, planned))
             .collect::<Option<_>>()?;
@@ -59,7 +60,8 @@ impl Loss {
         })
     }
 
-    /// Along the lane of the worker that ended last. None without a sample, or if one has no plan.
+    /// Over the attempts of the worker that ended last. None without a sample, or if one has no
+    /// plan.
     fn of_round(
         round: &Round,
         ideal: Duration,
@@ -106,7 +108,8 @@ fn more(longer: Duration, shorter: Duration) -> f64 {
     stats::millis(longer) - stats::millis(shorter)
 }
 
-/// What was planned for an attempt that the job does not have, and a command made: all that is known is the delay.
+/// What was planned for an attempt that the job does not have, and a command made: all that is
+/// known is the delay.
 fn unasked(sample: &Sample) -> Option<PlannedAttempt> {
     let delay = sample.plan?;
     Some(PlannedAttempt {

@@ -7,13 +7,13 @@ use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::plan::Plan;
+use super::plan::KnownPlan;
 use crate::download::Sample;
 use crate::millis;
-use crate::result::measurement::{Lane, Round};
+use crate::result::measurement::{Round, Series};
 use crate::result::stats;
 
-/// The outliers that are kept of each lane.
+/// The outliers that are kept of each series.
 const MOST: usize = 5;
 
 /// One attempt or round far from the rest.
@@ -57,17 +57,17 @@ pub enum Cause {
     Unknown,
 }
 
-/// The farthest of a lane: whole rounds, and attempts that took longer than planned.
-pub(super) fn all(plan: &Plan<'_>, lane: &Lane) -> Vec<Outlier> {
-    let mut outliers = rounds(lane);
-    outliers.extend(attempts(plan, lane));
+/// The farthest of a series: whole rounds, and attempts that took longer than planned.
+pub(super) fn all(plan: &KnownPlan<'_>, series: &Series) -> Vec<Outlier> {
+    let mut outliers = rounds(series);
+    outliers.extend(attempts(plan, series));
     outliers.sort_by_key(|outlier| Reverse(outlier.excess));
     outliers.truncate(MOST);
     outliers
 }
 
-fn rounds(lane: &Lane) -> Vec<Outlier> {
-    let times: Vec<f64> = lane.times().into_iter().map(stats::millis).collect();
+fn rounds(series: &Series) -> Vec<Outlier> {
+    let times: Vec<f64> = series.times().into_iter().map(stats::millis).collect();
     let middle = stats::median(&times).unwrap_or_default();
     let far = stats::high_outliers(&times).into_iter();
     far.map(|index| Outlier {
@@ -84,13 +84,13 @@ fn rounds(lane: &Lane) -> Vec<Outlier> {
     .collect()
 }
 
-fn attempts(plan: &Plan<'_>, lane: &Lane) -> Vec<Outlier> {
+fn attempts(plan: &KnownPlan<'_>, series: &Series) -> Vec<Outlier> {
     let excess = |sample: &Sample| {
         let planned = plan.attempt(sample).map(|planned| planned.time);
         let planned = planned.or(sample.plan).unwrap_or_default();
         sample.latency().saturating_sub(planned)
     };
-    let rounds = lane.rounds.iter().enumerate();
+    let rounds = series.rounds.iter().enumerate();
     let samples: Vec<(usize, &Round, &Sample)> = rounds
         .flat_map(|(index, round)| {
             round

@@ -1,4 +1,5 @@
-//! What a measurement knows of the future that it met: the plan by download, the times of perfect clients, and whether there was a capacity.
+//! What a measurement knows of the future that it met: the plan by download, the times of perfect
+//! clients, and whether there was a capacity.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -12,7 +13,7 @@ use crate::download::{Outcome, Sample};
 use crate::result::measurement::{Measurement, Planned, PlannedAttempt};
 
 /// What was planned. Of an unknown plan it knows nothing.
-pub(super) struct Plan<'m> {
+pub(super) struct KnownPlan<'m> {
     downloads: HashMap<CountryCode, &'m Planned>,
     /// In the order of the job.
     times: Option<Vec<Duration>>,
@@ -21,7 +22,7 @@ pub(super) struct Plan<'m> {
     pub(super) has_capacity: bool,
 }
 
-impl<'m> Plan<'m> {
+impl<'m> KnownPlan<'m> {
     pub(super) fn of(measurement: &'m Measurement) -> Self {
         let downloads = measurement.plan.iter().flatten();
         let scenario = measurement.server.scenario.as_ref();
@@ -34,7 +35,8 @@ impl<'m> Plan<'m> {
         }
     }
 
-    /// The time of a perfect client with so many workers; none if the plan is not known, or takes no time.
+    /// The time of a perfect client with this many workers; none if the plan is not known, or takes
+    /// no time.
     pub(super) fn ideal(&self, workers: NonZeroUsize) -> Option<Duration> {
         let ideal = ideal_makespan(self.times.iter().flatten().copied(), workers);
         (!ideal.is_zero()).then_some(ideal)

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::lane::LaneAnalysis;
-use super::plan::Plan;
-use crate::result::measurement::{Kind, Lane, Measurement};
+use super::plan::KnownPlan;
+use super::series::SeriesAnalysis;
+use crate::result::measurement::{Kind, Measurement, Series};
 use crate::result::stats::{self, Usl};
 
 /// How one contender scales with the number of workers.
@@ -20,8 +20,9 @@ pub struct Scaling {
     pub usl: Option<Usl>,
     /// Where the fitted throughput is highest, if it falls again after it.
     pub peak: Option<f64>,
-    /// Where the line through the fewest workers meets the highest throughput: with a client and a server that scale perfectly up to
-    /// there, more workers than that buy nothing. None if the throughput still grew almost in proportion at the most workers.
+    /// Where the line through the fewest workers meets the highest throughput: with a client and a
+    /// server that scale perfectly up to there, more workers than that buy nothing. None if the
+    /// throughput still grew almost in proportion at the most workers.
     pub knee: Option<f64>,
 }
 
@@ -42,26 +43,30 @@ pub struct ScalingPoint {
 /// One per contender of a sweep, in the order of the race.
 pub(super) fn all(
     measurement: &Measurement,
-    plan: &Plan<'_>,
-    lanes: &[LaneAnalysis],
+    plan: &KnownPlan<'_>,
+    all_series: &[SeriesAnalysis],
 ) -> Vec<Scaling> {
     if measurement.kind != Kind::Sweep {
         return Vec::new();
     }
-    let mut contenders: Vec<&str> = measurement.lanes.iter().map(Lane::contender_name).collect();
+    let mut contenders: Vec<&str> = measurement
+        .series
+        .iter()
+        .map(Series::contender_name)
+        .collect();
     contenders.dedup();
-    let both = || measurement.lanes.iter().zip(lanes);
+    let both = || measurement.series.iter().zip(all_series);
     let arrivals = plan.arrivals() as f64;
-    let point = |(lane, numbers): (&Lane, &LaneAnalysis)| {
+    let point = |(series, numbers): (&Series, &SeriesAnalysis)| {
         Some(ScalingPoint {
-            workers: lane.workers.get(),
+            workers: series.workers.get(),
             throughput: numbers.throughput?.median,
             ideal_throughput: numbers.ideal.map(|ideal| arrivals / ideal.as_secs_f64()),
             fitted_throughput: None,
         })
     };
     let scaling = |contender: &str| {
-        let own = both().filter(|(lane, _)| lane.contender_name() == contender);
+        let own = both().filter(|(series, _)| series.contender_name() == contender);
         Scaling::of(contender, own.filter_map(point).collect())
     };
     contenders.into_iter().map(scaling).collect()

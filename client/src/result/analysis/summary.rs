@@ -1,11 +1,11 @@
-//! What a measurement means: the numbers of all lanes, how they scale, and what to be warned of.
+//! What a measurement means: the numbers of all series, how they scale, and what to be warned of.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::lane::LaneAnalysis;
-use super::plan::Plan;
+use super::plan::KnownPlan;
 use super::scaling::{self, Scaling};
+use super::series::SeriesAnalysis;
 use super::warning::{self, Warning};
 use crate::result::measurement::Measurement;
 
@@ -13,8 +13,9 @@ use crate::result::measurement::Measurement;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Analysis {
-    /// One per lane, in their order.
-    pub lanes: Vec<LaneAnalysis>,
+    /// One per series, in their order.
+    #[serde(rename = "lanes")]
+    pub series: Vec<SeriesAnalysis>,
     /// How each contender of a sweep scales, in the order of the race; empty otherwise.
     pub scaling: Vec<Scaling>,
     /// What a reader should know before trusting the numbers.
@@ -24,16 +25,16 @@ pub struct Analysis {
 impl Analysis {
     /// Computes it.
     pub fn of(measurement: &Measurement) -> Self {
-        let plan = Plan::of(measurement);
-        let lanes: Vec<LaneAnalysis> = measurement
-            .lanes
+        let plan = KnownPlan::of(measurement);
+        let all_series: Vec<SeriesAnalysis> = measurement
+            .series
             .iter()
-            .map(|lane| LaneAnalysis::of(measurement, &plan, lane))
+            .map(|series| SeriesAnalysis::of(measurement, &plan, series))
             .collect();
         Self {
-            warnings: warning::all(measurement, &plan, &lanes),
-            scaling: scaling::all(measurement, &plan, &lanes),
-            lanes,
+            warnings: warning::all(measurement, &plan, &all_series),
+            scaling: scaling::all(measurement, &plan, &all_series),
+            series: all_series,
         }
     }
 }
@@ -50,7 +51,9 @@ mod tests {
     use crate::download::{Job, Outcome, Sample};
     use crate::race::{Target, begin};
     use crate::result::analysis::outlier::Cause;
-    use crate::result::measurement::{ContenderRecord, Kind, Lane, Planned, PlannedAttempt, Round};
+    use crate::result::measurement::{
+        ContenderRecord, Kind, Planned, PlannedAttempt, Round, Series,
+    };
 
     fn ms(millis: f64) -> Duration {
         Duration::from_secs_f64(millis / 1e3)
@@ -61,7 +64,7 @@ mod tests {
     }
 
     /// BR, CN and JP are delayed by 100, 200 and 300 ms.
-    fn measurement(lanes: Vec<Lane>) -> Measurement {
+    fn measurement(all_series: Vec<Series>) -> Measurement {
         let target = Target::embedded(&ScenarioSource::Profile("local"), None).unwrap();
         let job = Job::new("", ["BR", "CN", "JP"].map(code).to_vec());
         let planned = |(&code, millis): (&CountryCode, f64)| Planned {
@@ -76,13 +79,13 @@ mod tests {
         let plan = job.codes.iter().zip([100.0, 200.0, 300.0]).map(planned);
         Measurement {
             plan: Some(plan.collect()),
-            lanes,
+            series: all_series,
             ..begin(Kind::Bench, &job, &target, Vec::new())
         }
     }
 
-    fn lane(name: &str, workers: usize, rounds: Vec<Round>) -> Lane {
-        Lane {
+    fn series(name: &str, workers: usize, rounds: Vec<Round>) -> Series {
+        Series {
             name: name.to_owned(),
             contender: ContenderRecord::Custom,
             workers: NonZeroUsize::new(workers).unwrap(),
@@ -92,7 +95,8 @@ mod tests {
         }
     }
 
-    /// A flag that was asked for at `sent`: the server held `wait`, the head came at `headers` and the end at `done`.
+    /// A flag that was asked for at `sent`: the server held `wait`, the head came at `headers` and
+    /// the end at `done`.
     fn sample(text: &str, worker: usize, [sent, wait, headers, done]: [f64; 4]) -> Sample {
         let plan = match text {
             "BR" => 100.0,
@@ -107,7 +111,6 @@ mod tests {
             error: None,
             status: Some(200),
             bytes: 1,
-            queued: Duration::ZERO,
             sent: ms(sent),
             headers: Some(ms(headers)),
             done: ms(done),
@@ -128,8 +131,8 @@ mod tests {
         }
     }
 
-    /// One after the other: 5 ms before, 1 ms of lateness in each wait, 3, 4 and 5 ms of connecting and so on, 2 ms for each body, 1 ms
-    /// between two.
+    /// One after the other: 5 ms before, 1 ms of lateness in each wait, 3, 4 and 5 ms of connecting
+    /// and so on, 2 ms for each body, 1 ms between two.
     fn one_after_the_other(elapsed: f64) -> Round {
         let samples = vec![
             sample("BR", 0, [5.0, 101.0, 109.0, 111.0]),
@@ -155,19 +158,19 @@ mod tests {
 
     fn both() -> Analysis {
         Analysis::of(&measurement(vec![
-            lane(
+            series(
                 "one",
                 1,
                 [630.0, 640.0, 630.0].map(one_after_the_other).to_vec(),
             ),
-            lane("two", 2, [420.0, 410.0, 420.0].map(two_at_a_time).to_vec()),
+            series("two", 2, [420.0, 410.0, 420.0].map(two_at_a_time).to_vec()),
         ]))
     }
 
     #[test]
     fn the_ideal_is_that_of_as_many_workers_and_the_efficiency_its_share_of_the_median() {
         let analysis = both();
-        let [one, two] = &analysis.lanes[..] else {
+        let [one, two] = &analysis.series[..] else {
             panic!("two lanes")
         };
         assert_eq!(one.ideal, Some(ms(600.0)));
@@ -188,17 +191,17 @@ mod tests {
     fn speed_ups_are_paired_by_round() {
         let analysis = both();
         // 630/420, 640/410, 630/420: the median is 1.5, the interval goes to the second.
-        let speed_up = analysis.lanes[1].speed_up.unwrap();
+        let speed_up = analysis.series[1].speed_up.unwrap();
         close(speed_up.median, 1.5);
         close(speed_up.lower, 1.5);
         close(speed_up.upper, 640.0 / 410.0);
-        close(analysis.lanes[0].speed_up.unwrap().upper, 1.0);
+        close(analysis.series[0].speed_up.unwrap().upper, 1.0);
     }
 
     #[test]
     fn rates_are_per_flag_and_per_worker() {
         let analysis = both();
-        let [one, two] = &analysis.lanes[..] else {
+        let [one, two] = &analysis.series[..] else {
             panic!("two lanes")
         };
         close(one.throughput.unwrap().median, 3.0 / 0.63);
@@ -219,12 +222,12 @@ mod tests {
 
     #[test]
     fn what_was_lost_is_divided_among_its_causes_and_adds_up() {
-        let analysis = Analysis::of(&measurement(vec![lane(
+        let analysis = Analysis::of(&measurement(vec![series(
             "one",
             1,
             vec![one_after_the_other(630.0)],
         )]));
-        let loss = analysis.lanes[0].loss.unwrap();
+        let loss = analysis.series[0].loss.unwrap();
         close(loss.total_ms, 30.0);
         close(loss.server_ms, 3.0);
         // Heads after 104, 205 and 306 ms, less the plan and the lateness: 3 + 4 + 5.
@@ -247,12 +250,12 @@ mod tests {
             sample("CN", 1, [0.0, 200.0, 200.0, 200.0]),
             sample("JP", 1, [200.0, 300.0, 500.0, 500.0]),
         ];
-        let analysis = Analysis::of(&measurement(vec![lane(
+        let analysis = Analysis::of(&measurement(vec![series(
             "two",
             2,
             vec![round(500.0, 1.0, samples)],
         )]));
-        let loss = analysis.lanes[0].loss.unwrap();
+        let loss = analysis.series[0].loss.unwrap();
         close(loss.total_ms, 100.0);
         close(loss.order_ms, 100.0);
         close(loss.client_ms, 0.0);
@@ -268,8 +271,8 @@ mod tests {
         rounds[3].samples[2].done += ms(60.0);
         rounds[4].samples[1].wait = Some(ms(270.0));
         rounds[4].samples[1].done += ms(70.0);
-        let analysis = Analysis::of(&measurement(vec![lane("one", 1, rounds)]));
-        let found: Vec<_> = analysis.lanes[0]
+        let analysis = Analysis::of(&measurement(vec![series("one", 1, rounds)]));
+        let found: Vec<_> = analysis.series[0]
             .outliers
             .iter()
             .map(|outlier| {
@@ -290,7 +293,7 @@ mod tests {
             found,
             expected.map(|(round, code, cause)| (round, code.to_owned(), cause))
         );
-        assert_eq!(analysis.lanes[0].outliers[3].excess, ms(46.0));
+        assert_eq!(analysis.series[0].outliers[3].excess, ms(46.0));
     }
 
     #[test]
@@ -304,18 +307,18 @@ mod tests {
             all.filter(|warning| !here(warning)).collect()
         };
         let steady = || vec![one_after_the_other(630.0); 5];
-        assert_eq!(kinds(&measurement(vec![lane("one", 1, steady())])), []);
+        assert_eq!(kinds(&measurement(vec![series("one", 1, steady())])), []);
 
         let few = measurement(vec![
-            lane("one", 1, steady()),
-            lane("two", 2, vec![two_at_a_time(420.0)]),
+            series("one", 1, steady()),
+            series("two", 2, vec![two_at_a_time(420.0)]),
         ]);
         assert_eq!(kinds(&few), [Warning::TooFewRounds { rounds: 1 }]);
 
         let noisy = [600.0, 700.0, 650.0, 800.0, 620.0]
             .map(one_after_the_other)
             .to_vec();
-        let found = kinds(&measurement(vec![lane("one", 1, noisy)]));
+        let found = kinds(&measurement(vec![series("one", 1, noisy)]));
         assert!(
             matches!(&found[..], [Warning::NoisyMachine { spread, .. }] if *spread > 0.2),
             "{found:?}"
@@ -325,7 +328,7 @@ mod tests {
         for round in &mut busy {
             round.cpu = Some(ms(10_000.0));
         }
-        let found = kinds(&measurement(vec![lane("one", 1, busy)]));
+        let found = kinds(&measurement(vec![series("one", 1, busy)]));
         assert!(
             matches!(&found[..], [Warning::ClientSaturated { busy, .. }] if *busy > 15.0),
             "{found:?}"
@@ -334,15 +337,15 @@ mod tests {
         let mut other = steady();
         other[0].samples[0].outcome = Outcome::HttpError;
         other[1].samples[1].plan = Some(ms(150.0));
-        let found = kinds(&measurement(vec![lane("one", 1, other)]));
+        let found = kinds(&measurement(vec![series("one", 1, other)]));
         let expected = Warning::ServerNotAsPlanned {
-            lane: "one".to_owned(),
+            series: "one".to_owned(),
             outcomes: 1,
             delays: 1,
         };
         assert!(found.contains(&expected), "{found:?}");
 
-        let mut unknown = measurement(vec![lane("one", 1, steady())]);
+        let mut unknown = measurement(vec![series("one", 1, steady())]);
         unknown.plan = None;
         unknown.interrupted = true;
         assert_eq!(kinds(&unknown), [Warning::Interrupted, Warning::NoPlan]);
@@ -350,22 +353,22 @@ mod tests {
 
     #[test]
     fn a_sweep_is_compared_with_its_own_fewest_workers_and_its_knee_is_named() {
-        let lanes = [(1, 600.0), (2, 300.0), (4, 200.0), (8, 200.0)];
-        let lanes = lanes.map(|(workers, elapsed)| {
-            let mut lane = lane(
+        let all_series = [(1, 600.0), (2, 300.0), (4, 200.0), (8, 200.0)];
+        let all_series = all_series.map(|(workers, elapsed)| {
+            let mut series = series(
                 &format!("own@{workers}"),
                 workers,
                 vec![one_after_the_other(elapsed); 2],
             );
-            lane.contender = ContenderRecord::Custom;
-            lane
+            series.contender = ContenderRecord::Custom;
+            series
         });
         let sweep = Measurement {
             kind: Kind::Sweep,
-            ..measurement(lanes.to_vec())
+            ..measurement(all_series.to_vec())
         };
         let analysis = Analysis::of(&sweep);
-        close(analysis.lanes[3].speed_up.unwrap().median, 3.0);
+        close(analysis.series[3].speed_up.unwrap().median, 3.0);
         let [scaling] = &analysis.scaling[..] else {
             panic!("one contender")
         };
@@ -379,8 +382,8 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_nothing_said() {
-        let analysis = Analysis::of(&measurement(vec![lane("one", 1, Vec::new())]));
-        let numbers = &analysis.lanes[0];
+        let analysis = Analysis::of(&measurement(vec![series("one", 1, Vec::new())]));
+        let numbers = &analysis.series[0];
         assert_eq!(
             (numbers.elapsed_ms, numbers.latency, numbers.loss),
             (None, None, None)

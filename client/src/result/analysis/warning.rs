@@ -1,4 +1,5 @@
-//! What a reader should know before trusting the numbers, as data; `report::words` has the sentences.
+//! What a reader should know before trusting the numbers, as data; `report::words` has the
+//! sentences.
 
 use std::time::Duration;
 
@@ -6,21 +7,22 @@ use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::lane::LaneAnalysis;
-use super::plan::Plan;
+use super::plan::KnownPlan;
+use super::series::SeriesAnalysis;
 use crate::download::Sample;
-use crate::result::measurement::{ContenderRecord, Kind, Lane, Measurement, Round};
+use crate::result::measurement::{ContenderRecord, Kind, Measurement, Round, Series};
 use crate::result::stats;
 
 /// With fewer rounds an interval says little: the median of four can be any of them.
 const ENOUGH_ROUNDS: usize = 5;
 /// The width of an interval, as a share of the median, from which the machine counts as noisy.
 const NOISY: f64 = 0.05;
-/// The share of one processor (of all, for a contender that can use them) from which a client counts as saturated.
+/// The share of one processor (of all, for a contender that can use them) from which a client
+/// counts as saturated.
 const SATURATED: f64 = 0.9;
 /// How much longer than planned a server may hold a delay in one of a hundred responses.
 const LATE: Duration = Duration::from_millis(2);
-/// How far a told delay may be from the planned one: `server-timing` has microseconds.
+/// How far a reported delay may be from the planned one: `server-timing` has microseconds.
 const TOLD: Duration = Duration::from_micros(2);
 
 /// What a reader should know before trusting the numbers.
@@ -34,13 +36,14 @@ const TOLD: Duration = Duration::from_micros(2);
 pub enum Warning {
     /// Too few rounds for an interval that means something.
     TooFewRounds {
-        /// The fewest rounds of any lane.
+        /// The fewest rounds of any series.
         rounds: usize,
     },
-    /// The rounds of a lane differ much.
+    /// The rounds of a series differ much.
     NoisyMachine {
-        /// The lane.
-        lane: String,
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
         /// The width of the interval of its time, as a share of the median.
         spread: f64,
     },
@@ -53,24 +56,27 @@ pub enum Warning {
     },
     /// A client that is busy itself measures itself.
     ClientSaturated {
-        /// The lane.
-        lane: String,
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
         /// The share of its time in which it used a processor; above 1: several.
         busy: f64,
     },
     /// The server did not do what was planned.
     ServerNotAsPlanned {
-        /// The lane.
-        lane: String,
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
         /// Downloads that failed though the plan wanted them to go well, or the other way round.
         outcomes: usize,
-        /// Responses that told another delay than the planned one.
+        /// Responses that reported another delay than the planned one.
         delays: usize,
     },
     /// The server held its delays longer than it should.
     ServerLate {
-        /// The lane.
-        lane: String,
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
         /// The 99th percentile of how much longer, in milliseconds.
         p99_ms: f64,
     },
@@ -80,8 +86,9 @@ pub enum Warning {
     DebugBuild,
     /// An external program did not end well.
     CommandFailed {
-        /// The lane.
-        lane: String,
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
         /// The exit code of the first such round.
         exit_code: i32,
         /// In how many rounds.
@@ -89,8 +96,9 @@ pub enum Warning {
     },
     /// An external program did not ask for each flag of the job exactly once.
     OtherRequests {
-        /// The lane.
-        lane: String,
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
         /// Flags of the job that it did not ask for, in all rounds.
         missing: usize,
         /// Images beyond that, in all rounds.
@@ -98,34 +106,38 @@ pub enum Warning {
     },
     /// Its user ended it early.
     Interrupted,
-    /// Nobody could reach the server any more.
+    /// The server could not be reached any more.
     ServerGone,
 }
 
 /// All of them: those of the whole first.
 pub(super) fn all(
     measurement: &Measurement,
-    plan: &Plan<'_>,
-    lanes: &[LaneAnalysis],
+    plan: &KnownPlan<'_>,
+    all_series: &[SeriesAnalysis],
 ) -> Vec<Warning> {
     let mut warnings = of_the_whole(measurement);
-    for (lane, numbers) in measurement.lanes.iter().zip(lanes) {
-        let of_lane = [
-            noisy(lane, numbers),
-            saturated(measurement, lane),
-            not_as_planned(measurement, plan, lane),
-            late(lane),
-            failed(lane),
-            other_requests(measurement, lane),
+    for (series, numbers) in measurement.series.iter().zip(all_series) {
+        let of_series = [
+            noisy(series, numbers),
+            saturated(measurement, series),
+            not_as_planned(measurement, plan, series),
+            late(series),
+            failed(series),
+            other_requests(measurement, series),
         ];
-        warnings.extend(of_lane.into_iter().flatten());
+        warnings.extend(of_series.into_iter().flatten());
     }
     warnings
 }
 
 fn of_the_whole(measurement: &Measurement) -> Vec<Warning> {
     let environment = &measurement.environment;
-    let rounds = measurement.lanes.iter().map(|lane| lane.rounds.len()).min();
+    let rounds = measurement
+        .series
+        .iter()
+        .map(|series| series.rounds.len())
+        .min();
     let few = rounds.filter(|rounds| *rounds < ENOUGH_ROUNDS && measurement.kind != Kind::Get);
     let cores = environment.cores.map(std::num::NonZeroUsize::get);
     let busy = environment.load.zip(cores);
@@ -142,88 +154,93 @@ fn of_the_whole(measurement: &Measurement) -> Vec<Warning> {
     warnings.into_iter().flatten().collect()
 }
 
-fn noisy(lane: &Lane, numbers: &LaneAnalysis) -> Option<Warning> {
+fn noisy(series: &Series, numbers: &SeriesAnalysis) -> Option<Warning> {
     let spread = numbers.elapsed_ms?.spread();
-    (lane.rounds.len() >= ENOUGH_ROUNDS && spread > NOISY).then(|| Warning::NoisyMachine {
-        lane: lane.name.clone(),
+    (series.rounds.len() >= ENOUGH_ROUNDS && spread > NOISY).then(|| Warning::NoisyMachine {
+        series: series.name.clone(),
         spread,
     })
 }
 
-fn saturated(measurement: &Measurement, lane: &Lane) -> Option<Warning> {
+fn saturated(measurement: &Measurement, series: &Series) -> Option<Warning> {
     let share = |round: &Round| stats::ratio(round.cpu?, round.elapsed);
-    let shares: Vec<f64> = lane.rounds.iter().map(share).collect::<Option<_>>()?;
+    let shares: Vec<f64> = series.rounds.iter().map(share).collect::<Option<_>>()?;
     let busy = stats::median(&shares)?;
-    (busy > SATURATED * processors(measurement, lane)).then(|| Warning::ClientSaturated {
-        lane: lane.name.clone(),
+    (busy > SATURATED * processors(measurement, series)).then(|| Warning::ClientSaturated {
+        series: series.name.clone(),
         busy,
     })
 }
 
 /// How many processors the contender can keep busy.
-fn processors(measurement: &Measurement, lane: &Lane) -> f64 {
+fn processors(measurement: &Measurement, series: &Series) -> f64 {
     let cores = measurement.environment.cores;
     let cores = cores.map_or(1.0, |cores| cores.get() as f64);
-    match &lane.contender {
+    match &series.contender {
         ContenderRecord::Strategy {
             strategy, runtime, ..
         } => match (strategy.as_str(), runtime.as_deref()) {
             ("sequential", _) | ("async", Some("current-thread")) => 1.0,
-            _ => cores.min(lane.workers.get() as f64),
+            _ => cores.min(series.workers.get() as f64),
         },
         ContenderRecord::Custom | ContenderRecord::Command { .. } => cores,
     }
 }
 
-/// Of a server whose scenario is known; another one's plan is what it told.
-fn not_as_planned(measurement: &Measurement, plan: &Plan<'_>, lane: &Lane) -> Option<Warning> {
+/// Of a server whose scenario is known; the plan of another one is what it reported.
+fn not_as_planned(
+    measurement: &Measurement,
+    plan: &KnownPlan<'_>,
+    series: &Series,
+) -> Option<Warning> {
     measurement.server.scenario.as_ref()?;
     let ended_otherwise = |sample: &&Sample| {
         let planned = plan.attempt(sample);
         planned.is_some_and(|planned| planned.outcome != sample.outcome)
     };
     let told_otherwise = |sample: &&Sample| {
-        // The last response of a chain of redirects tells none: the delay was held before the first.
+        // The last response of a chain of redirects reports none: the delay was held before the
+        // first.
         let told = sample.plan.filter(|told| !told.is_zero());
         let both = plan.attempt(sample).zip(told);
         both.is_some_and(|(planned, told)| planned.delay.abs_diff(told) > TOLD)
     };
-    let outcomes = lane.samples().filter(ended_otherwise).count();
-    let delays = lane.samples().filter(told_otherwise).count();
+    let outcomes = series.samples().filter(ended_otherwise).count();
+    let delays = series.samples().filter(told_otherwise).count();
     (outcomes + delays > 0).then(|| Warning::ServerNotAsPlanned {
-        lane: lane.name.clone(),
+        series: series.name.clone(),
         outcomes,
         delays,
     })
 }
 
-fn late(lane: &Lane) -> Option<Warning> {
+fn late(series: &Series) -> Option<Warning> {
     let late = |sample: &Sample| Some(stats::millis(sample.wait?.saturating_sub(sample.plan?)));
-    let sorted = stats::sorted(lane.samples().filter_map(late).collect());
+    let sorted = stats::sorted(series.samples().filter_map(late).collect());
     let p99_ms = stats::percentile(&sorted, 99.0)?;
     (p99_ms > stats::millis(LATE)).then(|| Warning::ServerLate {
-        lane: lane.name.clone(),
+        series: series.name.clone(),
         p99_ms,
     })
 }
 
-fn failed(lane: &Lane) -> Option<Warning> {
-    let codes = lane.rounds.iter().filter_map(|round| round.exit_code);
+fn failed(series: &Series) -> Option<Warning> {
+    let codes = series.rounds.iter().filter_map(|round| round.exit_code);
     let codes: Vec<i32> = codes.collect();
     Some(Warning::CommandFailed {
-        lane: lane.name.clone(),
+        series: series.name.clone(),
         exit_code: *codes.first()?,
         rounds: codes.len(),
     })
 }
 
-fn other_requests(measurement: &Measurement, lane: &Lane) -> Option<Warning> {
-    let ContenderRecord::Command { .. } = lane.contender else {
+fn other_requests(measurement: &Measurement, series: &Series) -> Option<Warning> {
+    let ContenderRecord::Command { .. } = series.contender else {
         return None;
     };
     let wanted = &measurement.job.codes;
     let (mut missing, mut extra) = (0, 0);
-    for round in &lane.rounds {
+    for round in &series.rounds {
         let endings = round.samples.iter().filter(|sample| sample.is_last());
         let mut codes: Vec<CountryCode> = endings.map(|sample| sample.code).collect();
         let all = codes.len();
@@ -234,7 +251,7 @@ fn other_requests(measurement: &Measurement, lane: &Lane) -> Option<Warning> {
         extra += all - codes.len();
     }
     (missing + extra > 0).then(|| Warning::OtherRequests {
-        lane: lane.name.clone(),
+        series: series.name.clone(),
         missing,
         extra,
     })

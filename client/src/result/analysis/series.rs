@@ -1,4 +1,4 @@
-//! The numbers of one lane.
+//! The numbers of one series.
 
 use std::time::Duration;
 
@@ -7,18 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use super::loss::Loss;
 use super::outlier::{self, Outlier};
-use super::plan::Plan;
+use super::plan::KnownPlan;
 use crate::download::{Outcome, Sample};
 use crate::millis;
 use crate::result::estimate::Estimate;
-use crate::result::measurement::{Kind, Lane, Measurement, Round};
+use crate::result::measurement::{Kind, Measurement, Round, Series};
 use crate::result::stats;
 
-/// The numbers of one lane.
+/// The numbers of one series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LaneAnalysis {
-    /// As the lane is called.
+#[schemars(rename = "LaneAnalysis")]
+pub struct SeriesAnalysis {
+    /// As the series is called.
     pub name: String,
     /// The downloads under way at most.
     pub workers: usize,
@@ -36,11 +37,13 @@ pub struct LaneAnalysis {
     #[serde(rename = "ideal_ms", with = "millis::optional")]
     #[schemars(with = "Option<f64>")]
     pub ideal: Option<Duration>,
-    /// How many times as fast as the first lane (in a sweep: as its contender's lane with the fewest workers), paired by round.
+    /// How many times as fast as the first series (in a sweep: as its contender's series with the
+    /// fewest workers), paired by round.
     pub speed_up: Option<Estimate>,
     /// The same for perfect clients.
     pub ideal_speed_up: Option<f64>,
-    /// The ideal time divided by the median: the share of the time that could not have been saved, 0 to 1.
+    /// The ideal time divided by the median: the share of the time that could not have been saved,
+    /// 0 to 1.
     pub efficiency: Option<f64>,
     /// Flags per second that arrived whole, in the median round.
     pub throughput: Option<Estimate>,
@@ -50,7 +53,7 @@ pub struct LaneAnalysis {
     pub failed_latency: Option<Latencies>,
     /// The client's processor time per download, in milliseconds: the median of the rounds.
     pub cpu_ms_per_download: Option<f64>,
-    /// The memory of the lane divided by its workers.
+    /// The memory of the series divided by its workers.
     pub memory_bytes_per_worker: Option<u64>,
     /// Downloads in all rounds, each counted once, as its last attempt.
     pub downloads: usize,
@@ -68,7 +71,8 @@ pub struct LaneAnalysis {
     pub outliers: Vec<Outlier>,
 }
 
-/// Percentiles, in milliseconds. The rule is that of [`percentile`](crate::result::stats::percentile).
+/// Percentiles, in milliseconds. The rule is that of
+/// [`percentile`](crate::result::stats::percentile).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Latencies {
@@ -108,79 +112,80 @@ impl Latencies {
 }
 
 /// The latencies, in milliseconds, of the attempts with such an outcome.
-pub(crate) fn latencies(lane: &Lane, wanted: impl Fn(Outcome) -> bool) -> Vec<f64> {
-    lane.samples()
+pub(crate) fn latencies(series: &Series, wanted: impl Fn(Outcome) -> bool) -> Vec<f64> {
+    series
+        .samples()
         .filter(|sample| wanted(sample.outcome))
         .map(|sample| stats::millis(sample.latency()))
         .collect()
 }
 
-impl LaneAnalysis {
-    pub(super) fn of(measurement: &Measurement, plan: &Plan<'_>, lane: &Lane) -> Self {
-        let times: Vec<f64> = lane.times().into_iter().map(stats::millis).collect();
+impl SeriesAnalysis {
+    pub(super) fn of(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Series) -> Self {
+        let times: Vec<f64> = series.times().into_iter().map(stats::millis).collect();
         let elapsed_ms = Estimate::of(&times);
         let median = elapsed_ms.map(|elapsed| Duration::from_secs_f64(elapsed.median / 1e3));
-        let ideal = plan.ideal(lane.workers);
-        let reference = reference(measurement, lane);
-        let downloads = lane.endings().count();
+        let ideal = plan.ideal(series.workers);
+        let reference = reference(measurement, series);
+        let downloads = series.endings().count();
         let ended = |wanted: &dyn Fn(&Sample) -> bool| {
-            lane.endings().filter(|sample| wanted(sample)).count()
+            series.endings().filter(|sample| wanted(sample)).count()
         };
         let is_planned = |sample: &Sample| {
             let outcome = plan.outcome(sample.code);
             outcome.is_some_and(Outcome::is_error)
         };
         Self {
-            name: lane.name.clone(),
-            workers: lane.workers.get(),
+            name: series.name.clone(),
+            workers: series.workers.get(),
             elapsed_ms,
-            fastest: lane.times().into_iter().min(),
-            slowest: lane.times().into_iter().max(),
+            fastest: series.times().into_iter().min(),
+            slowest: series.times().into_iter().max(),
             ideal,
-            speed_up: reference.and_then(|reference| speed_up(reference, lane)),
+            speed_up: reference.and_then(|reference| speed_up(reference, series)),
             ideal_speed_up: reference
                 .and_then(|reference| stats::ratio(plan.ideal(reference.workers)?, ideal?)),
             efficiency: ideal.and_then(|ideal| stats::ratio(ideal, median?)),
-            throughput: throughput(lane),
-            latency: Latencies::of(latencies(lane, |outcome| outcome == Outcome::Downloaded)),
-            failed_latency: Latencies::of(latencies(lane, Outcome::is_error)),
-            cpu_ms_per_download: cpu_per_download(lane),
-            memory_bytes_per_worker: lane
+            throughput: throughput(series),
+            latency: Latencies::of(latencies(series, |outcome| outcome == Outcome::Downloaded)),
+            failed_latency: Latencies::of(latencies(series, Outcome::is_error)),
+            cpu_ms_per_download: cpu_per_download(series),
+            memory_bytes_per_worker: series
                 .memory_bytes
-                .map(|bytes| bytes / lane.workers.get() as u64),
+                .map(|bytes| bytes / series.workers.get() as u64),
             downloads,
             not_found: ended(&|sample| sample.outcome == Outcome::NotFound),
-            errors: lane.errors(),
+            errors: series.errors(),
             unplanned_errors: ended(&|sample| sample.outcome.is_error() && !is_planned(sample)),
-            retries: lane.retries(),
-            loss: Loss::of(plan, lane),
-            outliers: outlier::all(plan, lane),
+            retries: series.retries(),
+            loss: Loss::of(plan, series),
+            outliers: outlier::all(plan, series),
         }
     }
 }
 
-/// The lane that this one is compared with.
-fn reference<'m>(measurement: &'m Measurement, lane: &Lane) -> Option<&'m Lane> {
+/// The series that this one is compared with.
+fn reference<'m>(measurement: &'m Measurement, series: &Series) -> Option<&'m Series> {
     match measurement.kind {
         Kind::Sweep => {
-            let own = |other: &&Lane| other.contender_name() == lane.contender_name();
-            let lanes = measurement.lanes.iter().filter(own);
-            lanes.min_by_key(|lane| lane.workers)
+            let own = |other: &&Series| other.contender_name() == series.contender_name();
+            let all_series = measurement.series.iter().filter(own);
+            all_series.min_by_key(|series| series.workers)
         }
-        Kind::Get | Kind::Bench => measurement.lanes.first(),
+        Kind::Get | Kind::Bench => measurement.series.first(),
     }
 }
 
 /// Paired by round: what slowed the machine down in one round slowed both.
-fn speed_up(reference: &Lane, lane: &Lane) -> Option<Estimate> {
-    let pairs = reference.times().into_iter().zip(lane.times());
+fn speed_up(reference: &Series, series: &Series) -> Option<Estimate> {
+    let pairs = reference.times().into_iter().zip(series.times());
     let ratios: Option<Vec<f64>> = pairs
         .map(|(reference, time)| stats::ratio(reference, time))
         .collect();
     Estimate::of(&ratios?)
 }
 
-fn throughput(lane: &Lane) -> Option<Estimate> {
+fn throughput(series: &Series) -> Option<Estimate> {
     let per_second = |round: &Round| {
         let whole = round
             .samples
@@ -189,11 +194,11 @@ fn throughput(lane: &Lane) -> Option<Estimate> {
             .count();
         (!round.elapsed.is_zero()).then(|| whole as f64 / round.elapsed.as_secs_f64())
     };
-    let rates: Option<Vec<f64>> = lane.rounds.iter().map(per_second).collect();
+    let rates: Option<Vec<f64>> = series.rounds.iter().map(per_second).collect();
     Estimate::of(&rates?)
 }
 
-fn cpu_per_download(lane: &Lane) -> Option<f64> {
+fn cpu_per_download(series: &Series) -> Option<f64> {
     let share = |round: &Round| {
         let downloads = round
             .samples
@@ -202,6 +207,6 @@ fn cpu_per_download(lane: &Lane) -> Option<f64> {
             .count();
         (downloads > 0).then_some(stats::millis(round.cpu?) / downloads as f64)
     };
-    let shares: Option<Vec<f64>> = lane.rounds.iter().map(share).collect();
+    let shares: Option<Vec<f64>> = series.rounds.iter().map(share).collect();
     stats::median(&shares?)
 }

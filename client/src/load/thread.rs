@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use flag_host::clock;
@@ -12,26 +12,27 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::answer::Answer;
 use super::connection::{Connection, Connector};
-use super::dispatcher::{Turn, Turns};
-use super::recorder::{Exchange, Outcome, Recorder};
+use super::dispatcher::{Dispatcher, Turn};
+use super::recorder::{Exchange, Recorder, RequestOutcome};
 use super::spec::Load;
+use crate::lock::lock;
 use crate::result::Failure;
 
 /// One thread, and what its connections share.
 #[derive(Debug)]
-pub(super) struct Station {
+pub(super) struct LoadThread {
     pub(super) load: Arc<Load>,
     pub(super) connector: Connector,
-    pub(super) turns: Arc<Turns>,
+    pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) recorder: Mutex<Recorder>,
     pub(super) in_flight: AtomicUsize,
 }
 
-impl Station {
+impl LoadThread {
     pub(super) async fn run(self: Arc<Self>, places: Range<usize>, ready: &Barrier) {
         let opened = self.open(places).await;
         ready.wait();
-        self.turns.begin();
+        self.dispatcher.begin();
         let mut sending = JoinSet::new();
         for (place, connection) in opened {
             let station = Arc::clone(&self);
@@ -39,11 +40,12 @@ impl Station {
         }
         tokio::select! {
             _ = sending.join_all() => {}
-            _ = self.load.stop.pause_async(Duration::MAX) => {}
+            _ = self.load.cancel.pause_async(Duration::MAX) => {}
         }
     }
 
-    /// The first connections, which are no part of any request's time; none where one cannot be made.
+    /// The first connections, which are no part of any request's time; none where one cannot be
+    /// made.
     async fn open(self: &Arc<Self>, places: Range<usize>) -> Vec<(usize, Option<Connection>)> {
         let mut connecting = JoinSet::new();
         for place in places {
@@ -54,8 +56,7 @@ impl Station {
     }
 
     pub(super) fn record(&self) -> MutexGuard<'_, Recorder> {
-        // A panic under it ends the load anyway.
-        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.recorder)
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -74,7 +75,7 @@ impl Station {
         let mut free = Instant::now();
         let mut limit = pin!(sleep_until(free.into()));
         loop {
-            let (number, intended, counts) = match self.turns.next(free) {
+            let (number, intended, counts) = match self.dispatcher.next(free) {
                 Turn::Over => return,
                 Turn::Unsent(count) => {
                     self.record().unsent += count;
@@ -108,7 +109,7 @@ impl Station {
                     lag: sent.saturating_duration_since(possible),
                     bytes: answer.bytes,
                 };
-                self.turns.answered(free);
+                self.dispatcher.answered(free);
                 self.record().record(&exchange);
             }
         }
@@ -122,7 +123,7 @@ impl Station {
         connection: &mut Option<Connection>,
         answer: &mut Answer,
         limit: Pin<&mut Sleep>,
-    ) -> Outcome {
+    ) -> RequestOutcome {
         let exchange = async {
             if let Some(open) = connection
                 && open.has_ended().await
@@ -145,8 +146,8 @@ impl Station {
             *connection = None;
         }
         match exchange {
-            Ok(()) => Outcome::Status(answer.status),
-            Err(failure) => Outcome::Failed(failure),
+            Ok(()) => RequestOutcome::Status(answer.status),
+            Err(failure) => RequestOutcome::Failed(failure),
         }
     }
 }
