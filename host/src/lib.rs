@@ -8,9 +8,11 @@ pub mod cpu;
 mod lock;
 #[cfg(feature = "files")]
 mod open_files;
+mod unsent;
 
 #[cfg(feature = "files")]
 pub use atomic_file::{stream_atomically, write_atomically};
 pub use lock::lock;
 #[cfg(feature = "files")]
 pub use open_files::allow_files;
+pub use unsent::is_sent;

@@ -7,29 +7,6 @@ use std::io;
 
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Whether the kernel has sent all that it was given. A client that reads slowly makes it keep megabytes back.
-/// An RST discards what has not been sent.
-///
-/// With this option, Linux calls a socket writable only when nothing of it is unsent (tcp(7) does not say so, but
-/// `tcp_poll` does).
-#[cfg(target_os = "linux")]
-pub(crate) fn is_sent(stream: &TcpStream) -> io::Result<bool> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    socket2::SockRef::from(stream).set_tcp_notsent_lowat(1)?;
-    let events = poll(
-        &mut [PollFd::new(stream, PollFlags::OUT)],
-        Some(&Timespec::default()),
-    )?;
-    Ok(events > 0) // an error is an event too, and then nothing will ever be sent
-}
-
-/// Other systems are not asked: there a client that reads slowly may meet a planned RST before the last bytes that were planned.
-#[cfg(not(target_os = "linux"))]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-pub(crate) fn is_sent(_: &TcpStream) -> io::Result<bool> {
-    Ok(true)
-}
-
 /// Lets the socket have an address that was in use a moment ago.
 #[cfg(unix)]
 pub(crate) fn reuse_address(socket: &TcpSocket) -> io::Result<()> {

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tower::Service as _;
+use tower_service::Service as _;
 
 use super::answer::{Answer, Malformed};
 use super::spec::Load;

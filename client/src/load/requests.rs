@@ -1,10 +1,10 @@
 //! What is asked for: one URL again and again, or the flags in an order that looks like chance and
 //! is the same every time.
 
+use chacha20::ChaCha8Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
 use flags_data::CountryCode;
 use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use reqwest::Url;
 
 /// The requests of a load, as the bytes that are sent: put together once.

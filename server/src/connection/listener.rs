@@ -120,7 +120,7 @@ pub(crate) async fn serve(
                     let connection = async move {
                         // The client's mistakes and departures are its own affair, and so are planned faults.
                         if let Err(error) = connection(stream, app, security, watcher, stop, limits).await {
-                            debug!(error, "connection ended");
+                            debug!(%error, "connection ended");
                         }
                         drop(place);
                     };

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flag_host::clock::{self, Sleep, sleep_until};
+use flag_host::is_sent;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::record::RecordGuard;
 use crate::scenario::{ConnectionFault, ConnectionFaultKind};
-use crate::socket::is_sent;
 
 /// How long a closed connection is still listened to, so that the client's last bytes do not turn the FIN into an RST.
 const LINGER: Duration = Duration::from_secs(1);

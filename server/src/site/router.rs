@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use flags_data::{Catalogue, CountryCode, Resource, ResourceKind};
-use tower::Service as _;
+use tower_service::Service as _;
 
 use super::file::ServedFile;
 use super::index::List;
