@@ -1,5 +1,5 @@
-//! Any text is a scenario or a list of problems, each with a place in the text; a scenario can be put into words, and
-//! plans any request the same way twice.
+//! Any text is a scenario or a list of problems, each with a place in the text; a scenario can be
+//! put into words, and plans any request the same way twice.
 #![no_main]
 
 use flag_scenario::{Planner, RequestKey, Scenario};

@@ -2,16 +2,16 @@
 
 use std::io;
 
-/// Whether the kernel has sent everything that was written to this socket. A client that reads slowly makes it keep
-/// megabytes back, and an RST discards what has not been sent.
+/// Whether the kernel has sent everything that was written to this socket. A client that reads
+/// slowly makes it keep megabytes back, and an RST discards what has not been sent.
 ///
 /// # Errors
 /// When the socket is not one of TCP.
 #[cfg(target_os = "linux")]
 pub fn is_sent(socket: &impl std::os::fd::AsFd) -> io::Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    // With this option, Linux calls a socket writable only when nothing of it is unsent (tcp(7) does not say so, but
-    // `tcp_poll` does).
+    // With this option, Linux calls a socket writable only when nothing of it is unsent (tcp(7)
+    // does not say so, but `tcp_poll` does).
     socket2::SockRef::from(socket).set_tcp_notsent_lowat(1)?;
     let events = poll(
         &mut [PollFd::new(socket, PollFlags::OUT)],
@@ -20,8 +20,8 @@ pub fn is_sent(socket: &impl std::os::fd::AsFd) -> io::Result<bool> {
     Ok(events > 0) // an error is an event too, and then nothing will ever be sent
 }
 
-/// Other systems have no such question: a client that reads slowly may meet a planned RST before the last bytes that
-/// were planned.
+/// Other systems have no such question: a client that reads slowly may meet a planned RST before
+/// the last bytes that were planned.
 ///
 /// # Errors
 /// Never.

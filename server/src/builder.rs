@@ -93,7 +93,8 @@ impl Builder {
         self
     }
 
-    /// A socket that listens already: whoever has opened it knows its port before the server starts.
+    /// A socket that listens already: whoever has opened it knows its port before the server
+    /// starts.
     ///
     /// ```
     /// # use flag_server::FlagServer;

@@ -28,7 +28,8 @@ pub struct Config {
     pub decision_log: Option<PathBuf>,
     /// The threads of a server that brings its own.
     pub threads: NonZeroUsize,
-    /// Whether the same records are kept in memory for [`FlagServer::records`](crate::FlagServer::records).
+    /// Whether the same records are kept in memory for
+    /// [`FlagServer::records`](crate::FlagServer::records).
     pub keep_records: bool,
 }
 

@@ -25,12 +25,14 @@
 //! * [`scenario`] (a crate of its own) decides, and knows no HTTP and no clock.
 //! * `fault` applies decisions: one file per kind of effect. `injector` is the journey.
 //! * `site` has the routes and the files.
-//! * `connection` owns listeners, TLS and limits, and has the two encoders of replies: `http` for hyper, and
-//!   `fast_path` for the usual request on plain HTTP/1.1.
-//! * `record` keeps what was decided and what was sent; `shutdown` has the deadline that all waits observe.
+//! * `connection` owns listeners, TLS and limits, and has the two encoders of replies: `http` for
+//!   hyper, and `fast_path` for the usual request on plain HTTP/1.1.
+//! * `record` keeps what was decided and what was sent; `shutdown` has the deadline that all waits
+//!   observe.
 //! * `server` ties them together, `builder` is for tests, `blocking` for callers without a runtime.
 //!
-//! The program `flag-server` (feature `cli`) is in `src/bin/flag-server`: what was typed, what it means, and what it prints.
+//! The program `flag-server` (feature `cli`) is in `src/bin/flag-server`: what was typed, what it
+//! means, and what it prints.
 //!
 //! # Features
 //!
@@ -63,8 +65,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Each server is a world of its own: its port, its attempt counters, its records. Clients that share one can name
-//! their run with the header `flag-run`; [`FlagServer::records`] tells one run's requests from another's.
+//! Each server is a world of its own: its port, its attempt counters, its records. Clients that
+//! share one can name their run with the header `flag-run`; [`FlagServer::records`] tells one run's
+//! requests from another's.
 
 mod app;
 mod blocking;

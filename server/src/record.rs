@@ -1,7 +1,8 @@
-//! What was decided and what was really sent, request by request: for tests, and as a file of JSON lines.
+//! What was decided and what was really sent, request by request: for tests, and as a file of JSON
+//! lines.
 //!
-//! Nothing of it is on the path of a request but handing a record over. An entry is written when its
-//! response is over, however that came about: also when the client left before it.
+//! Nothing of it is on the path of a request but handing a record over. An entry is written when
+//! its response is over, however that came about: also when the client left before it.
 
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, Write};
@@ -19,8 +20,8 @@ use serde::Serialize;
 
 use crate::scenario::{ConnectionFaultKind, Plan, RequestKey};
 
-/// The most runs that are remembered, with their records and their attempts. The least recently used one is forgotten, and
-/// starts again at attempt 1.
+/// The most runs that are remembered, with their records and their attempts. The least recently
+/// used one is forgotten, and starts again at attempt 1.
 pub const MAX_RUNS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// The most records that are kept of one run; the oldest are forgotten first.
@@ -45,7 +46,8 @@ pub struct Record {
     pub sent: Sent,
     /// How much later than planned the response began, in milliseconds; none if it never began.
     pub late_ms: Option<f64>,
-    /// When things happened; not in a file, whose lines are the same in every run but for the lateness.
+    /// When things happened; not in a file, whose lines are the same in every run but for the
+    /// lateness.
     #[serde(skip)]
     pub times: Times,
 }
@@ -66,7 +68,8 @@ pub struct Times {
 pub struct Sent {
     /// The status, if there was a head.
     pub status: Option<u16>,
-    /// The bytes of the body that were handed to the connection. A client that leaves in the middle may not have got them all.
+    /// The bytes of the body that were handed to the connection. A client that leaves in the middle
+    /// may not have got them all.
     pub bytes: u64,
     /// How it ended.
     pub end: End,
@@ -181,7 +184,8 @@ impl RecordLog {
     }
 }
 
-/// One request's entry, written when it is dropped. Until somebody says otherwise the client has left.
+/// One request's entry, written when it is dropped. Until somebody says otherwise the client has
+/// left.
 #[derive(Debug, Default)]
 pub(crate) struct RecordGuard(Option<Box<(Record, Arc<RecordLog>)>>);
 
@@ -273,7 +277,8 @@ impl LogFile {
     }
 }
 
-/// Writes one line per record until all senders are gone, and leaves nothing in the buffer while it waits.
+/// Writes one line per record until all senders are gone, and leaves nothing in the buffer while it
+/// waits.
 fn write_all(file: &mut impl Write, records: &Receiver<Record>) -> io::Result<()> {
     while let Ok(first) = records.recv() {
         for record in std::iter::once(first).chain(records.try_iter()) {

@@ -1,4 +1,5 @@
-//! Responses whose whole body is known: plain bytes, which each encoder writes as its protocol wants.
+//! Responses whose whole body is known: plain bytes, which each encoder writes as its protocol
+//! wants.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Response, StatusCode};

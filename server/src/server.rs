@@ -23,7 +23,8 @@ use crate::{Config, Listener, reachable};
 /// How often [`FlagServer::wait_for_records`] checks.
 const RECORD_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A running server. It stops when it is dropped; [`shutdown`](Self::shutdown) lets its clients finish.
+/// A running server. It stops when it is dropped; [`shutdown`](Self::shutdown) lets its clients
+/// finish.
 #[derive(Debug)]
 #[must_use = "it stops when it is dropped"]
 pub struct FlagServer {
@@ -105,7 +106,8 @@ impl FlagServer {
         Self::start_on(config, vec![Handle::current()]).await
     }
 
-    /// The same with its connections on these runtimes in turn; it accepts them on the current one, which is the first.
+    /// The same with its connections on these runtimes in turn; it accepts them on the current one,
+    /// which is the first.
     pub(crate) async fn start_on(
         config: &Config,
         runtimes: Vec<Handle>,
@@ -207,9 +209,11 @@ impl FlagServer {
         self.records.iter().map(|log| log.received()).sum()
     }
 
-    /// What was decided and sent in this run (`""`: requests without the header `flag-run`), in the order in which the
-    /// responses ended. Empty unless [`Config::keep_records`] says so, as a [builder](Self::builder)'s does. The
-    /// last [`MAX_RECORDS_PER_RUN`](crate::MAX_RECORDS_PER_RUN) of the last [`MAX_RUNS`](crate::MAX_RUNS) runs are kept.
+    /// What was decided and sent in this run (`""`: requests without the header `flag-run`), in the
+    /// order in which the responses ended. Empty unless [`Config::keep_records`] says so, as a
+    /// [builder](Self::builder)'s does. The last
+    /// [`MAX_RECORDS_PER_RUN`](crate::MAX_RECORDS_PER_RUN) of the last
+    /// [`MAX_RUNS`](crate::MAX_RUNS) runs are kept.
     pub fn records(&self, run: &str) -> Vec<Record> {
         self.records
             .iter()
@@ -217,8 +221,8 @@ impl FlagServer {
             .collect()
     }
 
-    /// Waits until there are `count` [records](Self::records) of this run, and returns them. If there are still fewer after
-    /// `timeout`, it returns those that there are.
+    /// Waits until there are `count` [records](Self::records) of this run, and returns them. If
+    /// there are still fewer after `timeout`, it returns those that there are.
     ///
     /// A record is written when its response is over, which the client may know a moment earlier.
     pub async fn wait_for_records(
@@ -237,8 +241,9 @@ impl FlagServer {
         }
     }
 
-    /// Refuses newcomers, lets the requests in flight finish for as long as the [limits](Config::limits) allow, answers those
-    /// that would take longer with a 503, sends the rest of the bodies that take their time, and returns what became of all of them.
+    /// Refuses newcomers, lets the requests in flight finish for as long as the
+    /// [limits](Config::limits) allow, answers those that would take longer with a 503, sends the
+    /// rest of the bodies that take their time, and returns what became of all of them.
     pub async fn shutdown(mut self) -> Stopped {
         self.shutdown.request(Instant::now() + self.grace);
         let mut cut_off = 0;

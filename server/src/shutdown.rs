@@ -1,7 +1,8 @@
-//! Graceful shutdown, as requests see it: those that can be answered before the deadline are answered, the others get a
-//! 503 at once.
+//! Graceful shutdown, as requests see it: those that can be answered before the deadline are
+//! answered, the others get a 503 at once.
 //!
-//! It knows the deadline, and counts what became of the requests in flight. Connections are the listener's.
+//! It knows the deadline, and counts what became of the requests in flight. Connections are the
+//! listener's.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -79,10 +80,12 @@ impl Shutdown {
         }
     }
 
-    /// Waits until `delay` after `start` and returns how long after `start` it is, as [`clock::hold`] does.
+    /// Waits until `delay` after `start` and returns how long after `start` it is, as
+    /// [`clock::hold`] does.
     ///
     /// # Errors
-    /// With the answer to a request that would have to wait until after the deadline, as soon as that is known.
+    /// With the answer to a request that would have to wait until after the deadline, as soon as
+    /// that is known.
     pub(crate) async fn hold(&self, start: Instant, delay: Duration) -> Result<Duration, Complete> {
         if delay.is_zero() {
             return Ok(start.elapsed());

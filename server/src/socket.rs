@@ -1,7 +1,8 @@
-//! What not every system can do: each such thing is one small function here, and beside it what is done where it is missing.
+//! What not every system can do: each such thing is one small function here, and beside it what is
+//! done where it is missing.
 //!
-//! It decides nothing, and knows nothing of flags. The rest of the library is the same everywhere; only the program asks which system
-//! it is on, for its signals.
+//! It decides nothing, and knows nothing of flags. The rest of the library is the same everywhere;
+//! only the program asks which system it is on, for its signals.
 
 use std::io;
 
@@ -20,8 +21,8 @@ pub(crate) fn reuse_address(_: &TcpSocket) -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps a connection from the processes that this one starts. On Windows they inherit what a listener accepts, and hold it open: a
-/// planned RST would come only when the last of them ends.
+/// Keeps a connection from the processes that this one starts. On Windows they inherit what a
+/// listener accepts, and hold it open: a planned RST would come only when the last of them ends.
 #[cfg(windows)]
 pub(crate) fn keep_from_children(stream: &TcpStream) -> io::Result<()> {
     socket2::SockRef::from(stream).set_no_inherit(true)

@@ -103,7 +103,8 @@ fn a_client_that_leaves_makes_room() {
             .starts_with("HTTP/1.1 503 ")
     );
     drop(first);
-    // Once the server has noticed, somebody else is worked on: that one is not answered for an hour.
+    // Once the server has noticed, somebody else is worked on: that one is not answered for an
+    // hour.
     let mut pending = Vec::new();
     while pending.is_empty() {
         let answers = ask(&server, 1);

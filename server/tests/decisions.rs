@@ -72,7 +72,8 @@ fn the_golden_vectors_hold() {
     }
 }
 
-/// Every kind and every distribution. The values were computed by `e2e/decision.py` and agree to the nanosecond.
+/// Every kind and every distribution. The values were computed by `e2e/decision.py` and agree to
+/// the nanosecond.
 #[test]
 fn the_golden_vectors_of_every_kind_and_distribution_hold() {
     let vectors: Vec<Vector> =
@@ -271,8 +272,8 @@ fn samples(distribution: &str) -> Vec<f64> {
         .collect()
 }
 
-/// The mean is within four standard errors of `mean`, and of the samples as many lie below each quantile as should,
-/// within four standard deviations of a binomial count.
+/// The mean is within four standard errors of `mean`, and of the samples as many lie below each
+/// quantile as should, within four standard deviations of a binomial count.
 fn assert_distributed(distribution: &str, (mean, sd): (f64, f64), quantiles: &[(f64, f64)]) {
     let samples = samples(distribution);
     let count = samples.len() as f64;
@@ -293,9 +294,9 @@ fn assert_distributed(distribution: &str, (mean, sd): (f64, f64), quantiles: &[(
     }
 }
 
-/// Moments and quantiles as in N. L. Johnson, S. Kotz, N. Balakrishnan, *Continuous Univariate Distributions*, volume 1,
-/// 2nd edition, 1994: chapters 13 (normal), 14 (log-normal), 19 (exponential), 20 (Pareto). No statement about luck: the
-/// numbers are always the same.
+/// Moments and quantiles as in N. L. Johnson, S. Kotz, N. Balakrishnan, *Continuous Univariate
+/// Distributions*, volume 1, 2nd edition, 1994: chapters 13 (normal), 14 (log-normal), 19
+/// (exponential), 20 (Pareto). No statement about luck: the numbers are always the same.
 #[test]
 fn each_distribution_is_what_it_says() {
     // Of the standard normal distribution.
@@ -347,7 +348,8 @@ fn each_distribution_is_what_it_says() {
         (100.0, 100.0),
         &exponential,
     );
-    // Cut at its quantile c: the distribution below c, made to fill it. E = m − c·(1−F)/F of F = 1 − exp(−c/m).
+    // Cut at its quantile c: the distribution below c, made to fill it. E = m − c·(1−F)/F of F = 1
+    // − exp(−c/m).
     let inside = 1.0 - (-2.0_f64).exp();
     let mean = 100.0 - 200.0 * (1.0 - inside) / inside;
     let cut = SHARES.map(|share| (share, -100.0 * (1.0 - share * inside).ln()));
@@ -357,7 +359,8 @@ fn each_distribution_is_what_it_says() {
         &cut,
     );
 
-    // mean = scale · a / (a − 1), variance = scale² · a / ((a − 1)² · (a − 2)), quantile = scale · (1 − p)^(−1/a).
+    // mean = scale · a / (a − 1), variance = scale² · a / ((a − 1)² · (a − 2)), quantile = scale ·
+    // (1 − p)^(−1/a).
     let a = 5.0_f64;
     let sd = 200.0 * (a / (a - 2.0)).sqrt() / (a - 1.0);
     let pareto = SHARES.map(|share| (share, 200.0 * (1.0 - share).powf(-1.0 / a)));

@@ -1,7 +1,7 @@
 //! Every TOML example of the documents is read, as a user would who copies it into a file.
 //!
-//! A block that begins with a comment like `# tea.toml` is written to that file first, since configurations name
-//! others. A block marked `toml wrong` has to be refused.
+//! A block that begins with a comment like `# tea.toml` is written to that file first, since
+//! configurations name others. A block marked `toml wrong` has to be refused.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! Usual requests are answered in a lane of their own. From the outside nobody can tell which way an answer came.
+//! Usual requests are answered in a lane of their own. From the outside nobody can tell which way
+//! an answer came.
 
 mod support;
 

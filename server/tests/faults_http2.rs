@@ -1,4 +1,5 @@
-//! Every fault on HTTP/2, frame by frame: what breaks is one stream, never its connection. And HTTPS in both versions.
+//! Every fault on HTTP/2, frame by frame: what breaks is one stream, never its connection. And
+//! HTTPS in both versions.
 
 mod support;
 
@@ -113,7 +114,8 @@ impl Connection {
         within(self.driver).await.unwrap().unwrap();
     }
 
-    /// That it ends when the client wants it to, and that the server has neither said goodbye nor broken it before.
+    /// That it ends when the client wants it to, and that the server has neither said goodbye nor
+    /// broken it before.
     async fn assert_sound(self) {
         assert!(!self.driver.is_finished(), "the connection has ended");
         drop(self.send);
@@ -291,7 +293,8 @@ async fn a_break_resets_its_stream_after_exactly_the_planned_bytes_and_nothing_e
                 assert_eq!((sibling.status(), sibling.reset), (Some(200), None));
                 assert_eq!(sibling.body, france, "{fault}");
             }
-            // What was planned for one stream must not be done to the connection in the end, either.
+            // What was planned for one stream must not be done to the connection in the end,
+            // either.
             assert_eq!(server.shutdown().await.cut_off, 0);
             connection.assert_ended_well().await;
         }

@@ -94,7 +94,8 @@ fn a_head_that_is_too_large_is_refused_and_the_refusal_arrives() {
         request("GET", &path, &[]),
     ] {
         let mut client = server.connect();
-        // More than it wants to read, so that it ends the connection with bytes of ours in its hands.
+        // More than it wants to read, so that it ends the connection with bytes of ours in its
+        // hands.
         client.say(&(request + &"z".repeat(100_000)));
         let (raw, ended) = client.rest();
         let status_line = raw.split(|byte| *byte == b'\r').next().unwrap();

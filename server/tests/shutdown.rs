@@ -1,4 +1,5 @@
-//! What requests in flight get when the server is told to stop: everything, or a clear refusal, and never a part.
+//! What requests in flight get when the server is told to stop: everything, or a clear refusal, and
+//! never a part.
 
 mod support;
 

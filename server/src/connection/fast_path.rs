@@ -1,10 +1,13 @@
-//! The fast path: a GET for a flag with usual headers, on plain HTTP/1.1, is answered without hyper and without axum.
+//! The fast path: a GET for a flag with usual headers, on plain HTTP/1.1, is answered without hyper
+//! and without axum.
 //!
-//! A head is parsed where it lies, in a buffer that all connections of a thread read into; the head and the body of a file
-//! exist since the start. So a request that waits holds next to nothing. What happens to a request is the
-//! [`FaultInjector`]'s business, as it is for hyper's encoder; only the writing is different.
+//! A head is parsed where it lies, in a buffer that all connections of a thread read into; the head
+//! and the body of a file exist since the start. So a request that waits holds next to nothing.
+//! What happens to a request is the [`FaultInjector`]'s business, as it is for hyper's encoder;
+//! only the writing is different.
 //!
-//! A request of any other kind is handed to hyper before anything is decided about it, and its connection stays there.
+//! A request of any other kind is handed to hyper before anything is decided about it, and its
+//! connection stays there.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -74,8 +77,8 @@ enum Parsed<'a> {
     Other(Bytes),
 }
 
-/// Answers requests until the client or the server ends the connection. Returns the stream if a request has come that is
-/// hyper's: it begins with that request.
+/// Answers requests until the client or the server ends the connection. Returns the stream if a
+/// request has come that is hyper's: it begins with that request.
 ///
 /// # Errors
 /// Those of the stream, and a planned break.
@@ -155,7 +158,8 @@ fn parse<'a>(app: &'a App, data: &[u8]) -> Parsed<'a> {
         return other();
     };
     let resource = Resource::parse(target);
-    // hyper is stricter about the characters of a target. All those of a file's canonical path are allowed.
+    // hyper is stricter about the characters of a target. All those of a file's canonical path are
+    // allowed.
     let file = (app.site.file(&resource)).filter(|_| resource.is_canonical(target));
     let Some(file) = file.filter(|_| request.headers.iter().all(is_usual)) else {
         return other();
@@ -342,7 +346,8 @@ fn write_head(head: &mut Vec<u8>, response: &Complete) {
 /// The length of a response that is not a file.
 fn write_length(head: &mut Vec<u8>, response: &Complete) {
     let status = response.status();
-    // RFC 9110, section 8.6: forbidden on a 204; on a 304 it would be the length of what was not sent.
+    // RFC 9110, section 8.6: forbidden on a 204; on a 304 it would be the length of what was not
+    // sent.
     if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         head.extend(format!("content-length: {}\r\n", response.body().len()).bytes());
     }

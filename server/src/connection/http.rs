@@ -91,8 +91,8 @@ fn refuse(refusal: Complete, mut record: RecordGuard, method: &Method) -> Respon
     refusal.map(Body::from)
 }
 
-/// The response with its body as planned, and the report. A response without a body is left alone: there is nothing to
-/// cut.
+/// The response with its body as planned, and the report. A response without a body is left alone:
+/// there is nothing to cut.
 async fn apply_to_body(
     app: &App,
     response: Response<Body>,
@@ -129,8 +129,8 @@ fn without_body(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::empty())
 }
 
-/// The router gives every response the length of its body. On a 204 that is forbidden, and on a 304 it
-/// would have to be the length of what was not sent (RFC 9110, section 8.6).
+/// The router gives every response the length of its body. On a 204 that is forbidden, and on a 304
+/// it would have to be the length of what was not sent (RFC 9110, section 8.6).
 fn with_length_where_it_belongs(mut response: Response<Body>) -> Response<Body> {
     if matches!(
         response.status(),

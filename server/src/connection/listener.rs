@@ -34,19 +34,20 @@ use crate::fault::FaultyStream;
 use crate::shutdown::{REFUSAL_GRACE, Shutdown};
 use crate::socket;
 
-/// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a burst of clients
-/// overflows the queue, and who is left out tries again after a whole second.
+/// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a
+/// burst of clients overflows the queue, and who is left out tries again after a whole second.
 const BACKLOG: u32 = 4096;
 
 /// How long to wait before the next accept when there is no file descriptor left for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// The longest interval between two checks of a client that has sent a part of HTTP/2's preface, and no more.
+/// The longest interval between two checks of a client that has sent a part of HTTP/2's preface,
+/// and no more.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The largest head of a request, in bytes; more is a 431, as are more than 100 headers, hyper's own limit (which costs an allocation for
-/// each request where it is set to anything, even to that). hyper looks at the size when its buffer is full, so a head of nearly twice
-/// that may pass.
+/// The largest head of a request, in bytes; more is a 431, as are more than 100 headers, hyper's
+/// own limit (which costs an allocation for each request where it is set to anything, even to
+/// that). hyper looks at the size when its buffer is full, so a head of nearly twice that may pass.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// What every HTTP/2 client says first (RFC 9113, section 3.4).
@@ -55,17 +56,19 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What the clients of a listener may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long a client may take to send the head of a request, and how long it may stay idle before it.
+    /// How long a client may take to send the head of a request, and how long it may stay idle
+    /// before it.
     pub head_timeout: Duration,
     /// The connections at one time. More wait, in the kernel's queue, until one of these ends.
     pub max_connections: usize,
-    /// How long requests in flight may take to finish once the server is told to stop. Those whose plan takes longer are
-    /// refused at once, with a 503.
+    /// How long requests in flight may take to finish once the server is told to stop. Those whose
+    /// plan takes longer are refused at once, with a 503.
     pub grace: Duration,
 }
 
 impl Default for Limits {
-    /// 30 seconds, 65,536 connections, and 8 seconds: a container engine kills what takes 10 to stop.
+    /// 30 seconds, 65,536 connections, and 8 seconds: a container engine kills what takes 10 to
+    /// stop.
     fn default() -> Self {
         Self {
             head_timeout: Duration::from_secs(30),
@@ -93,8 +96,9 @@ pub(crate) fn adopt(socket: &std::net::TcpListener) -> io::Result<TcpListener> {
     TcpListener::from_std(socket)
 }
 
-/// Serves `app` on `listener` until a shutdown is requested, then lets the requests in flight finish until its deadline.
-/// Returns how many connections were still busy soon after it, and were cut off.
+/// Serves `app` on `listener` until a shutdown is requested, then lets the requests in flight
+/// finish until its deadline. Returns how many connections were still busy soon after it, and were
+/// cut off.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: App,
@@ -118,7 +122,8 @@ pub(crate) async fn serve(
                     let (app, security, watcher) = (app.clone(), security.clone(), connections.watcher());
                     let stop = shutdown.requested();
                     let connection = async move {
-                        // The client's mistakes and departures are its own affair, and so are planned faults.
+                        // The client's mistakes and departures are its own affair, and so are
+                        // planned faults.
                         if let Err(error) = connection(stream, app, security, watcher, stop, limits).await {
                             debug!(%error, "connection ended");
                         }
@@ -293,7 +298,8 @@ where
     Ok(())
 }
 
-/// A connection that died in the queue concerns nobody; want of resources passes, so it is waited for.
+/// A connection that died in the queue concerns nobody; want of resources passes, so it is waited
+/// for.
 async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     if !matches!(

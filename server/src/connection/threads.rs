@@ -1,5 +1,5 @@
-//! The threads of a server, each with a runtime of its own: a connection stays on one of them, and nothing that it needs has to cross over
-//! to another processor.
+//! The threads of a server, each with a runtime of its own: a connection stays on one of them, and
+//! nothing that it needs has to cross over to another processor.
 //!
 //! It knows nothing of what runs there.
 

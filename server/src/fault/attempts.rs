@@ -1,8 +1,8 @@
 //! Counting the attempts of clients that do not count themselves, in bounded memory.
 //!
-//! The counter of a (run, method, path) goes up with each request that carries no `flag-attempt`. It
-//! is the one input of a decision that depends on what came before, which matters only where a client
-//! fetches one path several times at once without numbering its attempts.
+//! The counter of a (run, method, path) goes up with each request that carries no `flag-attempt`.
+//! It is the one input of a decision that depends on what came before, which matters only where a
+//! client fetches one path several times at once without numbering its attempts.
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
@@ -11,8 +11,9 @@ use lru::LruCache;
 
 use crate::record::MAX_RUNS;
 
-/// The most (method, path) pairs that are remembered of one run: enough for the image and the metadata of
-/// every code from `AA` to `ZZ`, under `GET` and `HEAD`. Beyond it the least recently used is forgotten.
+/// The most (method, path) pairs that are remembered of one run: enough for the image and the
+/// metadata of every code from `AA` to `ZZ`, under `GET` and `HEAD`. Beyond it the least recently
+/// used is forgotten.
 pub const MAX_PATHS_PER_RUN: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// The attempt counters of one listener.
@@ -37,7 +38,8 @@ impl Attempts {
 
     /// The number of the next attempt of this run at this path: 1, 2, …
     pub(crate) fn next(&self, run: &str, method: &str, path: &str) -> u32 {
-        // A panic cannot leave a counter half counted, so a poisoned lock is as good as a sound one.
+        // A panic cannot leave a counter half counted, so a poisoned lock is as good as a sound
+        // one.
         let mut counters = self
             .0
             .lock()

@@ -1,7 +1,7 @@
 //! The effects on a body: its pace, flipped bits, and an end before its end.
 //!
-//! Every body here is in memory, so its whole schedule is known when it begins: pieces, and when each is due
-//! since then. A piece that is late does not delay those after it.
+//! Every body here is in memory, so its whole schedule is known when it begins: pieces, and when
+//! each is due since then. A piece that is late does not delay those after it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -76,8 +76,9 @@ pub(crate) fn shape(ending: Option<&Ending>, bytes: &Bytes) -> (Bytes, Option<Co
     (bytes, answer.end)
 }
 
-/// Flips as many different bits as there are draws, or all that there are: a sample without replacement by R. W. Floyd's
-/// algorithm (*Communications of the ACM* 30, 1987, p. 754), which needs one draw for each.
+/// Flips as many different bits as there are draws, or all that there are: a sample without
+/// replacement by R. W. Floyd's algorithm (*Communications of the ACM* 30, 1987, p. 754), which
+/// needs one draw for each.
 fn flip(bytes: &Bytes, draws: &[u64]) -> Bytes {
     let bits = bytes.len() as u64 * 8;
     let count = (draws.len() as u64).min(bits);
@@ -153,8 +154,9 @@ impl PacedBody {
         Poll::Ready(self.rest.split_to(len))
     }
 
-    /// Prepares what comes after the last piece, now that it is handed over: hyper may not ask again. A cut before the first
-    /// byte has a last piece too, an empty one, which comes after the head.
+    /// Prepares what comes after the last piece, now that it is handed over: hyper may not ask
+    /// again. A cut before the first byte has a last piece too, an empty one, which comes after the
+    /// head.
     fn finish(&mut self, last: Bytes) -> Bytes {
         let BodyEnd::Break(fault) = &self.end else {
             self.record.whole();
@@ -172,8 +174,8 @@ impl PacedBody {
                 self.end = BodyEnd::Breaking(Box::pin(std::future::pending()));
                 last
             }
-            // When the body of an HTTP/2 stream fails, all of it that is still queued is forgotten. So the failure has
-            // to wait, and the only sign is that the piece is dropped.
+            // When the body of an HTTP/2 stream fails, all of it that is still queued is forgotten.
+            // So the failure has to wait, and the only sign is that the piece is dropped.
             Err(injection) => {
                 let (held, dropped) = oneshot::channel();
                 let connection = self.connection.clone();

@@ -1,9 +1,11 @@
 //! The effects that break the connection: RST, FIN, and bytes that are not HTTP.
 //!
-//! A request cannot break its connection itself: hyper owns it. So the socket is wrapped in a [`FaultyStream`], and both
-//! sides share a [`ConnectionHandle`]. The request leaves its [`Injection`] there and writes no more. When everything before
-//! it is written, the stream is flushed; the wrapper waits until the kernel has sent everything, holds the silence, and
-//! fails. Whoever owns the stream drops it without another byte, and the wrapper breaks the connection as planned.
+//! A request cannot break its connection itself: hyper owns it. So the socket is wrapped in a
+//! [`FaultyStream`], and both sides share a [`ConnectionHandle`]. The request leaves its
+//! [`Injection`] there and writes no more. When everything before it is written, the stream is
+//! flushed; the wrapper waits until the kernel has sent everything, holds the silence, and fails.
+//! Whoever owns the stream drops it without another byte, and the wrapper breaks the connection as
+//! planned.
 
 use std::future::Future;
 use std::io;
@@ -22,11 +24,12 @@ use tokio::net::TcpStream;
 use crate::record::RecordGuard;
 use crate::scenario::{ConnectionFault, ConnectionFaultKind};
 
-/// How long a closed connection is still listened to, so that the client's last bytes do not turn the FIN into an RST.
+/// How long a closed connection is still listened to, so that the client's last bytes do not turn
+/// the FIN into an RST.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How often a silent connection checks whether its client is still there. hyper does not, as long as it has unread bytes
-/// of the client.
+/// How often a silent connection checks whether its client is still there. hyper does not, as long
+/// as it has unread bytes of the client.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What WireMock's `MALFORMED_RESPONSE_CHUNK` sends before its garbage.
@@ -47,8 +50,8 @@ pub(crate) struct Injection {
 #[error("broken as planned")]
 pub(crate) struct Broken;
 
-/// The connection as its request sees it. On HTTP/2, where many requests share one, none may end it: theirs is the
-/// default, which does nothing.
+/// The connection as its request sees it. On HTTP/2, where many requests share one, none may end
+/// it: theirs is the default, which does nothing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ConnectionHandle(Option<Arc<Mutex<State>>>);
 
@@ -84,7 +87,8 @@ impl ConnectionHandle {
         Ok(())
     }
 
-    /// Breaks the connection, and returns when it is time to fail with [`Broken`]: never, if the stream does it.
+    /// Breaks the connection, and returns when it is time to fail with [`Broken`]: never, if the
+    /// stream does it.
     pub(crate) async fn inject(&self, injection: Injection) {
         match self.schedule(injection) {
             Ok(()) => std::future::pending().await,
@@ -147,7 +151,8 @@ impl FaultyStream {
 
     /// Waits until the client has sent its FIN or RST. What it sends before that stays where it is.
     pub(crate) async fn left(&self) {
-        // Not only until the socket is said to be readable: that may be left over from the read before.
+        // Not only until the socket is said to be readable: that may be left over from the read
+        // before.
         while matches!(self.peek(&mut [0]).await, Ok(1..)) && !self.has_left() {
             sleep_until(Instant::now() + POLL_INTERVAL).await;
         }
@@ -158,7 +163,8 @@ impl FaultyStream {
         self.stream.as_ref().is_none_or(has_left)
     }
 
-    /// Runs the injection, if there is one, up to the break; then it is an error, upon which the owner drops the stream.
+    /// Runs the injection, if there is one, up to the break; then it is an error, upon which the
+    /// owner drops the stream.
     fn poll_injection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.running.is_none() {
             let injection = self

@@ -1,8 +1,8 @@
 //! The journey of a request, in two steps: [`decide`](FaultInjector::decide) asks the planner, and
 //! [`apply`](FaultInjector::apply) waits as planned and returns what is to be sent.
 //!
-//! It decides nothing itself, and writes nothing to a connection: that is for the two encoders, hyper's and the fast
-//! path's.
+//! It decides nothing itself, and writes nothing to a connection: that is for the two encoders,
+//! hyper's and the fast path's.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,7 +44,8 @@ pub(crate) struct Decision {
     received: Instant,
     /// How long one of the [workers](FaultInjector::workers) works on it.
     service_time: Duration,
-    /// Zero in a chain of redirects from the second request on: the chain is one attempt, and waits once.
+    /// Zero in a chain of redirects from the second request on: the chain is one attempt, and waits
+    /// once.
     delay: Duration,
     pace: Pace,
     ending: Option<Ending>,
@@ -116,8 +117,8 @@ impl FaultInjector {
         &self.shutdown
     }
 
-    /// Decides what is to happen to a request for a resource that [has faults](flags_data::Resource::has_faults), counts
-    /// it, and opens its record.
+    /// Decides what is to happen to a request for a resource that [has
+    /// faults](flags_data::Resource::has_faults), counts it, and opens its record.
     ///
     /// # Errors
     /// With the answer to a request whose headers are invalid. It is neither counted nor recorded.
@@ -223,7 +224,8 @@ impl FaultInjector {
     }
 }
 
-/// The break that comes instead of a response, if one is planned. It does not depend on the length of the body.
+/// The break that comes instead of a response, if one is planned. It does not depend on the length
+/// of the body.
 fn break_before_response(ending: &Ending) -> Option<ConnectionFault> {
     let answer = ending.answer(crate::scenario::Content::file(0));
     if answer.has_head() { None } else { answer.end }

@@ -1,4 +1,5 @@
-//! Reads what a request says about itself, as far as decisions depend on it: run, method, resource, attempt, and hop.
+//! Reads what a request says about itself, as far as decisions depend on it: run, method, resource,
+//! attempt, and hop.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use flags_data::Resource;
@@ -74,7 +75,8 @@ pub(super) struct Identity<'r> {
 }
 
 impl<'r> Identity<'r> {
-    /// The identity of a request. Counts the attempt if the client does not; without counters it is the first.
+    /// The identity of a request. Counts the attempt if the client does not; without counters it is
+    /// the first.
     ///
     /// # Errors
     /// With the answer to a request whose headers are invalid. It is not counted.

@@ -40,7 +40,8 @@ pub(super) fn whole_seconds(pause: Duration) -> HeaderValue {
     HeaderValue::from(pause.as_secs() + u64::from(pause.subsec_nanos() > 0))
 }
 
-/// A redirect to the same resource. The query carries the next hop and its attempt, so that the whole chain is one attempt.
+/// A redirect to the same resource. The query carries the next hop and its attempt, so that the
+/// whole chain is one attempt.
 pub(super) fn redirect(resource: &Resource<'_>, identity: &Identity<'_>) -> Complete {
     let (prefix, path) = (resource.prefix(), resource.path());
     let location = format!("{prefix}{path}?{}", identity.next_hop());

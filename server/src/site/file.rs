@@ -1,4 +1,5 @@
-//! Answering for one file: the conditions and ranges of RFC 9110, on bytes that are already in memory.
+//! Answering for one file: the conditions and ranges of RFC 9110, on bytes that are already in
+//! memory.
 //!
 //! It knows nothing of flags, faults or routes.
 
@@ -22,7 +23,8 @@ pub(crate) struct ServedFile {
     bytes: bytes::Bytes,
     etag: ETag,
     last_modified: SystemTime,
-    /// Of a whole response: `content-type`, `content-length`, `etag`, `last-modified`, `cache-control`, `accept-ranges`.
+    /// Of a whole response: `content-type`, `content-length`, `etag`, `last-modified`,
+    /// `cache-control`, `accept-ranges`.
     headers: HeaderMap,
     /// The same on HTTP/1.1, from the status line on.
     head: Vec<u8>,
@@ -77,7 +79,8 @@ impl ServedFile {
         &self.bytes
     }
 
-    /// The answer to a GET or HEAD with these request headers, in the order of RFC 9110, section 13.2.2.
+    /// The answer to a GET or HEAD with these request headers, in the order of RFC 9110, section
+    /// 13.2.2.
     pub(crate) fn answer(&self, method: &Method, request: &HeaderMap) -> Response {
         if self.precondition_fails(request) {
             return self.respond(StatusCode::PRECONDITION_FAILED, None);

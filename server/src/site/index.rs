@@ -1,4 +1,5 @@
-//! The list of flags, for people (HTML) and for programs (JSON); both are made once, when the server starts.
+//! The list of flags, for people (HTML) and for programs (JSON); both are made once, when the
+//! server starts.
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
@@ -33,7 +34,8 @@ impl List {
         }
     }
 
-    /// Whether the client would rather read JSON: its `accept` weighs `application/json` above `text/html`.
+    /// Whether the client would rather read JSON: its `accept` weighs `application/json` above
+    /// `text/html`.
     pub(crate) fn prefers_json(headers: &HeaderMap) -> bool {
         let accept = headers
             .get_all(ACCEPT)
@@ -44,7 +46,8 @@ impl List {
     }
 }
 
-/// The weight that these media ranges give a type: that of the most specific one (RFC 9110, section 12.5.1).
+/// The weight that these media ranges give a type: that of the most specific one (RFC 9110, section
+/// 12.5.1).
 fn weight(ranges: &[&str], kind: &str, subtype: &str) -> f32 {
     let mut best = (0, 0.0);
     for range in ranges {

@@ -1,6 +1,7 @@
 //! A real server, and a client that takes its answers apart byte by byte.
 //!
-//! What matters about the end of a connection is its kind, so it is a value here: FIN or RST, and anything else is a panic.
+//! What matters about the end of a connection is its kind, so it is a value here: FIN or RST, and
+//! anything else is a panic.
 
 #![allow(
     dead_code,
@@ -107,7 +108,8 @@ impl Server {
         self.running.shutdown()
     }
 
-    /// The records, once there are so many: they are written when a response is over, which its client may know first.
+    /// The records, once there are so many: they are written when a response is over, which its
+    /// client may know first.
     pub(crate) fn records(&self, count: usize) -> Vec<Record> {
         eventually(|| Some(self.running.records("")).filter(|records| records.len() >= count))
     }

@@ -36,7 +36,8 @@ pub(crate) enum Command {
         #[arg(id = "profile", value_name = "NAME")]
         name: Option<String>,
     },
-    /// Say in words what a scenario file, or a file for --config, means; or all that is wrong with it.
+    /// Say in words what a scenario file, or a file for --config, means; or all that is wrong with
+    /// it.
     Check {
         /// The TOML file.
         file: PathBuf,
@@ -47,7 +48,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Ask a server whether it is healthy: exit 0 if it is, 1 if not. For images without a shell.
     Healthcheck {
-        /// The server to ask. [default: the first one that the FLAG_SERVER_… variables here would open, so http://127.0.0.1:8000]
+        /// The server to ask. [default: the first one that the FLAG_SERVER_… variables here would
+        /// open, so http://127.0.0.1:8000]
         #[arg(env = "FLAG_SERVER_HEALTHCHECK_URL")]
         url: Option<String>,
     },
@@ -95,7 +97,8 @@ pub(crate) struct PlanArgs {
 pub(crate) struct ServeArgs {
     /// Open the servers of this edition of the book.
     ///
-    /// 1: LOCAL on 8001, DELAY on 8002 (0.5 s late) and ERROR on 8003 (25 % errors, 50 % half a second late).
+    /// 1: LOCAL on 8001, DELAY on 8002 (0.5 s late) and ERROR on 8003 (25 % errors, 50 % half a
+    /// second late).
     #[arg(
         long,
         value_name = "1|2",
@@ -118,7 +121,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_SCENARIO")]
     pub(crate) scenario: Option<PathBuf>,
 
-    /// Open the servers that this TOML file describes, each with a name, a port and a scenario of its own.
+    /// Open the servers that this TOML file describes, each with a name, a port and a scenario of
+    /// its own.
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_CONFIG", conflicts_with_all = ["profile", "scenario", "port"])]
     pub(crate) config: Option<PathBuf>,
 
@@ -151,7 +155,8 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) seed: Option<u64>,
 
-    /// Serve the flags of this folder (br/br.gif, br/metadata.json, …) instead of the embedded ones.
+    /// Serve the flags of this folder (br/br.gif, br/metadata.json, …) instead of the embedded
+    /// ones.
     #[arg(long, value_name = "DIR", env = "FLAG_SERVER_FLAGS")]
     pub(crate) flags: Option<PathBuf>,
 
@@ -198,7 +203,8 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) max_connections: NonZeroUsize,
 
-    /// How long a client may take to send the head of a request, and how long it may stay idle before it.
+    /// How long a client may take to send the head of a request, and how long it may stay idle
+    /// before it.
     #[arg(
         long,
         value_name = "DURATION",
@@ -208,7 +214,8 @@ pub(crate) struct ServeArgs {
     #[arg(value_parser = parse_duration)]
     pub(crate) head_timeout: Duration,
 
-    /// How long requests in flight may take to finish after SIGTERM or Ctrl-C; those that would take longer are answered 503 at once.
+    /// How long requests in flight may take to finish after SIGTERM or Ctrl-C; those that would
+    /// take longer are answered 503 at once.
     #[arg(
         long,
         value_name = "DURATION",

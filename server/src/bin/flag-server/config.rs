@@ -188,8 +188,9 @@ fn configured_listeners(path: &Path, args: &ServeArgs) -> Result<Vec<Listener>, 
     Ok(seeded.collect())
 }
 
-/// The listeners of a configuration file: `[[listener]]` tables with a `name`, a `port`, and either a `profile`, or a
-/// `scenario` (a file, from the folder of this one), or the keys of a scenario themselves.
+/// The listeners of a configuration file: `[[listener]]` tables with a `name`, a `port`, and either
+/// a `profile`, or a `scenario` (a file, from the folder of this one), or the keys of a scenario
+/// themselves.
 pub(crate) fn read_listeners(
     text: &str,
     folder: &Path,

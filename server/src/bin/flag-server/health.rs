@@ -1,4 +1,5 @@
-//! `flag-server healthcheck`: one GET with the standard library, for images without a shell or curl.
+//! `flag-server healthcheck`: one GET with the standard library, for images without a shell or
+//! curl.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -121,8 +122,8 @@ fn tls(name: &str) -> io::Result<ClientConnection> {
     ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)
 }
 
-/// SECURITY: whoever it belongs to. The server makes its certificate itself, no secret is told to it, and nothing that it says is
-/// believed but whether it is up.
+/// SECURITY: whoever it belongs to. The server makes its certificate itself, no secret is told to
+/// it, and nothing that it says is believed but whether it is up.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -92,7 +92,8 @@ fn healthcheck(url: Option<&str>) -> ExitCode {
     }
 }
 
-/// The server that was started in this environment, which is how a container tells its port to its health check.
+/// The server that was started in this environment, which is how a container tells its port to its
+/// health check.
 fn here() -> Result<String, ConfigError> {
     let args = Args::parse_from(["flag-server"]);
     let config = config::from_args(&args.serve)?;
@@ -153,7 +154,8 @@ const OTHER_FILES: usize = 64;
 /// This thread waits for signals; the server brings its own.
 fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
     trace_to_stderr(args.log);
-    // As far as the system lets us: with fewer, the rest of many clients waits to be accepted, and the log says why.
+    // As far as the system lets us: with fewer, the rest of many clients waits to be accepted, and
+    // the log says why.
     let connections = (config.limits.max_connections).saturating_mul(config.listeners.len());
     allow_files(connections.saturating_add(OTHER_FILES) as u64);
     let waiting = runtime::Builder::new_current_thread()
