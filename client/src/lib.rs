@@ -88,7 +88,6 @@
 
 pub mod download;
 pub mod load;
-mod lock;
 mod millis;
 mod os;
 pub mod race;

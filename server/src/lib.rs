@@ -48,7 +48,8 @@
 //! ```
 //! use flag_server::FlagServer;
 //!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = FlagServer::builder()
 //!     .toml(r#"
 //!         [[rule]]

@@ -10,11 +10,12 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use flag_host::lock;
 use lru::LruCache;
 use serde::Serialize;
 
@@ -162,7 +163,7 @@ impl RecordLog {
         let Some(kept) = &self.kept else {
             return Vec::new();
         };
-        let mut runs = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = lock(kept);
         runs.get(run)
             .map(|records| records.iter().cloned().collect())
             .unwrap_or_default()
@@ -170,7 +171,7 @@ impl RecordLog {
 
     fn write(&self, record: Record) {
         if let Some(kept) = &self.kept {
-            let mut runs = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut runs = lock(kept);
             let records = runs.get_or_insert_mut(record.run.as_str().into(), VecDeque::new);
             if records.len() == MAX_RECORDS_PER_RUN {
                 records.pop_front();

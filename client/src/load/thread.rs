@@ -15,8 +15,8 @@ use super::connection::{Connection, Connector};
 use super::dispatcher::{Dispatcher, Turn};
 use super::recorder::{Exchange, Recorder, RequestOutcome};
 use super::spec::Load;
-use crate::lock::lock;
 use crate::result::Failure;
+use flag_host::lock;
 
 /// One thread, and what its connections share.
 #[derive(Debug)]

@@ -201,13 +201,13 @@ impl Race {
         self.entrants.iter().map(with).collect()
     }
 
-    /// Runs the race on this server, and gives back what was measured.
+    /// Runs the race on this server, and returns what was measured. The measurement has no command
+    /// line: that is the program's.
     ///
     /// # Errors
     /// When a contender cannot be set up.
     pub fn run_on(&self, job: &Job, target: &Target) -> Result<Measurement, ContenderError> {
-        let command = std::env::args().collect();
-        let mut measurement = record::begin(self.kind, job, target, command);
+        let mut measurement = record::begin(self.kind, job, target, Vec::new());
         self.run(job, &mut measurement, |_| {})?;
         Ok(measurement)
     }

@@ -1,9 +1,10 @@
 //! The progress bar on standard error: there if that is a terminal, and gone when the work is done.
 
 use std::io::IsTerminal;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use flag_host::lock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar for this many steps; hidden unless standard error is a terminal and `wanted`.
@@ -63,7 +64,7 @@ impl RaceBar {
 
     /// A round that takes `steps` begins; with it and those before, there will be `total`.
     pub fn begins(&self, series: &str, steps: Duration, total: Duration) {
-        let mut lap = self.lap.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lap = lock(&self.lap);
         lap.base += lap.steps;
         (lap.steps, lap.done) = (steps.as_millis() as u64, 0);
         self.bar.set_length(total.as_millis() as u64);
@@ -73,7 +74,7 @@ impl RaceBar {
 
     /// A download has ended.
     pub fn advances(&self) {
-        let mut lap = self.lap.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lap = lock(&self.lap);
         lap.done += 1;
         let share = lap.done as f64 / lap.downloads.max(1) as f64;
         self.bar

@@ -7,6 +7,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 
+use flag_host::lock;
 use lru::LruCache;
 
 use crate::record::MAX_RUNS;
@@ -38,12 +39,7 @@ impl Attempts {
 
     /// The number of the next attempt of this run at this path: 1, 2, …
     pub(crate) fn next(&self, run: &str, method: &str, path: &str) -> u32 {
-        // A panic cannot leave a counter half counted, so a poisoned lock is as good as a sound
-        // one.
-        let mut counters = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut counters = lock(&self.0);
         let Counters { runs, key } = &mut *counters;
         key.clear();
         key.extend([method, " ", path]);

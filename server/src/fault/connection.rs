@@ -10,13 +10,13 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flag_host::clock::{self, Sleep, sleep_until};
-use flag_host::is_sent;
+use flag_host::{is_sent, lock};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -66,7 +66,7 @@ struct State {
 impl ConnectionHandle {
     fn state(&self) -> Option<MutexGuard<'_, State>> {
         let state = self.0.as_ref()?;
-        Some(state.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(lock(state))
     }
 
     /// Whether a request has ended this connection, so that those behind it are not to be answered.

@@ -16,7 +16,7 @@ use crate::download::http::client::AsyncHttp;
 use crate::download::http::library::Http;
 use crate::download::job::Job;
 use crate::download::sample::Sample;
-use crate::lock::lock;
+use flag_host::lock;
 
 /// Downloads as many flags at a time as the semaphore has permits.
 #[derive(Debug)]

@@ -24,8 +24,8 @@ use crate::download::http::library::Http;
 use crate::download::job::Job;
 use crate::download::sample::Sample;
 use crate::download::worker::protocol::{FinalReport, Task, WorkOrder, read_line, write_line};
-use crate::lock::lock;
 use crate::os::process;
+use flag_host::lock;
 
 /// Downloads as many flags at a time as the pool has processes.
 #[derive(Debug)]

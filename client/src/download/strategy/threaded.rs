@@ -11,7 +11,7 @@ use crate::download::http::client::BlockingHttp;
 use crate::download::http::library::Http;
 use crate::download::job::Job;
 use crate::download::sample::Sample;
-use crate::lock::lock;
+use flag_host::lock;
 
 /// Downloads as many flags at a time as the pool has threads.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use wait4::{ResUse, Wait4};
 
 use crate::download::CancelToken;
-use crate::lock::lock;
 use crate::os::{memory, process};
+use flag_host::lock;
 
 /// How often to check whether the program is to be ended, and what memory it has. Its own end is
 /// known at once.
