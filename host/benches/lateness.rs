@@ -239,7 +239,7 @@ fn race(runtime: &Runtime, size: &Size) {
             })
             .collect();
         for turn in 0..records.len() {
-            // Backwards in every other round, so that nobody always comes after the same one.
+            // Backwards in every other round, so that no contestant always follows the same one.
             let turn = if round % 2 == 0 {
                 turn
             } else {

@@ -1,4 +1,4 @@
-//! What it takes to decide the fate of a request: `cargo bench -p flag-scenario --bench decision`.
+//! The cost of a decision: `cargo bench -p flag-scenario --bench decision`.
 //!
 //! The throughput is in rules: a scenario with many has as many decisions to make for each request.
 

@@ -93,7 +93,7 @@ impl Builder {
         self
     }
 
-    /// A socket that listens already: whoever has opened it knows its port before the server
+    /// A socket that listens already: its opener knows the port before the server
     /// starts.
     ///
     /// ```

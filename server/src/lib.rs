@@ -67,7 +67,7 @@
 //! ```
 //!
 //! Each server is a world of its own: its port, its attempt counters, its records. Clients that
-//! share one can name their run with the header `flag-run`; [`FlagServer::records`] tells one run's
+//! share one can name their run with the header `flag-run`; [`FlagServer::records`] separates one run's
 //! requests from another's.
 
 mod app;

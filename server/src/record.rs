@@ -1,8 +1,8 @@
-//! What was decided and what was really sent, request by request: for tests, and as a file of JSON
-//! lines.
+//! The record log: what was decided and what was sent, request by request, for tests and as a file
+//! of JSON lines.
 //!
-//! Nothing of it is on the path of a request but handing a record over. An entry is written when
-//! its response is over, however that came about: also when the client left before it.
+//! All that a request does is hand its record over. A record is written when its response is over,
+//! also when the client has left before that.
 
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, Write};
@@ -53,7 +53,7 @@ pub struct Record {
     pub times: Times,
 }
 
-/// When things happened to a request, as this process's clock tells it.
+/// When things happened to a request, by the clock of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
     /// Its head had arrived.
@@ -64,7 +64,7 @@ pub struct Times {
     pub ended: Instant,
 }
 
-/// What was really sent.
+/// What was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Sent {
     /// The status, if there was a head.
@@ -92,7 +92,7 @@ pub enum End {
     Left,
 }
 
-/// Where the entries of one listener go.
+/// Where the records of one listener go.
 #[derive(Debug, Default)]
 pub(crate) struct RecordLog {
     received: AtomicU64,
@@ -101,7 +101,7 @@ pub(crate) struct RecordLog {
 }
 
 impl RecordLog {
-    /// A journal that keeps its records if `keep`, and sends them to `file` if there is one.
+    /// A log that keeps its records if `keep`, and sends them to `file` if there is one.
     pub(crate) fn new(keep: bool, file: Option<Sender<Record>>) -> Self {
         Self {
             received: AtomicU64::new(0),
@@ -115,12 +115,12 @@ impl RecordLog {
         self.received.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether anybody wants to know of requests.
+    /// Whether records are kept or written.
     pub(crate) fn is_kept(&self) -> bool {
         self.kept.is_some() || self.file.is_some()
     }
 
-    /// Opens an entry for a request.
+    /// Opens the record of a request.
     pub(crate) fn begin(
         self: &Arc<Self>,
         request: &RequestKey<'_>,

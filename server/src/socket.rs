@@ -1,8 +1,7 @@
-//! What not every system can do: each such thing is one small function here, and beside it what is
-//! done where it is missing.
+//! Socket options that differ between systems, one small function each.
 //!
-//! It decides nothing, and knows nothing of flags. The rest of the library is the same everywhere;
-//! only the program asks which system it is on, for its signals.
+//! The rest of the library is the same everywhere; only the program asks which system it is on, for
+//! its signals.
 
 use std::io;
 
@@ -28,7 +27,7 @@ pub(crate) fn keep_from_children(stream: &TcpStream) -> io::Result<()> {
     socket2::SockRef::from(stream).set_no_inherit(true)
 }
 
-/// Nobody inherits it here.
+/// Elsewhere accepted connections are not inherited.
 #[cfg(not(windows))]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 pub(crate) fn keep_from_children(_: &TcpStream) -> io::Result<()> {

@@ -61,7 +61,7 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// The connections at one time. More wait, in the kernel's queue, until one of these ends.
     pub max_connections: usize,
-    /// How long requests in flight may take to finish once the server is told to stop. Those whose
+    /// How long requests in flight may take to finish once a shutdown is requested. Those whose
     /// plan takes longer are refused at once, with a 503.
     pub grace: Duration,
 }
@@ -249,7 +249,7 @@ async fn spoken_version(stream: &FaultyStream) -> io::Result<Version> {
         if len == HTTP2_PREFACE.len() {
             return Ok(Version::HTTP_2);
         }
-        // A part of the preface: the rest is under way, and nothing tells when it is there.
+        // A part of the preface: the rest is under way, and there is no event for its arrival.
         tokio::time::sleep(pause).await;
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
@@ -298,8 +298,8 @@ where
     Ok(())
 }
 
-/// A connection that died in the queue concerns nobody; want of resources passes, so it is waited
-/// for.
+/// A connection that died in the queue is ignored. A lack of resources is transient: the next accept
+/// waits for a moment.
 async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     if !matches!(

@@ -1,19 +1,18 @@
 //! The threads of a server, each with a runtime of its own: a connection stays on one of them, and
 //! nothing that it needs has to cross over to another processor.
 //!
-//! It knows nothing of what runs there.
+//! What runs on them is the business of others.
 
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::thread::{self, JoinHandle};
 
+use flag_host::cpu;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use flag_host::cpu;
-
-/// Some threads. They end when this is dropped.
+/// Threads that end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Threads(Vec<Thread>);
 
@@ -26,7 +25,7 @@ struct Thread {
 }
 
 impl Threads {
-    /// Starts so many.
+    /// Starts `count` threads.
     ///
     /// # Errors
     /// When the system gives no thread, or no means to wait for sockets.
@@ -70,7 +69,7 @@ impl Thread {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // All are told before the first is waited for.
+        // All are asked to end before the first is joined.
         for thread in &mut self.0 {
             drop(thread.stay.take());
         }

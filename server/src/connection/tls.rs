@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 /// Where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tls {
-    /// Made at the start for `localhost`, `127.0.0.1` and `::1`, and known to nobody.
+    /// Made at the start for `localhost`, `127.0.0.1` and `::1`, and trusted by no client.
     SelfSigned,
     /// PEM files: a chain of certificates, and the key of the first.
     Files {

@@ -180,7 +180,7 @@ impl PacedBody {
                 let (held, dropped) = oneshot::channel();
                 let connection = self.connection.clone();
                 self.end = BodyEnd::Breaking(Box::pin(async move {
-                    drop(dropped.await); // an error, since nobody sends
+                    drop(dropped.await); // always an error: nothing is sent
                     connection.inject(injection).await;
                 }));
                 Bytes::from_owner(Held {
@@ -258,7 +258,7 @@ mod tests {
             assert!(piece.0 > from, "an empty piece at {from}");
             from = piece.0;
             pieces.push(piece);
-            // Whoever asks for a byte in the piece gets the same answer.
+            // Every byte of a piece is due with the piece.
             assert_eq!(schedule.pace.due(schedule.len, from), piece.1);
         }
         pieces

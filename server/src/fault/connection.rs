@@ -4,7 +4,7 @@
 //! [`FaultyStream`], and both sides share a [`ConnectionHandle`]. The request leaves its
 //! [`Injection`] there and writes no more. When everything before it is written, the stream is
 //! flushed; the wrapper waits until the kernel has sent everything, holds the silence, and fails.
-//! Whoever owns the stream drops it without another byte, and the wrapper breaks the connection as
+//! The owner of the stream drops it without another byte, and the wrapper breaks the connection as
 //! planned.
 
 use std::future::Future;
@@ -138,7 +138,7 @@ impl FaultyStream {
         self.handle.clone()
     }
 
-    /// What the client has sent and nobody has read, from its beginning.
+    /// The unread bytes of the client, from the first one. They stay unread.
     pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         stream.peek(buf).await

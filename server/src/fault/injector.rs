@@ -86,7 +86,7 @@ impl Respond {
     }
 }
 
-/// What the client is told about its request.
+/// What the response reports about its request.
 pub(crate) struct Report {
     delay: Duration,
     waited: Duration,
@@ -258,8 +258,8 @@ impl Report {
 /// The report of a request without a delay.
 const NO_WAIT: HeaderValue = HeaderValue::from_static("plan;dur=0.000, wait;dur=0.000");
 
-/// Milliseconds with three decimals, cut off and not rounded: whoever computes the plan in whole
-/// nanoseconds can compute this text too, in any language.
+/// Milliseconds with three decimals, cut off and not rounded, so that programs in any language can
+/// compute this text from the plan in whole nanoseconds.
 fn millis(duration: Duration) -> String {
     let micros = duration.as_micros();
     format!("{}.{:03}", micros / 1000, micros % 1000)

@@ -17,7 +17,7 @@ pub const FLAG_ATTEMPT: HeaderName = HeaderName::from_static("flag-attempt");
 const HOP: &str = "flag-hop";
 const HOP_ATTEMPT: &str = "flag-attempt";
 
-/// A request, whoever has parsed it.
+/// The head of a request, from either parser.
 pub(crate) struct RequestHead<'r> {
     pub(crate) method: &'r str,
     pub(crate) resource: &'r Resource<'r>,

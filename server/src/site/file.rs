@@ -125,7 +125,7 @@ impl ServedFile {
     }
 
     /// One range gets its bytes. Several, or a header that makes no sense, get the whole file, as
-    /// RFC 9110 allows: nobody fetches a flag in pieces of pieces.
+    /// RFC 9110 allows: several ranges of a flag are of no use.
     fn part(&self, range: &HeaderValue) -> Response {
         let len = self.bytes.len() as u64;
         let parsed = range

@@ -53,7 +53,7 @@ pub(crate) enum Command {
         #[arg(env = "FLAG_SERVER_HEALTHCHECK_URL")]
         url: Option<String>,
     },
-    /// What the program can tell of itself.
+    /// Completions and manual pages.
     #[command(flatten)]
     Docs(DocsCommand),
 }
@@ -146,7 +146,7 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) bind: IpAddr,
 
-    /// Use this seed instead of the scenario's own: another fate for every request.
+    /// Use this seed instead of the scenario's own: other decisions for every request.
     #[arg(
         long,
         value_name = "N",

@@ -22,7 +22,7 @@ pub(crate) enum Unhealthy {
     /// The URL is none that can be asked.
     #[error("{0:?} cannot be asked: give a URL like http://127.0.0.1:8000/healthz")]
     BadUrl(String),
-    /// Nobody answered.
+    /// No answer.
     #[error("{url}: no answer ({reason}); is flag-server running there?")]
     NoAnswer {
         /// Who was asked.
