@@ -6,6 +6,7 @@ Run as a program it prints the golden vectors that server/tests/decisions.rs pin
 
 import math
 import re
+import string
 import struct
 from fractions import Fraction
 from statistics import NormalDist
@@ -19,6 +20,53 @@ MASK = 0xFFFFFFFF
 def with_length(text: str) -> bytes:
     data = text.encode()
     return struct.pack("<Q", len(data)) + data
+
+
+UNRESERVED = set(string.ascii_letters + string.digits + "-._~")
+
+
+def canonical(target: str) -> str:
+    """The canonical path of a request target, step by step as docs/determinism.md lists them."""
+    if not target.startswith("/") and (origin := re.match(r"[^/]*://[^/?#]*", target)):
+        target = target[origin.end() :]
+        if not target.startswith("/"):
+            target = "/"
+    path = re.split("[?#]", target)[0]
+    path = re.sub("%[0-9A-Fa-f]{2}", lambda escape: decoded(escape[0]), path)
+    path = re.sub("/+", "/", without_dot_segments(path))
+    path = re.sub("^/data(?=/(?i:flags)(/|$))", "", path)
+    return "".join(letter.lower() if letter in string.ascii_uppercase else letter for letter in path)
+
+
+def decoded(escape: str) -> str:
+    character = chr(int(escape[1:], 16))
+    return character if character in UNRESERVED else escape
+
+
+def without_dot_segments(rest: str) -> str:
+    """RFC 3986, section 5.2.4, as it is written there, for a path that begins with a slash."""
+    if not rest.startswith("/"):
+        return rest
+    output = ""
+    while rest:
+        if rest.startswith("/./"):
+            rest = rest[2:]
+        elif rest == "/.":
+            rest = "/"
+        elif rest.startswith("/../"):
+            rest, output = rest[3:], output.rpartition("/")[0]
+        elif rest == "/..":
+            rest, output = "/", output.rpartition("/")[0]
+        else:
+            segment = re.match("/[^/]*", rest)[0]
+            output, rest = output + segment, rest[len(segment) :]
+    return output
+
+
+def country(path: str) -> str | None:
+    """The country whose file a canonical path names, whether or not there is such a country."""
+    file = re.fullmatch(r"/flags/([a-z]{2})/(?:\1\.gif|metadata\.json)", path)
+    return file and file[1].upper()
 
 
 def words(seed: int, rule: str, run: str, method: str, path: str, attempt: int):

@@ -1,14 +1,17 @@
 """decision.py and the server's tests pin the same vectors."""
 
+import http.client
 import json
 import re
 import urllib.request
 
 import pytest
 from conftest import ROOT
-from decision import decide, fate, flip, words
+from decision import canonical, country, decide, fate, flip, words
 
-VECTORS = json.loads((ROOT / "docs" / "golden-vectors.json").read_text())
+GOLDEN = json.loads((ROOT / "docs" / "golden-vectors.json").read_text())
+VECTORS = GOLDEN["decisions"]
+SPELLINGS = GOLDEN["spellings"]
 
 
 def test_the_vectors_of_the_servers_tests_are_those_of_the_second_implementation():
@@ -46,6 +49,40 @@ def test_every_vector_of_the_documents_is_one_of_them():
             and (vector["seed"], vector["run"], vector["path"]) == (20150223, "", "/flags/br/br.gif")
         ]
         assert len(match) == 1 and json.loads(decided.strip("`")) == match[0]["decision"], rule
+
+
+def test_the_vectors_of_spellings_are_those_of_the_second_implementation():
+    assert len(SPELLINGS) >= 20
+    for vector in SPELLINGS:
+        path = canonical(vector["target"])
+        assert (path, country(path)) == (vector["path"], vector["cc"]), vector
+
+
+def test_the_server_decides_about_the_canonical_path_of_every_spelling(server, tmp_path):
+    """A rule for each country fires for its files alone; the decision log has the path and the rule."""
+    codes = {vector["cc"] for vector in SPELLINGS if vector["cc"]}
+    scenario, log = tmp_path / "countries.toml", tmp_path / "decisions.jsonl"
+    scenario.write_text("\n".join(
+        f'[[rule]]\nname = "{code}"\nfault = "status"\nstatus = 418\nmatch = {{ cc = ["{code}"] }}' for code in codes
+    ))
+    with server("--scenario", str(scenario), "--port", "0", "--decision-log", str(log)) as running:
+        connection = http.client.HTTPConnection(running.flags().removeprefix("http://").removesuffix("/flags"))
+        for number, vector in enumerate(SPELLINGS):
+            connection.request("GET", vector["target"], headers={"flag-run": f"spelling-{number}"})
+            response = connection.getresponse()
+            response.read()
+            assert (response.status == 418) == bool(vector["cc"]), vector
+        connection.close()
+        running.stop()
+    lines = {line["run"]: line for line in map(json.loads, log.read_text().splitlines())}
+    for number, vector in enumerate(SPELLINGS):
+        line = lines.pop(f"spelling-{number}", None)
+        if not re.match("/flags/.", vector["path"]):
+            assert line is None, "nothing is decided about other paths"
+            continue
+        assert line["path"] == vector["path"], vector
+        assert line["plan"]["rules"] == [vector["cc"]] * bool(vector["cc"]), vector
+    assert not lines
 
 
 @pytest.mark.parametrize("bits", [1, 3, 1024])
