@@ -7,6 +7,7 @@ pub mod csv;
 pub(crate) mod format;
 pub mod hgrm;
 pub mod json;
+#[cfg(feature = "terminal")]
 pub mod live;
 pub mod load;
 pub mod markdown;

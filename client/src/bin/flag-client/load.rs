@@ -1,5 +1,6 @@
 //! `flag-client load`: requests in a closed or an open loop, watched, reported and judged.
 
+#[cfg(feature = "terminal")]
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use flag_client::load::{self, Progress};
+#[cfg(feature = "terminal")]
 use flag_client::report::live::LiveView;
 use flag_client::report::{hgrm, json, load as text};
 use flag_client::result::{LoadJob, LoadResult, ServerRecord, threshold};
@@ -36,7 +38,7 @@ pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
     }
     let mut watcher = Watcher::new(&server, &job, spec.is_quiet);
     let outcome = load::run(&load, |progress| watcher.watch(progress))?;
-    drop(watcher); // gives the terminal back
+    watcher.finish();
     let result = outcome.into_result(job, server, command_line());
 
     // What was measured is printed before anything can fail to be written.
@@ -82,6 +84,7 @@ fn check_files(connections: NonZeroUsize, is_embedded: bool) -> anyhow::Result<(
 
 /// Shows how far the load is: on a whole terminal, or as a line every second where there is none.
 enum Watcher {
+    #[cfg(feature = "terminal")]
     View(Box<LiveView>),
     Lines(Instant),
     Nobody,
@@ -93,16 +96,23 @@ impl Watcher {
             return Self::Nobody;
         }
         let lines = Self::Lines(Instant::now());
-        if !std::io::stderr().is_terminal() {
-            return lines;
+        #[cfg(feature = "terminal")]
+        if std::io::stderr().is_terminal() {
+            let title = format!("flag-client load: {}", server.url);
+            let view = LiveView::open(&title, job);
+            return view.map_or(lines, |view| Self::View(Box::new(view)));
         }
-        let title = format!("flag-client load: {}", server.url);
-        let view = LiveView::open(&title, job);
-        view.map_or(lines, |view| Self::View(Box::new(view)))
+        #[cfg(not(feature = "terminal"))]
+        let _ = (server, job);
+        lines
     }
+
+    /// Gives the terminal back.
+    fn finish(self) {}
 
     fn watch(&mut self, progress: &Progress<'_>) {
         match self {
+            #[cfg(feature = "terminal")]
             Self::View(view) => {
                 // A terminal that has gone is no reason to end what is measured.
                 view.show(progress).ok();

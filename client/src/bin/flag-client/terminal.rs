@@ -4,7 +4,6 @@ use std::io::Write;
 
 use anyhow::Context;
 use flag_client::download::CancelToken;
-use flag_client::report::live;
 
 use crate::exit::INTERRUPTED;
 
@@ -37,7 +36,8 @@ pub(crate) fn cancel_on_ctrl_c() -> anyhow::Result<CancelToken> {
     let cancel = requested.clone();
     ctrlc::set_handler(move || {
         if cancel.is_requested() {
-            live::restore();
+            #[cfg(feature = "terminal")]
+            flag_client::report::live::restore();
             #[allow(
                 clippy::exit,
                 reason = "the main thread may be waiting for a server that never answers"

@@ -1,22 +1,31 @@
 //! A picture as pixels, the same on every machine: it has its own font and asks the system for
 //! none.
 
+#[cfg(feature = "pictures")]
 use std::sync::{Arc, OnceLock};
 
+#[cfg(feature = "pictures")]
 use resvg::tiny_skia::{Pixmap, Transform};
+#[cfg(feature = "pictures")]
 use resvg::usvg::{Options, Tree, fontdb};
 use thiserror::Error;
 
 /// How it was made is in the README beside it.
+#[cfg(feature = "pictures")]
 const FONT: &[u8] = include_bytes!("../../../assets/DejaVuSans-subset.ttf");
+#[cfg(feature = "pictures")]
 const FAMILY: &str = "DejaVu Sans";
 
 /// More pixels than that are a mistake, and a gigabyte.
+#[cfg(feature = "pictures")]
 const MOST_PIXELS: u64 = 100_000_000;
 
 /// Why there is no PNG.
 #[derive(Debug, Error)]
 pub enum PlotError {
+    /// The program was built without them.
+    #[error("this build has no PNG pictures; write an .svg, or build with the feature pictures")]
+    NoFeature,
     /// It is no SVG.
     #[error("the picture cannot be read: {0}")]
     Svg(String),
@@ -37,6 +46,7 @@ pub enum PlotError {
 ///
 /// # Errors
 /// When it is no SVG, or has more pixels than fit.
+#[cfg(feature = "pictures")]
 pub fn png(svg: &str) -> Result<Vec<u8>, PlotError> {
     let options = Options {
         font_family: FAMILY.to_owned(),
@@ -56,6 +66,16 @@ pub fn png(svg: &str) -> Result<Vec<u8>, PlotError> {
         .map_err(|error| PlotError::Png(error.to_string()))
 }
 
+/// No picture.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "pictures"))]
+pub fn png(_: &str) -> Result<Vec<u8>, PlotError> {
+    Err(PlotError::NoFeature)
+}
+
+#[cfg(feature = "pictures")]
 fn fonts() -> Arc<fontdb::Database> {
     static FONTS: OnceLock<Arc<fontdb::Database>> = OnceLock::new();
     let load = || {
