@@ -1,4 +1,4 @@
-"""docs/adding-a-fault.md is true: its patch applies, passes the tests of the scenario, and has its effect.
+"""docs/adding-a-fault.md is true: its patch applies, passes the tests of the scenario and its own, and has its effect.
 
 The copy is built in a folder of its own, so that the programs of the other tests stay as they are.
 """
@@ -49,7 +49,11 @@ def test_a_server_with_the_patch_has_the_new_kind(tmp_path):
 
     target = ROOT / "target" / "adding-a-fault"
     environment = {**os.environ, "CARGO_TARGET_DIR": str(target)}
-    for command in ("test --locked -p flag-scenario", "build --locked -p flag-server"):
+    for command in (
+        "test --locked -p flag-scenario",
+        "test --locked -p flag-server --test docs --test faults_http1",
+        "build --locked -p flag-server",
+    ):
         subprocess.run(["cargo", *command.split()], cwd=tree, env=environment, check=True)
 
     scenario = tmp_path / "empty.toml"
