@@ -122,6 +122,13 @@ impl Builder {
         self
     }
 
+    /// Answers every request by way of hyper: for tests that compare the fast path with it.
+    #[doc(hidden)]
+    pub fn without_fast_path(mut self) -> Self {
+        self.config.limits.fast_path = false;
+        self
+    }
+
     /// Starts it on the current runtime.
     ///
     /// # Errors

@@ -11,15 +11,15 @@ use httparse::{ParserConfig, Status};
 
 /// The most headers, as hyper has it.
 const MAX_HEADERS: usize = 100;
-/// The longest head, as hyper has it, and so the longest line between chunks.
+/// The longest head, as hyper has it, and so the longest line before a chunk or in a trailer.
 const MAX_HEAD: usize = 400 * 1024;
 
 /// One answer to a GET, while it comes.
 #[derive(Debug)]
 pub(super) struct Answer {
     part: Part,
-    /// The beginning of a head that has come in pieces.
-    head: Vec<u8>,
+    /// The beginning of a head, or of the line before a chunk, that has come in pieces.
+    partial: Vec<u8>,
     /// Of the final response.
     pub(super) status: u16,
     /// Of the body, so far.
@@ -44,26 +44,14 @@ enum Part {
 /// A place in a chunked body (RFC 9112, section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunk {
-    /// In the line with the size, with what has been read of it.
-    Size {
-        size: u64,
-        digits: u8,
-        is_over: bool,
-    },
+    /// The line with the size, and extensions that nobody needs.
+    Size,
     /// So many bytes before the end of the chunk.
     Data(u64),
     /// The line end after it.
     DataEnd,
     /// In a line of the trailer, with its length so far.
     Trailer(usize),
-}
-
-impl Chunk {
-    const NEW: Self = Self::Size {
-        size: 0,
-        digits: 0,
-        is_over: false,
-    };
 }
 
 /// It is no HTTP/1.
@@ -74,7 +62,7 @@ impl Answer {
     pub(super) fn new() -> Self {
         Self {
             part: Part::Head,
-            head: Vec::new(),
+            partial: Vec::new(),
             status: 0,
             bytes: 0,
             keeps_alive: true,
@@ -85,25 +73,25 @@ impl Answer {
     pub(super) fn feed(&mut self, mut data: &[u8]) -> Result<bool, Malformed> {
         while !data.is_empty() {
             data = match self.part {
-                Part::Head if self.head.is_empty() => match self.read_head(data)? {
-                    Some(length) => &data[length..],
-                    None => {
-                        self.head.extend(data);
-                        return Ok(false);
+                Part::Head | Part::Chunk(Chunk::Size) if self.partial.is_empty() => {
+                    match self.read_start(data)? {
+                        Some(length) => &data[length..],
+                        None => {
+                            self.partial.extend(data);
+                            return Ok(false);
+                        }
                     }
-                },
-                Part::Head => {
-                    let mut head = std::mem::take(&mut self.head);
-                    head.extend(data);
-                    let Some(length) = self.read_head(&head)? else {
-                        self.head = head;
+                }
+                Part::Head | Part::Chunk(Chunk::Size) => {
+                    let mut whole = std::mem::take(&mut self.partial);
+                    let before = whole.len();
+                    whole.extend(data);
+                    let Some(length) = self.read_start(&whole)? else {
+                        self.partial = whole;
                         return Ok(false);
                     };
-                    return if length < head.len() {
-                        self.feed(&head[length..])
-                    } else {
-                        Ok(self.is_whole())
-                    };
+                    // It was not all there before, so it ends in what has come now.
+                    &data[length - before..]
                 }
                 Part::Body(rest) => {
                     let length = self.count(rest, data);
@@ -146,6 +134,38 @@ impl Answer {
         length
     }
 
+    /// Reads a head, or the line before a chunk, and returns its length, or none if it is not all
+    /// there.
+    fn read_start(&mut self, data: &[u8]) -> Result<Option<usize>, Malformed> {
+        let length = match self.part {
+            Part::Chunk(_) => self.read_size(data)?,
+            _ => self.read_head(data)?,
+        };
+        // However it is cut, the same length is too long.
+        if length.unwrap_or(data.len()) > MAX_HEAD {
+            return Err(Malformed);
+        }
+        Ok(length)
+    }
+
+    /// Reads the line before a chunk and returns its length, or none if it is not all there.
+    fn read_size(&mut self, data: &[u8]) -> Result<Option<usize>, Malformed> {
+        // httparse takes a line without digits for a size of zero.
+        if !data[0].is_ascii_hexdigit() {
+            return Err(Malformed);
+        }
+        let (length, size) = match httparse::parse_chunk_size(data) {
+            Ok(Status::Complete(line)) => line,
+            Ok(Status::Partial) => return Ok(None),
+            Err(_) => return Err(Malformed),
+        };
+        self.part = Part::Chunk(match size {
+            0 => Chunk::Trailer(0),
+            size => Chunk::Data(size),
+        });
+        Ok(Some(length))
+    }
+
     /// Reads a head and returns its length, or none if it is not all there.
     fn read_head(&mut self, data: &[u8]) -> Result<Option<usize>, Malformed> {
         let mut headers = [MaybeUninit::uninit(); MAX_HEADERS];
@@ -157,8 +177,8 @@ impl Answer {
         );
         let length = match parsed {
             Ok(Status::Complete(length)) => length,
-            Ok(Status::Partial) if data.len() <= MAX_HEAD => return Ok(None),
-            _ => return Err(Malformed),
+            Ok(Status::Partial) => return Ok(None),
+            Err(_) => return Err(Malformed),
         };
         self.status = response.code.ok_or(Malformed)?;
         // An interim response is followed by another one; 101 by another protocol, which nobody
@@ -175,7 +195,7 @@ impl Answer {
         };
         self.part = match (self.status, framing.coding, framing.length) {
             (204 | 304, ..) | (_, None, Some(0)) => Part::Nothing,
-            (_, Some(Coding::Chunked), _) => Part::Chunk(Chunk::NEW),
+            (_, Some(Coding::Chunked), _) => Part::Chunk(Chunk::Size),
             (_, None, Some(length)) => Part::Body(length),
             (_, Some(Coding::Other), _) | (_, None, None) => Part::UntilEnd,
         };
@@ -193,14 +213,10 @@ impl Answer {
                 };
                 (next, length)
             }
-            Chunk::Size {
-                size,
-                digits,
-                is_over,
-            } => (size_line(size, digits, is_over, data[0])?, 1),
+            Chunk::Size => unreachable!("read with what came before it"),
             Chunk::DataEnd => match data[0] {
                 b'\r' => (Chunk::DataEnd, 1),
-                b'\n' => (Chunk::NEW, 1),
+                b'\n' => (Chunk::Size, 1),
                 _ => return Err(Malformed),
             },
             Chunk::Trailer(length) => match data[0] {
@@ -216,29 +232,6 @@ impl Answer {
         };
         self.part = Part::Chunk(next);
         Ok(&data[length..])
-    }
-}
-
-/// One byte of the line before a chunk: its size, and extensions that mean nothing to anybody.
-fn size_line(size: u64, digits: u8, is_over: bool, byte: u8) -> Result<Chunk, Malformed> {
-    let digit = char::from(byte).to_digit(16);
-    match (byte, digit) {
-        (b'\n', _) if digits == 0 => Err(Malformed),
-        (b'\n', _) if size == 0 => Ok(Chunk::Trailer(0)),
-        (b'\n', _) => Ok(Chunk::Data(size)),
-        (_, Some(digit)) if !is_over => Ok(Chunk::Size {
-            size: size * 16 + u64::from(digit),
-            digits: Some(digits + 1)
-                .filter(|digits| *digits < 16)
-                .ok_or(Malformed)?,
-            is_over,
-        }),
-        _ if is_over || b"; \t\r".contains(&byte) => Ok(Chunk::Size {
-            size,
-            digits,
-            is_over: true,
-        }),
-        _ => Err(Malformed),
     }
 }
 
@@ -397,6 +390,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n;a=b\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n11111111111111111\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab",
         ] {

@@ -64,6 +64,10 @@ pub struct Limits {
     /// How long requests in flight may take to finish once a shutdown is requested. Those whose
     /// plan takes longer are refused at once, with a 503.
     pub grace: Duration,
+    /// Whether usual requests take the fast path. Only the tests that compare it with hyper turn it
+    /// off.
+    #[doc(hidden)]
+    pub fast_path: bool,
 }
 
 impl Default for Limits {
@@ -74,6 +78,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(30),
             max_connections: 65_536,
             grace: Duration::from_secs(8),
+            fast_path: true,
         }
     }
 }
@@ -212,7 +217,7 @@ async fn connection(
     };
     // What hyper needs is put elsewhere: most connections never get there.
     match greeted {
-        Greeted::Plain(Version::HTTP_11, stream) => {
+        Greeted::Plain(Version::HTTP_11, stream) if limits.fast_path => {
             let driven = fast_path::drive(*stream, &service.app, stop, limits.head_timeout);
             let Some(stream) = driven.await? else {
                 return Ok(());

@@ -97,6 +97,7 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
         head_timeout: args.head_timeout,
         max_connections: args.max_connections.get(),
         grace: args.grace,
+        ..Limits::default()
     };
 
     match catalogue {

@@ -1,5 +1,4 @@
-//! Usual requests are answered in a lane of their own. From the outside nobody can tell which way
-//! an answer came.
+//! Usual requests are answered on the fast path. Its answers are those of hyper's encoder.
 
 mod support;
 
@@ -18,7 +17,7 @@ rule = [
 ]
 "#;
 
-/// Says nothing, and is nothing that the lane knows.
+/// Changes nothing in an answer, and leaves the fast path.
 const UNUSUAL: &str = "te: trailers";
 
 /// The head without what differs from one second, or one answer, to the next.
@@ -68,14 +67,14 @@ fn both_ways_lead_to_the_same_answer() {
 }
 
 #[test]
-fn what_is_decided_in_the_lane_is_decided_once() {
+fn what_is_decided_on_the_fast_path_is_decided_once() {
     let server = Server::with(MIXED);
     let planned = |attempt| match plan(MIXED, attempt).ending {
         Some(_) => "HTTP/1.1 418 I'm a teapot",
         None => "HTTP/1.1 200 OK",
     };
     let kinds: Vec<&str> = (1..=20).map(planned).collect();
-    // A connection for each, so that each begins in the lane.
+    // A connection for each, so that each begins on the fast path.
     for &planned in &kinds {
         assert_eq!(server.get().reply().0.status_line, planned);
     }
@@ -88,9 +87,9 @@ fn what_is_decided_in_the_lane_is_decided_once() {
     assert_eq!(server.received(), 20);
 }
 
-/// Each of these is where the connection leaves the lane, after two answers there.
+/// Each of these is where the connection leaves the fast path, after two answers there.
 #[test]
-fn a_connection_leaves_the_lane_with_all_its_bytes() {
+fn a_connection_leaves_the_fast_path_with_all_its_bytes() {
     let server = Server::with("");
     let get = request("GET", BRAZIL, &[]);
     let body = "content-length: 3";

@@ -1,0 +1,204 @@
+//! A client that speaks HTTP/2, over TCP or TLS.
+
+#![allow(
+    dead_code,
+    reason = "each test program uses a part of it, and is compiled with all of it"
+)]
+
+use std::sync::Arc;
+
+use axum::http::{Request, Response};
+use bytes::Bytes;
+use flag_server::FlagServer;
+use flags_data::Catalogue;
+use h2::client::SendRequest;
+use h2::{Reason, RecvStream};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
+
+use crate::support::{SAFETY, authority, image};
+
+/// What one stream came to: its head if there was one, its bytes, and the reason if it was reset.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) head: Option<Response<()>>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) reset: Option<Reason>,
+}
+
+/// One HTTP/2 connection, over TCP or TLS.
+pub(crate) struct Connection {
+    pub(crate) send: SendRequest<Bytes>,
+    pub(crate) driver: JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Connection {
+    pub(crate) async fn plain(server: &FlagServer) -> Self {
+        let stream = tokio::net::TcpStream::connect(authority(server.endpoints())).await;
+        Self::over(stream.unwrap()).await
+    }
+
+    pub(crate) async fn tls(server: &FlagServer) -> Self {
+        let connector = tokio_rustls::TlsConnector::from(client_config(&[b"h2", b"http/1.1"]));
+        let stream = tokio::net::TcpStream::connect(authority(server.endpoints()))
+            .await
+            .unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = connector.connect(name, stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        Self::over(stream).await
+    }
+
+    pub(crate) async fn over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        stream: S,
+    ) -> Self {
+        let (send, connection) = h2::client::handshake(stream).await.unwrap();
+        let driver = tokio::spawn(connection);
+        Self { send, driver }
+    }
+
+    /// Opens a stream, and returns what comes of it.
+    pub(crate) async fn ask(&self, method: &str, path: &str) -> JoinHandle<Outcome> {
+        self.ask_if(method, path, ("accept", "*/*")).await
+    }
+
+    /// The same with a header.
+    pub(crate) async fn ask_if(
+        &self,
+        method: &str,
+        path: &str,
+        header: (&str, &str),
+    ) -> JoinHandle<Outcome> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://x{path}"))
+            .header(header.0, header.1)
+            .body(())
+            .unwrap();
+        let mut send = self.send.clone().ready().await.unwrap();
+        let (response, _) = send.send_request(request, true).unwrap();
+        tokio::spawn(async move {
+            let mut outcome = Outcome {
+                head: None,
+                body: Vec::new(),
+                reset: None,
+            };
+            let failed = match response.await {
+                Ok(response) => {
+                    let (head, body) = response.into_parts();
+                    outcome.head = Some(Response::from_parts(head, ()));
+                    read(body, &mut outcome.body).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = failed {
+                assert!(error.is_reset() && error.is_remote(), "{error}");
+                outcome.reset = error.reason();
+            }
+            outcome
+        })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Outcome {
+        within(self.ask("GET", path).await).await.unwrap()
+    }
+
+    /// That the connection still serves.
+    pub(crate) async fn assert_usable(&self) {
+        let outcome = self.get("/flags/jp/jp.gif").await;
+        assert_eq!((outcome.status(), outcome.reset), (Some(200), None));
+        assert_eq!(outcome.body, image(&Catalogue::embedded(), "JP"));
+    }
+
+    /// That the server has said goodbye, and that it was a proper one.
+    pub(crate) async fn assert_ended_well(self) {
+        within(self.driver).await.unwrap().unwrap();
+    }
+
+    /// That it ends when the client wants it to, and that the server has neither said goodbye nor
+    /// broken it before.
+    pub(crate) async fn assert_sound(self) {
+        assert!(!self.driver.is_finished(), "the connection has ended");
+        drop(self.send);
+        within(self.driver).await.unwrap().unwrap();
+    }
+}
+
+impl Outcome {
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.head.as_ref().map(|head| head.status().as_u16())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.as_ref()?.headers().get(name)?.to_str().ok()
+    }
+}
+
+async fn read(mut body: RecvStream, into: &mut Vec<u8>) -> Result<(), h2::Error> {
+    while let Some(data) = body.data().await {
+        let data = data?;
+        into.extend_from_slice(&data);
+        body.flow_control().release_capacity(data.len())?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(SAFETY, future).await.expect("in time")
+}
+
+/// Trusts every certificate: what is under test is not who signed it.
+#[derive(Debug)]
+struct TrustAll;
+
+impl ServerCertVerifier for TrustAll {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+pub(crate) fn client_config(alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(TrustAll))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
+}
