@@ -67,8 +67,8 @@
 //! ```
 //!
 //! Each server is a world of its own: its port, its attempt counters, its records. Clients that
-//! share one can name their run with the header `flag-run`; [`FlagServer::records`] separates one run's
-//! requests from another's.
+//! share one can name their run with the header `flag-run`; [`FlagServer::records`] separates one
+//! run's requests from another's.
 
 mod app;
 mod blocking;

@@ -303,8 +303,8 @@ where
     Ok(())
 }
 
-/// A connection that died in the queue is ignored. A lack of resources is transient: the next accept
-/// waits for a moment.
+/// A connection that died in the queue is ignored. A lack of resources is transient: the next
+/// accept waits for a moment.
 async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     if !matches!(
