@@ -15,6 +15,7 @@ use crate::millis;
 /// Older documents also have a `queued_ms`, which is always 0: it is accepted, and no longer
 /// written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Sample {
     /// What was downloaded.
     #[schemars(with = "String")]
