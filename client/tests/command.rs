@@ -410,7 +410,7 @@ fn a_command_is_called_by_its_script_or_its_program_and_nobody_shares_a_name() {
     for line in lines {
         contenders.push(Box::new(command(line, &Scenario::faultless())));
     }
-    let race = Race::bench(contenders, &job(&["BR"]));
+    let race = Race::bench(contenders, job(&["BR"]));
     let names: Vec<&str> = race.names().collect();
     assert_eq!(
         names,
@@ -460,8 +460,8 @@ fn as_many_workers_as_the_server_saw_are_what_a_command_is_measured_by() {
         contender("threaded", "4"),
         Box::new(command(&bash(others), &scenario)),
     ];
-    let race = Race::bench(contenders, &job).rounds(Rounds::Exactly(2.try_into().unwrap()));
-    let measurement = race.run_on(&job, &target).unwrap();
+    let race = Race::bench(contenders, job).rounds(Rounds::Exactly(2.try_into().unwrap()));
+    let measurement = race.run_on(&target).unwrap();
     let analysis = Analysis::of(&measurement);
     let [one, four, other] = &analysis.series[..] else {
         panic!("{analysis:?}");

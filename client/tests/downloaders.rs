@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flag_client::download::{Images, Job, Outcome, RetryPolicy, Runner, Sample, Strategy, Watcher};
-use flag_client::race::{self, Contender, Race, Rounds, Target, plan};
-use flag_client::result::{Analysis, Kind};
+use flag_client::race::{Contender, Race, Rounds, Target, plan};
+use flag_client::result::Analysis;
 use flag_scenario::ScenarioSource;
 use flags_data::{Catalogue, CountryCode};
 
@@ -737,11 +737,10 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
     let job = with_retries(2, job(&target.base_url, TEN, 10));
     let contenders = Runner::all().into_iter();
     let contenders = contenders.map(|runner| Box::new(runner) as Box<dyn Contender>);
-    let race = Race::bench(contenders.collect(), &job)
+    let race = Race::bench(contenders.collect(), job.clone())
         .rounds(Rounds::Exactly(NonZeroUsize::MIN))
         .warmup(0);
-    let mut measurement = race::begin(Kind::Bench, &job, &target, Vec::new());
-    race.run(&job, &mut measurement, |_| {}).unwrap();
+    let measurement = race.run_on(&target).unwrap();
     let planned = measurement.planned_times().unwrap();
     let analysis = Analysis::of(&measurement);
     assert!(

@@ -18,7 +18,7 @@ pub mod worker;
 pub use self::attempt::Download;
 pub use self::cancel::CancelToken;
 pub use self::downloader::Downloader;
-pub use self::error::SetupError;
+pub use self::error::{AttemptError, SetupError};
 pub use self::http::library::Http;
 pub use self::images::{Images, Rejected};
 pub use self::job::{ConnectionOptions, Job, Watcher};

@@ -8,13 +8,14 @@ use super::contender::Contender;
 use super::error::ContenderError;
 use super::target::Target;
 use super::{plan, record};
-use crate::download::{Job, Outcome};
+use crate::download::{Job, Outcome, Watcher};
 use crate::result::{Estimate, Kind, Measurement, Round, Series, stats};
 
-/// Who races, and how often.
+/// Who does which job, and how often.
 #[derive(Debug)]
 pub struct Race {
     kind: Kind,
+    job: Job,
     contenders: Vec<Box<dyn Contender>>,
     entrants: Vec<Entrant>,
     rounds: Rounds,
@@ -102,7 +103,7 @@ pub enum RaceEvent<'a> {
 impl Race {
     /// Every contender with as many workers as the job allows. Of those with one name the second is
     /// called `name-2`, and so on.
-    pub fn bench(contenders: Vec<Box<dyn Contender>>, job: &Job) -> Self {
+    pub fn bench(contenders: Vec<Box<dyn Contender>>, job: Job) -> Self {
         let mut entrants: Vec<Entrant> = Vec::new();
         for (index, contender) in contenders.iter().enumerate() {
             let own = contender.name();
@@ -115,11 +116,11 @@ impl Race {
                 max_workers: job.max_workers,
             });
         }
-        Self::of(Kind::Bench, contenders, entrants)
+        Self::of(Kind::Bench, job, contenders, entrants)
     }
 
     /// Every contender with each of these numbers of workers that makes a difference.
-    pub fn sweep(contenders: Vec<Box<dyn Contender>>, job: &Job, levels: &[NonZeroUsize]) -> Self {
+    pub fn sweep(contenders: Vec<Box<dyn Contender>>, job: Job, levels: &[NonZeroUsize]) -> Self {
         let mut entrants: Vec<Entrant> = Vec::new();
         for (index, contender) in contenders.iter().enumerate() {
             for &max_workers in levels {
@@ -138,12 +139,18 @@ impl Race {
                 }
             }
         }
-        Self::of(Kind::Sweep, contenders, entrants)
+        Self::of(Kind::Sweep, job, contenders, entrants)
     }
 
-    fn of(kind: Kind, contenders: Vec<Box<dyn Contender>>, entrants: Vec<Entrant>) -> Self {
+    fn of(
+        kind: Kind,
+        job: Job,
+        contenders: Vec<Box<dyn Contender>>,
+        entrants: Vec<Entrant>,
+    ) -> Self {
         Self {
             kind,
+            job,
             contenders,
             entrants,
             rounds: Rounds::Enough,
@@ -174,31 +181,39 @@ impl Race {
         }
     }
 
+    /// What sees each attempt as it ends, instead of the job's own.
+    #[must_use]
+    pub fn watcher(mut self, watcher: Watcher) -> Self {
+        self.job.watcher = watcher;
+        self
+    }
+
     /// The names of the series, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entrants.iter().map(|entrant| entrant.name.as_str())
     }
 
-    /// The series before anything is measured.
-    pub fn all_series(&self, job: &Job) -> Vec<Series> {
-        let series = |(entrant, job): (&Entrant, Job)| Series {
-            name: entrant.name.clone(),
-            ..record::series(&*self.contenders[entrant.contender], &job)
-        };
-        self.entrants
-            .iter()
-            .zip(self.jobs(job))
-            .map(series)
-            .collect()
-    }
-
     /// The job as each series gets it.
-    fn jobs(&self, job: &Job) -> Vec<Job> {
+    fn jobs(&self) -> Vec<Job> {
         let with = |entrant: &Entrant| Job {
             max_workers: entrant.max_workers,
-            ..job.clone()
+            ..self.job.clone()
         };
         self.entrants.iter().map(with).collect()
+    }
+
+    /// The measurement that this race on this server will be, with nothing measured yet. `command`
+    /// is how to do it again.
+    pub fn begin(&self, target: &Target, command: Vec<String>) -> Measurement {
+        let mut measurement = record::begin(self.kind, &self.job, target, command);
+        measurement.job.warmup = self.warmup;
+        measurement.series = (self.entrants.iter().zip(self.jobs()))
+            .map(|(entrant, job)| Series {
+                name: entrant.name.clone(),
+                ..record::series(&*self.contenders[entrant.contender], &job)
+            })
+            .collect();
+        measurement
     }
 
     /// Runs the race on this server, and returns what was measured. The measurement has no command
@@ -206,27 +221,24 @@ impl Race {
     ///
     /// # Errors
     /// When a contender cannot be set up.
-    pub fn run_on(&self, job: &Job, target: &Target) -> Result<Measurement, ContenderError> {
-        let mut measurement = record::begin(self.kind, job, target, Vec::new());
-        self.run(job, &mut measurement, |_| {})?;
+    pub fn run_on(&self, target: &Target) -> Result<Measurement, ContenderError> {
+        let mut measurement = self.begin(target, Vec::new());
+        self.run(&mut measurement, |_| {})?;
         Ok(measurement)
     }
 
-    /// Runs the race, or as much of it as the job's [stop](Job::cancel) allows, into `measurement`,
-    /// and reports its progress to `watch`. It also ends when the server cannot be reached any
-    /// more.
+    /// Runs the race, or as much of it as the job's [stop](Job::cancel) allows, into a measurement
+    /// that it [began](Self::begin), and reports its progress to `watch`. It also ends when the
+    /// server cannot be reached any more.
     ///
     /// # Errors
     /// When a contender cannot be set up. What was measured before is in `measurement`.
     pub fn run(
         &self,
-        job: &Job,
         measurement: &mut Measurement,
         mut watch: impl FnMut(RaceEvent<'_>),
     ) -> Result<(), ContenderError> {
-        measurement.job.warmup = self.warmup;
-        let jobs = self.jobs(job);
-        measurement.series = self.all_series(job);
+        let jobs = self.jobs();
         let mut begun = Instant::now();
         for round in 0.. {
             if round == self.warmup {

@@ -6,8 +6,8 @@ use ::hyper::{HeaderMap, StatusCode};
 use ::reqwest::Url;
 use bytes::Bytes;
 
+use crate::download::error::AttemptError;
 use crate::download::retry;
-use crate::download::sample::Outcome;
 
 /// As many as reqwest follows.
 pub(super) const MAX_REDIRECTS: usize = 10;
@@ -20,7 +20,7 @@ pub(crate) struct Exchange {
     /// The head of the response, if it arrived.
     pub(crate) head: Option<Head>,
     /// The complete body, or why there is none.
-    pub(crate) body: Result<Bytes, Failure>,
+    pub(crate) body: Result<Bytes, AttemptError>,
     /// When the last byte arrived, or the failure was known.
     pub(crate) done: Instant,
 }
@@ -36,23 +36,23 @@ pub(crate) struct Head {
     pub(crate) retry_after: Option<Duration>,
 }
 
-impl Head {
-    /// One of which only the status is known.
-    pub(crate) fn bare(at: Instant, status: u16) -> Self {
-        Self {
-            at,
+impl Exchange {
+    /// One that has just ended, of whose head only the status is known.
+    pub(crate) fn bare<B: Into<Bytes>>(response: Result<(u16, B), AttemptError>) -> Self {
+        let done = Instant::now();
+        let head = |status| Head {
+            at: done,
             status,
             plan: None,
             wait: None,
             retry_after: None,
-        }
+        };
+        let (head, body) = match response {
+            Ok((status, body)) => (Some(head(status)), Ok(body.into())),
+            Err(error) => (None, Err(error)),
+        };
+        Self { head, body, done }
     }
-}
-
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) outcome: Outcome,
-    pub(crate) error: String,
 }
 
 /// The head of a response that has just arrived.
@@ -81,29 +81,8 @@ pub(super) fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Op
     Some(next.into())
 }
 
-pub(super) fn too_many_redirects() -> Failure {
-    Failure {
-        outcome: Outcome::BrokenConnection,
-        error: format!("more than {MAX_REDIRECTS} redirects"),
-    }
-}
-
-pub(super) fn broken(error: &dyn std::error::Error) -> Failure {
-    Failure {
-        outcome: Outcome::BrokenConnection,
-        error: error_chain(error),
-    }
-}
-
-/// The error with all its causes: the outermost alone says only "error sending request".
-pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut story = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        story = format!("{story}: {error}");
-        cause = error.source();
-    }
-    story
+pub(super) fn too_many_redirects() -> AttemptError {
+    AttemptError::broken(format_args!("more than {MAX_REDIRECTS} redirects"))
 }
 
 /// TLS wants its cryptography named, once per process. A second call changes nothing.

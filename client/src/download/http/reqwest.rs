@@ -10,10 +10,9 @@ use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
 use reqwest::Error;
 
-use super::exchange::{Exchange, Failure, Head, USER_AGENT, error_chain, head, install_crypto};
-use crate::download::error::SetupError;
+use super::exchange::{Exchange, Head, USER_AGENT, head, install_crypto};
+use crate::download::error::{AttemptError, SetupError, error_chain};
 use crate::download::job::Job;
-use crate::download::sample::Outcome;
 
 /// Builds either kind of client: both have the same options, but no trait in common.
 macro_rules! client {
@@ -90,19 +89,9 @@ impl ForTasks {
 }
 
 fn exchange(head: Option<Head>, body: Result<Bytes, Error>) -> Exchange {
-    let done = Instant::now();
-    let body = body.map_err(|error| {
-        let outcome = if error.is_timeout() {
-            Outcome::Timeout
-        } else if error.is_connect() {
-            Outcome::NoConnection
-        } else {
-            Outcome::BrokenConnection
-        };
-        Failure {
-            outcome,
-            error: error_chain(&error),
-        }
-    });
-    Exchange { head, body, done }
+    Exchange {
+        head,
+        done: Instant::now(),
+        body: body.map_err(AttemptError::from),
+    }
 }

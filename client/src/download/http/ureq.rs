@@ -26,12 +26,10 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Error};
 
 use super::exchange::{
-    Exchange, Failure, Head, MAX_REDIRECTS, USER_AGENT, broken, error_chain, head, install_crypto,
-    redirect, too_many_redirects,
+    Exchange, Head, MAX_REDIRECTS, USER_AGENT, head, install_crypto, redirect, too_many_redirects,
 };
-use crate::download::error::SetupError;
+use crate::download::error::{AttemptError, SetupError};
 use crate::download::job::Job;
-use crate::download::sample::Outcome;
 
 /// As long as reqwest and hyper keep them.
 const IDLE: Duration = Duration::from_secs(90);
@@ -87,7 +85,7 @@ impl ForThreads {
         url: &str,
         attempt: u32,
         arrived: &mut Option<Head>,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Bytes, AttemptError> {
         let begun = Instant::now();
         let mut url = Cow::Borrowed(url);
         for hop in 0..=MAX_REDIRECTS {
@@ -118,17 +116,10 @@ fn read(body: &mut Body) -> Result<Bytes, Error> {
     Ok(body.into())
 }
 
-fn failure(error: Error) -> Failure {
+fn failure(error: Error) -> AttemptError {
     match error {
-        Error::Other(error) if error.is::<NoConnection>() => Failure {
-            outcome: Outcome::NoConnection,
-            error: error_chain(&*error),
-        },
-        Error::Timeout(_) => Failure {
-            outcome: Outcome::Timeout,
-            error: error.to_string(),
-        },
-        error => broken(&error),
+        Error::Other(error) if error.is::<NoConnection>() => AttemptError::no_connection(error),
+        error => error.into(),
     }
 }
 
