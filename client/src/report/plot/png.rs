@@ -1,30 +1,30 @@
 //! A picture as pixels, the same on every machine: it has its own font and asks the system for
 //! none.
 
-#[cfg(feature = "pictures")]
+#[cfg(feature = "png")]
 use std::sync::{Arc, OnceLock};
 
-#[cfg(feature = "pictures")]
+#[cfg(feature = "png")]
 use resvg::tiny_skia::{Pixmap, Transform};
-#[cfg(feature = "pictures")]
+#[cfg(feature = "png")]
 use resvg::usvg::{Options, Tree, fontdb};
 use thiserror::Error;
 
 /// How it was made is in the README beside it.
-#[cfg(feature = "pictures")]
+#[cfg(feature = "png")]
 const FONT: &[u8] = include_bytes!("../../../assets/DejaVuSans-subset.ttf");
-#[cfg(feature = "pictures")]
+#[cfg(feature = "png")]
 const FAMILY: &str = "DejaVu Sans";
 
 /// More pixels than that are a mistake, and a gigabyte.
-#[cfg(feature = "pictures")]
+#[cfg(feature = "png")]
 const MOST_PIXELS: u64 = 100_000_000;
 
 /// Why there is no PNG.
 #[derive(Debug, Error)]
 pub enum PlotError {
     /// The program was built without them.
-    #[error("this build has no PNG pictures; write an .svg, or build with the feature pictures")]
+    #[error("this build writes no .png; name an .svg, or build with `--features png`")]
     NoFeature,
     /// It is no SVG.
     #[error("the picture cannot be read: {0}")]
@@ -42,11 +42,14 @@ pub enum PlotError {
     Png(String),
 }
 
+/// Whether this build can write them.
+pub const HAS_PNG: bool = cfg!(feature = "png");
+
 /// This SVG as the bytes of a PNG file, one pixel per pixel of the picture.
 ///
 /// # Errors
 /// When it is no SVG, or has more pixels than fit.
-#[cfg(feature = "pictures")]
+#[cfg(feature = "png")]
 pub fn png(svg: &str) -> Result<Vec<u8>, PlotError> {
     let options = Options {
         font_family: FAMILY.to_owned(),
@@ -66,16 +69,16 @@ pub fn png(svg: &str) -> Result<Vec<u8>, PlotError> {
         .map_err(|error| PlotError::Png(error.to_string()))
 }
 
-/// No picture.
+/// Nothing: this build has no feature `png`.
 ///
 /// # Errors
 /// Always.
-#[cfg(not(feature = "pictures"))]
+#[cfg(not(feature = "png"))]
 pub fn png(_: &str) -> Result<Vec<u8>, PlotError> {
     Err(PlotError::NoFeature)
 }
 
-#[cfg(feature = "pictures")]
+#[cfg(feature = "png")]
 fn fonts() -> Arc<fontdb::Database> {
     static FONTS: OnceLock<Arc<fontdb::Database>> = OnceLock::new();
     let load = || {
