@@ -52,6 +52,7 @@ impl Contender for Scripted {
             done: elapsed,
             plan: None,
             wait: None,
+            rules: None,
             retry_in: None,
         };
         Ok(Round {
@@ -141,10 +142,14 @@ fn rounds_go_on_until_every_interval_is_tight_or_there_are_enough() {
         assert_eq!(rounds[0], rounds[1]);
         rounds[0]
     };
-    assert_eq!(rounds(&[100]), Rounds::FEWEST);
+    let [first, .., last] = Rounds::LOOKS;
+    assert_eq!(rounds(&[100]), first);
     // 1 % of the median on either side is tight.
-    assert_eq!(rounds(&[1000, 1010, 990]), Rounds::FEWEST);
-    assert_eq!(rounds(&[100, 200]), Rounds::MOST);
+    assert_eq!(rounds(&[1000, 1010, 990]), first);
+    assert_eq!(rounds(&[100, 200]), last);
+    // Tight, and never independent.
+    let drift: Vec<u64> = (0..40).map(|round| 10_000 + round).collect();
+    assert_eq!(rounds(&drift), last);
 }
 
 #[test]

@@ -69,6 +69,9 @@ pub struct Sample {
     )]
     #[schemars(with = "Option<f64>")]
     pub wait: Option<Duration>,
+    /// The rules of the scenario that the server says it applied, if it named any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
     /// The pause before the next attempt at this code; `None` if this was the last.
     #[serde(
         rename = "retry_in_ms",

@@ -23,10 +23,15 @@ pub fn planned(job: &Job, target: &Target) -> Option<Vec<Planned>> {
 }
 
 /// The same as a server reported it in its responses: the delays of all attempts. None if it did
-/// not report all of them.
+/// not report all of them, or if an attempt failed and the server did not say that it would.
 pub fn told(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
     let samples = all_series.iter().flat_map(Series::samples);
     let told: HashMap<_, _> = samples
+        .filter(|sample| match sample.outcome {
+            Outcome::Downloaded | Outcome::NotFound => true,
+            Outcome::HttpError => sample.rules.is_some(),
+            _ => false,
+        })
         .filter_map(|sample| Some(((sample.code, sample.attempt), (sample.plan?, sample))))
         .collect();
     let download = |&code| {

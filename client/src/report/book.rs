@@ -87,6 +87,7 @@ mod tests {
             done: Duration::ZERO,
             plan: None,
             wait: None,
+            rules: None,
             retry_in: None,
         };
         outcomes

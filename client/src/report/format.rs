@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use flags_data::CountryCode;
 
 use crate::result::Estimate;
+use crate::result::interval::{CONFIDENCE, Interval};
 use crate::result::threshold::{Checked, Unit};
 
 /// A duration with three or four digits: `2.036 s`, `154.2 ms`, `812 µs`.
@@ -30,17 +31,30 @@ pub(super) fn short_ms(millis: f64) -> String {
 }
 
 /// The interval of an estimate in milliseconds, in the unit that its upper end has in [`short_ms`]:
-/// `146.9–148.0 ms`.
+/// `146.9–148.0 ms`. One of less than 95 % names its confidence.
 pub(super) fn interval(estimate: &Estimate) -> String {
-    let (scale, unit, digits) = if estimate.upper >= 1e3 {
+    let Some(interval) = estimate.interval else {
+        return NONE.to_owned();
+    };
+    let (scale, unit, digits) = if interval.upper >= 1e3 {
         (1e-3, "s", 3)
-    } else if estimate.upper >= 1.0 {
+    } else if interval.upper >= 1.0 {
         (1.0, "ms", 1)
     } else {
         (1e3, "µs", 0)
     };
-    let (lower, upper) = (estimate.lower * scale, estimate.upper * scale);
-    format!("{lower:.digits$}–{upper:.digits$} {unit}")
+    let (lower, upper) = (interval.lower * scale, interval.upper * scale);
+    let confidence = less_than_usual(&interval);
+    format!("{lower:.digits$}–{upper:.digits$} {unit}{confidence}")
+}
+
+/// The confidence of an interval where it is less than what the headings promise: ` (75 %)`.
+fn less_than_usual(interval: &Interval) -> String {
+    if interval.confidence < CONFIDENCE {
+        format!(" ({:.0} %)", interval.confidence * 100.0)
+    } else {
+        String::new()
+    }
 }
 
 /// A share as a percentage with three digits or so: `98.8 %`, `0.13 %`.
@@ -58,12 +72,17 @@ pub(super) fn times(factor: f64) -> String {
 
 /// The same with its interval: `11.8× (11.7–11.9)`; without, where there is none to speak of.
 pub(super) fn speed_up(ratio: Estimate) -> String {
-    let (median, lower, upper) = (times(ratio.median), times(ratio.lower), times(ratio.upper));
+    let median = times(ratio.median);
+    let Some(interval) = ratio.interval else {
+        return median;
+    };
+    let (lower, upper) = (times(interval.lower), times(interval.upper));
     if lower == median && median == upper {
         return median;
     }
+    let confidence = less_than_usual(&interval);
     format!(
-        "{median} ({}–{})",
+        "{median} ({}–{}{confidence})",
         lower.trim_end_matches('×'),
         upper.trim_end_matches('×')
     )
@@ -119,7 +138,10 @@ pub(super) fn change(ratio: f64) -> String {
 
 /// The interval of such a change.
 pub(super) fn changes(ratio: &Estimate) -> String {
-    format!("{} to {}", change(ratio.lower), change(ratio.upper))
+    let Some(interval) = ratio.interval else {
+        return NONE.to_owned();
+    };
+    format!("{} to {}", change(interval.lower), change(interval.upper))
 }
 
 /// A command line that a shell reads as these words.
@@ -146,11 +168,13 @@ mod tests {
     #[test]
     fn both_ends_of_an_interval_have_one_unit() {
         let of = |lower, upper| {
-            let median = lower;
             interval(&Estimate {
-                median,
-                lower,
-                upper,
+                median: lower,
+                interval: Some(Interval {
+                    lower,
+                    upper,
+                    confidence: CONFIDENCE,
+                }),
             })
         };
         assert_eq!(of(146.91, 148.0), "146.9–148.0 ms");

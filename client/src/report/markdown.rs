@@ -64,8 +64,8 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
         .series
         .iter()
         .filter_map(|series| messages::loss(&series.name, series));
-    let warnings = analysis.warnings.iter().map(messages::warning);
-    let notes: Vec<String> = warnings
+    let warnings = messages::warnings(&analysis.warnings);
+    let notes: Vec<String> = (warnings.into_iter())
         .map(|warning| format!("**Warning:** {}", escaped(&warning)))
         .chain(
             losses
@@ -94,6 +94,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     for series in &comparison.series {
         let sign = match series.verdict {
             Verdict::Slower => "✗ **slower**",
+            Verdict::Failed => "✗ **failed**",
             verdict => verdict.name(),
         };
         let _ = writeln!(

@@ -73,7 +73,7 @@ fn section(number: usize, report: &Report) -> Markup {
         @if !analysis.warnings.is_empty() {
             h3 id={ "m" (number) "-warnings" } { "Before you trust them" }
             ul.warnings {
-                @for warning in &analysis.warnings { li { (messages::warning(warning)) } }
+                @for warning in messages::warnings(&analysis.warnings) { li { (warning) } }
             }
         }
         (told("Where the lost time went", analysis.series.iter().filter_map(|series| messages::loss(&series.name, series)).collect()))
@@ -152,7 +152,7 @@ fn numbers(analysis: &Analysis) -> Markup {
                             (cell(series.fastest.map(short)))
                             (cell(series.slowest.map(short)))
                             (cell(series.ideal.map(short)))
-                            (pair(series.speed_up.map(|speed_up| (times(speed_up.median), format!("{:.2}–{:.2}", speed_up.lower, speed_up.upper)))))
+                            (pair(series.speed_up.map(|speed_up| (times(speed_up.median), speed_up.interval.map_or(String::new(), |ends| format!("{:.2}–{:.2}", ends.lower, ends.upper))))))
                             (cell(series.ideal_speed_up.map(times)))
                             (cell(series.efficiency.map(percent)))
                             (pair(series.latency.map(|latency| (short_ms(latency.p50), format!("p99 {}", short_ms(latency.p99))))))
@@ -166,8 +166,8 @@ fn numbers(analysis: &Analysis) -> Markup {
             }
         }
         p.note {
-            "Under a median or a speed-up stands its 95 % bootstrap interval, under the median latency its 99th percentile; a speed-up is paired by round. Ideal and possible are those of a client \
-             that takes no time itself. Unplanned errors are those that the server did not intend."
+            "Under a median or a speed-up stands its 95 % interval, under the median latency its 99th percentile; a speed-up is paired by round. Ideal and possible are those of a client \
+             that takes no time itself. Whoever has unplanned errors did not do the whole job, and is not ranked."
         }
     }
 }
@@ -180,9 +180,9 @@ fn cell(value: Option<impl Display>) -> Markup {
 
 /// How many errors were none of the server's doing; nothing without errors.
 fn unplanned(series: &SeriesAnalysis) -> String {
-    match series.errors {
-        0 => String::new(),
-        _ => format!("{} unplanned", series.unplanned_errors),
+    match (series.errors, series.unplanned_errors) {
+        (0, 0) => String::new(),
+        (_, unplanned) => format!("{unplanned} unplanned"),
     }
 }
 

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use super::columns::{Column, columns, worst_outliers};
-use super::format::{change, changes, found, list_codes, percent, plural, short_ms};
+use super::format::{change, changes, found, list_codes, plural, short_ms};
 use super::messages;
 use crate::download::{Outcome, Sample};
 use crate::race::Rounds;
@@ -43,7 +43,11 @@ pub fn opening(measurement: &Measurement, rounds: Rounds, warmup: usize) -> Stri
         Rounds::Exactly(rounds) => {
             format!("{rounds} {}", plural(rounds.get(), "round"))
         }
-        Rounds::Enough => format!("{} to {} rounds", Rounds::FEWEST, Rounds::MOST),
+        Rounds::Enough => {
+            let looks = Rounds::LOOKS.map(|rounds| rounds.to_string());
+            let (last, others) = looks.split_last().expect("there are some");
+            format!("{} or {last} rounds", others.join(", "))
+        }
     };
     let is_command = |series: &Series| matches!(series.contender, ContenderRecord::Command { .. });
     let but = if measurement.series.iter().any(is_command) {
@@ -85,15 +89,21 @@ pub fn whole(report: &Report, width: Option<usize>) -> String {
     format!(
         "{subject}measured {}\n{}",
         measurement.started,
-        closing(report, width)
+        closing(report, width, false)
     )
 }
 
 /// What is printed after the race. On a terminal with fewer columns than the table has, some
 /// columns of it give way.
-pub fn closing(report: &Report, width: Option<usize>) -> String {
+///
+/// Outliers are for who looks into the details.
+pub fn closing(report: &Report, width: Option<usize>, is_verbose: bool) -> String {
     let analysis = &report.analysis;
-    let mut text = format!("{}\n", table(analysis, width.unwrap_or(usize::MAX)));
+    let mut text = String::new();
+    if let Some(headline) = messages::headline(report) {
+        let _ = writeln!(text, "{BOLD}{headline}{BOLD:#}");
+    }
+    let _ = writeln!(text, "{}", table(analysis, width.unwrap_or(usize::MAX)));
     text += &bars(analysis);
     for scaling in analysis
         .scaling
@@ -109,16 +119,11 @@ pub fn closing(report: &Report, width: Option<usize>) -> String {
                 &messages::loss(&series.name, series).map_or(String::new(), |loss| sentence(&loss));
         }
     }
-    text += &outliers(analysis);
-    for warning in &analysis.warnings {
-        let _ = writeln!(
-            text,
-            "{WARNING}warning:{WARNING:#} {}",
-            messages::warning(warning)
-        );
+    if is_verbose {
+        text += &outliers(analysis);
     }
-    if let Some(headline) = messages::headline(report) {
-        let _ = writeln!(text, "{BOLD}{headline}{BOLD:#}");
+    for warning in messages::warnings(&analysis.warnings) {
+        let _ = writeln!(text, "{WARNING}warning:{WARNING:#} {warning}");
     }
     text
 }
@@ -300,12 +305,8 @@ pub fn comparison(comparison: &Comparison) -> String {
         let _ = writeln!(text, "{WARNING}not the same{WARNING:#} {difference}");
     }
     for note in &comparison.notes {
-        let _ = writeln!(text, "{DIM}note: another {note}{DIM:#}");
+        let _ = writeln!(text, "{DIM}note: {note}{DIM:#}");
     }
-    let margin = percent(comparison.margin);
-    let _ = writeln!(
-        text,
-        "same: within {margin}; inconclusive: the interval lies across that, so take more rounds"
-    );
+    text += &messages::about_comparison(comparison);
     text
 }

@@ -272,6 +272,7 @@ fn samples(plan: &[Planned], workers: usize, strategy: &str, round: u64) -> Vec<
                 done,
                 plan: answers.then_some(attempt.delay),
                 wait: answers.then_some(held),
+                rules: None,
                 retry_in: pause,
             });
             now = done + attempt.pause;

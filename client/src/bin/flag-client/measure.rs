@@ -153,6 +153,7 @@ impl<'a> Session<'a> {
     /// from it.
     fn run(self) -> anyhow::Result<(NamedReport, u8)> {
         let (output, name) = (&self.spec.output, self.name.clone());
+        let is_verbose = self.spec.is_verbose;
         threshold::know_series(&output.thresholds, self.race.names(), &known_contenders())?;
         if output.is_aloud() {
             let opening = table::opening(&self.measurement, self.spec.rounds, self.spec.warmup);
@@ -170,7 +171,7 @@ impl<'a> Session<'a> {
         };
         let report = Report::of(measurement);
         // What was measured is printed before anything can fail to be written.
-        output.print(&report, &table::closing(&report, width()))?;
+        output.print(&report, &table::closing(&report, width(), is_verbose))?;
         let all_met = output.judge(&report);
         raced?;
         let result = NamedReport { name, report };

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ::hyper::{HeaderMap, StatusCode};
 use ::reqwest::Url;
 use bytes::Bytes;
+use flag_server::FLAG_PLAN;
 
 use crate::download::error::AttemptError;
 use crate::download::retry;
@@ -32,6 +33,8 @@ pub(crate) struct Head {
     /// `server-timing`: what the server planned and held.
     pub(crate) plan: Option<Duration>,
     pub(crate) wait: Option<Duration>,
+    /// `flag-plan`: the rules that the server applied.
+    pub(crate) rules: Option<String>,
     /// `retry-after`: how long the server asks to wait.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -45,6 +48,7 @@ impl Exchange {
             status,
             plan: None,
             wait: None,
+            rules: None,
             retry_after: None,
         };
         let (head, body) = match response {
@@ -66,6 +70,7 @@ pub(super) fn head(status: StatusCode, headers: &HeaderMap) -> Head {
         status: status.as_u16(),
         plan: server_timing(timing, "plan"),
         wait: server_timing(timing, "wait"),
+        rules: text(FLAG_PLAN.as_str()).map(str::to_owned),
         retry_after: asked.and_then(|header| retry::retry_after(header, SystemTime::now())),
     }
 }

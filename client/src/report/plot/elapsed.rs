@@ -133,13 +133,10 @@ fn draw_strip(
     };
     let mut chart = chart(&part, format, format.text * 2.6, &x, &y)?;
     if let Some(elapsed) = numbers.elapsed_ms {
-        bar(
-            &mut chart,
-            (elapsed.lower, 0.0),
-            (elapsed.upper, count),
-            colour,
-            0.2,
-        )?;
+        if let Some(interval) = elapsed.interval {
+            let (lower, upper) = ((interval.lower, 0.0), (interval.upper, count));
+            bar(&mut chart, lower, upper, colour, 0.2)?;
+        }
         let median = vec![(elapsed.median, 0.0), (elapsed.median, count)];
         line(&mut chart, median, colour, 2.0 * format.bold)?;
     }

@@ -238,7 +238,7 @@ fn speed_ups(report: &Report) -> Curves {
         contenders: contenders
             .filter_map(|(index, (series, numbers))| {
                 let speed_up = numbers.speed_up?;
-                let interval = Some((speed_up.lower, speed_up.upper));
+                let interval = speed_up.interval.map(|ends| (ends.lower, ends.upper));
                 Some(Contender {
                     name: series.name.clone(),
                     colour: palette::series(index),
