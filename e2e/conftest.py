@@ -37,7 +37,7 @@ SPREAD = (
     "test_commands.py",
     "test_completions.py",
     "test_docs.py",
-    "test_fate.py",
+    "test_decisions.py",
     "test_race.py",
     "test_schema.py",
 )
