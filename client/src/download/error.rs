@@ -1,4 +1,4 @@
-//! Why a job cannot be done at all.
+//! The errors that keep a job from starting.
 
 use thiserror::Error;
 
@@ -8,7 +8,7 @@ pub enum SetupError {
     /// No HTTP client could be set up.
     #[error("cannot set up the HTTP client ({0})")]
     Http(String),
-    /// Anything else that a downloader of the user's own needs, in words that name the remedy.
+    /// Anything else that a custom downloader lacks; the text names the remedy.
     #[error("{0}")]
     Other(String),
 }

@@ -26,7 +26,7 @@ impl Baseline {
     /// Reads it.
     ///
     /// # Errors
-    /// When the file is no result of a race.
+    /// When the file is not the result of a race.
     pub(crate) fn read(file: PathBuf, comparing: ComparingArgs) -> Result<Self, ReadError> {
         Ok(Self {
             measurement: json::read(&file)?,
@@ -63,7 +63,7 @@ pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<u8> {
     let comparison = old.compare(&new);
     if comparison.series.is_empty() {
         bail!(Usage(format!(
-            "{} and {} have no complete round of the same lane: there is nothing to compare",
+            "{} and {} share no contender with complete rounds: there is nothing to compare",
             args.old.display(),
             args.new.display()
         )));

@@ -35,7 +35,7 @@ pub(crate) fn bench(spec: &BenchSpec) -> anyhow::Result<u8> {
     let mut results = Vec::new();
     let mut code = 0;
     for (number, server) in spec.servers.iter().enumerate() {
-        if number > 0 && output.is_aloud() {
+        if number > 0 && output.prints_text() {
             say("\n");
         }
         let (result, its_code) = race(spec, server, &results, &cancel)?;
@@ -78,7 +78,7 @@ fn race(
     let measurement = race::begin(Kind::Bench, &job, &target, command_line());
     let session = Session::new(&spec.race, name(&target, before), race, job, measurement);
     if let Some(baseline) = &spec.baseline {
-        baseline.check(&session.prospect())?;
+        baseline.check(&session.empty_measurement())?;
     }
     let (result, code) = session.run()?;
     if let Some(baseline) = &spec.baseline {
@@ -166,7 +166,7 @@ impl<'a> Session<'a> {
     }
 
     /// What it will be a measurement of.
-    fn prospect(&self) -> Measurement {
+    fn empty_measurement(&self) -> Measurement {
         Measurement {
             series: self.race.all_series(&self.job),
             ..self.measurement.clone()
@@ -177,9 +177,9 @@ impl<'a> Session<'a> {
     /// from it.
     fn run(self) -> anyhow::Result<(NamedReport, u8)> {
         let (output, name) = (self.output, self.name.clone());
-        threshold::know_series(&output.thresholds, self.race.names(), &known_contenders())?;
-        if output.is_aloud() {
-            let opening = table::opening(&self.prospect(), self.rounds, self.warmup);
+        threshold::check_series_names(&output.thresholds, self.race.names(), &known_contenders())?;
+        if output.prints_text() {
+            let opening = table::opening(&self.empty_measurement(), self.rounds, self.warmup);
             say(&opening);
         }
         let (measurement, raced) = self.race();
@@ -240,7 +240,7 @@ impl<'a> Session<'a> {
         let watched = bar.clone();
         job.watcher = Watcher::new(move |sample| {
             if sample.is_last() {
-                watched.advances();
+                watched.advance();
             }
         });
         let mut next_save = Instant::now();
@@ -250,7 +250,7 @@ impl<'a> Session<'a> {
                 rounds: done,
             } => {
                 let rounds = (warmup + rounds.at_least()).max(done + 1) as u32;
-                bar.begins(&names[series], expected[series], all * rounds);
+                bar.begin_round(&names[series], expected[series], all * rounds);
             }
             RaceEvent::Measured {
                 series,
@@ -259,7 +259,7 @@ impl<'a> Session<'a> {
                 let series = &measurement.series[series];
                 if let (true, Some(round)) = (is_verbose, series.rounds.last()) {
                     let (number, took) = (series.rounds.len(), round.elapsed);
-                    bar.tell(&format!("round {number}: {} took {took:.3?}", series.name));
+                    bar.print_above(&format!("round {number}: {} took {took:.3?}", series.name));
                 }
                 // What cannot be saved now is tried again after the next round, and reported after
                 // the last.
