@@ -302,7 +302,7 @@ impl Race {
                 }
                 into.rounds.push(result);
                 if measurement.server.scenario.is_none() {
-                    measurement.plan = plan::told(job, &measurement.series);
+                    measurement.plan = plan::reported(job, &measurement.series);
                 }
                 watch(RaceEvent::Measured {
                     series,

@@ -24,8 +24,7 @@ pub(super) fn short(duration: Duration) -> String {
 /// The same for a number of milliseconds; a negative one keeps its sign.
 pub(super) fn short_ms(millis: f64) -> String {
     let sign = if millis < 0.0 { "−" } else { "" };
-    // Beyond a thousand years nobody cares, and a `Duration` cannot hold everything that a float
-    // can.
+    // A `Duration` cannot hold every float; times that do not fit are not measured here.
     let size = Duration::try_from_secs_f64(millis.abs() / 1e3).unwrap_or_default();
     format!("{sign}{}", short(size))
 }
@@ -64,13 +63,13 @@ pub(super) fn percent(share: f64) -> String {
     format!("{percent:.digits$} %")
 }
 
-/// How many times: `14.2×`, `1.04×`.
+/// A factor: `14.2×`, `1.04×`.
 pub(super) fn times(factor: f64) -> String {
     let digits = if factor.abs() < 9.95 { 2 } else { 1 };
     format!("{factor:.digits$}×")
 }
 
-/// The same with its interval: `11.8× (11.7–11.9)`; without, where there is none to speak of.
+/// A factor with its interval: `11.8× (11.7–11.9)`; without it if the rounded ends are equal.
 pub(super) fn speed_up(ratio: Estimate) -> String {
     let median = times(ratio.median);
     let Some(interval) = ratio.interval else {
@@ -107,10 +106,10 @@ pub(super) fn found(checked: &Checked) -> String {
     }
 }
 
-/// Stands for a number that does not exist.
+/// Shown for a missing number.
 pub(super) const NONE: &str = "–";
 
-/// Up to ten codes are listed; of more, the first and the last are named.
+/// Lists up to ten codes; of more, only the first and the last.
 pub(super) fn list_codes(codes: &[CountryCode]) -> String {
     match codes {
         [first, .., last] if codes.len() > 10 => format!("from {first} to {last}"),
@@ -144,7 +143,7 @@ pub(super) fn changes(ratio: &Estimate) -> String {
     format!("{} to {}", change(interval.lower), change(interval.upper))
 }
 
-/// A command line that a shell reads as these words.
+/// The words quoted as a command line for a shell.
 pub(super) fn shell_words(words: &[String]) -> String {
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
@@ -154,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_has_as_many_digits_as_it_is_worth() {
+    fn numbers_are_rounded_to_their_precision() {
         assert_eq!(short_ms(1742.04), "1.742 s");
         assert_eq!(short_ms(-0.0126), "−13 µs");
         assert_eq!(short_ms(f64::NAN), "0 µs");
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_an_interval_have_one_unit() {
+    fn both_ends_of_an_interval_share_a_unit() {
         let of = |lower, upper| {
             interval(&Estimate {
                 median: lower,

@@ -1,6 +1,6 @@
 //! What a measurement means, in one or two short sentences: warnings with their remedy, outliers
-//! with their cause, and where the lost time went. Every form of report uses the same; what is
-//! worth a word was decided in [`result`](crate::result).
+//! with their cause, and where the lost time went. Every form of report uses the same; what
+//! deserves a message is decided in [`result`](crate::result).
 
 use super::format::{percent, plural, short, short_ms, speed_up, times};
 use crate::result::interval::FEWEST;
@@ -196,7 +196,7 @@ fn warning(warning: &Warning, series: &str) -> String {
             }
             if *delays > 0 {
                 found.push(format!(
-                    "{delays} {} told another delay",
+                    "{delays} {} reported another delay",
                     plural(*delays, "response")
                 ));
             }
@@ -226,7 +226,7 @@ fn warning(warning: &Warning, series: &str) -> String {
             let mut found = Vec::new();
             if *missing > 0 {
                 found.push(format!(
-                    "{missing} {} of the job never asked for",
+                    "{missing} {} of the job never requested",
                     plural(*missing, "flag")
                 ));
             }
@@ -244,7 +244,7 @@ fn warning(warning: &Warning, series: &str) -> String {
     }
 }
 
-/// What was far from the rest, by how much, and why.
+/// The outlier, how far it was from the median, and its cause.
 pub fn outlier(series: &str, outlier: &Outlier) -> String {
     let what = match (outlier.code, outlier.attempt) {
         (Some(code), Some(attempt)) if attempt > 1 => format!("{code} (attempt {attempt})"),
@@ -303,9 +303,9 @@ pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
         (order_ms, "to downloads shared out otherwise than ideally"),
     ];
     parts.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-    // What is neither a fiftieth of the whole nor ten microseconds is no news.
+    // Parts below 2 % of the whole and below ten microseconds are not listed.
     let least = (total_ms.abs() / 50.0).max(0.01);
-    let told: Vec<String> = parts
+    let largest: Vec<String> = parts
         .iter()
         .filter(|(part, _)| part.abs() >= least)
         .map(|(part, name)| format!("{} {name}", short_ms(*part)))
@@ -316,10 +316,10 @@ pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
     } else {
         format!("{series} lost {total} against the ideal")
     };
-    Some(if told.is_empty() {
+    Some(if largest.is_empty() {
         format!("{total}.")
     } else {
-        format!("{total}: {}.", told.join(", "))
+        format!("{total}: {}.", largest.join(", "))
     })
 }
 
@@ -330,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_names_the_lane_and_the_remedy() {
+    fn a_warning_names_the_contender_and_the_remedy() {
         let series = || "async".to_owned();
         let warnings = [
             Warning::TooFewRounds { rounds: 1 },
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outlier_says_what_by_how_much_and_why() {
+    fn an_outlier_names_its_size_and_its_cause() {
         let of = |code: Option<&str>, attempt, cause| Outlier {
             round: 3,
             code: code.map(|code| code.parse().unwrap()),

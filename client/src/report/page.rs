@@ -1,7 +1,7 @@
-//! The report as one page of HTML: pictures, tables, and how to do it again. It needs no network,
-//! no script and no font of its own, and is for light and dark, for screens and phones.
+//! The report as one HTML page: pictures, tables, and how to repeat the measurement. It needs no
+//! network, script or web font, has a light and a dark theme, and fits screens and phones.
 //!
-//! Each picture is there twice, and the stylesheet shows the one that fits: that takes no script.
+//! Each picture is included twice, and the stylesheet shows the one that fits, without a script.
 
 use std::fmt::Display;
 
@@ -76,10 +76,10 @@ fn section(number: usize, report: &Report) -> Markup {
                 @for warning in messages::warnings(&analysis.warnings) { li { (warning) } }
             }
         }
-        (told("Where the lost time went", analysis.series.iter().filter_map(|series| messages::loss(&series.name, series)).collect()))
-        (told("What was far from the rest", outliers(analysis)))
+        (list("Where the lost time went", analysis.series.iter().filter_map(|series| messages::loss(&series.name, series)).collect()))
+        (list("What was far from the rest", outliers(analysis)))
         h3 { "Do it again" }
-        (again(measurement))
+        (repeat(measurement))
         h3 { "The machine" }
         (environment(&measurement.environment))
     }
@@ -178,7 +178,7 @@ fn cell(value: Option<impl Display>) -> Markup {
     }
 }
 
-/// How many errors were none of the server's doing; nothing without errors.
+/// How many errors were unplanned; empty without errors.
 fn unplanned(series: &SeriesAnalysis) -> String {
     match (series.errors, series.unplanned_errors) {
         (0, 0) => String::new(),
@@ -186,7 +186,7 @@ fn unplanned(series: &SeriesAnalysis) -> String {
     }
 }
 
-/// A value above what belongs to it: its interval, say.
+/// A value above a second one, such as its interval.
 fn pair(value: Option<(String, String)>) -> Markup {
     html! {
         td {
@@ -210,15 +210,15 @@ fn outliers(analysis: &Analysis) -> Vec<String> {
         .collect()
 }
 
-/// More sentences than that are shown to those who ask for them.
-const MOST_TOLD: usize = 8;
+/// The most sentences shown unfolded.
+const MAX_UNFOLDED: usize = 8;
 
 /// A list with a heading, if there is anything in it.
-fn told(heading: &str, sentences: Vec<String>) -> Markup {
+fn list(heading: &str, sentences: Vec<String>) -> Markup {
     html! {
         @if !sentences.is_empty() {
             h3 { (heading) }
-            @if sentences.len() > MOST_TOLD {
+            @if sentences.len() > MAX_UNFOLDED {
                 details {
                     summary { "All " (sentences.len()) }
                     ul { @for sentence in sentences { li { (sentence) } } }
@@ -230,7 +230,7 @@ fn told(heading: &str, sentences: Vec<String>) -> Markup {
     }
 }
 
-fn again(measurement: &Measurement) -> Markup {
+fn repeat(measurement: &Measurement) -> Markup {
     let command = shell_words(&measurement.command);
     html! {
         pre tabindex="0" { code { (command) } }

@@ -37,7 +37,7 @@ impl Baseline {
     /// Reads it.
     ///
     /// # Errors
-    /// When the file is no result of a race.
+    /// When the file is not the result of a race.
     pub(crate) fn read(file: PathBuf, comparing: ComparingArgs) -> Result<Self, ReadError> {
         Ok(Self {
             saved: Saved::read(file)?,

@@ -34,7 +34,7 @@ pub(crate) fn bench(spec: &BenchSpec) -> anyhow::Result<u8> {
     let mut results = Vec::new();
     let mut code = 0;
     for (number, server) in spec.servers.iter().enumerate() {
-        if number > 0 && output.is_aloud() {
+        if number > 0 && output.prints_text() {
             say("\n");
         }
         let (result, its_code) = race(spec, server, &results, &cancel)?;
@@ -214,7 +214,7 @@ impl<'a> Session<'a> {
         let watched = bar.clone();
         let race = race.watcher(Watcher::new(move |sample| {
             if sample.is_last() {
-                watched.advances();
+                watched.advance();
             }
         }));
         let mut next_save = Instant::now();
@@ -233,7 +233,7 @@ impl<'a> Session<'a> {
                 let series = &measurement.series[series];
                 if let (true, Some(round)) = (is_verbose, series.rounds.last()) {
                     let (number, took) = (series.rounds.len(), round.elapsed);
-                    bar.tell(&format!("round {number}: {} took {took:.3?}", series.name));
+                    bar.print_above(&format!("round {number}: {} took {took:.3?}", series.name));
                 }
                 // What cannot be saved now is tried again after the next round, and reported after
                 // the last.

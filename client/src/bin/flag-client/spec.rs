@@ -353,7 +353,7 @@ impl LoadSpec {
         if let Some(url) = &url {
             check_url(&args, url)?;
         }
-        threshold::know_load(&args.thresholds)?;
+        threshold::check_load_metrics(&args.thresholds)?;
         if let Some(file) = &args.export_json {
             check_file("--export-json", file)?;
         }
@@ -396,7 +396,7 @@ impl LoadSpec {
     }
 
     /// Whether text is printed.
-    pub(crate) fn is_aloud(&self) -> bool {
+    pub(crate) fn prints_text(&self) -> bool {
         self.format == LoadFormat::Text && !self.is_quiet
     }
 
