@@ -394,16 +394,8 @@ fn bench_prints_one_table_and_a_verdict() {
             .unwrap();
         assert_eq!((row[1], *row.last().unwrap()), (workers, "0"), "{text}");
     }
-    assert!(
-        [
-            "as fast as sequential",
-            "sequential was the fastest",
-            "clearly faster than sequential"
-        ]
-        .iter()
-        .any(|words| text.contains(words)),
-        "{text}"
-    );
+    let verdict = "\n2 rounds are too few to name a winner: take 6 or more.\n";
+    assert!(text.contains(verdict), "{text}");
     assert!(
         !folder.path().join("downloads").exists(),
         "bench keeps no images"
@@ -446,7 +438,8 @@ fn each_named_strategy_races_with_each_library_that_it_works_with() {
     let text = normalized(&output);
     let rows = text.lines().filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        Some((*words.first()?, words.get(1)?.parse::<usize>().ok()?))
+        let workers = words.get(1)?.parse::<usize>().ok()?;
+        (words.first() != Some(&"warning:")).then_some((*words.first()?, workers))
     });
     let rows: Vec<_> = rows.collect();
     let expected = [

@@ -154,8 +154,8 @@ impl<'a> Session<'a> {
     fn run(self) -> anyhow::Result<(NamedReport, u8)> {
         let (output, name) = (&self.spec.output, self.name.clone());
         let is_verbose = self.spec.is_verbose;
-        threshold::know_series(&output.thresholds, self.race.names(), &known_contenders())?;
-        if output.is_aloud() {
+        threshold::check_series_names(&output.thresholds, self.race.names(), &known_contenders())?;
+        if output.prints_text() {
             let opening = table::opening(&self.measurement, self.spec.rounds, self.spec.warmup);
             say(&opening);
         }
@@ -224,7 +224,7 @@ impl<'a> Session<'a> {
                 rounds: done,
             } => {
                 let rounds = (spec.warmup + spec.rounds.at_least()).max(done + 1) as u32;
-                bar.begins(&names[series], expected[series], all * rounds);
+                bar.begin_round(&names[series], expected[series], all * rounds);
             }
             RaceEvent::Measured {
                 series,
