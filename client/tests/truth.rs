@@ -1,8 +1,14 @@
 //! What intervals, stopping rules and winners are worth, by simulation: programs of which the truth
 //! is known are measured very often, and the claims are counted.
 //!
-//! The seeds are fixed, so each result is the same on every machine. The short form has fewer
-//! repetitions and wider bounds; `bench/truth.sh` runs the whole.
+//! The seeds are fixed, so each result is the same on every machine. What always runs has fewer
+//! repetitions and wider bounds; the whole, which prints every figure, is
+//! `cargo test --release -p flag-client --test truth -- --ignored --nocapture`.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are what the whole run is for"
+)]
 
 use std::time::Duration;
 
@@ -192,13 +198,13 @@ fn fewer_than_six_rounds_have_the_confidence_that_they_claim() {
 }
 
 #[test]
-#[ignore = "long: some minutes; bench/truth.sh runs it"]
+#[ignore = "takes minutes, and wants a release build"]
 fn whole_an_interval_holds_the_true_median_as_often_as_it_claims() {
     check_coverage(10_000, &LEVELS, 0.93..=0.97);
 }
 
 #[test]
-#[ignore = "long: some minutes; bench/truth.sh runs it"]
+#[ignore = "takes minutes, and wants a release build"]
 fn whole_of_equal_contenders_hardly_one_wins() {
     check_winners(10_000, 0.06);
 }

@@ -46,7 +46,8 @@ pub enum Rounds {
 }
 
 impl Rounds {
-    /// After how many rounds their times are looked at: fewer are never enough, more are never made.
+    /// After how many rounds their times are looked at: fewer are never enough, more are never
+    /// made.
     pub const LOOKS: [usize; 4] = [6, 10, 20, 30];
     /// How far the ends of a tight interval are from its middle, as a share of the median.
     pub const TIGHT: f64 = 0.01;

@@ -33,7 +33,8 @@ pub fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values
 }
 
-/// The middle value, or the mean of the two in the middle: the 50th [`percentile`]. None of nothing.
+/// The middle value, or the mean of the two in the middle: the 50th [`percentile`]. None of
+/// nothing.
 pub fn median(values: &[f64]) -> Option<f64> {
     percentile(&sorted(values.to_vec()), 50.0)
 }

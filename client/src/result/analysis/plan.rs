@@ -48,8 +48,8 @@ impl<'m> KnownPlan<'m> {
     }
 
     /// Whether a download that ended so is done: the right flag has arrived, or it failed as
-    /// planned. Without a scenario, only the server can have said so: in the head of a response that
-    /// was an error. A 404 for a country without a flag is right too.
+    /// planned. Without a scenario, only the server can have said so, in the head of a response
+    /// that was an error. A 404 for a country without a flag is right too.
     pub(super) fn is_done(&self, ending: &Sample) -> bool {
         let planned = self.downloads.get(&ending.code);
         match (ending.outcome, planned) {

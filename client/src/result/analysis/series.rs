@@ -26,8 +26,8 @@ pub struct SeriesAnalysis {
     pub name: String,
     /// The downloads under way at most.
     pub workers: usize,
-    /// Whether it did the whole job in every round: no download is missing, wrong, or failed against
-    /// the plan. Without that it has no speed-up, no efficiency and no rank.
+    /// Whether it did the whole job in every round: no download is missing, wrong, or failed
+    /// against the plan. Without that it has no speed-up, no efficiency and no rank.
     pub ranked: bool,
     /// How long a round took, in milliseconds; none without a round.
     pub elapsed_ms: Option<Estimate>,
