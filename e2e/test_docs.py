@@ -44,7 +44,7 @@ def words(text: str) -> str:
     text = re.sub(r"[█▏▎▍▌▋▊▉]+", "█", text)
     text = re.sub(r"^(?:\S+ was the fastest.*|No difference was found between .*)$", "HEADLINE", text, flags=re.M)
     text = re.sub(r"\d\d\d\d-\d\d-\d\dT[\d:]{8}Z", "TIME", text)
-    text = re.sub(r"\d[\d.]*× \(\S+\)", "N×", text)
+    text = re.sub(r"\d[\d.]*×(?: \([\d.–]+(?: \(\d+ %\))?\))?", "N×", text)
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     text = re.sub(r"[\da-f]{64}", "DIGEST", text)
     text = re.sub(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", "DATE", text)
