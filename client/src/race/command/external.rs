@@ -163,9 +163,11 @@ impl Contender for ExternalCommand {
             line: self.line.clone(),
             reason,
         };
-        let ours = memory::peak();
         let start = Instant::now();
         let mut child = command.spawn().map_err(could_not)?;
+        // Not before: other threads may have needed more memory since then, and the process was a
+        // copy of that.
+        let ours = memory::peak();
         let stderr_tail = child.stderr.take().map(StderrTail::of);
         let ended = wait(child, &job.cancel).map_err(could_not)?;
 
