@@ -403,6 +403,35 @@ fn bench_prints_one_table_and_a_verdict() {
 }
 
 #[test]
+fn a_command_that_downloads_nothing_does_not_win() {
+    let folder = scratch();
+    let output = flag_client(
+        &[
+            "BR",
+            "JP",
+            "--profile",
+            "local",
+            "-r",
+            "6",
+            "-w",
+            "0",
+            "--strategy",
+            "async",
+            "--command",
+            "true {url}",
+        ],
+        folder.path(),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let text = normalized(&output);
+    let verdict = "\nOnly async did the whole job, so there is nothing to compare.\n";
+    assert!(text.contains(verdict), "{text}");
+    let warning = "true: 12 of 12 downloads are missing, wrong, or failed against the plan.";
+    assert!(text.contains(warning), "{text}");
+    assert!(!text.contains("fastest"), "{text}");
+}
+
+#[test]
 fn each_named_strategy_races_with_each_library_that_it_works_with() {
     let folder = scratch();
     let output = flag_client(

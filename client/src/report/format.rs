@@ -49,10 +49,9 @@ pub(super) fn interval(estimate: &Estimate) -> String {
 
 /// The confidence of an interval where it is less than what the headings promise: ` (75 %)`.
 fn less_than_usual(interval: &Interval) -> String {
-    if interval.confidence < CONFIDENCE {
-        format!(" ({:.0} %)", interval.confidence * 100.0)
-    } else {
-        String::new()
+    match interval.confidence {
+        Some(confidence) if confidence < CONFIDENCE => format!(" ({:.0} %)", confidence * 100.0),
+        _ => String::new(),
     }
 }
 
@@ -172,7 +171,7 @@ mod tests {
                 interval: Some(Interval {
                     lower,
                     upper,
-                    confidence: CONFIDENCE,
+                    confidence: Some(CONFIDENCE),
                 }),
             })
         };

@@ -90,7 +90,7 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
 
 /// A comparison of two results.
 pub fn comparison(comparison: &Comparison) -> String {
-    let mut text = "| contender | old | new | new / old | 95 % interval | |\n| --- | ---: | ---: | ---: | ---: | --- |\n".to_owned();
+    let mut text = "| contender | old | new | new / old | interval | |\n| --- | ---: | ---: | ---: | ---: | --- |\n".to_owned();
     for series in &comparison.series {
         let sign = match series.verdict {
             Verdict::Slower => "✗ **slower**",

@@ -3,15 +3,18 @@
 //! deserves a message is decided in [`result`](crate::result).
 
 use super::format::{percent, plural, short, short_ms, speed_up, times};
+use crate::result::compare::{FEWEST_ROUNDS, FEWEST_RUNS};
 use crate::result::interval::FEWEST;
 use crate::result::{
-    Cause, Comparison, Kind, Loss, Outlier, Ranking, Report, Series, SeriesAnalysis, Warning,
+    Cause, Comparison, Kind, Loss, Outlier, Ranking, Report, SeriesAnalysis, Warning,
 };
 
 /// The result in one sentence, where there is something to compare: who won, if anybody did.
 pub fn headline(report: &Report) -> Option<String> {
     let analysis = &report.analysis;
-    if report.measurement.kind == Kind::Get || analysis.series.len() < 2 {
+    // Of a race that ended before everybody had a round, the warnings say why.
+    let has_begun = |series: &SeriesAnalysis| series.elapsed_ms.is_some();
+    if analysis.series.len() < 2 || !analysis.series.iter().all(has_begun) {
         return None;
     }
     let of = |name: &String| analysis.series.iter().find(|series| series.name == *name);
@@ -69,30 +72,16 @@ fn compared(report: &Report, series: &SeriesAnalysis) -> Option<String> {
 
 /// Whether the others are compared with this one.
 fn is_reference(report: &Report, name: &str) -> bool {
-    let series = &report.measurement.series;
-    match report.measurement.kind {
-        Kind::Sweep => {
-            let own = series.iter().find(|series| series.name == name);
-            let same = |other: &&Series| {
-                own.is_some_and(|own| own.contender_name() == other.contender_name())
-            };
-            let fewest = series
-                .iter()
-                .filter(same)
-                .min_by_key(|series| series.workers);
-            fewest.is_some_and(|fewest| fewest.name == name)
-        }
-        Kind::Get | Kind::Bench => series.first().is_some_and(|first| first.name == name),
-    }
+    let measurement = &report.measurement;
+    let mut all_series = measurement.series.iter();
+    let reference = (all_series.find(|series| series.name == name))
+        .and_then(|series| measurement.reference(series));
+    reference.is_some_and(|reference| reference.name == name)
 }
 
 /// `a`, `a and b`, `a, b and c`.
 fn listed(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        [only] => only.clone(),
-        [others @ .., last] => format!("{} and {last}", others.join(", ")),
-    }
+    flag_scenario::wording::listed(names.iter().cloned(), "and")
 }
 
 /// How to read a comparison.
@@ -100,28 +89,23 @@ pub fn about_comparison(comparison: &Comparison) -> String {
     let margin = percent(comparison.margin);
     let mut text = match comparison.runs {
         [1, 1] => {
-            let least = comparison
-                .series
-                .iter()
-                .filter_map(|series| series.least_change);
-            let least = least.fold(None, |most: Option<f64>, one| {
-                Some(most.map_or(one, |most| most.max(one)))
-            });
-            let shown = match least {
+            let all_series = comparison.series.iter();
+            let changes = all_series.filter_map(|series| series.least_change);
+            let shown = match changes.max_by(f64::total_cmp) {
                 Some(least) => format!(
                     "they could have shown a slowdown of {} or more",
                     percent(least)
                 ),
-                None => "with fewer than 10 rounds a side they show nothing".to_owned(),
+                None => format!("with fewer than {FEWEST_ROUNDS} rounds a side they show nothing"),
             };
             format!(
                 "These are two single runs: {shown}. For a verdict about two programs, race both in \
-                 one run, or compare four runs a side or more.\n"
+                 one run, or compare {FEWEST_RUNS} runs a side or more.\n"
             )
         }
-        [old, new] if old.min(new) < 4 => {
-            format!("{old} older and {new} newer results: 4 a side are needed for a verdict.\n")
-        }
+        [old, new] if old.min(new) < FEWEST_RUNS => format!(
+            "{old} older and {new} newer results: {FEWEST_RUNS} a side are needed for a verdict.\n"
+        ),
         _ => String::new(),
     };
     text +=

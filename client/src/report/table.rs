@@ -284,14 +284,7 @@ pub fn threshold(checked: &Checked) -> String {
 pub fn comparison(comparison: &Comparison) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
-    table.set_header([
-        "contender",
-        "old",
-        "new",
-        "change",
-        "95 % interval",
-        "verdict",
-    ]);
+    table.set_header(["contender", "old", "new", "change", "interval", "verdict"]);
     for series in &comparison.series {
         table.add_row([
             series.name.clone(),

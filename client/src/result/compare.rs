@@ -1,6 +1,7 @@
 //! Whether a result is faster or slower than an older one, and whether the two may be compared at
 //! all. Pure: it reads no files and words little.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
 use flag_scenario::Scenario;
@@ -121,44 +122,37 @@ impl Comparison {
     /// itself stands for how much it would differ from another: [`of_two_runs`]. With at least four
     /// a side, what is compared is runs: [`of_several_runs`].
     pub fn of(old: &[&Measurement], new: &[&Measurement], margin: f64) -> Self {
-        let names = old.first().into_iter().flat_map(|first| &first.series);
-        let all_series = names.filter_map(|series| compare(&series.name, old, new, margin));
-        let (Some(first_old), Some(first_new)) = (old.first(), new.first()) else {
-            return Self::empty(margin);
-        };
+        let first = old.first();
         let mut found = Vec::new();
         for other in old.iter().skip(1).chain(new) {
-            for difference in differences(first_old, other) {
+            for difference in first.map_or_else(Vec::new, |first| differences(first, other)) {
                 if !found.contains(&difference) {
                     found.push(difference);
                 }
             }
         }
-        let mut notes = notes(first_old, first_new);
+        let mut notes = (first.zip(new.first())).map_or_else(Vec::new, |(a, b)| notes(a, b));
         if old.len() + new.len() > 2 && !alternates(old, new) {
             notes.push(
                 "one side was measured after the other, so drift of the machine counts as change"
                     .to_owned(),
             );
         }
-        Self {
-            runs: [old.len(), new.len()],
-            differences: found,
-            notes,
-            series: all_series.collect(),
-            ..Self::empty(margin)
-        }
-    }
-
-    fn empty(margin: f64) -> Self {
+        let runs = |side: &[&Measurement]| -> Vec<HashMap<String, Run>> {
+            side.iter().map(|run| Run::all_of(run)).collect()
+        };
+        let (before, after) = (runs(old), runs(new));
+        let names = first.into_iter().flat_map(|first| &first.series);
         Self {
             schema_version: SCHEMA_VERSION,
             kind: ComparisonKind::Comparison,
-            runs: [0, 0],
+            runs: [old.len(), new.len()],
             margin,
-            differences: Vec::new(),
-            notes: Vec::new(),
-            series: Vec::new(),
+            differences: found,
+            notes,
+            series: names
+                .filter_map(|series| compare(&series.name, &before, &after, margin))
+                .collect(),
         }
     }
 
@@ -177,40 +171,52 @@ impl Comparison {
     }
 }
 
-/// The series of this name in all results of a side; none if one of them does not have it.
-fn all_of<'m>(name: &str, side: &[&'m Measurement]) -> Option<Vec<(&'m Measurement, &'m Series)>> {
-    side.iter()
-        .map(|run| {
-            let series = run.series.iter().find(|series| series.name == name)?;
-            Some((*run, series))
-        })
-        .collect()
+/// One series of one result.
+struct Run {
+    times: Vec<f64>,
+    median: f64,
+    /// Whether it did the whole job.
+    ranked: bool,
 }
 
+impl Run {
+    /// All series of a result that have a round, by their names.
+    fn all_of(measurement: &Measurement) -> HashMap<String, Self> {
+        let analysis = Analysis::of(measurement);
+        let both = measurement.series.iter().zip(analysis.series);
+        both.filter_map(|(series, numbers)| {
+            let run = Self {
+                times: series.times_ms(),
+                median: numbers.elapsed_ms?.median,
+                ranked: numbers.ranked,
+            };
+            Some((numbers.name, run))
+        })
+        .collect()
+    }
+}
+
+/// Compares the series of this name; none if a result does not have it.
 fn compare(
     name: &str,
-    old: &[&Measurement],
-    new: &[&Measurement],
+    old: &[HashMap<String, Run>],
+    new: &[HashMap<String, Run>],
     margin: f64,
 ) -> Option<SeriesComparison> {
-    let (old, new) = (all_of(name, old)?, all_of(name, new)?);
-    let times = |side: &[(&Measurement, &Series)]| -> Vec<Vec<f64>> {
-        side.iter().map(|(_, series)| series.times_ms()).collect()
-    };
-    let (before, after) = (times(&old), times(&new));
-    let medians = |runs: &[Vec<f64>]| -> Option<Vec<f64>> {
-        runs.iter().map(|times| stats::median(times)).collect()
-    };
-    let (old_medians, new_medians) = (medians(&before)?, medians(&after)?);
+    let old: Vec<&Run> = old
+        .iter()
+        .map(|runs| runs.get(name))
+        .collect::<Option<_>>()?;
+    let new: Vec<&Run> = new
+        .iter()
+        .map(|runs| runs.get(name))
+        .collect::<Option<_>>()?;
+    let medians = |runs: &[&Run]| -> Vec<f64> { runs.iter().map(|run| run.median).collect() };
+    let (old_medians, new_medians) = (medians(&old), medians(&new));
     let (old_ms, new_ms) = (stats::median(&old_medians)?, stats::median(&new_medians)?);
-    let interval = match (&before[..], &after[..]) {
-        ([old], [new]) => of_two_runs(old, new),
+    let interval = match (&old[..], &new[..]) {
+        ([old], [new]) => of_two_runs(&old.times, &new.times),
         _ => of_several_runs(&old_medians, &new_medians),
-    };
-    let is_done = |(run, series): &(&Measurement, &Series)| {
-        let analysis = Analysis::of(run);
-        let mut numbers = analysis.series.iter();
-        numbers.any(|numbers| numbers.name == series.name && numbers.ranked)
     };
     let ratio = new_ms / old_ms;
     Some(SeriesComparison {
@@ -222,7 +228,7 @@ fn compare(
             interval,
         },
         least_change: interval.map(|interval| ratio / interval.lower * (1.0 + margin) - 1.0),
-        verdict: if old.iter().chain(&new).all(is_done) {
+        verdict: if old.iter().chain(&new).all(|run| run.ranked) {
             Verdict::of(interval, margin)
         } else {
             Verdict::Failed
@@ -232,8 +238,8 @@ fn compare(
 
 /// The blocks of consecutive rounds that a run is divided into.
 const BLOCKS: usize = 5;
-/// With fewer rounds in each, their medians say nothing.
-const FEWEST_OF_A_BLOCK: usize = 2;
+/// Two single runs with fewer rounds show nothing: a block has two at least.
+pub const FEWEST_ROUNDS: usize = 2 * BLOCKS;
 /// How many times the deviation of the blocks an interval reaches to either side. Found by racing
 /// programs against themselves, quiet and beside busy neighbours: it is what holds the false alarms
 /// of a comparison of two single runs down, at the price of seeing only large changes.
@@ -248,13 +254,13 @@ fn of_two_runs(old: &[f64], new: &[f64]) -> Option<Interval> {
     Some(Interval {
         lower: (shift - REACH * deviation).exp(),
         upper: (shift + REACH * deviation).exp(),
-        confidence: CONFIDENCE,
+        confidence: None,
     })
 }
 
 /// The variance of the logarithms of the medians of consecutive blocks.
 fn block_variance(times: &[f64]) -> Option<f64> {
-    if times.len() < BLOCKS * FEWEST_OF_A_BLOCK {
+    if times.len() < FEWEST_ROUNDS {
         return None;
     }
     let block = |index| &times[times.len() * index / BLOCKS..times.len() * (index + 1) / BLOCKS];
@@ -267,8 +273,8 @@ fn block_variance(times: &[f64]) -> Option<f64> {
     Some(squares.sum::<f64>() / (BLOCKS - 1) as f64)
 }
 
-/// Fewer runs on a side show nothing.
-const FEWEST_RUNS: usize = 4;
+/// Of several runs, fewer on a side show nothing.
+pub const FEWEST_RUNS: usize = 4;
 
 /// The interval of the ratio of two groups of runs: the exact one of H. B. Mann and D. R. Whitney's
 /// test (1947), from the k-th smallest to the k-th largest of all differences between the logarithm
@@ -285,7 +291,7 @@ fn of_several_runs(old: &[f64], new: &[f64]) -> Option<Interval> {
     Some(Interval {
         lower: shifts[rank - 1].exp(),
         upper: shifts[shifts.len() - rank].exp(),
-        confidence,
+        confidence: Some(confidence),
     })
 }
 
@@ -492,7 +498,7 @@ mod tests {
         let interval = Interval {
             lower,
             upper,
-            confidence: CONFIDENCE,
+            confidence: Some(CONFIDENCE),
         };
         Verdict::of(Some(interval), MARGIN)
     }

@@ -28,7 +28,8 @@ struct EstimateRecord {
     lower: Option<f64>,
     /// The upper end.
     upper: Option<f64>,
-    /// The share of repeated experiments whose interval holds the true median.
+    /// The share of repeated experiments whose interval holds the true median; none where nobody
+    /// knows it.
     #[serde(default)]
     confidence: Option<f64>,
 }
@@ -39,20 +40,20 @@ impl From<Estimate> for EstimateRecord {
             median,
             lower: interval.map(|interval| interval.lower),
             upper: interval.map(|interval| interval.upper),
-            confidence: interval.map(|interval| interval.confidence),
+            confidence: interval.and_then(|interval| interval.confidence),
         }
     }
 }
 
 impl From<EstimateRecord> for Estimate {
     fn from(record: EstimateRecord) -> Self {
-        let ends = record.lower.zip(record.upper).zip(record.confidence);
+        let ends = record.lower.zip(record.upper);
         Self {
             median: record.median,
-            interval: ends.map(|((lower, upper), confidence)| Interval {
+            interval: ends.map(|(lower, upper)| Interval {
                 lower,
                 upper,
-                confidence,
+                confidence: record.confidence,
             }),
         }
     }

@@ -3,9 +3,6 @@
 //! 4, 1986). It needs no random numbers and assumes nothing of the distribution but that rounds are
 //! independent; `tests/truth.rs` shows what it covers.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::stats::sorted;
 
 /// What an interval claims where there are enough rounds: the share of repeated experiments whose
@@ -37,15 +34,15 @@ impl Looks {
 }
 
 /// Where a median lies, with this confidence.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
     /// The lower end.
     pub lower: f64,
     /// The upper end.
     pub upper: f64,
     /// The share of repeated experiments whose interval holds the true median: 0.95, or less where
-    /// there are too few values for that.
-    pub confidence: f64,
+    /// there are too few values for that. None where nobody knows it.
+    pub confidence: Option<f64>,
 }
 
 impl Interval {
@@ -63,7 +60,7 @@ impl Interval {
             return Some(Self {
                 lower: values[0],
                 upper: values[count - 1],
-                confidence: outer,
+                confidence: Some(outer),
             });
         }
         // Between the order statistics `depth` and `depth + 1` from either end, where the
@@ -75,7 +72,7 @@ impl Interval {
         Some(Self {
             lower: between(values[depth - 1], values[depth]),
             upper: between(values[count - depth], values[count - depth - 1]),
-            confidence: CONFIDENCE,
+            confidence: Some(CONFIDENCE),
         })
     }
 
@@ -171,7 +168,7 @@ mod tests {
             let values: Vec<f64> = (1..=count).map(f64::from).collect();
             let found = of(&values).unwrap();
             assert_eq!((found.lower, found.upper), (1.0, f64::from(count)));
-            close(found.confidence, confidence);
+            close(found.confidence.unwrap(), confidence);
         }
     }
 
@@ -185,7 +182,7 @@ mod tests {
         let share = 8.0 * 0.324_444_444_444 / (2.0 + 6.0 * 0.324_444_444_444);
         close(found.lower, 2.0 + share);
         close(found.upper, 9.0 - share);
-        assert_eq!(found.confidence, 0.95);
+        assert_eq!(found.confidence, Some(0.95));
         let several = Interval::of(&values, Looks::Several).unwrap();
         assert!(several.lower < found.lower && several.upper > found.upper);
     }

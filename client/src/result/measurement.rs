@@ -305,6 +305,19 @@ impl Measurement {
         }
     }
 
+    /// The series that this one is compared with: the first, and in a sweep that of the same
+    /// contender with the fewest workers.
+    pub fn reference(&self, series: &Series) -> Option<&Series> {
+        match self.kind {
+            Kind::Sweep => {
+                let own = |other: &&Series| other.contender_name() == series.contender_name();
+                let all_series = self.series.iter().filter(own);
+                all_series.min_by_key(|series| series.workers)
+            }
+            Kind::Get | Kind::Bench => self.series.first(),
+        }
+    }
+
     /// How often the rounds were looked at before the last was run.
     pub fn looks(&self) -> Looks {
         if self.job.adaptive_rounds {

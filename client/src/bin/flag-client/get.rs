@@ -1,7 +1,7 @@
 //! `flag-client get`: the book's flags2 program.
 
 use flag_client::download::{Images, Job, Outcome, Watcher};
-use flag_client::race::{self, Contender};
+use flag_client::race::{self, Contender, Target};
 use flag_client::report::{book, progress};
 use flag_client::result::{Kind, Report};
 use indicatif::ProgressBar;
@@ -34,7 +34,7 @@ pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
         && (endings.clone()).all(|sample| sample.outcome == Outcome::NotFound);
     let has_failed = has_none || endings.any(|sample| sample.outcome.is_error());
     if has_none && !job.cancel.is_requested() {
-        print_hint(&job);
+        print_hint(&job, &target);
     }
     if let Some(file) = &spec.export_json {
         let mut measurement = race::begin(Kind::Get, &job, &target, command_line());
@@ -51,14 +51,20 @@ pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
     })
 }
 
-/// None of the flags is there: more likely the address is wrong than all of the codes.
-fn print_hint(job: &Job) {
-    if let Some(code) = job.codes.first() {
-        anstream::eprintln!(
-            "none of them was found, such as {}: check the address that -s names",
-            job.image_url(*code)
-        );
-    }
+/// None of the flags is there. At a named server the address may be wrong rather than all codes.
+fn print_hint(job: &Job, target: &Target) {
+    let Some(code) = job.codes.first() else {
+        return;
+    };
+    let remedy = if target.embedded.is_some() {
+        "check the codes"
+    } else {
+        "check the codes, and the address that -s names"
+    };
+    anstream::eprintln!(
+        "none of them was found, such as {}: {remedy}",
+        job.image_url(*code)
+    );
 }
 
 /// A line per attempt, or a bar.

@@ -49,16 +49,15 @@ impl<'m> KnownPlan<'m> {
 
     /// Whether a download that ended so is done: the right flag has arrived, or it failed as
     /// planned. Without a scenario, only the server can have said so, in the head of a response
-    /// that was an error. A 404 for a country without a flag is right too.
+    /// that was an error. A 404 is right for a country without a flag; for another one it is what a
+    /// wrong address gets, whatever rules were applied to it.
     pub(super) fn is_done(&self, ending: &Sample) -> bool {
         let planned = self.downloads.get(&ending.code);
         match (ending.outcome, planned) {
             (Outcome::Downloaded, _) => true,
             (outcome, Some(planned)) if self.has_scenario => planned.outcome() == Some(outcome),
             (Outcome::HttpError, _) => ending.rules.is_some(),
-            (Outcome::NotFound, _) => {
-                ending.rules.is_some() || self.flags.get(ending.code).is_none()
-            }
+            (Outcome::NotFound, _) => self.flags.get(ending.code).is_none(),
             _ => false,
         }
     }

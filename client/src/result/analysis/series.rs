@@ -14,7 +14,7 @@ use crate::download::{Outcome, Sample};
 use crate::millis;
 use crate::result::estimate::Estimate;
 use crate::result::interval::Looks;
-use crate::result::measurement::{Kind, Measurement, Round, Series};
+use crate::result::measurement::{Measurement, Round, Series};
 use crate::result::stats;
 
 /// The numbers of one series.
@@ -133,8 +133,8 @@ impl SeriesAnalysis {
         let median = elapsed_ms.map(|elapsed| Duration::from_secs_f64(elapsed.median / 1e3));
         let ideal = plan.ideal(series.workers);
         let unplanned_errors = unplanned_errors(measurement, plan, series);
-        let ranked = is_ranked(measurement, plan, series);
-        let reference = reference(measurement, series)
+        let ranked = !series.rounds.is_empty() && unplanned_errors == 0;
+        let reference = (measurement.reference(series))
             .filter(|reference| ranked && is_ranked(measurement, plan, reference));
         let downloads = series.endings().count();
         let ended = |wanted: &dyn Fn(&Sample) -> bool| {
@@ -193,18 +193,6 @@ fn unplanned_errors(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Se
         left.into_values().sum::<usize>()
     };
     series.rounds.iter().map(of_round).sum()
-}
-
-/// The series that this one is compared with.
-fn reference<'m>(measurement: &'m Measurement, series: &Series) -> Option<&'m Series> {
-    match measurement.kind {
-        Kind::Sweep => {
-            let own = |other: &&Series| other.contender_name() == series.contender_name();
-            let all_series = measurement.series.iter().filter(own);
-            all_series.min_by_key(|series| series.workers)
-        }
-        Kind::Get | Kind::Bench => measurement.series.first(),
-    }
 }
 
 /// Paired by round: what slowed the machine down in one round slowed both.

@@ -59,6 +59,7 @@ mod tests {
     use crate::download::{Job, Outcome, Sample};
     use crate::race::{Target, begin};
     use crate::result::analysis::outlier::Cause;
+    use crate::result::compare::{Comparison, Verdict};
     use crate::result::measurement::{
         ContenderRecord, Kind, Planned, PlannedAttempt, Round, Series,
     };
@@ -205,7 +206,7 @@ mod tests {
         let interval = speed_up.interval.unwrap();
         close(interval.lower, 1.5);
         close(interval.upper, 640.0 / 410.0);
-        close(interval.confidence, 0.75);
+        close(interval.confidence.unwrap(), 0.75);
         close(
             analysis.series[0].speed_up.unwrap().interval.unwrap().upper,
             1.0,
@@ -392,6 +393,92 @@ mod tests {
         close(scaling.points[3].throughput, 15.0);
         close(scaling.knee.unwrap(), 3.0);
         assert!(scaling.usl.is_some());
+    }
+
+    /// One contender whose first download was changed, and whether it is ranked.
+    fn is_ranked(server: impl Fn(&mut Measurement), change: impl Fn(&mut Round)) -> (bool, usize) {
+        let mut changed = one_after_the_other(630.0);
+        change(&mut changed);
+        let rounds = vec![one_after_the_other(630.0), changed];
+        let mut measurement = measurement(vec![series("one", 1, rounds)]);
+        server(&mut measurement);
+        let numbers = &Analysis::of(&measurement).series[0];
+        let has_figures = numbers.speed_up.is_some();
+        assert_eq!(has_figures, numbers.ranked);
+        (numbers.ranked, numbers.unplanned_errors)
+    }
+
+    #[test]
+    fn only_who_did_the_whole_job_is_ranked() {
+        let embedded = |_: &mut Measurement| {};
+        assert_eq!(is_ranked(embedded, |_| {}), (true, 0));
+        let missing = |round: &mut Round| drop(round.samples.remove(0));
+        assert_eq!(is_ranked(embedded, missing), (false, 1));
+        let nothing = |round: &mut Round| round.samples.clear();
+        assert_eq!(is_ranked(embedded, nothing), (false, 3));
+        for outcome in [
+            Outcome::NotFound,
+            Outcome::HttpError,
+            Outcome::Timeout,
+            Outcome::WrongBody,
+            Outcome::BrokenConnection,
+        ] {
+            let failed = |round: &mut Round| round.samples[0].outcome = outcome;
+            assert_eq!(is_ranked(embedded, failed), (false, 1), "{outcome:?}");
+        }
+        // A flag twice is not two flags.
+        let other = |round: &mut Round| round.samples[0].code = code("CN");
+        assert_eq!(is_ranked(embedded, other), (false, 1));
+    }
+
+    #[test]
+    fn a_planned_failure_is_part_of_the_job_and_another_one_is_not() {
+        let wanted = |measurement: &mut Measurement| {
+            let plan = measurement.plan.as_mut().unwrap();
+            plan[0].attempts[0].outcome = Outcome::HttpError;
+            for round in &mut measurement.series[0].rounds {
+                round.samples[0].outcome = Outcome::HttpError;
+            }
+        };
+        assert_eq!(is_ranked(wanted, |_| {}), (true, 0));
+        let otherwise = |measurement: &mut Measurement| {
+            wanted(measurement);
+            measurement.series[0].rounds[1].samples[0].outcome = Outcome::Timeout;
+        };
+        assert_eq!(is_ranked(otherwise, |_| {}), (false, 1));
+    }
+
+    #[test]
+    fn at_a_named_server_only_its_headers_make_a_failure_planned() {
+        let named = |measurement: &mut Measurement| measurement.server.scenario = None;
+        let ended = |outcome, rules: Option<&str>| {
+            is_ranked(named, |round| {
+                round.samples[0].outcome = outcome;
+                round.samples[0].rules = rules.map(str::to_owned);
+            })
+        };
+        assert_eq!(ended(Outcome::HttpError, Some("teapot")), (true, 0));
+        assert_eq!(ended(Outcome::HttpError, None), (false, 1));
+        for outcome in [Outcome::WrongBody, Outcome::Timeout, Outcome::NotFound] {
+            assert_eq!(ended(outcome, Some("delay")), (false, 1), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_comparison_with_who_did_not_do_the_job_fails() {
+        let good = measurement(vec![series("one", 1, vec![one_after_the_other(630.0); 10])]);
+        let mut bad = good.clone();
+        for round in &mut bad.series[0].rounds {
+            for sample in &mut round.samples {
+                sample.outcome = Outcome::HttpError;
+            }
+        }
+        let verdict = |old: &Measurement, new: &Measurement| {
+            Comparison::of(&[old], &[new], 0.05).series[0].verdict
+        };
+        assert_eq!(verdict(&good, &good), Verdict::Same);
+        assert_eq!(verdict(&good, &bad), Verdict::Failed);
+        assert_eq!(verdict(&bad, &bad), Verdict::Failed);
     }
 
     #[test]

@@ -194,7 +194,7 @@ pub(super) fn all(
             not_ranked(measurement, series, numbers),
             noisy(series, numbers),
             dependent(series),
-            paired_otherwise(measurement, all_series, series, numbers),
+            paired_otherwise(measurement, series, numbers),
             saturated(measurement, series),
             not_as_planned(measurement, plan, series),
             late(series),
@@ -257,16 +257,15 @@ fn not_ranked(
 
 fn paired_otherwise(
     measurement: &Measurement,
-    all_series: &[SeriesAnalysis],
     series: &Series,
     numbers: &SeriesAnalysis,
 ) -> Option<Warning> {
-    let first = match measurement.kind {
-        Kind::Bench if series.rounds.len() >= FEWEST => all_series.first()?,
-        Kind::Get | Kind::Bench | Kind::Sweep => return None,
-    };
+    if series.rounds.len() < FEWEST {
+        return None;
+    }
     let speed_up = numbers.speed_up?.median;
-    let ratio = first.elapsed_ms?.median / numbers.elapsed_ms?.median;
+    let reference = measurement.reference(series)?;
+    let ratio = stats::median(&reference.times_ms())? / numbers.elapsed_ms?.median;
     ((speed_up / ratio).ln().abs() > (1.0 + FAR).ln()).then(|| Warning::PairedOtherwise {
         series: numbers.name.clone(),
         speed_up,
