@@ -88,7 +88,6 @@
 
 pub mod download;
 pub mod load;
-mod millis;
 mod os;
 pub mod race;
 pub mod report;
