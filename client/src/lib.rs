@@ -88,7 +88,6 @@
 
 pub mod download;
 pub mod load;
-mod os;
 pub mod race;
 pub mod report;
 pub mod result;

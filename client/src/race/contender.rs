@@ -6,10 +6,11 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
+use flag_host::client_time;
+
 use super::error::ContenderError;
 use super::memory_probe;
 use crate::download::{Downloader, Job, Runner, SetupError, Strategy};
-use crate::os::cpu;
 use crate::result::{ContenderRecord, Round};
 
 /// Does a whole job, any number of times.
@@ -39,12 +40,12 @@ pub trait Contender: fmt::Debug {
 
 /// Runs a downloader once, and measures its time and processor time.
 fn timed(downloader: &dyn Downloader, job: &Job) -> Round {
-    let cpu = cpu::client_time();
+    let cpu = client_time();
     let start = Instant::now();
     let samples = downloader.download_many(job);
     Round {
         elapsed: start.elapsed(),
-        cpu: cpu::client_time()
+        cpu: client_time()
             .zip(cpu)
             .map(|(after, before)| after.saturating_sub(before)),
         samples,

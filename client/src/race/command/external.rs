@@ -14,13 +14,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use flag_host::{memory, process};
 use flag_scenario::Scenario;
 use flag_server::{BlockingFlagServer, FlagServer, StartError};
 
 use super::process::{StderrTail, exit_code, wait};
 use super::records::{records, samples};
 use crate::download::{Job, Outcome, Sample};
-use crate::os::{memory, process};
 use crate::race::contender::Contender;
 use crate::race::error::{CommandError, ContenderError};
 use crate::result::{ContenderRecord, Round};

@@ -12,21 +12,21 @@ use std::time::Duration;
 /// Keeps the terminal's Ctrl-C from a program that is to be started: it is for the program that
 /// starts it.
 #[cfg(unix)]
-pub(crate) fn shield(command: &mut Command) {
+pub fn shield(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
 /// Keeps the console's Ctrl-C from a program that is to be started: it is for the program that
 /// starts it.
 #[cfg(windows)]
-pub(crate) fn shield(command: &mut Command) {
+pub fn shield(command: &mut Command) {
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
     std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
 }
 
 /// Asks a [shielded](shield) program and all that it has started to end, or ends them.
 #[cfg(unix)]
-pub(crate) fn end(process: u32, at_once: bool) {
+pub fn end(process: u32, at_once: bool) {
     use nix::sys::signal::{Signal, killpg};
     use nix::unistd::Pid;
 
@@ -42,7 +42,7 @@ pub(crate) fn end(process: u32, at_once: bool) {
 
 /// Ends a program and all that it has started. Here it cannot be asked to end.
 #[cfg(not(unix))]
-pub(crate) fn end(process: u32, _at_once: bool) {
+pub fn end(process: u32, _at_once: bool) {
     let mut kill = Command::new("taskkill");
     kill.args(["/T", "/F", "/PID", &process.to_string()]);
     kill.stdout(Stdio::null()).stderr(Stdio::null());
@@ -51,19 +51,19 @@ pub(crate) fn end(process: u32, _at_once: bool) {
 
 /// The signal that ended a program.
 #[cfg(unix)]
-pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
+pub fn signal(status: ExitStatus) -> Option<i32> {
     std::os::unix::process::ExitStatusExt::signal(&status)
 }
 
 /// There are none here.
 #[cfg(not(unix))]
-pub(crate) fn signal(_: ExitStatus) -> Option<i32> {
+pub fn signal(_: ExitStatus) -> Option<i32> {
     None
 }
 
 /// Whether the system would find such a program.
 #[cfg(unix)]
-pub(crate) fn is_program(name: &str) -> bool {
+pub fn is_program(name: &str) -> bool {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
@@ -80,14 +80,14 @@ pub(crate) fn is_program(name: &str) -> bool {
 
 /// The rules differ here: it may be one, and starting it shows whether it is.
 #[cfg(not(unix))]
-pub(crate) fn is_program(_name: &str) -> bool {
+pub fn is_program(_name: &str) -> bool {
     true
 }
 
 /// The processor time, user and system, of this process so far, and of those children that have
 /// been waited for.
 #[cfg(target_os = "linux")]
-pub(crate) fn cpu_time() -> Option<Duration> {
+pub fn cpu_time() -> Option<Duration> {
     use nix::sys::resource::{UsageWho, getrusage};
     use nix::sys::time::TimeVal;
     use nix::time::{ClockId, clock_gettime};
@@ -104,6 +104,6 @@ pub(crate) fn cpu_time() -> Option<Duration> {
 /// Without the embedded servers' share, which no other system reports, it would say nothing of the
 /// client.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn cpu_time() -> Option<Duration> {
+pub fn cpu_time() -> Option<Duration> {
     None
 }

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use super::process;
+use crate::{cpu, process};
 
 /// The processor time, user and system, that the client has used so far. Children count when they
 /// have been waited for. None where the embedded servers' share is not known.
-pub(crate) fn client_time() -> Option<Duration> {
-    let servers = flag_host::cpu::cpu_time()?;
+pub fn client_time() -> Option<Duration> {
+    let servers = cpu::cpu_time()?;
     Some(process::cpu_time()?.saturating_sub(servers))
 }
 
