@@ -78,7 +78,7 @@ impl ExternalCommand {
         if port.is_none() && !words.iter().any(|word| word.contains("{url}")) {
             return Err(CommandError::NoUrl(own()));
         }
-        if !process::is_program(program) {
+        if which::which(program).is_err() {
             let (line, program) = (own(), program.clone());
             return Err(CommandError::NoProgram { line, program });
         }
