@@ -1,10 +1,9 @@
-//! What Flagbench needs from the operating system: a precise clock, the processor time of threads,
-//! the limit of open files, and files that appear whole or not at all. It knows nothing of flags.
+//! What Flagbench needs from the operating system: a precise clock, processor time, other processes
+//! and their memory, the limit of open files, and files that appear whole or not at all. It knows
+//! nothing of flags.
 
 #[cfg(feature = "files")]
 mod atomic_file;
-#[cfg(feature = "processes")]
-mod client_cpu;
 pub mod clock;
 pub mod cpu;
 mod lock;
@@ -18,8 +17,6 @@ mod unsent;
 
 #[cfg(feature = "files")]
 pub use atomic_file::{stream_atomically, write_atomically};
-#[cfg(feature = "processes")]
-pub use client_cpu::client_time;
 pub use lock::lock;
 #[cfg(feature = "files")]
 pub use open_files::allow_files;

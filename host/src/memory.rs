@@ -4,7 +4,7 @@ use std::fs;
 
 /// The most bytes of this process that were resident at one time.
 pub fn peak() -> Option<u64> {
-    resident("VmHWM:")
+    line_of("/proc/self/status", "VmHWM:")
 }
 
 /// The most bytes of another process that were resident at one time, so far.
@@ -12,9 +12,9 @@ pub fn peak_of(process: u32) -> Option<u64> {
     line_of(&format!("/proc/{process}/status"), "VmHWM:")
 }
 
-/// The value of a line of this process.
-pub fn resident(key: &str) -> Option<u64> {
-    line_of("/proc/self/status", key)
+/// The bytes of this process that are resident now.
+pub fn resident() -> Option<u64> {
+    line_of("/proc/self/status", "VmRSS:")
 }
 
 /// A line of such a file, which gives KiB.

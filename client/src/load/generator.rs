@@ -22,7 +22,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_host::client_time;
+use flag_host::cpu;
 use thiserror::Error;
 
 use super::connection::Connector;
@@ -158,7 +158,7 @@ struct Spent {
 
 impl Spent {
     fn look(&mut self, requests: u64) {
-        self.last = client_time().map(|time| (time, requests));
+        self.last = cpu::client_time().map(|time| (time, requests));
         self.first = self.first.or(self.last);
     }
 

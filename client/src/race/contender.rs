@@ -6,7 +6,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use flag_host::client_time;
+use flag_host::cpu;
 
 use super::error::ContenderError;
 use super::memory_probe;
@@ -40,12 +40,12 @@ pub trait Contender: fmt::Debug {
 
 /// Runs a downloader once, and measures its time and processor time.
 fn timed(downloader: &dyn Downloader, job: &Job) -> Round {
-    let cpu = client_time();
+    let cpu = cpu::client_time();
     let start = Instant::now();
     let samples = downloader.download_many(job);
     Round {
         elapsed: start.elapsed(),
-        cpu: client_time()
+        cpu: cpu::client_time()
             .zip(cpu)
             .map(|(after, before)| after.saturating_sub(before)),
         samples,

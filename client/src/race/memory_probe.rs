@@ -93,7 +93,7 @@ pub fn run(
     });
 
     memory::reset_peak();
-    let before = memory::resident("VmRSS:");
+    let before = memory::resident();
     let of_workers = round(order.strategy, http, order.runtime, &job)?;
     let grown = || Some(memory::peak()?.saturating_sub(before?));
     let result = ProbeResult {
