@@ -22,7 +22,7 @@ mod source;
 mod status_text;
 pub mod wording;
 
-pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold};
+pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold, OwnResponse};
 pub use conditions::{Conditions, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
 #[cfg(feature = "schema")]
