@@ -32,7 +32,7 @@ pub const KINDS: [&str; 11] = [
 ];
 
 /// WireMock's names, and the kinds that they stand for.
-pub(super) const ALIASES: [(&str, &str); 4] = [
+pub(crate) const ALIASES: [(&str, &str); 4] = [
     ("CONNECTION_RESET_BY_PEER", "reset"),
     ("EMPTY_RESPONSE", "close"),
     ("MALFORMED_RESPONSE_CHUNK", MALFORMED),
@@ -40,10 +40,10 @@ pub(super) const ALIASES: [(&str, &str); 4] = [
 ];
 
 /// Garbage after the head of a chunked response: a kind that only WireMock's name stands for.
-pub(super) const MALFORMED: &str = "malformed chunk";
+pub(crate) const MALFORMED: &str = "malformed chunk";
 
 /// The most workers of a capacity.
-pub(super) const MAX_WORKERS: u32 = 1_000_000;
+pub(crate) const MAX_WORKERS: u32 = 1_000_000;
 
 /// Everything that is wrong with the text of a scenario; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
