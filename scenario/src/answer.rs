@@ -79,6 +79,17 @@ pub enum ConnectionFaultKind {
     },
 }
 
+impl OwnResponse<'_> {
+    fn without_body(status: u16) -> Self {
+        Self {
+            status,
+            text: None,
+            retry_after: None,
+            is_redirect: false,
+        }
+    }
+}
+
 impl Content {
     /// What a server of the embedded flags answers to a GET of this resource.
     pub fn of(resource: &Resource<'_>) -> Self {
@@ -140,16 +151,13 @@ impl Ending {
                 retry_after,
                 body,
             } => Some(OwnResponse {
-                status: status.get(),
                 text: status_text(*status, body.as_deref(), request),
                 retry_after: *retry_after,
-                is_redirect: false,
+                ..OwnResponse::without_body(status.get())
             }),
             Self::Redirect { hops } if hop < *hops => Some(OwnResponse {
-                status: 302,
-                text: None,
-                retry_after: None,
                 is_redirect: true,
+                ..OwnResponse::without_body(302)
             }),
             Self::Redirect { .. }
             | Self::Reset { .. }
