@@ -1,5 +1,5 @@
-//! `flag-server healthcheck`: one GET, for images without a shell or curl. Written by hand on top of
-//! the standard library, because the server has no HTTP client, and the first line is enough.
+//! `flag-server healthcheck`: one GET, for images without a shell or curl. Written by hand with the
+//! standard library, because the server has no HTTP client, and the first line is enough.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
