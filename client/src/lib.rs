@@ -90,8 +90,6 @@
 
 pub mod download;
 pub mod load;
-mod millis;
-mod os;
 pub mod race;
 pub mod report;
 pub mod result;

@@ -1,4 +1,5 @@
-//! The processor time of a server's own threads: a benchmark in the same process subtracts it.
+//! The processor time of a client: what its process and its children used, less what the threads of
+//! the servers that it embeds did. Which threads are a server's is for the server to say.
 //!
 //! Only on Linux can a thread read another's clock.
 
@@ -23,13 +24,41 @@ fn threads() -> MutexGuard<'static, Threads> {
     lock(&THREADS)
 }
 
+/// The processor time, user and system, that this process has used so far without its servers.
+/// Children count when they have been waited for. `None` where the servers' share is unknown.
+pub fn client_time() -> Option<Duration> {
+    Some(process_time()?.saturating_sub(server_time()?))
+}
+
 /// The processor time, user and system, that all servers with a runtime of their own have used in
 /// this process so far, the clock's thread with them. A thread that has ended still counts. `None`
 /// where it is unknown: only on Linux can a thread read another's clock.
-pub fn cpu_time() -> Option<Duration> {
+fn server_time() -> Option<Duration> {
     let threads = threads();
     let alive: Option<Duration> = threads.alive.iter().map(|clock| clock.read()).sum();
     Some(threads.ended? + alive?)
+}
+
+/// The processor time of this process so far, and of the children that have been waited for.
+#[cfg(all(target_os = "linux", feature = "cpu"))]
+fn process_time() -> Option<Duration> {
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeVal;
+    use nix::time::{ClockId, clock_gettime};
+
+    let process = Duration::from(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok()?);
+    let children = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let time = |time: TimeVal| {
+        let secs = Duration::from_secs(time.tv_sec().try_into().unwrap_or(0));
+        secs + Duration::from_micros(time.tv_usec().try_into().unwrap_or(0))
+    };
+    Some(process + time(children.user_time()) + time(children.system_time()))
+}
+
+/// Without the servers' share, which is unknown here, it would mean nothing.
+#[cfg(not(all(target_os = "linux", feature = "cpu")))]
+fn process_time() -> Option<Duration> {
+    None
 }
 
 /// Counts the calling thread as a server's from now on.
@@ -94,7 +123,7 @@ mod tests {
     /// Servers of other tests may run meanwhile, but their clocks never run backwards.
     #[test]
     fn a_thread_counts_from_registration_and_also_after_its_end() {
-        let before = cpu_time().unwrap();
+        let before = server_time().unwrap();
         let used = std::thread::spawn(|| {
             enter();
             let own = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
@@ -102,11 +131,23 @@ mod tests {
             while own() < ten {
                 std::hint::spin_loop();
             }
-            assert!(cpu_time().unwrap() >= ten, "while it runs");
+            assert!(server_time().unwrap() >= ten, "while it runs");
             leave();
             ten
         });
         let used = used.join().unwrap();
-        assert!(cpu_time().unwrap() >= before + used, "when it is gone");
+        assert!(server_time().unwrap() >= before + used, "when it is gone");
+    }
+
+    #[test]
+    fn the_client_counts_its_own_work_and_that_of_a_child() {
+        let before = client_time().unwrap();
+        let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+        let status = std::process::Command::new("sh")
+            .args(["-c", script])
+            .status();
+        assert!(status.unwrap().success());
+        let with_child = client_time().unwrap();
+        assert!(with_child > before + Duration::from_millis(1));
     }
 }

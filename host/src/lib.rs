@@ -1,13 +1,18 @@
-//! What Flagbench needs from the operating system: a precise clock, the processor time of threads,
-//! the limit of open files, and files that appear whole or not at all. It knows nothing of flags.
+//! What Flagbench needs from the operating system: a precise clock, processor time, other processes
+//! and their memory, the limit of open files, and files that appear whole or not at all. It knows
+//! nothing of flags.
 
 #[cfg(feature = "files")]
 mod atomic_file;
 pub mod clock;
 pub mod cpu;
 mod lock;
+#[cfg(feature = "processes")]
+pub mod memory;
 #[cfg(feature = "files")]
 mod open_files;
+#[cfg(feature = "processes")]
+pub mod process;
 mod unsent;
 
 #[cfg(feature = "files")]

@@ -1,13 +1,15 @@
 //! What an ending sends: how many bytes of which response, and how the connection ends after them.
 //!
-//! This is the only description of an ending. The server applies it, the forecast adds up its
-//! times, and the client knows from it how a download is planned to end.
+//! This is the only description of an ending, in two parts: the response of its own
+//! ([`Ending::response`]), and what it does to a response. The server applies it, the forecast adds
+//! up its times, and the client knows from it how a download is planned to end.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use flags_data::{Catalogue, Resource};
 
-use crate::{Ending, NOT_FOUND, Plan, RequestKey, status_text};
+use crate::{Cut, Ending, NOT_FOUND, Plan, RequestKey, status_text};
 
 /// How long nothing is sent; `None` is for ever.
 pub type Hold = Option<Duration>;
@@ -21,6 +23,19 @@ pub struct Content {
     pub len: u64,
     /// Whether the body is that of the file.
     pub is_file: bool,
+}
+
+/// A response that is sent instead of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnResponse<'e> {
+    /// The status.
+    pub status: u16,
+    /// The body; none if there is none.
+    pub text: Option<Cow<'e, str>>,
+    /// The pause that the header `retry-after` asks for.
+    pub retry_after: Option<Duration>,
+    /// Whether it redirects to the same resource.
+    pub is_redirect: bool,
 }
 
 /// What is sent of one response.
@@ -64,6 +79,17 @@ pub enum ConnectionFaultKind {
     },
 }
 
+impl OwnResponse<'_> {
+    fn without_body(status: u16) -> Self {
+        Self {
+            status,
+            text: None,
+            retry_after: None,
+            is_redirect: false,
+        }
+    }
+}
+
 impl Content {
     /// What a server of the embedded flags answers to a GET of this resource.
     pub fn of(resource: &Resource<'_>) -> Self {
@@ -98,57 +124,144 @@ impl Plan {
     }
 }
 
+/// What an ending does to a response.
+enum Effect {
+    /// Nothing: it is sent as it is.
+    None,
+    /// Its body has its length, and other bytes.
+    Corruption,
+    /// The connection is broken instead of it.
+    NoResponse(ConnectionFault),
+    /// The connection is broken after a part of its body.
+    Part {
+        cut: Cut,
+        fault: ConnectionFault,
+        /// Whether the connection is broken also when that part is the whole body.
+        breaks_whole: bool,
+    },
+}
+
 impl Ending {
-    /// The response that this ending is about: its own, or else `content`.
-    pub fn content(&self, request: &RequestKey<'_>, content: Content) -> Content {
+    /// The response of its own that this ending sends to the request of this place in a chain of
+    /// redirects, from 0; none if that request gets the file.
+    pub fn response(&self, request: &RequestKey<'_>, hop: u32) -> Option<OwnResponse<'_>> {
         match self {
-            Self::Status { status, body, .. } => {
-                let text = status_text(*status, body.as_deref(), request);
-                Content {
-                    status: status.get(),
-                    len: text.map_or(0, |text| text.len() as u64),
-                    is_file: false,
-                }
-            }
-            _ => content,
+            Self::Status {
+                status,
+                retry_after,
+                body,
+            } => Some(OwnResponse {
+                text: status_text(*status, body.as_deref(), request),
+                retry_after: *retry_after,
+                ..OwnResponse::without_body(status.get())
+            }),
+            Self::Redirect { hops } if hop < *hops => Some(OwnResponse {
+                is_redirect: true,
+                ..OwnResponse::without_body(302)
+            }),
+            Self::Redirect { .. }
+            | Self::Reset { .. }
+            | Self::Close
+            | Self::Truncate(_)
+            | Self::Stall { .. }
+            | Self::Garbage { .. }
+            | Self::Corrupt { .. } => None,
         }
+    }
+
+    /// What it does to that response, or to the file.
+    fn effect(&self) -> Effect {
+        let reset = ConnectionFaultKind::Reset;
+        let close = ConnectionFaultKind::Close;
+        match self {
+            Self::Status { .. } | Self::Redirect { .. } => Effect::None,
+            Self::Corrupt { .. } => Effect::Corruption,
+            Self::Reset { after: None } => Effect::NoResponse(ConnectionFault::of(None, reset)),
+            Self::Reset { after: Some(after) } => Effect::Part {
+                cut: Cut::After(*after),
+                fault: ConnectionFault::of(None, reset),
+                breaks_whole: true,
+            },
+            Self::Close => Effect::NoResponse(ConnectionFault::of(None, close)),
+            Self::Truncate(cut) => Effect::Part {
+                cut: *cut,
+                fault: ConnectionFault::of(None, close),
+                breaks_whole: false,
+            },
+            Self::Stall { after: None, hold } => {
+                Effect::NoResponse(ConnectionFault::of(Some(*hold), close))
+            }
+            Self::Stall {
+                after: Some(after),
+                hold,
+            } => Effect::Part {
+                cut: Cut::After(*after),
+                fault: ConnectionFault::of(Some(*hold), close),
+                breaks_whole: false,
+            },
+            Self::Garbage { bytes, after_head } => {
+                let (bytes, after_head) = (bytes.clone(), *after_head);
+                let garbage = ConnectionFaultKind::Garbage { bytes, after_head };
+                Effect::NoResponse(ConnectionFault::of(None, garbage))
+            }
+        }
+    }
+
+    /// The response that this ending is about: its own, or else `content`. Redirects are followed
+    /// to their end.
+    pub fn content(&self, request: &RequestKey<'_>, content: Content) -> Content {
+        let own = self.response(request, u32::MAX);
+        own.map_or(content, |own| Content {
+            status: own.status,
+            len: own.text.map_or(0, |text| text.len() as u64),
+            is_file: false,
+        })
     }
 
     /// What is sent of a response to a GET.
     pub fn answer(&self, content: Content) -> Answer {
-        let len = content.len;
-        let reset = ConnectionFaultKind::Reset;
-        let close = ConnectionFaultKind::Close;
-        match self {
-            Self::Status { .. } | Self::Redirect { .. } => Answer::complete(content),
-            Self::Corrupt { .. } => Answer {
+        let complete = Answer::complete(content);
+        match self.effect() {
+            Effect::None => complete,
+            Effect::Corruption => Answer {
                 is_right: false,
-                ..Answer::complete(content)
+                ..complete
             },
-            Self::Reset { after: None } => Answer::nothing(None, reset),
-            Self::Reset { after: Some(after) } => Answer::part(content, *after, None, reset),
-            Self::Close => Answer::nothing(None, close),
-            Self::Truncate(cut) if cut.of(len) < len => {
-                Answer::part(content, cut.of(len), None, close)
+            Effect::NoResponse(fault) => Answer::nothing(fault),
+            Effect::Part {
+                cut,
+                fault,
+                breaks_whole,
+            } => {
+                let sent = cut.of(content.len);
+                let is_whole = sent >= content.len;
+                Answer {
+                    sent,
+                    is_whole,
+                    end: (breaks_whole || !is_whole).then_some(fault),
+                    ..complete
+                }
             }
-            Self::Stall { after: None, hold } => Answer::nothing(Some(*hold), close),
-            Self::Stall {
-                after: Some(after),
-                hold,
-            } if *after < len => Answer::part(content, *after, Some(*hold), close),
-            // The body is over before it would be cut.
-            Self::Truncate(_) | Self::Stall { .. } => Answer::complete(content),
-            Self::Garbage { bytes, after_head } => Answer {
-                status: after_head.then_some(200),
-                ..Answer::nothing(
-                    None,
-                    ConnectionFaultKind::Garbage {
-                        bytes: bytes.clone(),
-                        after_head: *after_head,
-                    },
-                )
-            },
         }
+    }
+
+    /// The break that comes instead of a response, if this ending sends none.
+    pub fn before_response(&self) -> Option<ConnectionFault> {
+        match self.effect() {
+            Effect::NoResponse(fault) => Some(fault),
+            _ => None,
+        }
+    }
+
+    /// Whether it may change or cut a body, or break the connection after it.
+    pub fn changes_body(&self) -> bool {
+        !matches!(self.effect(), Effect::None)
+    }
+}
+
+impl ConnectionFault {
+    fn of(hold: Option<Hold>, kind: ConnectionFaultKind) -> Self {
+        Self { hold, kind }
     }
 }
 
@@ -163,33 +276,22 @@ impl Answer {
         }
     }
 
-    fn part(content: Content, after: u64, hold: Option<Hold>, kind: ConnectionFaultKind) -> Self {
+    /// Some garbage begins like a response.
+    fn nothing(fault: ConnectionFault) -> Self {
+        let begins_like_one = matches!(
+            fault.kind,
+            ConnectionFaultKind::Garbage {
+                after_head: true,
+                ..
+            }
+        );
         Self {
-            sent: after.min(content.len),
-            is_whole: after >= content.len,
-            end: Some(ConnectionFault { hold, kind }),
-            ..Self::complete(content)
-        }
-    }
-
-    fn nothing(hold: Option<Hold>, kind: ConnectionFaultKind) -> Self {
-        Self {
-            status: None,
+            status: begins_like_one.then_some(200),
             sent: 0,
             is_whole: false,
             is_right: false,
-            end: Some(ConnectionFault { hold, kind }),
+            end: Some(fault),
         }
-    }
-
-    /// Whether a head of the server's own is sent, and not bytes that break the connection.
-    pub fn has_head(&self) -> bool {
-        self.status.is_some() && !self.is_garbage()
-    }
-
-    fn is_garbage(&self) -> bool {
-        let end = self.end.as_ref();
-        end.is_some_and(|end| matches!(end.kind, ConnectionFaultKind::Garbage { .. }))
     }
 
     /// The silence before the end; `None` is for ever.
@@ -280,7 +382,33 @@ mod tests {
             };
             let answer = garbage.answer(FILE);
             assert_eq!(answer.status, after_head.then_some(200));
-            assert!(!answer.has_head() && !answer.is_whole);
+            assert!(!answer.is_whole);
+            assert_eq!(garbage.before_response(), answer.end);
         }
+    }
+
+    #[test]
+    fn only_a_redirect_that_is_not_the_last_and_a_status_have_a_response_of_their_own() {
+        let request = RequestKey {
+            run: "",
+            method: "GET",
+            path: "/flags/br/br.gif",
+            attempt: 1,
+        };
+        let redirect = Ending::Redirect { hops: 2 };
+        let status = |hop| redirect.response(&request, hop).map(|own| own.status);
+        assert_eq!([0, 1, 2].map(status), [Some(302), Some(302), None]);
+        assert_eq!(redirect.content(&request, FILE), FILE);
+        assert_eq!(Ending::Close.response(&request, 0), None);
+    }
+
+    #[test]
+    fn what_comes_before_a_response_does_not_depend_on_its_body() {
+        let cut = |after| Ending::Reset { after };
+        assert!(cut(None).before_response().is_some());
+        assert_eq!(cut(Some(0)).before_response(), None);
+        assert!(cut(Some(0)).changes_body());
+        assert!(Ending::Corrupt { draws: vec![1] }.changes_body());
+        assert!(!Ending::Redirect { hops: 1 }.changes_body());
     }
 }

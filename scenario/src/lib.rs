@@ -18,15 +18,15 @@ mod request;
 mod rule;
 mod rule_builder;
 mod scenario;
+#[cfg(feature = "schema")]
+mod schema;
 mod source;
 mod status_text;
 pub mod wording;
 
-pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold};
+pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold, OwnResponse};
 pub use conditions::{Conditions, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
-#[cfg(feature = "schema")]
-pub use file::schema;
 pub use file::{Problem, ScenarioError, parse_duration};
 pub use millis::{Millis, OptionalMillis};
 pub use plan::{Ending, Pace, Plan};
@@ -37,5 +37,7 @@ pub use rule::{
 };
 pub use rule_builder::RuleBuilder;
 pub use scenario::{Capacity, InvalidScenario, Scenario};
+#[cfg(feature = "schema")]
+pub use schema::schema;
 pub use source::{ScenarioSource, SourceError, named_scenario, scenario_and_text};
 pub use status_text::{NOT_FOUND, status_text};

@@ -125,7 +125,7 @@ impl Builder {
     /// Answers every request by way of hyper: for tests that compare the fast path with it.
     #[doc(hidden)]
     pub fn without_fast_path(mut self) -> Self {
-        self.config.limits.fast_path = false;
+        self.config.fast_path = false;
         self
     }
 
@@ -147,5 +147,16 @@ impl Builder {
 
     fn only_listener(&mut self) -> &mut Listener {
         &mut self.config.listeners[0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_limits_do_not_turn_the_fast_path_on_again() {
+        let builder = FlagServer::builder().without_fast_path();
+        assert!(!builder.limits(Limits::default()).config.fast_path);
     }
 }

@@ -24,6 +24,10 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// What clients may take, on each listener.
     pub limits: Limits,
+    /// Whether usual requests take the fast path. Only the tests that compare it with hyper turn it
+    /// off.
+    #[doc(hidden)]
+    pub fast_path: bool,
     /// A file that gets one JSON line for each request.
     pub decision_log: Option<PathBuf>,
     /// The threads of a server that brings its own.
@@ -68,6 +72,7 @@ impl Config {
             #[cfg(feature = "tls")]
             tls: None,
             limits: Limits::default(),
+            fast_path: true,
             decision_log: None,
             threads: Self::one_thread_per_processor(),
             keep_records: false,

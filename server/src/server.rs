@@ -178,6 +178,7 @@ impl FlagServer {
                 security.clone(),
                 Arc::clone(&shutdown),
                 config.limits,
+                config.fast_path,
                 runtimes.clone(),
             ));
         }

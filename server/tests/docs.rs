@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flag_scenario::file::KINDS;
+
 struct Block {
     document: PathBuf,
     line: usize,
@@ -103,24 +105,13 @@ fn every_kind_distribution_condition_and_alias_has_an_example() {
         .filter(|block| !block.is_wrong)
         .map(|block| block.text)
         .collect();
-    let quoted = [
-        "latency",
-        "status",
-        "reset",
-        "close",
-        "truncate",
-        "stall",
-        "bandwidth",
-        "dribble",
-        "garbage",
-        "corrupt",
-        "redirect",
+    let aliases = [
         "CONNECTION_RESET_BY_PEER",
         "EMPTY_RESPONSE",
         "MALFORMED_RESPONSE_CHUNK",
         "RANDOM_DATA_THEN_CLOSE",
     ];
-    for kind in quoted {
+    for kind in KINDS.into_iter().chain(aliases) {
         assert!(examples.contains(&format!("fault = \"{kind}\"")), "{kind}");
     }
     let keys = [

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use flag_scenario::{Millis, OptionalMillis};
 use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::millis;
 
 /// One attempt at a download. All times count from the start of its round; in JSON they
 /// are milliseconds, and absent values are left out.
@@ -34,39 +33,34 @@ pub struct Sample {
     /// The bytes of the body that arrived and were complete.
     pub bytes: usize,
     /// When a worker began to send the request; a new connection is part of what follows.
-    #[serde(rename = "sent_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "sent_ms", with = "Millis")]
     pub sent: Duration,
     /// When the head of the response had arrived, if it did.
     #[serde(
         rename = "headers_ms",
-        with = "millis::optional",
+        with = "OptionalMillis",
         default,
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(with = "Option<f64>")]
     pub headers: Option<Duration>,
     /// When the body was complete, or the failure known.
-    #[serde(rename = "done_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "done_ms", with = "Millis")]
     pub done: Duration,
     /// The planned delay that the server reported.
     #[serde(
         rename = "plan_ms",
-        with = "millis::optional",
+        with = "OptionalMillis",
         default,
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(with = "Option<f64>")]
     pub plan: Option<Duration>,
     /// The held delay that the server reported.
     #[serde(
         rename = "wait_ms",
-        with = "millis::optional",
+        with = "OptionalMillis",
         default,
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(with = "Option<f64>")]
     pub wait: Option<Duration>,
     /// The rules of the scenario that the server says it applied, if it named any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,11 +68,10 @@ pub struct Sample {
     /// The pause before the next attempt at this code; `None` if this was the last.
     #[serde(
         rename = "retry_in_ms",
-        with = "millis::optional",
+        with = "OptionalMillis",
         default,
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(with = "Option<f64>")]
     pub retry_in: Option<Duration>,
 }
 

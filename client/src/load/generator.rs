@@ -22,6 +22,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flag_host::cpu;
 use thiserror::Error;
 
 use super::connection::Connector;
@@ -31,7 +32,6 @@ use super::recorder::Recorder;
 use super::spec::Load;
 use super::thread::LoadThread;
 use crate::download::SetupError;
-use crate::os::cpu;
 
 /// How often progress is reported.
 pub const TICK: Duration = Duration::from_millis(200);

@@ -5,10 +5,11 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
+use flag_host::cpu;
+
 use super::error::ContenderError;
 use super::memory_probe;
 use crate::download::{Downloader, Job, Runner, SetupError, Strategy};
-use crate::os::cpu;
 use crate::result::{ContenderRecord, Round};
 
 /// Does a whole job, any number of times.

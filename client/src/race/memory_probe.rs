@@ -10,13 +10,13 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use flag_host::memory;
 use flags_data::CountryCode;
 use serde::{Deserialize, Serialize};
 
 use crate::download::worker::WorkerError;
 use crate::download::worker::protocol::{WorkOrder, read_line, write_line};
 use crate::download::{Downloader, Http, Job, Processes, Runner, RuntimeFlavor, Strategy};
-use crate::os::memory;
 
 /// How often to check whether the round is over: a probe is not timed.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -93,7 +93,7 @@ pub fn run(
     });
 
     memory::reset_peak();
-    let before = memory::resident("VmRSS:");
+    let before = memory::resident();
     let of_workers = round(order.strategy, http, order.runtime, &job)?;
     let grown = || Some(memory::peak()?.saturating_sub(before?));
     let result = ProbeResult {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use flag_scenario::{Millis, OptionalMillis};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use schemars::JsonSchema;
@@ -19,7 +20,6 @@ use thiserror::Error;
 
 use super::environment::Environment;
 use super::measurement::ServerRecord;
-use crate::millis;
 
 /// Everything that was measured, and all that is needed to understand it or to do it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -43,13 +43,11 @@ pub struct LoadResult {
     /// The machine.
     pub environment: Environment,
     /// From the end of the warm-up until the last answer.
-    #[serde(rename = "elapsed_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "elapsed_ms", with = "Millis")]
     pub elapsed: Duration,
     /// The processor time of the load generator for each request, user and system; none where it is
     /// not known.
-    #[serde(rename = "cpu_per_request_ms", with = "millis::optional")]
-    #[schemars(with = "Option<f64>")]
+    #[serde(rename = "cpu_per_request_ms", with = "OptionalMillis")]
     pub cpu_per_request: Option<Duration>,
     /// How many requests there were.
     pub requests: RequestCounts,
@@ -146,16 +144,13 @@ pub struct LoadJob {
     /// How many requests there should be, if that was said.
     pub requests: Option<u64>,
     /// How long requests were to be sent, if that was said.
-    #[serde(rename = "duration_ms", with = "millis::optional")]
-    #[schemars(with = "Option<f64>")]
+    #[serde(rename = "duration_ms", with = "OptionalMillis")]
     pub duration: Option<Duration>,
     /// How long they were sent before they counted.
-    #[serde(rename = "warmup_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "warmup_ms", with = "Millis")]
     pub warmup: Duration,
     /// The time limit of one.
-    #[serde(rename = "timeout_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "timeout_ms", with = "Millis")]
     pub timeout: Duration,
     /// Whether connections were used for more than one request.
     pub keep_alive: bool,

@@ -8,6 +8,7 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime};
 
+use flag_scenario::{Millis, OptionalMillis};
 use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,6 @@ use super::environment::Environment;
 use super::interval::Looks;
 use super::stats;
 use crate::download::{Outcome, Sample};
-use crate::millis;
 
 /// The version of the document's shape. It grows when a reader of the old shape would misread the
 /// new one.
@@ -74,8 +74,7 @@ pub struct JobRecord {
     /// The most downloads at one time; in a sweep, of any series.
     pub max_workers: NonZeroUsize,
     /// The time limit of one attempt.
-    #[serde(rename = "timeout_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "timeout_ms", with = "Millis")]
     pub timeout: Duration,
     /// The number of the first attempt.
     pub first_attempt: u32,
@@ -137,16 +136,13 @@ pub struct PlannedAttempt {
     /// How it ends.
     pub outcome: Outcome,
     /// The delay before the response.
-    #[serde(rename = "delay_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "delay_ms", with = "Millis")]
     pub delay: Duration,
     /// From the request to the end: the delay, a paced body, silence.
-    #[serde(rename = "time_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "time_ms", with = "Millis")]
     pub time: Duration,
     /// The pause that follows; zero after the last attempt.
-    #[serde(rename = "pause_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "pause_ms", with = "Millis")]
     pub pause: Duration,
 }
 
@@ -217,17 +213,14 @@ pub enum ContenderRecord {
 #[serde(deny_unknown_fields)]
 pub struct Round {
     /// When it began, since the first measured round did: drift over the run can be seen with it.
-    #[serde(rename = "began_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "began_ms", with = "Millis")]
     pub began: Duration,
     /// From the start to the end of the last download; of a command, of its process.
-    #[serde(rename = "elapsed_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "elapsed_ms", with = "Millis")]
     pub elapsed: Duration,
     /// The processor time that the client's threads and processes used, user and system; none where
     /// it cannot be separated from the server's.
-    #[serde(rename = "cpu_ms", with = "millis::optional", default)]
-    #[schemars(with = "Option<f64>")]
+    #[serde(rename = "cpu_ms", with = "OptionalMillis", default)]
     pub cpu: Option<Duration>,
     /// How a command ended, if not with 0: its exit code, or its signal as a shell reports it
     /// (128 + n).

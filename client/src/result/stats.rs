@@ -1,5 +1,6 @@
 //! Numbers from numbers. Pure: it neither measures nor prints, and knows no samples. Every rule
-//! states its source.
+//! states its source. Written by hand, because these rules are what the reports promise: statrs has
+//! no bootstrap intervals, and its quantiles follow another rule.
 
 use std::time::Duration;
 

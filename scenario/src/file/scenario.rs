@@ -32,7 +32,7 @@ pub const KINDS: [&str; 11] = [
 ];
 
 /// WireMock's names, and the kinds that they stand for.
-pub(super) const ALIASES: [(&str, &str); 4] = [
+pub(crate) const ALIASES: [(&str, &str); 4] = [
     ("CONNECTION_RESET_BY_PEER", "reset"),
     ("EMPTY_RESPONSE", "close"),
     ("MALFORMED_RESPONSE_CHUNK", MALFORMED),
@@ -40,10 +40,10 @@ pub(super) const ALIASES: [(&str, &str); 4] = [
 ];
 
 /// Garbage after the head of a chunked response: a kind that only WireMock's name stands for.
-pub(super) const MALFORMED: &str = "malformed chunk";
+pub(crate) const MALFORMED: &str = "malformed chunk";
 
 /// The most workers of a capacity.
-pub(super) const MAX_WORKERS: u32 = 1_000_000;
+pub(crate) const MAX_WORKERS: u32 = 1_000_000;
 
 /// Everything that is wrong with the text of a scenario; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -126,12 +126,7 @@ fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == kind);
     let kind = alias.map_or(kind.as_str(), |(_, kind)| kind);
     if !KINDS.contains(&kind) && kind != MALFORMED {
-        section.refuse(
-            "fault",
-            &format!("unknown kind {kind:?}: use one of {}", KINDS.join(", ")),
-        );
-        section.accept_the_rest();
-        return None;
+        return unknown_kind(section, kind);
     }
     let name = section.optional("name", |value| checked(RuleName::try_new(&text(value)?)));
     let probability = section
@@ -146,6 +141,16 @@ fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
             .with_probability(probability)
             .with_conditions(conditions),
     )
+}
+
+fn unknown_kind<T>(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<T> {
+    let kinds = KINDS.join(", ");
+    section.refuse(
+        "fault",
+        &format!("unknown kind {kind:?}: use one of {kinds}"),
+    );
+    section.accept_the_rest();
+    None
 }
 
 fn read_conditions(section: &mut Section<'_, '_, '_>) -> Conditions {
@@ -245,12 +250,13 @@ fn read_fault(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<Fault> {
                 bits: bits.unwrap_or(std::num::NonZeroU32::MIN),
             }
         }
-        _ => {
+        "redirect" => {
             let hops = section.optional("hops", |value| count(value, Fault::MAX_HOPS));
             Fault::Redirect {
                 hops: hops.unwrap_or(std::num::NonZeroU32::MIN),
             }
         }
+        _ => return unknown_kind(section, kind),
     })
 }
 

@@ -64,10 +64,6 @@ pub struct Limits {
     /// How long requests in flight may take to finish once a shutdown is requested. Those whose
     /// plan takes longer are refused at once, with a 503.
     pub grace: Duration,
-    /// Whether usual requests take the fast path. Only the tests that compare it with hyper turn it
-    /// off.
-    #[doc(hidden)]
-    pub fast_path: bool,
 }
 
 impl Default for Limits {
@@ -78,7 +74,6 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(30),
             max_connections: 65_536,
             grace: Duration::from_secs(8),
-            fast_path: true,
         }
     }
 }
@@ -110,6 +105,7 @@ pub(crate) async fn serve(
     security: Security,
     shutdown: Arc<Shutdown>,
     limits: Limits,
+    has_fast_path: bool,
     runtimes: Vec<Handle>,
 ) -> usize {
     let mut runtimes = runtimes.iter().cycle();
@@ -129,7 +125,7 @@ pub(crate) async fn serve(
                     let connection = async move {
                         // The client's mistakes and departures are its own affair, and so are
                         // planned faults.
-                        if let Err(error) = connection(stream, app, security, watcher, stop, limits).await {
+                        if let Err(error) = connection(stream, app, security, watcher, stop, limits, has_fast_path).await {
                             debug!(%error, "connection ended");
                         }
                         drop(place);
@@ -181,6 +177,7 @@ async fn connection(
     watcher: Watcher,
     stop: impl Future<Output = Instant>,
     limits: Limits,
+    has_fast_path: bool,
 ) -> Result<(), ConnectionError> {
     // The last piece of a response must not wait for the acknowledgement of the one before it.
     stream.set_nodelay(true)?;
@@ -217,7 +214,7 @@ async fn connection(
     };
     // What hyper needs is put elsewhere: most connections never get there.
     match greeted {
-        Greeted::Plain(Version::HTTP_11, stream) if limits.fast_path => {
+        Greeted::Plain(Version::HTTP_11, stream) if has_fast_path => {
             let driven = fast_path::drive(*stream, &service.app, stop, limits.head_timeout);
             let Some(stream) = driven.await? else {
                 return Ok(());

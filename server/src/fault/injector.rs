@@ -78,11 +78,8 @@ pub(crate) struct Respond {
 impl Respond {
     /// Whether the body is sent at once, whole and as it is.
     pub(crate) fn is_complete(&self) -> bool {
-        let ending = self.ending.as_ref();
-        self.pace == Pace::default()
-            && ending.is_none_or(|ending| {
-                matches!(ending, Ending::Status { .. } | Ending::Redirect { .. })
-            })
+        let changes_body = self.ending.as_ref().is_some_and(Ending::changes_body);
+        self.pace == Pace::default() && !changes_body
     }
 }
 
@@ -132,22 +129,9 @@ impl FaultInjector {
         let plan = self.planner.plan_under(&identity.key, &circumstances);
         self.records.count();
         let record = self.records.begin(&identity.key, identity.hop, &plan);
-        let response = match &plan.ending {
-            Some(Ending::Status {
-                status,
-                retry_after,
-                body,
-            }) => Some(status::respond(
-                *status,
-                *retry_after,
-                body.as_deref(),
-                &identity,
-            )),
-            Some(Ending::Redirect { hops }) if identity.hop < *hops => {
-                Some(status::redirect(head.resource, &identity))
-            }
-            _ => None,
-        };
+        let own = plan.ending.as_ref();
+        let own = own.and_then(|ending| ending.response(&identity.key, identity.hop));
+        let response = own.map(|own| status::respond(own, head.resource, &identity));
         let Plan {
             delay,
             pace,
@@ -196,7 +180,7 @@ impl FaultInjector {
         };
         record.begun(waited.saturating_sub(delay));
 
-        if let Some(fault) = ending.as_ref().and_then(break_before_response) {
+        if let Some(fault) = ending.as_ref().and_then(Ending::before_response) {
             return Reply::Break(fault, record);
         }
         // A paced body is counted when it is over.
@@ -222,13 +206,6 @@ impl FaultInjector {
             record,
         })
     }
-}
-
-/// The break that comes instead of a response, if one is planned. It does not depend on the length
-/// of the body.
-fn break_before_response(ending: &Ending) -> Option<ConnectionFault> {
-    let answer = ending.answer(crate::scenario::Content::file(0));
-    if answer.has_head() { None } else { answer.end }
 }
 
 impl Report {

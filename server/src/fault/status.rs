@@ -1,4 +1,4 @@
-//! The effects that are complete responses: a planned status, and a redirect to the same flag.
+//! The effects that are complete responses: makes HTTP of what the plan says of them.
 
 use std::time::Duration;
 
@@ -9,28 +9,34 @@ use flags_data::Resource;
 
 use super::request_head::Identity;
 use crate::response::{Complete, text_response};
-use crate::scenario::{StatusNumber, status_text};
+use crate::scenario::OwnResponse;
 
-/// The planned status, with a body of its own or a short text that names the attempt.
+/// The response that is planned instead of the file. A redirect leads to the same resource, and its
+/// query carries the next hop and its attempt, so that the whole chain is one attempt.
 pub(super) fn respond(
-    status: StatusNumber,
-    retry_after: Option<Duration>,
-    body: Option<&str>,
+    own: OwnResponse<'_>,
+    resource: &Resource<'_>,
     identity: &Identity<'_>,
 ) -> Complete {
-    let code = StatusCode::from_u16(status.get()).expect("a status number is a status");
-    let mut response = match status_text(status, body, &identity.key) {
-        Some(text) => text_response(code, text.into_owned()),
+    let status = StatusCode::from_u16(own.status).expect("a planned status is a status");
+    let mut response = match own.text {
+        Some(text) => text_response(status, text.into_owned()),
         None => {
             let mut response = Response::new(Bytes::new());
-            *response.status_mut() = code;
+            *response.status_mut() = status;
             response
         }
     };
-    if let Some(pause) = retry_after {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, whole_seconds(pause));
+    let headers = response.headers_mut();
+    if let Some(pause) = own.retry_after {
+        headers.insert(RETRY_AFTER, whole_seconds(pause));
+    }
+    if own.is_redirect {
+        let (prefix, path) = (resource.prefix(), resource.path());
+        let location = format!("{prefix}{path}?{}", identity.next_hop());
+        let location = HeaderValue::try_from(location);
+        let location = location.expect("a target without control characters");
+        headers.insert(LOCATION, location);
     }
     response
 }
@@ -38,16 +44,4 @@ pub(super) fn respond(
 /// The value of a `retry-after`, in whole seconds: rounded up.
 pub(super) fn whole_seconds(pause: Duration) -> HeaderValue {
     HeaderValue::from(pause.as_secs() + u64::from(pause.subsec_nanos() > 0))
-}
-
-/// A redirect to the same resource. The query carries the next hop and its attempt, so that the
-/// whole chain is one attempt.
-pub(super) fn redirect(resource: &Resource<'_>, identity: &Identity<'_>) -> Complete {
-    let (prefix, path) = (resource.prefix(), resource.path());
-    let location = format!("{prefix}{path}?{}", identity.next_hop());
-    let location = HeaderValue::from_str(&location).expect("a target without control characters");
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::FOUND;
-    response.headers_mut().insert(LOCATION, location);
-    response
 }

@@ -15,6 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use flag_host::{lock, process};
+
 use super::kind::{RuntimeFlavor, Strategy};
 use super::pairing;
 use crate::download::attempt::Download;
@@ -24,9 +26,6 @@ use crate::download::http::library::Http;
 use crate::download::job::Job;
 use crate::download::sample::Sample;
 use crate::download::worker::protocol::{FinalReport, Task, WorkOrder, read_line, write_line};
-use crate::os::process;
-use flag_host::lock;
-
 /// Downloads as many flags at a time as the pool has processes.
 #[derive(Debug)]
 pub struct Processes {

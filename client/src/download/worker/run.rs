@@ -14,13 +14,13 @@
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
 
+use flag_host::memory;
 use thiserror::Error;
 
 use super::protocol::{FinalReport, Task, WorkOrder, read_line, write_line};
 use crate::download::attempt::Download;
 use crate::download::error::SetupError;
 use crate::download::http::client::BlockingHttp;
-use crate::os::memory;
 
 /// Why a worker ended before its input did.
 #[derive(Debug, Error)]

@@ -13,13 +13,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use flag_host::{memory, process};
 use flag_scenario::Scenario;
 use flag_server::{BlockingFlagServer, FlagServer, StartError};
 
 use super::process::{StderrTail, exit_code, wait};
 use super::records::{records, samples};
 use crate::download::{Job, Outcome, Sample};
-use crate::os::{memory, process};
 use crate::race::contender::Contender;
 use crate::race::error::{CommandError, ContenderError};
 use crate::result::{ContenderRecord, Round};
@@ -77,7 +77,7 @@ impl ExternalCommand {
         if port.is_none() && !words.iter().any(|word| word.contains("{url}")) {
             return Err(CommandError::NoUrl(own()));
         }
-        if !process::is_program(program) {
+        if which::which(program).is_err() {
             let (line, program) = (own(), program.clone());
             return Err(CommandError::NoProgram { line, program });
         }

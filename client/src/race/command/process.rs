@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flag_host::{lock, memory, process};
 use wait4::{ResUse, Wait4};
 
 use crate::download::CancelToken;
-use crate::os::{memory, process};
-use flag_host::lock;
 
 /// How often to check whether the program is to be ended, and how much memory it uses. Its exit is
 /// noticed at once.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use flag_scenario::{Content, Ending};
+use flag_scenario::{Content, Ending, RequestKey};
 use flag_server::{BlockingFlagServer, End, Record};
 use flags_data::{CountryCode, Resource, ResourceKind};
 
@@ -49,6 +49,17 @@ impl Chain<'_> {
         }
     }
 
+    /// Whether the last response was one of the ending's own, instead of the flag.
+    fn is_replaced(&self, ending: &Ending) -> bool {
+        let request = RequestKey {
+            run: &self.last.run,
+            method: &self.last.method,
+            path: &self.last.path,
+            attempt: self.last.attempt,
+        };
+        ending.response(&request, self.last.hop).is_some()
+    }
+
     fn outcome(&self) -> (Outcome, Option<String>) {
         let sent = &self.last.sent;
         let place = match self.status() {
@@ -63,7 +74,7 @@ impl Chain<'_> {
                     let error = format!("wrong image: the server had flipped {count} of its bits");
                     (Outcome::WrongBody, Some(error))
                 }
-                (200, Some(Ending::Status { .. })) => {
+                (200, Some(ending)) if self.is_replaced(ending) => {
                     let error = "wrong image: the server had sent another body".to_owned();
                     (Outcome::WrongBody, Some(error))
                 }

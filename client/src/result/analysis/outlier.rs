@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use flag_scenario::Millis;
 use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::plan::KnownPlan;
 use crate::download::Sample;
-use crate::millis;
 use crate::result::measurement::{Round, Series};
 use crate::result::stats;
 
@@ -28,8 +28,7 @@ pub struct Outlier {
     /// The attempt at it.
     pub attempt: Option<u32>,
     /// By how much it was longer than planned (a round: than the median).
-    #[serde(rename = "excess_ms", with = "millis")]
-    #[schemars(with = "f64")]
+    #[serde(rename = "excess_ms", with = "Millis")]
     pub excess: Duration,
     /// Why, as far as it is known.
     pub cause: Cause,

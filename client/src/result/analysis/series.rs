@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use flag_scenario::OptionalMillis;
 use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,6 @@ use super::loss::Loss;
 use super::outlier::{self, Outlier};
 use super::plan::KnownPlan;
 use crate::download::{Outcome, Sample};
-use crate::millis;
 use crate::result::estimate::Estimate;
 use crate::result::interval::Looks;
 use crate::result::measurement::{Measurement, Round, Series};
@@ -32,16 +32,13 @@ pub struct SeriesAnalysis {
     /// How long a round took, in milliseconds; none without a round.
     pub elapsed_ms: Option<Estimate>,
     /// The quickest round.
-    #[serde(rename = "fastest_ms", with = "millis::optional")]
-    #[schemars(with = "Option<f64>")]
+    #[serde(rename = "fastest_ms", with = "OptionalMillis")]
     pub fastest: Option<Duration>,
     /// The slowest round.
-    #[serde(rename = "slowest_ms", with = "millis::optional")]
-    #[schemars(with = "Option<f64>")]
+    #[serde(rename = "slowest_ms", with = "OptionalMillis")]
     pub slowest: Option<Duration>,
     /// The time of a perfect client with as many workers; none if the plan is not known.
-    #[serde(rename = "ideal_ms", with = "millis::optional")]
-    #[schemars(with = "Option<f64>")]
+    #[serde(rename = "ideal_ms", with = "OptionalMillis")]
     pub ideal: Option<Duration>,
     /// How many times as fast as the first series (in a sweep: as its contender's series with the
     /// fewest workers), paired by round.

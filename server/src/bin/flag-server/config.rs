@@ -97,7 +97,6 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
         head_timeout: args.head_timeout,
         max_connections: args.max_connections.get(),
         grace: args.grace,
-        ..Limits::default()
     };
 
     match catalogue {
@@ -106,6 +105,7 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
             catalogue,
             tls,
             limits,
+            fast_path: true,
             decision_log: args.decision_log.clone(),
             threads: args
                 .threads

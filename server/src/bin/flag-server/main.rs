@@ -24,6 +24,7 @@ use crate::check::check;
 use crate::config::ConfigError;
 use crate::ready::write_ready_file;
 
+mod any_certificate;
 mod args;
 mod check;
 mod config;

@@ -3,17 +3,18 @@
 use std::fs;
 
 /// The most bytes of this process that were resident at one time.
-pub(crate) fn peak() -> Option<u64> {
-    resident("VmHWM:")
+pub fn peak() -> Option<u64> {
+    line_of("/proc/self/status", "VmHWM:")
 }
 
 /// The most bytes of another process that were resident at one time, so far.
-pub(crate) fn peak_of(process: u32) -> Option<u64> {
+pub fn peak_of(process: u32) -> Option<u64> {
     line_of(&format!("/proc/{process}/status"), "VmHWM:")
 }
 
-pub(crate) fn resident(key: &str) -> Option<u64> {
-    line_of("/proc/self/status", key)
+/// The bytes of this process that are resident now.
+pub fn resident() -> Option<u64> {
+    line_of("/proc/self/status", "VmRSS:")
 }
 
 /// A line of such a file, which gives KiB.
@@ -26,6 +27,6 @@ fn line_of(file: &str, key: &str) -> Option<u64> {
 
 /// From here on the peak is a new one, where the system allows that. Else the start of the process,
 /// which needs less than any round, is part of it.
-pub(crate) fn reset_peak() {
+pub fn reset_peak() {
     fs::write("/proc/self/clear_refs", "5").ok();
 }

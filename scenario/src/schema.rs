@@ -1,8 +1,8 @@
 //! The JSON Schema of scenario files and of files for `--config`, generated from types with the
 //! keys of these files. The documentation of a key is what editors show.
 //!
-//! Nothing is read into these types: [`super::reader`] and [`super::scenario`] read files and
-//! report problems that a schema cannot describe. The tests below compare the two.
+//! Nothing is read into these types: [`file`](crate::file) reads files and reports problems that a
+//! schema cannot describe. The tests below compare the two.
 
 #![expect(dead_code, reason = "only the shapes of these types are used")]
 
@@ -14,7 +14,7 @@ use schemars::transform::transform_subschemas;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::scenario::{ALIASES, MALFORMED, MAX_WORKERS};
+use crate::file::{ALIASES, MALFORMED, MAX_WORKERS};
 use crate::profiles::PROFILES;
 use crate::{Distribution, Fault, RuleName, Scenario, StatusNumber};
 
