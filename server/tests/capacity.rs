@@ -1,15 +1,18 @@
-//! A server that can do so much and no more.
+//! A server that can do so much and no more. Time stands still, and is advanced by hand.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use flag_host::clock::pause;
 use flag_server::{BlockingFlagServer, FlagServer};
 
 /// A safety net, far above what anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn server(capacity: &str) -> BlockingFlagServer {
     let scenario = format!("capacity = {{ {capacity} }}");
@@ -48,6 +51,7 @@ fn ask(server: &BlockingFlagServer, count: usize) -> mpsc::Receiver<String> {
 
 #[test]
 fn what_exceeds_workers_and_queue_is_refused_at_once() {
+    let time = pause();
     let server = server("workers = 2, service_time = { fixed = \"1h\" }, queue = 3");
     let answers = ask(&server, 10);
     for _ in 0..5 {
@@ -61,31 +65,32 @@ fn what_exceeds_workers_and_queue_is_refused_at_once() {
     }
     // The other five are worked on, or wait; nobody has answered them.
     assert_eq!(server.received(), 10);
+    time.wait_for(&[HOUR, HOUR]);
     assert_eq!(answers.try_recv(), Err(mpsc::TryRecvError::Empty));
 }
 
 #[test]
 fn one_worker_serves_one_after_the_other() {
-    const SERVICE: Duration = Duration::from_millis(20);
+    let time = pause();
     let server = server("workers = 1, service_time = { fixed = \"20ms\" }");
-    let start = Instant::now();
     let answers = ask(&server, 10);
+    while server.received() < 10 {
+        thread::yield_now();
+    }
     for served in 1..=10 {
+        assert_eq!(time.advance_to_next(1), Duration::from_millis(20));
         let answer = answers.recv_timeout(PATIENCE).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        assert!(
-            start.elapsed() >= SERVICE * served,
-            "the {served}th was early"
-        );
-        assert!(
-            answer.contains("server-timing: plan;dur=0.000, wait;dur=0.000, capacity;dur="),
-            "{answer}"
-        );
+        let busy = 20 * served;
+        let timing =
+            format!("server-timing: plan;dur=0.000, wait;dur=0.000, capacity;dur={busy}.000\r\n");
+        assert!(answer.contains(&timing), "{answer}");
     }
 }
 
 #[test]
 fn a_client_that_leaves_makes_room() {
+    let time = pause();
     let server = server("workers = 1, service_time = { fixed = \"1h\" }, queue = 0");
     let authority = server.endpoints()[0]
         .url
@@ -103,14 +108,19 @@ fn a_client_that_leaves_makes_room() {
             .starts_with("HTTP/1.1 503 ")
     );
     drop(first);
-    // Once the server has noticed, somebody else is worked on: that one is not answered for an
-    // hour.
-    let mut pending = Vec::new();
-    while pending.is_empty() {
-        let answers = ask(&server, 1);
-        match answers.recv_timeout(Duration::from_millis(200)) {
-            Ok(answer) => assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}"),
-            Err(_) => pending.push(answers),
+    // Once the server has noticed, another one is worked on.
+    while !time.waits().is_empty() {
+        thread::yield_now();
+    }
+    let mut answers = ask(&server, 1);
+    while time.waits().is_empty() {
+        // The place in the queue is free a moment after that.
+        if let Ok(answer) = answers.try_recv() {
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            answers = ask(&server, 1);
         }
     }
+    time.advance_to_next(1);
+    let answer = answers.recv_timeout(PATIENCE).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

@@ -1,44 +1,59 @@
 //! What requests in flight get when the server is told to stop: everything, or a clear refusal, and
-//! never a part.
+//! never a part. Time stands still meanwhile: what is asserted is when each wait would end.
 
 mod support;
 
 use std::net::TcpStream;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Duration;
 
+use flag_host::clock::pause;
 use flag_server::{Limits, Stopped};
-use support::{BRAZIL, Client, Ended, Server, brazil, image, rules};
+use support::{BRAZIL, Client, Ended, SAFETY, Server, brazil, image, rules};
 
-/// A server that gives its requests so long.
-fn server(text: &str, grace: Duration) -> Server {
+/// How long requests in flight may take.
+const GRACE: Duration = Duration::from_secs(10);
+/// When connections that are still busy are cut off.
+const END: Duration = Duration::from_millis(10_250);
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn server(text: &str) -> Server {
     let limits = Limits {
-        grace,
+        grace: GRACE,
         ..Limits::default()
     };
     Server::of(rules(text).limits(limits))
 }
 
-const LONG: Duration = Duration::from_secs(60);
-const SHORT: Duration = Duration::from_millis(50);
+/// Stops the server when so many requests have come, and sends what became of them.
+fn stop(server: Server, requests: u64) -> Receiver<Stopped> {
+    let (sender, stopped) = mpsc::channel();
+    thread::spawn(move || sender.send(server.stop_after(requests)));
+    stopped
+}
 
 #[test]
 fn what_ends_in_time_is_answered_and_newcomers_are_refused() {
-    let late = "rule = [{ fault = \"latency\", distribution = { fixed = \"1s\" } }]";
-    let server = server(late, LONG);
+    let time = pause();
+    let late = "rule = [{ fault = \"latency\", distribution = { fixed = \"10s\" } }]";
+    let server = server(late);
     let authority = server.authority.clone();
     // An idle connection, even one that never asked for anything, holds nothing up.
     let _idle = server.connect();
     let mut client = server.get();
-    let stopped = server.stop_after(1);
-    assert_eq!(
-        stopped,
-        Stopped {
-            answered: 1,
-            refused: 0,
-            cut_off: 0
-        }
-    );
+    let stopped = stop(server, 1);
+    time.wait_for(&[GRACE, END]);
     assert!(TcpStream::connect(authority).is_err(), "a newcomer got in");
+    time.advance(GRACE);
+    let expected = Stopped {
+        answered: 1,
+        refused: 0,
+        cut_off: 0,
+    };
+    assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
     let (head, body) = client.reply();
     assert_eq!(head.status_line, "HTTP/1.1 200 OK");
     assert_eq!(body, brazil());
@@ -47,23 +62,17 @@ fn what_ends_in_time_is_answered_and_newcomers_are_refused() {
 
 #[test]
 fn what_would_take_longer_is_refused_at_once_and_in_full() {
-    let endless = "rule = [{ fault = \"latency\", distribution = { fixed = \"1h\" } }]";
-    let server = server(endless, LONG);
+    let _time = pause(); // so nothing waits for the grace period
+    let late = "rule = [{ fault = \"latency\", distribution = { fixed = \"10001ms\" } }]";
+    let server = server(late);
     let mut clients: Vec<Client> = (0..100).map(|_| server.get()).collect();
-    let start = std::time::Instant::now();
-    let stopped = server.stop_after(100);
-    assert!(
-        start.elapsed() < LONG,
-        "it waited for the whole grace period"
-    );
-    assert_eq!(
-        stopped,
-        Stopped {
-            answered: 0,
-            refused: 100,
-            cut_off: 0
-        }
-    );
+    let stopped = stop(server, 100);
+    let expected = Stopped {
+        answered: 0,
+        refused: 100,
+        cut_off: 0,
+    };
+    assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
     for client in &mut clients {
         let (head, body) = client.reply();
         assert_eq!(head.status_line, "HTTP/1.1 503 Service Unavailable");
@@ -76,11 +85,16 @@ fn what_would_take_longer_is_refused_at_once_and_in_full() {
 
 #[test]
 fn a_body_that_takes_its_time_comes_whole_when_the_time_is_up() {
-    let dribble = "rule = [{ fault = \"dribble\", chunks = 10, over = \"1h\" }]";
-    let server = server(dribble, SHORT);
+    let time = pause();
+    let dribble = "rule = [{ fault = \"dribble\", chunks = 10, over = \"9h\" }]";
+    let server = server(dribble);
     let mut client = server.get();
     let head = client.head();
-    let stopped = server.stop_after(1);
+    time.wait_for(&[HOUR]);
+    let stopped = stop(server, 1);
+    time.wait_for(&[GRACE, END]);
+    time.advance(GRACE);
+    let stopped = stopped.recv_timeout(SAFETY).unwrap();
     assert_eq!((stopped.answered, stopped.cut_off), (1, 0));
     assert_eq!(head.length(), Some(brazil().len()));
     assert_eq!(client.rest(), (brazil().to_vec(), Ended::Fin));
@@ -88,10 +102,14 @@ fn a_body_that_takes_its_time_comes_whole_when_the_time_is_up() {
 
 #[test]
 fn those_who_queue_for_a_worker_that_is_busy_are_refused_when_the_time_is_up() {
+    let time = pause();
     let busy = "capacity = { workers = 1, service_time = { fixed = \"1h\" }, queue = 10 }";
-    let server = server(busy, SHORT);
+    let server = server(busy);
     let mut clients = [server.get(), server.get(), server.get()];
-    let stopped = server.stop_after(3);
+    let stopped = stop(server, 3);
+    time.wait_for(&[GRACE, GRACE, GRACE, END, HOUR]);
+    time.advance(GRACE);
+    let stopped = stopped.recv_timeout(SAFETY).unwrap();
     assert_eq!((stopped.refused, stopped.cut_off), (3, 0));
     for client in &mut clients {
         let (head, _) = client.reply();
@@ -101,21 +119,27 @@ fn those_who_queue_for_a_worker_that_is_busy_are_refused_when_the_time_is_up() {
 
 #[test]
 fn what_was_never_to_be_answered_is_cut_off_and_counted() {
+    let time = pause();
     let stall = "rule = [{ fault = \"stall\", match = { cc = [\"BR\"] } }]";
-    let server = server(stall, SHORT);
+    let server = server(stall);
     let mut client = server.get();
-    let stopped = server.stop_after(1);
+    let stopped = stop(server, 1);
+    // The one checks every second whether its client is still there.
+    time.wait_for(&[SECOND, END]);
+    time.advance(END);
+    let stopped = stopped.recv_timeout(SAFETY).unwrap();
     assert_eq!((stopped.refused, stopped.cut_off), (0, 1));
     assert_eq!(client.rest(), (vec![], Ended::Fin));
 }
 
 #[test]
 fn a_mixed_crowd_is_sorted_by_what_there_is_time_for() {
+    let time = pause();
     let delays = "rule = [
         { fault = \"latency\", match = { cc = [\"JP\"] }, distribution = { fixed = \"1h\" } },
-        { fault = \"latency\", match = { cc = [\"BR\"] }, distribution = { fixed = \"500ms\" } },
+        { fault = \"latency\", match = { cc = [\"BR\"] }, distribution = { fixed = \"1s\" } },
     ]";
-    let server = server(delays, LONG);
+    let server = server(delays);
     let japan = "/flags/jp/jp.gif";
     let mut clients: Vec<(Client, &str)> = Vec::new();
     for path in [BRAZIL, japan].repeat(20) {
@@ -123,10 +147,15 @@ fn a_mixed_crowd_is_sorted_by_what_there_is_time_for() {
         client.ask("GET", path, &[]);
         clients.push((client, path));
     }
-    let stopped = server.stop_after(40);
-    // On a slow machine some had their answer before the server was told.
-    assert!(stopped.answered <= 20);
-    assert_eq!((stopped.refused, stopped.cut_off), (20, 0));
+    let stopped = stop(server, 40);
+    time.wait_for(&[vec![SECOND; 20], vec![END]].concat());
+    time.advance(SECOND);
+    let expected = Stopped {
+        answered: 20,
+        refused: 20,
+        cut_off: 0,
+    };
+    assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
     for (client, path) in &mut clients {
         let (head, body) = client.reply();
         if *path == japan {
