@@ -7,7 +7,7 @@ use std::error::Error;
 use std::thread;
 use std::time::Instant;
 
-use flag_client::download::{Download, Downloader, Job, Runner, Sample, Strategy};
+use flag_client::download::{AttemptError, Download, Downloader, Job, Runner, Sample, Strategy};
 use flag_client::race::{Contender, Custom, Race, Rounds, Target};
 use flag_client::report::table;
 use flag_client::result::Report;
@@ -41,7 +41,7 @@ impl Downloader for Chunks {
 }
 
 /// The status and the body.
-fn get(url: &str, attempt: u32) -> Result<(u16, Vec<u8>), ureq::Error> {
+fn get(url: &str, attempt: u32) -> Result<(u16, Vec<u8>), AttemptError> {
     let request = ureq::get(url).header("flag-attempt", attempt.to_string());
     let mut response = request
         .config()
@@ -65,8 +65,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Box::new(Runner::from(Strategy::Threaded)),
         Box::new(Custom::new("chunks", |_| Ok(Chunks))),
     ];
-    let race = Race::bench(contenders, &job).rounds(Rounds::Exactly(5.try_into()?));
-    let measurement = race.run_on(&job, &target)?;
+    let race = Race::bench(contenders, job).rounds(Rounds::Exactly(5.try_into()?));
+    let measurement = race.run_on(&target)?;
     let text = table::whole(&Report::of(measurement), None);
     anstream::print!("{text}"); // colours on a terminal only
     Ok(())

@@ -50,7 +50,7 @@
 //! ```
 //! use std::time::Instant;
 //!
-//! use flag_client::download::{Download, Downloader, Job, Runner, Sample, Strategy};
+//! use flag_client::download::{AttemptError, Download, Downloader, Job, Runner, Sample, Strategy};
 //! use flag_client::race::{Contender, Custom, Race, Rounds, Target};
 //! use flag_scenario::ScenarioSource;
 //!
@@ -65,7 +65,7 @@
 //! }
 //!
 //! /// The status and the body. The server would like to know the number of the attempt, too.
-//! fn get(url: &str, attempt: u32) -> Result<(u16, Vec<u8>), ureq::Error> {
+//! fn get(url: &str, attempt: u32) -> Result<(u16, Vec<u8>), AttemptError> {
 //!     let mut response = ureq::get(url).header("flag-attempt", attempt.to_string()).call()?;
 //!     Ok((response.status().as_u16(), response.body_mut().read_to_vec()?))
 //! }
@@ -76,13 +76,15 @@
 //!     Box::new(Runner::from(Strategy::Sequential)),
 //!     Box::new(Custom::new("one-by-one", |_| Ok(OneByOne))),
 //! ];
-//! let race = Race::bench(contenders, &job).rounds(Rounds::Exactly(1.try_into()?));
-//! let measurement = race.run_on(&job, &target)?;
+//! let race = Race::bench(contenders, job).rounds(Rounds::Exactly(1.try_into()?));
+//! let measurement = race.run_on(&target)?;
 //! assert_eq!(measurement.series[1].name, "one-by-one");
 //! assert_eq!(measurement.series[1].errors(), 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A downloader that is async calls [`record_async`](download::Download::record_async) from its
+//! tasks.
 //! A whole program is `examples/custom_downloader.rs`. One that is not written in Rust joins as a
 //! [command](race::command::ExternalCommand).
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use flag_client::download::{
-    Download, Downloader, Job, Outcome, RetryPolicy, Sample, SetupError, Watcher,
+    AttemptError, Download, Downloader, Job, Outcome, RetryPolicy, Sample, SetupError, Watcher,
 };
 use flag_client::race::{Contender, Custom, Race, Rounds, Target};
 use flag_client::result::Kind;
@@ -36,7 +36,7 @@ fn the_samples_of_ones_own_get_are_made_as_all_others() {
     let samples = Download::new(round, code("BR"), 7).record(&job, |url, attempt| {
         assert_eq!(url, "http://example.org/flags/br/br.gif");
         match attempt {
-            1 => Err("no luck"),
+            1 => Err(AttemptError::no_connection("no luck")),
             2 => Ok((503, b"busy".to_vec())),
             3 => Ok((200, b"GIF89a".to_vec())),
             _ => Ok((200, brazil())),
@@ -56,7 +56,7 @@ fn the_samples_of_ones_own_get_are_made_as_all_others() {
     assert_eq!(
         seen,
         [
-            (1, Outcome::BrokenConnection, None, false),
+            (1, Outcome::NoConnection, None, false),
             (2, Outcome::HttpError, Some(503), false),
             (3, Outcome::WrongBody, Some(200), false),
             (4, Outcome::Downloaded, Some(200), true),
@@ -78,7 +78,7 @@ fn what_does_not_exist_is_no_error_and_not_tried_again() {
         },
         ..Job::new("", vec![code("XX")])
     };
-    let missing = |_: &str, _| Ok::<_, String>((404, "not found"));
+    let missing = |_: &str, _| Ok((404, "not found"));
     let samples = Download::new(Instant::now(), code("XX"), 0).record(&job, missing);
     assert_eq!(samples.len(), 1);
     assert_eq!(
@@ -93,9 +93,7 @@ struct Liar;
 impl Downloader for Liar {
     fn download_many(&self, job: &Job) -> Vec<Sample> {
         let round = Instant::now();
-        let one = |&code| {
-            Download::new(round, code, 0).record(job, |_, _| Ok::<_, String>((200, brazil())))
-        };
+        let one = |&code| Download::new(round, code, 0).record(job, |_, _| Ok((200, brazil())));
         job.codes.iter().flat_map(one).collect()
     }
 }
@@ -106,9 +104,9 @@ fn a_race_on_a_target_is_one_call_and_who_cannot_take_part_says_why() {
     let job = Job::new(&target.base_url, vec![code("BR"), code("JP")]);
     let run = |contender: Box<dyn Contender>| {
         let rounds = Rounds::Exactly(2.try_into().unwrap());
-        Race::bench(vec![contender], &job)
+        Race::bench(vec![contender], job.clone())
             .rounds(rounds)
-            .run_on(&job, &target)
+            .run_on(&target)
     };
     let measurement = run(Box::new(Custom::new("liar", |_| Ok(Liar)))).unwrap();
     assert_eq!(measurement.kind, Kind::Bench);
@@ -122,4 +120,94 @@ fn a_race_on_a_target_is_one_call_and_who_cannot_take_part_says_why() {
     });
     let error = run(Box::new(unable)).unwrap_err();
     assert_eq!(error.to_string(), "no floppy disk; insert one");
+}
+
+/// Tasks, with reqwest, and a time limit of its own.
+struct Tasks(tokio::runtime::Runtime);
+
+impl Tasks {
+    fn new() -> Result<Self, SetupError> {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime
+            .map(Self)
+            .map_err(|error| SetupError::Other(error.to_string()))
+    }
+}
+
+impl Downloader for Tasks {
+    fn download_many(&self, job: &Job) -> Vec<Sample> {
+        let round = Instant::now();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(job.timeout)
+            .build()
+            .unwrap();
+        self.0.block_on(async {
+            let mut tasks = tokio::task::JoinSet::new();
+            for (worker, &code) in job.codes.iter().enumerate() {
+                let (job, client) = (job.clone(), client.clone());
+                tasks.spawn(async move {
+                    let get = |url, attempt| get(client.clone(), url, attempt);
+                    Download::new(round, code, worker)
+                        .record_async(&job, get)
+                        .await
+                });
+            }
+            tasks.join_all().await.concat()
+        })
+    }
+}
+
+async fn get(
+    client: reqwest::Client,
+    url: String,
+    attempt: u32,
+) -> Result<(u16, bytes::Bytes), AttemptError> {
+    let response = client
+        .get(url)
+        .header("flag-attempt", attempt)
+        .send()
+        .await?;
+    Ok((response.status().as_u16(), response.bytes().await?))
+}
+
+#[test]
+fn an_async_downloader_retries_as_all_others_and_keeps_the_kind_of_error() {
+    let toml = r#"rule = [
+        { fault = "stall", match = { cc = ["BR"] } },
+        { fault = "reset", attempts = { first = 1 }, match = { cc = ["JP"] } },
+    ]"#;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faults.toml");
+    std::fs::write(&file, toml).unwrap();
+    let target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
+    let job = Job {
+        timeout: Duration::from_millis(300),
+        retry: RetryPolicy {
+            retries: 1,
+            ..RetryPolicy::default()
+        },
+        ..Job::new(&target.base_url, ["BR", "JP", "US"].map(code).to_vec())
+    };
+    let contender: Box<dyn Contender> = Box::new(Custom::new("tasks", |_| Tasks::new()));
+    let race = Race::bench(vec![contender], job)
+        .rounds(Rounds::Exactly(1.try_into().unwrap()))
+        .warmup(0);
+    let measurement = race.run_on(&target).unwrap();
+    let outcomes = |text| -> Vec<Outcome> {
+        let samples = measurement.series[0].samples();
+        let samples = samples.filter(|sample| sample.code == code(text));
+        samples.map(|sample| sample.outcome).collect()
+    };
+    assert_eq!(outcomes("BR"), [Outcome::Timeout; 2]);
+    assert_eq!(
+        outcomes("JP"),
+        [Outcome::BrokenConnection, Outcome::Downloaded]
+    );
+    assert_eq!(outcomes("US"), [Outcome::Downloaded]);
 }

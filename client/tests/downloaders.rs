@@ -14,18 +14,18 @@ use std::time::{Duration, Instant};
 use flag_client::download::{Images, Job, Outcome, Runner, Sample, Strategy, Watcher};
 use flags_data::{Catalogue, CountryCode};
 use support::{
-    Handmade, TEN, attempts_on_the_wire, job, respond, respond_with_flag, run,
+    TEN, TestServer, attempts_on_the_wire, job, respond, respond_with_flag, run,
     unavailable_at_first, with_retries,
 };
 
 #[test]
-fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
+fn each_flag_is_requested_once_with_attempt_1() {
     for runner in Runner::all() {
-        let server = Handmade::start(respond_with_flag);
+        let server = TestServer::start(respond_with_flag);
         let job = job(&server.base_url, TEN, 4);
         let samples = run(&runner, &job);
-        let mut asked = server.requests();
-        asked.sort();
+        let mut requests = server.requests();
+        requests.sort();
         let expected: Vec<_> = job
             .codes
             .iter()
@@ -34,7 +34,7 @@ fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
                 (format!("GET /flags/{cc}/{cc}.gif HTTP/1.1"), "1".to_owned())
             })
             .collect();
-        assert_eq!(asked, expected, "{runner:?}");
+        assert_eq!(requests, expected, "{runner:?}");
         let mut codes: Vec<CountryCode> = samples.iter().map(|sample| sample.code).collect();
         codes.sort();
         assert_eq!(codes, job.codes, "{runner:?}");
@@ -56,9 +56,9 @@ fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
 }
 
 #[test]
-fn codes_are_taken_in_their_order() {
+fn codes_are_downloaded_in_order() {
     for runner in Runner::all() {
-        let server = Handmade::start(respond_with_flag);
+        let server = TestServer::start(respond_with_flag);
         let job = job(&server.base_url, TEN, 1);
         let codes: Vec<CountryCode> = run(&runner, &job)
             .iter()
@@ -68,11 +68,10 @@ fn codes_are_taken_in_their_order() {
     }
 }
 
-/// No clock is asked: the server answers nobody until as many requests are under way as there are
-/// workers, so a runner with fewer would wait for ever, and it counts them, so one with more is
-/// caught.
+/// No clock is needed: the server answers nothing until there is one request per worker, so a
+/// runner with fewer would wait forever, and it counts requests, so one with more is detected.
 #[test]
-fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
+fn exactly_one_download_per_worker_is_in_flight() {
     const WORKERS: usize = 5;
     for runner in Runner::all() {
         let workers = match runner.strategy() {
@@ -81,7 +80,7 @@ fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
         };
         let (under_way, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
         let (seen, barrier) = (Arc::clone(&most), Barrier::new(workers));
-        let server = Handmade::start(move |path, stream| {
+        let server = TestServer::start(move |path, stream| {
             seen.fetch_max(
                 under_way.fetch_add(1, Ordering::SeqCst) + 1,
                 Ordering::SeqCst,
@@ -94,7 +93,7 @@ fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
         assert_eq!(samples.len(), 10, "{runner:?}");
         assert_eq!(most.load(Ordering::SeqCst), workers, "{runner:?}");
 
-        // A worker is a series: what happens in one does not overlap.
+        // The attempts of one worker do not overlap.
         let mut all_series: BTreeMap<usize, Vec<&Sample>> = BTreeMap::new();
         for sample in &samples {
             all_series.entry(sample.worker).or_default().push(sample);
@@ -114,7 +113,7 @@ fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
 }
 
 #[test]
-fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
+fn every_failure_has_the_same_outcome_in_every_runner() {
     let brazil = Catalogue::embedded()
         .get("BR".parse().unwrap())
         .unwrap()
@@ -122,11 +121,11 @@ fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
         .bytes
         .clone();
     let (half, full) = (brazil[..brazil.len() / 2].to_vec(), brazil.len());
-    let server = Handmade::start(move |path, stream| match path.split('/').nth(2).unwrap() {
+    let server = TestServer::start(move |path, stream| match path.split('/').nth(2).unwrap() {
         "xx" => respond(stream, "404 Not Found", "", b""),
         "te" => respond(stream, "418 I'm a teapot", "", b"short and stout"),
         "em" => respond(stream, "204 No Content", "", b""),
-        // Without a length: in chunks that break off, and to the end of the connection.
+        // Without a length: truncated chunks, and a body up to the end of the connection.
         "ch" => {
             let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffff\r\n";
             stream
@@ -159,7 +158,7 @@ fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
             stream.shutdown(Shutdown::Both).unwrap();
             false
         }
-        // Silent before the head, and in the middle of the body, until the client gives up.
+        // A stall before the head, and one within the body, until the client gives up.
         "st" => true,
         "sb" => {
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {full}\r\n\r\n");
@@ -214,7 +213,7 @@ fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_no_connection() {
+fn a_refused_connection_is_no_connection() {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -236,10 +235,10 @@ fn a_port_where_nobody_listens_is_no_connection() {
 }
 
 #[test]
-fn a_server_that_dies_in_the_middle_leaves_every_code_accounted_for() {
+fn every_code_has_a_sample_when_the_server_dies() {
     for runner in Runner::all() {
         let answered = AtomicUsize::new(0);
-        let server = Handmade::start(move |path, stream| {
+        let server = TestServer::start(move |path, stream| {
             answered.fetch_add(1, Ordering::SeqCst) < 4 && respond_with_flag(path, stream)
         });
         let samples = run(&runner, &job(&server.base_url, TEN, 3));
@@ -256,10 +255,10 @@ fn a_server_that_dies_in_the_middle_leaves_every_code_accounted_for() {
 }
 
 #[test]
-fn a_stopped_job_begins_no_new_download_and_keeps_what_it_has() {
+fn a_stopped_job_starts_no_download_and_keeps_its_samples() {
     const WORKERS: usize = 3;
     for runner in Runner::all() {
-        let server = Handmade::start(respond_with_flag);
+        let server = TestServer::start(respond_with_flag);
         let mut job = job(&server.base_url, TEN, WORKERS);
         let (cancel, seen) = (job.cancel.clone(), AtomicUsize::new(0));
         job.watcher = Watcher::new(move |_| {
@@ -282,16 +281,16 @@ fn a_stopped_job_begins_no_new_download_and_keeps_what_it_has() {
 }
 
 #[test]
-fn an_empty_job_is_done_at_once() {
+fn an_empty_job_ends_at_once() {
     for runner in Runner::all() {
         assert_eq!(run(&runner, &job("http://127.0.0.1:1/flags", "", 30)), []);
     }
 }
 
 #[test]
-fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
+fn images_are_saved_by_code_and_a_failure_is_an_outcome() {
     for runner in Runner::all() {
-        let server = Handmade::start(respond_with_flag);
+        let server = TestServer::start(respond_with_flag);
         let folder = tempfile::tempdir().unwrap();
         let saved = Job {
             images: Images::Save(folder.path().to_owned()),
@@ -318,11 +317,11 @@ fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
             );
         }
 
-        let gone = Job {
-            images: Images::Save(folder.path().join("gone")),
+        let missing_folder = Job {
+            images: Images::Save(folder.path().join("missing")),
             ..saved
         };
-        let outcomes = run(&runner, &gone)
+        let outcomes = run(&runner, &missing_folder)
             .into_iter()
             .map(|sample| (sample.code.to_string(), sample.outcome));
         let expected = [
@@ -340,7 +339,7 @@ fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
 }
 
 #[test]
-fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
+fn with_enough_retries_every_flag_arrives_and_every_attempt_is_recorded() {
     for runner in Runner::all() {
         let server = unavailable_at_first(2, "");
         let job = with_retries(2, job(&server.base_url, TEN, 4));
@@ -381,7 +380,7 @@ fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
                 assert!(later.sent >= earlier.done + pause, "{runner:?}");
             }
         }
-        // The worker does nothing else in the pauses.
+        // The worker makes no other attempt during the pauses.
         for worker in 0..4 {
             let mut series: Vec<&Sample> = samples.iter().filter(|s| s.worker == worker).collect();
             series.sort_by_key(|sample| sample.sent);
@@ -394,9 +393,9 @@ fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
 }
 
 #[test]
-fn what_cannot_pass_is_not_tried_again() {
+fn permanent_failures_are_not_retried() {
     for runner in Runner::all() {
-        let server = Handmade::start(|path, stream| match path.split('/').nth(2).unwrap() {
+        let server = TestServer::start(|path, stream| match path.split('/').nth(2).unwrap() {
             "xx" => respond(stream, "404 Not Found", "", b""),
             "fo" => respond(stream, "403 Forbidden", "", b""),
             _ => respond_with_flag(path, stream),
@@ -412,18 +411,18 @@ fn what_cannot_pass_is_not_tried_again() {
 }
 
 #[test]
-fn a_stop_ends_the_pauses_and_no_attempt_follows() {
+fn a_stop_ends_pauses_and_no_attempt_follows() {
     const MINUTE: Duration = Duration::from_secs(60);
     for runner in Runner::all() {
         let server = unavailable_at_first(usize::MAX, "retry-after: 60\r\n");
         let mut job = with_retries(5, job(&server.base_url, TEN, 3));
-        let (cancel, told) = (job.cancel.clone(), Arc::new(Mutex::new(Vec::new())));
-        let watched = Arc::clone(&told);
+        let (cancel, samples_seen) = (job.cancel.clone(), Arc::new(Mutex::new(Vec::new())));
+        let watched = Arc::clone(&samples_seen);
         job.watcher = Watcher::new(move |sample| {
             watched.lock().unwrap().push(sample.clone());
             let cancel = cancel.clone();
-            // Another thread, some time later: most probably in a pause; the outcome is the same
-            // before it.
+            // From another thread, some time later, probably during a pause; the outcome is the
+            // same before one.
             thread::spawn(move || {
                 thread::sleep(Duration::from_millis(100));
                 cancel.request();
@@ -431,18 +430,21 @@ fn a_stop_ends_the_pauses_and_no_attempt_follows() {
         });
         let start = Instant::now();
         let samples = run(&runner, &job);
-        assert!(start.elapsed() < MINUTE, "{runner:?}: a pause was held");
+        assert!(
+            start.elapsed() < MINUTE,
+            "{runner:?}: a pause was not cut short"
+        );
 
         assert!((1..=3).contains(&samples.len()), "{runner:?}");
         assert_eq!(server.requests().len(), samples.len(), "{runner:?}");
         for sample in &samples {
             assert_eq!((sample.attempt, sample.outcome), (1, Outcome::HttpError));
             assert!(sample.is_last(), "{runner:?}: no attempt followed");
-            let told = told.lock().unwrap();
-            let of_it: Vec<_> = told
+            let samples_seen = samples_seen.lock().unwrap();
+            let of_it: Vec<_> = samples_seen
                 .iter()
-                .filter(|told| told.code == sample.code)
-                .map(|told| told.retry_in)
+                .filter(|seen| seen.code == sample.code)
+                .map(|seen| seen.retry_in)
                 .collect();
             assert_eq!(of_it, [Some(MINUTE), None], "{runner:?}");
         }

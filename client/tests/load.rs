@@ -1,5 +1,4 @@
-//! Loads against real servers: what is sent, what is counted, and how long it is said to have
-//! taken.
+//! Loads against real servers: what is sent, what is counted, and which times are reported.
 
 mod support;
 
@@ -22,7 +21,7 @@ use support::{done, load, server};
 const MS: Duration = Duration::from_millis(1);
 
 #[test]
-fn a_closed_loop_sends_exactly_so_many() {
+fn a_closed_loop_sends_exactly_n_requests() {
     let (url, seen) = server(|_| false);
     let LoadOutcome {
         recorder,
@@ -38,7 +37,7 @@ fn a_closed_loop_sends_exactly_so_many() {
 }
 
 #[test]
-fn what_warms_up_is_sent_and_not_counted() {
+fn warm_up_requests_are_sent_and_not_counted() {
     let (url, seen) = server(|_| false);
     let outcome = done(&Load {
         warmup: 20 * MS,
@@ -58,7 +57,7 @@ fn what_warms_up_is_sent_and_not_counted() {
 }
 
 #[test]
-fn the_flags_are_asked_for_in_turns() {
+fn the_flags_are_requested_in_turn() {
     let server = FlagServer::builder().start_blocking().unwrap();
     let base: Url = server.flags_url().parse().unwrap();
     let codes = flags_data::POP20.to_vec();
@@ -75,9 +74,9 @@ fn the_flags_are_asked_for_in_turns() {
     assert_eq!(outcome.recorder.bytes, 3 * all);
 }
 
-/// The plan decides how each of the first attempts ends, and all of it is told apart.
+/// The plan decides how each first attempt ends, and the load distinguishes every ending.
 #[test]
-fn every_ending_is_counted_for_what_it_is() {
+fn every_ending_is_counted_by_its_kind() {
     let rules = "
         [[rule]]
         fault = 'status'
@@ -118,12 +117,12 @@ fn every_ending_is_counted_for_what_it_is() {
         [(Failure::Broken, 5), (Failure::Timeout, 5)].into()
     );
     assert_eq!((succeeded.service.len(), failed.service.len()), (5, 15));
-    // A timeout is an answer that took at least so long, and is among the failed.
+    // A timeout counts as failed, with at least the time limit as its time.
     assert!(failed.service.max() >= timeout.as_nanos() as u64);
 }
 
 #[test]
-fn nobody_there_is_a_failure_of_its_own() {
+fn a_refused_connection_is_a_separate_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
@@ -135,7 +134,7 @@ fn nobody_there_is_a_failure_of_its_own() {
 }
 
 #[test]
-fn without_keep_alive_every_request_has_a_connection_of_its_own() {
+fn without_keep_alive_every_request_has_its_own_connection() {
     let (url, _) = server(|_| false);
     let outcome = done(&Load {
         keep_alive: false,
@@ -143,19 +142,19 @@ fn without_keep_alive_every_request_has_a_connection_of_its_own() {
         ..load(&url)
     });
     assert_eq!(outcome.recorder.statuses, [(200, 12)].into());
-    // Those of the beginning have been used.
+    // The first connections were used, too.
     assert_eq!(outcome.recorder.connections, 12);
 }
 
 #[test]
-fn a_stop_ends_it_at_once_and_keeps_what_was_counted() {
+fn a_stop_ends_the_load_at_once_and_keeps_the_counts() {
     let cancel = CancelToken::default();
     let (url, seen) = {
         let cancel = cancel.clone();
         server(move |before| {
             if before == 10 {
                 cancel.request();
-                thread::sleep(Duration::from_secs(3600)); // nobody waits for it
+                thread::sleep(Duration::from_secs(3600)); // ended by the stop
             }
             false
         })

@@ -14,20 +14,20 @@ use std::time::Duration;
 use flag_client::download::{Outcome, Runner, Sample, Strategy};
 use flag_client::load::recorder::Recorder;
 use flag_client::load::{End, Load, Pace};
-use flag_client::race::{self, Contender, Race, Rounds, Target, plan};
-use flag_client::result::{Analysis, Kind};
+use flag_client::race::{Contender, Race, Rounds, Target, plan};
+use flag_client::result::Analysis;
 use flag_host::clock::{Paused, pause};
 use flag_scenario::ScenarioSource;
 use flags_data::{Catalogue, CountryCode};
 use support::{
-    Handmade, TEN, attempts_on_the_wire, done, eventually, job, load, run, serve, server,
+    TEN, TestServer, attempts_on_the_wire, done, eventually, job, load, run, serve, server,
     unavailable_at_first, with_retries,
 };
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Does this, and holds no delay and no pause: the time of each passes as soon as somebody waits.
+/// Runs `work` without real delays and pauses: as soon as anything waits, time advances to its end.
 fn passing<T: Send>(time: &Paused, work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let working = scope.spawn(work);
@@ -41,10 +41,10 @@ fn passing<T: Send>(time: &Paused, work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// What each flag met: (status, delay planned by the server).
-type Fates = BTreeMap<CountryCode, (Option<u16>, Option<Duration>)>;
+/// The decision about each flag: (status, delay planned by the server).
+type Decisions = BTreeMap<CountryCode, (Option<u16>, Option<Duration>)>;
 
-fn fates(time: &Paused, runner: &Runner, workers: usize, seed: u64) -> Fates {
+fn decisions(time: &Paused, runner: &Runner, workers: usize, seed: u64) -> Decisions {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("chaos.toml");
     let text = r#"
@@ -61,7 +61,7 @@ fn fates(time: &Paused, runner: &Runner, workers: usize, seed: u64) -> Fates {
     let job = job(&target.base_url, &codes.join(" "), workers);
     let samples = passing(time, || run(runner, &job));
 
-    // The embedded server knew all of it before the first request.
+    // The embedded server planned all of it before the first request.
     let embedded = target.embedded.unwrap();
     for sample in &samples {
         let plan = embedded.plan(sample.code, sample.attempt);
@@ -86,9 +86,9 @@ fn fates(time: &Paused, runner: &Runner, workers: usize, seed: u64) -> Fates {
 }
 
 #[test]
-fn the_same_seed_gives_every_flag_the_same_fate_in_every_runner_at_any_concurrency() {
+fn a_seed_gives_each_flag_the_same_decision_in_every_runner_at_any_concurrency() {
     let time = pause();
-    let expected = fates(&time, &Strategy::Sequential.into(), 1, 7);
+    let expected = decisions(&time, &Strategy::Sequential.into(), 1, 7);
     assert_eq!(expected.len(), 194);
     let teapots = expected
         .values()
@@ -103,21 +103,21 @@ fn the_same_seed_gives_every_flag_the_same_fate_in_every_runner_at_any_concurren
         };
         for &workers in concurrencies {
             assert_eq!(
-                fates(&time, &runner, workers, 7),
+                decisions(&time, &runner, workers, 7),
                 expected,
                 "{runner:?} with {workers}"
             );
         }
     }
     assert_ne!(
-        fates(&time, &Runner::default(), 194, 8),
+        decisions(&time, &Runner::default(), 194, 8),
         expected,
         "another seed"
     );
 }
 
 #[test]
-fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
+fn each_attempt_has_its_own_plan_and_the_ideal_time_includes_them_all() {
     let time = pause();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("shaky.toml");
@@ -129,14 +129,13 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
     std::fs::write(&file, text).unwrap();
     let mut target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
     let job = with_retries(2, job(&target.base_url, TEN, 10));
-    let mut measurement = race::begin(Kind::Bench, &job, &target, Vec::new());
-    passing(&time, || {
+    let measurement = passing(&time, || {
         let contenders = Runner::all().into_iter();
         let contenders = contenders.map(|runner| Box::new(runner) as Box<dyn Contender>);
-        let race = Race::bench(contenders.collect(), &job)
+        let race = Race::bench(contenders.collect(), job.clone())
             .rounds(Rounds::Exactly(NonZeroUsize::MIN))
             .warmup(0);
-        race.run(&job, &mut measurement, |_| {}).unwrap();
+        race.run_on(&target).unwrap()
     });
     let planned = measurement.planned_times().unwrap();
     let analysis = Analysis::of(&measurement);
@@ -149,7 +148,7 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
 
     let embedded = target.embedded.take().unwrap();
     for series in &measurement.series {
-        assert!(series.retries() > 0, "or nothing is tested");
+        assert!(series.retries() > 0, "otherwise nothing is tested");
         assert_eq!(series.endings().count(), 10);
         for sample in series.samples() {
             let plan = embedded.plan(sample.code, sample.attempt);
@@ -168,10 +167,10 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
             assert_eq!(time, *planned, "{code}");
         }
     }
-    // Of a server that is not ours it is known as precisely as the header tells it.
-    let told = plan::told(&job, &measurement.series).unwrap();
-    for (told, planned) in told.iter().zip(&planned) {
-        assert!(told.time().abs_diff(*planned) < Duration::from_micros(5));
+    // From a named server, times have the precision of the header.
+    let reported = plan::reported(&job, &measurement.series).unwrap();
+    for (reported, planned) in reported.iter().zip(&planned) {
+        assert!(reported.time().abs_diff(*planned) < Duration::from_micros(5));
     }
 }
 
@@ -217,10 +216,10 @@ fn without_enough_retries_the_last_attempt_is_the_outcome() {
 
 /// No library repeats a request that the server saw: each number comes once.
 #[test]
-fn a_broken_connection_is_an_attempt_and_no_attempt_is_sent_twice() {
+fn a_broken_connection_is_one_attempt_and_is_never_repeated_silently() {
     let time = pause();
     for runner in Runner::all() {
-        let server = Handmade::start(|_, _| false);
+        let server = TestServer::start(|_, _| false);
         let samples = passing(&time, || {
             run(&runner, &with_retries(2, job(&server.base_url, TEN, 4)))
         });
@@ -242,7 +241,7 @@ fn a_broken_connection_is_an_attempt_and_no_attempt_is_sent_twice() {
 }
 
 #[test]
-fn the_server_is_left_alone_for_exactly_as_long_as_it_asks() {
+fn a_pause_is_exactly_the_retry_after_of_the_server() {
     let time = pause();
     for runner in Runner::all() {
         let server = unavailable_at_first(1, "retry-after: 1\r\n");
@@ -260,9 +259,9 @@ fn the_server_is_left_alone_for_exactly_as_long_as_it_asks() {
     }
 }
 
-/// A server may close a connection that nobody uses: no request was under way, so none has failed.
+/// A server may close an idle connection: no request was in flight, so none has failed.
 #[test]
-fn a_connection_that_the_server_has_closed_meanwhile_is_made_again() {
+fn a_connection_that_the_server_closed_while_idle_is_reopened() {
     let time = pause();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", listener.local_addr().unwrap());
@@ -296,9 +295,9 @@ fn a_connection_that_the_server_has_closed_meanwhile_is_made_again() {
 }
 
 #[test]
-fn what_could_not_be_sent_in_time_is_counted_and_has_no_latency() {
+fn unsent_requests_are_counted_without_a_latency() {
     let time = pause();
-    // The only connection waits for its answer until the end is over.
+    // The only connection waits for its answer past the end.
     let (answer, answered) = mpsc::channel();
     let answered = Mutex::new(answered);
     let (url, seen) = server(move |_| {
@@ -326,16 +325,16 @@ fn what_could_not_be_sent_in_time_is_counted_and_has_no_latency() {
     assert_eq!(seen.load(Ordering::SeqCst), 1);
 }
 
-/// What the coordinated omission hides: a server stalls for 2 s in the middle of 6 s at 200
-/// requests/s, and whoever should have been sent meanwhile has waited, sent or not.
+/// What coordinated omission hides: a server stalls for 2 s in the middle of 6 s at 200 requests/s,
+/// and every request that should have been sent meanwhile has waited, whether sent or not.
 ///
-/// By hand, for a server that takes no time otherwise: a request that is intended `t` after the
+/// The expected values, for a server that otherwise takes no time: a request intended `t` after the
 /// stall began is answered when the stall ends, so its response time is `stall − t`. One third of
 /// all requests is intended during the stall, evenly, so that the share of requests slower than `r`
 /// is `(stall − r) / all`: the percentile `p` is at `stall − (1 − p) · all`, or zero where that is
 /// negative. This is what wrk2 reports, and what it names *corrected latency*.
 #[test]
-fn a_stall_is_charged_to_everyone_who_should_have_been_sent_meanwhile() {
+fn a_stall_counts_for_every_request_that_should_have_been_sent_meanwhile() {
     const CONNECTIONS: usize = 16;
     const INTERVAL: Duration = Duration::from_millis(5);
     const STALL: Duration = Duration::from_secs(2);
@@ -402,7 +401,7 @@ fn a_stall_is_charged_to_everyone_who_should_have_been_sent_meanwhile() {
             "p{percent}: {found} s, by hand {expected} s ± {allowed} s"
         );
     }
-    // Who counts from when he has sent sees 16 slow requests of 1200, and 98 % of all quick.
+    // Counted from when they were sent, only 16 of 1200 requests are slow, and 98 % are quick.
     let slow = succeeded.service.count_between(1_000_000_000, u64::MAX);
-    assert_eq!(slow, 16, "each connection met the stall once");
+    assert_eq!(slow, 16, "each connection had one request in the stall");
 }

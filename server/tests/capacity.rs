@@ -1,4 +1,4 @@
-//! A server that can do so much and no more. Time stands still, and is advanced by hand.
+//! A server with a limited capacity. Time stands still, and is advanced by hand.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use flag_host::clock::pause;
 use flag_server::{BlockingFlagServer, FlagServer};
 
-/// A safety net, far above what anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A safety limit, far above what anything here takes.
+const SAFETY: Duration = Duration::from_secs(60);
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -24,7 +24,7 @@ fn server(capacity: &str) -> BlockingFlagServer {
 }
 
 /// Sends this many requests at the same time; their answers come in the order in which they end.
-fn ask(server: &BlockingFlagServer, count: usize) -> mpsc::Receiver<String> {
+fn send_requests(server: &BlockingFlagServer, count: usize) -> mpsc::Receiver<String> {
     let (sender, answers) = mpsc::channel();
     let authority = server.endpoints()[0]
         .url
@@ -50,12 +50,12 @@ fn ask(server: &BlockingFlagServer, count: usize) -> mpsc::Receiver<String> {
 }
 
 #[test]
-fn what_exceeds_workers_and_queue_is_refused_at_once() {
+fn requests_beyond_workers_and_queue_are_refused_at_once() {
     let time = pause();
     let server = server("workers = 2, service_time = { fixed = \"1h\" }, queue = 3");
-    let answers = ask(&server, 10);
+    let answers = send_requests(&server, 10);
     for _ in 0..5 {
-        let answer = answers.recv_timeout(PATIENCE).unwrap();
+        let answer = answers.recv_timeout(SAFETY).unwrap();
         assert!(
             answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
             "{answer}"
@@ -63,7 +63,7 @@ fn what_exceeds_workers_and_queue_is_refused_at_once() {
         assert!(answer.contains("\r\nretry-after: 3600\r\n"), "{answer}");
         assert!(answer.ends_with("the queue is full\n"), "{answer}");
     }
-    // The other five are worked on, or wait; nobody has answered them.
+    // The other five are served or queued, and not answered yet.
     assert_eq!(server.received(), 10);
     time.wait_for(&[HOUR, HOUR]);
     assert_eq!(answers.try_recv(), Err(mpsc::TryRecvError::Empty));
@@ -73,13 +73,13 @@ fn what_exceeds_workers_and_queue_is_refused_at_once() {
 fn one_worker_serves_one_after_the_other() {
     let time = pause();
     let server = server("workers = 1, service_time = { fixed = \"20ms\" }");
-    let answers = ask(&server, 10);
+    let answers = send_requests(&server, 10);
     while server.received() < 10 {
         thread::yield_now();
     }
     for served in 1..=10 {
         assert_eq!(time.advance_to_next(1), Duration::from_millis(20));
-        let answer = answers.recv_timeout(PATIENCE).unwrap();
+        let answer = answers.recv_timeout(SAFETY).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         let busy = 20 * served;
         let timing =
@@ -89,7 +89,7 @@ fn one_worker_serves_one_after_the_other() {
 }
 
 #[test]
-fn a_client_that_leaves_makes_room() {
+fn a_client_that_disconnects_frees_its_worker() {
     let time = pause();
     let server = server("workers = 1, service_time = { fixed = \"1h\" }, queue = 0");
     let authority = server.endpoints()[0]
@@ -102,25 +102,25 @@ fn a_client_that_leaves_makes_room() {
         thread::yield_now();
     }
     assert!(
-        ask(&server, 1)
-            .recv_timeout(PATIENCE)
+        send_requests(&server, 1)
+            .recv_timeout(SAFETY)
             .unwrap()
             .starts_with("HTTP/1.1 503 ")
     );
     drop(first);
-    // Once the server has noticed, another one is worked on.
+    // Once the server has noticed, another request is served.
     while !time.waits().is_empty() {
         thread::yield_now();
     }
-    let mut answers = ask(&server, 1);
+    let mut answers = send_requests(&server, 1);
     while time.waits().is_empty() {
         // The place in the queue is free a moment after that.
         if let Ok(answer) = answers.try_recv() {
             assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-            answers = ask(&server, 1);
+            answers = send_requests(&server, 1);
         }
     }
     time.advance_to_next(1);
-    let answer = answers.recv_timeout(PATIENCE).unwrap();
+    let answer = answers.recv_timeout(SAFETY).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

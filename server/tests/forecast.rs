@@ -1,5 +1,5 @@
-//! A forecast is worth something only if it comes true: each of its numbers against a real server,
-//! whose time is stopped and advanced by hand.
+//! Every number of a forecast, compared with a real server whose time is stopped and advanced by
+//! hand.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -55,7 +55,7 @@ fn read(authority: &str, path: &str) {
     }
 }
 
-/// Whether the whole length of the body is there.
+/// Whether the body has its full length.
 fn is_complete(received: &[u8]) -> bool {
     let text = String::from_utf8_lossy(received);
     let Some((head, _)) = text.split_once("\r\n\r\n") else {
@@ -68,7 +68,7 @@ fn is_complete(received: &[u8]) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn as_many_bytes_are_sent_as_were_forecast() {
+async fn the_forecast_bytes_are_sent() {
     let time = pause();
     let scenario = Profile::find("flaky").unwrap().scenario().unwrap();
     let every = codes(&[
@@ -102,7 +102,7 @@ async fn as_many_bytes_are_sent_as_were_forecast() {
     for request in requests {
         request.await.unwrap();
     }
-    // A client may have all that it wants before the server has written down how it ended.
+    // A client may have the whole response before the server has recorded its end.
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut records = server.records("");
     while records.len() < forecast.entries.len() && Instant::now() < deadline {
@@ -110,7 +110,7 @@ async fn as_many_bytes_are_sent_as_were_forecast() {
         records = server.records("");
     }
     for entry in &forecast.entries {
-        // Who does not follow a redirect gets nothing.
+        // Without following a redirect there is no body.
         let is_redirect = matches!(
             entry.plan.ending,
             Some(flag_scenario::Ending::Redirect { .. })
@@ -126,7 +126,7 @@ async fn as_many_bytes_are_sent_as_were_forecast() {
 }
 
 #[test]
-fn every_response_ends_exactly_when_it_was_forecast() {
+fn every_response_ends_exactly_as_forecast() {
     let time = pause();
     let kinds = [
         "{ fault = \"latency\", distribution = { fixed = \"60ms\" } }",

@@ -1,5 +1,5 @@
-//! What requests in flight get when the server is told to stop: everything, or a clear refusal, and
-//! never a part. Time stands still meanwhile: what is asserted is when each wait would end.
+//! Requests in flight during shutdown: each gets its whole response or a clear refusal, never a
+//! part. Time stands still meanwhile: the tests assert when each wait would end.
 
 mod support;
 
@@ -36,17 +36,20 @@ fn stop(server: Server, requests: u64) -> Receiver<Stopped> {
 }
 
 #[test]
-fn what_ends_in_time_is_answered_and_newcomers_are_refused() {
+fn requests_that_end_in_time_are_answered_and_new_ones_are_refused() {
     let time = pause();
     let late = "rule = [{ fault = \"latency\", distribution = { fixed = \"10s\" } }]";
     let server = server(late);
     let authority = server.authority.clone();
-    // An idle connection, even one that never asked for anything, holds nothing up.
+    // An idle connection, even without a request so far, delays nothing.
     let _idle = server.connect();
     let mut client = server.get();
     let stopped = stop(server, 1);
     time.wait_for(&[GRACE, END]);
-    assert!(TcpStream::connect(authority).is_err(), "a newcomer got in");
+    assert!(
+        TcpStream::connect(authority).is_err(),
+        "a new connection was accepted"
+    );
     time.advance(GRACE);
     let expected = Stopped {
         answered: 1,
@@ -61,7 +64,7 @@ fn what_ends_in_time_is_answered_and_newcomers_are_refused() {
 }
 
 #[test]
-fn what_would_take_longer_is_refused_at_once_and_in_full() {
+fn requests_beyond_the_grace_period_are_refused_at_once_with_a_whole_response() {
     let _time = pause(); // so nothing waits for the grace period
     let late = "rule = [{ fault = \"latency\", distribution = { fixed = \"10001ms\" } }]";
     let server = server(late);
@@ -84,7 +87,7 @@ fn what_would_take_longer_is_refused_at_once_and_in_full() {
 }
 
 #[test]
-fn a_body_that_takes_its_time_comes_whole_when_the_time_is_up() {
+fn a_paced_body_is_sent_at_once_when_the_grace_period_ends() {
     let time = pause();
     let dribble = "rule = [{ fault = \"dribble\", chunks = 10, over = \"9h\" }]";
     let server = server(dribble);
@@ -101,7 +104,7 @@ fn a_body_that_takes_its_time_comes_whole_when_the_time_is_up() {
 }
 
 #[test]
-fn those_who_queue_for_a_worker_that_is_busy_are_refused_when_the_time_is_up() {
+fn queued_requests_are_refused_when_the_grace_period_ends() {
     let time = pause();
     let busy = "capacity = { workers = 1, service_time = { fixed = \"1h\" }, queue = 10 }";
     let server = server(busy);
@@ -118,7 +121,7 @@ fn those_who_queue_for_a_worker_that_is_busy_are_refused_when_the_time_is_up() {
 }
 
 #[test]
-fn what_was_never_to_be_answered_is_cut_off_and_counted() {
+fn requests_without_a_planned_answer_are_aborted_and_counted() {
     let time = pause();
     let stall = "rule = [{ fault = \"stall\", match = { cc = [\"BR\"] } }]";
     let server = server(stall);
@@ -133,7 +136,7 @@ fn what_was_never_to_be_answered_is_cut_off_and_counted() {
 }
 
 #[test]
-fn a_mixed_crowd_is_sorted_by_what_there_is_time_for() {
+fn mixed_requests_are_answered_or_refused_by_the_time_they_need() {
     let time = pause();
     let delays = "rule = [
         { fault = \"latency\", match = { cc = [\"JP\"] }, distribution = { fixed = \"1h\" } },
@@ -144,7 +147,7 @@ fn a_mixed_crowd_is_sorted_by_what_there_is_time_for() {
     let mut clients: Vec<(Client, &str)> = Vec::new();
     for path in [BRAZIL, japan].repeat(20) {
         let mut client = server.connect();
-        client.ask("GET", path, &[]);
+        client.send_request("GET", path, &[]);
         clients.push((client, path));
     }
     let stopped = stop(server, 40);

@@ -99,7 +99,7 @@ fn a_delay_is_held_exactly_and_reported_as_it_was_held() {
     let mut client = server.connect();
     // On the fast path, and not.
     for header in ["accept: */*", "te: trailers"] {
-        client.ask("GET", BRAZIL, &[header]);
+        client.send_request("GET", BRAZIL, &[header]);
         assert_eq!(time.advance_to_next(1), 812_331 * MS / 1000);
         let (head, body) = client.reply();
         let timing = head.get("server-timing");
@@ -111,7 +111,7 @@ fn a_delay_is_held_exactly_and_reported_as_it_was_held() {
 }
 
 #[test]
-fn a_stall_is_silent_for_as_long_as_planned_and_ends_with_a_fin() {
+fn a_stall_lasts_as_long_as_planned_and_ends_with_a_fin() {
     let time = pause();
     let whole = brazil();
     let server = Server::with(&rule("fault = \"stall\", hold = \"150ms\""));
@@ -139,7 +139,7 @@ fn a_stall_is_silent_for_as_long_as_planned_and_ends_with_a_fin() {
 }
 
 #[test]
-fn a_stall_for_ever_ends_when_the_client_leaves_even_if_it_left_bytes_behind() {
+fn an_endless_stall_ends_when_the_client_disconnects_even_with_unread_bytes() {
     let time = pause();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for (stall, sent) in [
@@ -159,9 +159,9 @@ fn a_stall_for_ever_ends_when_the_client_leaves_even_if_it_left_bytes_behind() {
             &(one.clone() + "GET"),
             &with_body,
         ];
-        let mut clients = clients.map(|said| {
+        let mut clients = clients.map(|sent| {
             let mut client = Client::connect(&authority(server.endpoints()));
-            client.say(said);
+            client.send(sent);
             client
         });
         for client in &mut clients {
@@ -184,19 +184,19 @@ fn a_stall_for_ever_ends_when_the_client_leaves_even_if_it_left_bytes_behind() {
             let found = (record.sent.status, record.sent.bytes, record.sent.end);
             assert_eq!(found, sent, "{stall}");
         }
-        // Fewer if the server before was still on its way out when these were counted.
+        // Fewer if the previous server was still shutting down when these were counted.
         eventually(|| (runtime.metrics().num_alive_tasks() <= idle).then_some(()));
     }
 }
 
 #[test]
-fn a_paced_body_arrives_piece_by_piece_exactly_when_it_is_due() {
+fn a_paced_body_arrives_piece_by_piece_exactly_when_each_is_due() {
     let time = pause();
     let whole = brazil();
     let len = whole.len();
     let rate = len as u64 * 4;
     let over = 240 * MS;
-    // How many bytes may have come by then.
+    // How many bytes may have arrived by then.
     let by_rate =
         move |elapsed: Duration| (elapsed.as_nanos() * u128::from(rate) / 1_000_000_000) as usize;
     let in_pieces = move |elapsed: Duration| {
@@ -208,7 +208,7 @@ fn a_paced_body_arrives_piece_by_piece_exactly_when_it_is_due() {
     let check = |text: &str, lasts: Duration, allowed: &dyn Fn(Duration) -> usize| {
         let server = Server::with(text);
         let mut client = server.connect();
-        client.ask("GET", BRAZIL, &["connection: close"]);
+        client.send_request("GET", BRAZIL, &["connection: close"]);
         client.head();
         assert_eq!(read_paced(&time, &mut client, text, len, allowed), lasts);
         assert_eq!(client.rest(), (vec![], Ended::Fin), "{text}");
@@ -226,7 +226,7 @@ fn a_paced_body_arrives_piece_by_piece_exactly_when_it_is_due() {
 }
 
 #[test]
-fn a_paced_body_can_be_cut_too_and_keeps_the_pace_of_the_whole() {
+fn a_cut_paced_body_keeps_the_pace_of_the_whole() {
     let time = pause();
     let len = brazil().len();
     let half = len / 2;
@@ -248,8 +248,8 @@ fn a_paced_body_can_be_cut_too_and_keeps_the_pace_of_the_whole() {
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "an RST takes away what has not been read")]
-fn a_delay_comes_before_whatever_else_is_planned() {
+#[cfg_attr(windows, ignore = "an RST discards unread data")]
+fn a_delay_comes_before_any_other_fault() {
     let time = pause();
     let whole = brazil();
     let latency = "{ fault = \"latency\", distribution = { fixed = \"80ms\" } }";
@@ -280,7 +280,7 @@ fn a_delay_comes_before_whatever_else_is_planned() {
     }
 }
 
-/// What a client says while it waits is no departure, and is answered next.
+/// Bytes that arrive during a delay do not count as a disconnect.
 #[test]
 fn a_request_that_comes_during_a_delay_is_answered_after_it() {
     let time = pause();
@@ -289,8 +289,8 @@ fn a_request_that_comes_during_a_delay_is_answered_after_it() {
     let server = Server::with(delay);
     let mut client = server.get();
     time.wait_for(&[300 * MS]);
-    client.ask("GET", BRAZIL, &[]);
-    client.ask("GET", BRAZIL, &["te: trailers"]); // it leaves the fast path
+    client.send_request("GET", BRAZIL, &[]);
+    client.send_request("GET", BRAZIL, &["te: trailers"]); // it leaves the fast path
     for _ in 0..3 {
         assert_eq!(time.advance_to_next(1), 300 * MS);
         let (head, body) = client.reply();
@@ -299,7 +299,7 @@ fn a_request_that_comes_during_a_delay_is_answered_after_it() {
     }
 }
 
-/// Two siblings that are under way for a while: they begin before the fault and end after it.
+/// Two sibling streams that begin before the fault and end after it.
 fn slow_siblings_and(fault: &str) -> Builder {
     rules(&format!(
         "rule = [{{ match = {{ cc = [\"BR\"] }}, {fault} }}, {{ match = {{ cc = [\"FR\"] }}, fault = \"dribble\", chunks = 4, over = \"240ms\" }}]"
@@ -307,7 +307,7 @@ fn slow_siblings_and(fault: &str) -> Builder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_break_resets_its_stream_after_exactly_the_planned_bytes_and_nothing_else() {
+async fn a_break_resets_only_its_stream_after_exactly_the_planned_bytes() {
     let time = pause();
     let whole = brazil();
     let france = image(&Catalogue::embedded(), "FR");
@@ -358,9 +358,9 @@ async fn a_break_resets_its_stream_after_exactly_the_planned_bytes_and_nothing_e
             } else {
                 Connection::plain(&server).await
             };
-            let before = connection.ask("GET", "/flags/fr/fr.gif").await;
+            let before = connection.send_request("GET", "/flags/fr/fr.gif").await;
             for attempt in 1..=3 {
-                let broken = connection.ask("GET", BRAZIL).await;
+                let broken = connection.send_request("GET", BRAZIL).await;
                 if fault.contains("hold") {
                     assert_eq!(time.advance_to_next(2), 20 * MS);
                 }
@@ -382,7 +382,7 @@ async fn a_break_resets_its_stream_after_exactly_the_planned_bytes_and_nothing_e
                 assert_eq!(record.sent.end, *end, "{fault}");
                 assert_eq!(record.sent.bytes, expected.len() as u64, "{fault}");
             }
-            let after = connection.ask("GET", "/flags/fr/fr.gif").await;
+            let after = connection.send_request("GET", "/flags/fr/fr.gif").await;
             time.advance_to_next(2);
             time.advance(240 * MS);
             for sibling in [before, after] {
@@ -390,10 +390,9 @@ async fn a_break_resets_its_stream_after_exactly_the_planned_bytes_and_nothing_e
                 assert_eq!((sibling.status(), sibling.reset), (Some(200), None));
                 assert_eq!(sibling.body, france, "{fault}");
             }
-            // What was planned for one stream must not be done to the connection in the end,
-            // either.
+            // The fault of one stream must not apply to the connection when it ends, either.
             assert_eq!(server.shutdown().await.cut_off, 0);
-            connection.assert_ended_well().await;
+            connection.assert_closed_gracefully().await;
         }
     }
 }

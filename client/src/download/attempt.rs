@@ -8,8 +8,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use flags_data::CountryCode;
 
+use super::error::AttemptError;
 use super::http::client::{AsyncHttp, BlockingHttp};
-use super::http::exchange::{Exchange, Failure, Head, http_error};
+use super::http::exchange::{Exchange, http_error};
 use super::images::Rejected;
 use super::job::Job;
 use super::retry;
@@ -35,31 +36,40 @@ impl Download {
         }
     }
 
-    /// All attempts, with the user's own GET: it gets the URL and the number of the attempt, which
-    /// the server wants to find in the header `flag-attempt`, and gives back the status and the
-    /// body, also of a 404. It follows redirects itself, and an error of it is a broken connection.
+    /// All attempts, with a GET of the user's own. It gets the URL and the number of the attempt,
+    /// which the server wants to find in the header `flag-attempt`, and returns the status and the
+    /// body, of a 404 too. It follows redirects and keeps to the job's time limit itself.
+    ///
     /// The rest is as with all downloads: the image is checked, the policy of the job decides
-    /// whether another attempt follows, and the job's watcher sees it.
-    pub fn record<B: Into<Bytes>, E: std::fmt::Display>(
+    /// whether another attempt follows, and the job's watcher sees each.
+    pub fn record<B: Into<Bytes>>(
         self,
         job: &Job,
-        mut get: impl FnMut(&str, u32) -> Result<(u16, B), E>,
+        mut get: impl FnMut(&str, u32) -> Result<(u16, B), AttemptError>,
     ) -> Vec<Sample> {
         let url = job.image_url(self.code);
         self.run_with(job, |number| {
             let attempt = self.begin(number);
-            let got = get(&url, number);
-            let done = Instant::now();
-            let (head, body) = match got {
-                Ok((status, body)) => (Some(Head::bare(done, status)), Ok(body.into())),
-                Err(error) => {
-                    let error = error.to_string();
-                    let outcome = Outcome::BrokenConnection;
-                    (None, Err(Failure { outcome, error }))
-                }
-            };
-            attempt.finish(job, &Exchange { head, body, done })
+            let exchange = Exchange::bare(get(&url, number));
+            attempt.finish(job, &exchange)
         })
+    }
+
+    /// The same for tasks, on a tokio runtime with its timers.
+    pub async fn record_async<B: Into<Bytes>, F>(
+        self,
+        job: &Job,
+        get: impl Fn(String, u32) -> F,
+    ) -> Vec<Sample>
+    where
+        F: Future<Output = Result<(u16, B), AttemptError>>,
+    {
+        let url = job.image_url(self.code);
+        let get = |number| {
+            let got = get(url.clone(), number);
+            async { Exchange::bare(got.await) }
+        };
+        self.run_async_with(job, get).await
     }
 
     /// All attempts, by a thread.
@@ -95,10 +105,19 @@ impl Download {
     /// All attempts, by a task.
     pub(crate) async fn run_async(self, job: &Job, http: &AsyncHttp) -> Vec<Sample> {
         let url = job.image_url(self.code);
+        self.run_async_with(job, |number| http.get(job, &url, number))
+            .await
+    }
+
+    async fn run_async_with<F: Future<Output = Exchange>>(
+        self,
+        job: &Job,
+        get: impl Fn(u32) -> F,
+    ) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(1);
         for number in job.retry.first.get().. {
             let attempt = self.begin(number);
-            let exchange = http.get(job, &url, number).await;
+            let exchange = get(number).await;
             let sample = attempt.finish_async(job, &exchange).await;
             job.watcher.saw(&sample);
             let retry_in = sample.retry_in;
@@ -143,6 +162,7 @@ impl Download {
             done: self.round.elapsed(),
             plan: None,
             wait: None,
+            rules: None,
             retry_in: None,
         }
     }
@@ -199,7 +219,7 @@ impl Attempt {
         let head = exchange.head.as_ref();
         let status = head.map(|head| head.status);
         let (outcome, error) = match (&exchange.body, accepted) {
-            (Err(failure), _) => (failure.outcome, Some(failure.error.clone())),
+            (Err(error), _) => (error.outcome(), Some(error.message().to_owned())),
             (Ok(_), Some(Ok(()))) => (Outcome::Downloaded, None),
             (Ok(_), Some(Err(rejected))) => (rejected.outcome, Some(rejected.error)),
             (Ok(_), None) if status == Some(404) => (Outcome::NotFound, None),
@@ -225,6 +245,7 @@ impl Attempt {
             done: since_start(exchange.done),
             plan: head.and_then(|head| head.plan),
             wait: head.and_then(|head| head.wait),
+            rules: head.and_then(|head| head.rules.clone()),
             retry_in: job.retry.pause_after(&ended),
         }
     }

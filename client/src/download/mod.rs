@@ -1,4 +1,4 @@
-//! Downloads: what is to be downloaded, how downloads share time, and what became of each attempt.
+//! Downloads: the job, how downloads share time, and the result of each attempt.
 //!
 //! It knows neither rounds nor reports, and measures nothing but the times of each attempt.
 
@@ -18,7 +18,7 @@ pub mod worker;
 pub use self::attempt::Download;
 pub use self::cancel::CancelToken;
 pub use self::downloader::Downloader;
-pub use self::error::SetupError;
+pub use self::error::{AttemptError, SetupError};
 pub use self::http::library::Http;
 pub use self::images::{Images, Rejected};
 pub use self::job::{ConnectionOptions, Job, Watcher};

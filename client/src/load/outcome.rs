@@ -1,4 +1,4 @@
-//! What a load has measured, and the document that is made of it.
+//! The result of a load, and the document that is made from it.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use crate::result::{
     ServerRecord, Times,
 };
 
-/// What came of it.
+/// The result of a load.
 #[derive(Debug, Clone)]
 pub struct LoadOutcome {
     /// All requests that count.
@@ -18,12 +18,12 @@ pub struct LoadOutcome {
     /// The processor time of this program for each of them, user and system; none where it is not
     /// known.
     pub cpu_per_request: Option<Duration>,
-    /// Whether it was stopped: what was under way then is not in it.
+    /// Whether it was stopped: requests in flight at that time are not included.
     pub interrupted: bool,
 }
 
 impl LoadOutcome {
-    /// The document of this load. `command` is how to do it again.
+    /// The document of this load. `command` is the command line that repeats it.
     pub fn into_result(
         self,
         job: LoadJob,

@@ -1,7 +1,6 @@
-//! What became of the requests, in memory that does not grow with them: counts, and histograms of
-//! times.
+//! The results of requests, in constant memory: counts, and histograms of times.
 //!
-//! It knows no clock and no HTTP. Each thread fills one of its own, and they are added up.
+//! It uses neither a clock nor HTTP. Each thread fills its own recorder, and they are added up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,24 +9,24 @@ use hdrhistogram::Histogram;
 
 use crate::result::Failure;
 
-/// Times are recorded to three digits.
+/// Times are recorded with three significant digits.
 const DIGITS: u8 = 3;
 
-/// The longest time that a histogram can hold, in nanoseconds: an hour. What is longer counts as
-/// that.
+/// The longest time that a histogram can hold, in nanoseconds: an hour. Longer times count as an
+/// hour.
 const LONGEST: u64 = 3_600_000_000_000;
 
-/// One request that has been answered, or has failed.
+/// One request that was answered or failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
-    /// What came of it.
+    /// How it ended.
     pub outcome: RequestOutcome,
-    /// From when it was sent until the last byte of the answer, or the failure.
+    /// The service time: from when it was sent until the last byte of the answer, or the failure.
     pub service: Duration,
-    /// The same from when it should have been sent.
+    /// The response time: the same, from when it should have been sent.
     pub response: Duration,
-    /// How much later it was sent than it could have been: when it was intended, or when its
-    /// connection was free, if that was later. This is the load generator's own fault.
+    /// How much later it was sent than possible, which is when it was intended, or when its
+    /// connection was free if that was later. The load generator itself causes this delay.
     pub lag: Duration,
     /// The bytes of the body.
     pub bytes: u64,
@@ -43,7 +42,7 @@ pub enum RequestOutcome {
 }
 
 impl RequestOutcome {
-    /// Whether the answer is there, and is no error.
+    /// Whether it was answered without an error.
     pub fn is_success(self) -> bool {
         matches!(self, Self::Status(100..400))
     }
@@ -77,12 +76,12 @@ impl Times {
     }
 }
 
-/// Everything that is known of some requests.
+/// Everything that is recorded about requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorder {
-    /// Of the successful ones.
+    /// The times of successful requests.
     pub succeeded: Times,
-    /// Of the failed ones: an error that comes quickly is no quick answer.
+    /// The times of failed requests: a quick error is not a quick answer.
     pub failed: Times,
     /// How late all of them were sent.
     pub lag: Histogram<u64>,
@@ -94,7 +93,7 @@ pub struct Recorder {
     pub bytes: u64,
     /// Connections that were made.
     pub connections: u64,
-    /// Requests that should have been sent before the end, and for which no connection was free.
+    /// Requests that should have been sent before the end, but found no free connection.
     pub unsent: u64,
 }
 
@@ -130,7 +129,7 @@ impl Recorder {
         self.bytes += exchange.bytes;
     }
 
-    /// Adds all of another's.
+    /// Adds all requests of another recorder.
     pub fn add(&mut self, other: &Self) {
         self.succeeded.add(&other.succeeded);
         self.failed.add(&other.failed);
@@ -164,7 +163,7 @@ impl Recorder {
     }
 }
 
-/// In nanoseconds, from one up; it grows as far as the times do.
+/// A histogram in nanoseconds, from one up, that grows as needed.
 fn histogram() -> Histogram<u64> {
     let mut histogram = Histogram::new(DIGITS).expect("three digits are not too many");
     histogram.auto(true);
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_have_times_of_their_own() {
+    fn errors_have_their_own_times() {
         let mut recorder = Recorder::default();
         recorder.record(&exchange(RequestOutcome::Status(200), 5 * MS));
         recorder.record(&exchange(RequestOutcome::Status(503), MS));
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn two_halves_are_the_whole() {
+    fn two_halves_add_up_to_the_whole() {
         let (mut one, mut other, mut all) = (
             Recorder::default(),
             Recorder::default(),
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_an_hour_counts_as_an_hour() {
+    fn a_time_above_an_hour_counts_as_an_hour() {
         let mut recorder = Recorder::default();
         recorder.record(&exchange(RequestOutcome::Status(200), Duration::MAX / 2));
         let max = recorder.succeeded.service.max();

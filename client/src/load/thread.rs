@@ -18,7 +18,7 @@ use super::spec::Load;
 use crate::result::Failure;
 use flag_host::lock;
 
-/// One thread, and what its connections share.
+/// One thread, and the state that its connections share.
 #[derive(Debug)]
 pub(super) struct LoadThread {
     pub(super) load: Arc<Load>,
@@ -44,8 +44,7 @@ impl LoadThread {
         }
     }
 
-    /// The first connections, which are no part of any request's time; none where one cannot be
-    /// made.
+    /// The first connections, which are not part of any request's time; none where one fails.
     async fn open(self: &Arc<Self>, places: Range<usize>) -> Vec<(usize, Option<Connection>)> {
         let mut connecting = JoinSet::new();
         for place in places {
@@ -70,7 +69,7 @@ impl LoadThread {
         Ok(connection)
     }
 
-    /// Sends requests over the connection with this number until there are no more turns.
+    /// Sends requests over the connection with this number until none are left.
     async fn serve(&self, place: usize, mut connection: Option<Connection>) {
         let mut free = clock::now();
         let mut limit = pin!(sleep_until(free.into()));
@@ -91,7 +90,7 @@ impl LoadThread {
                 clock::sleep_until(intended).await;
             }
             let sent = clock::now();
-            // When nothing but this program kept it back any more.
+            // From here on, any delay is the load generator's own.
             let possible = intended.map_or(free, |intended| intended.max(free));
             limit.as_mut().reset((sent + self.load.timeout).into());
             self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -109,7 +108,7 @@ impl LoadThread {
                     lag: sent.saturating_duration_since(possible),
                     bytes: answer.bytes,
                 };
-                self.dispatcher.answered(free);
+                self.dispatcher.record_answer(free);
                 self.record().record(&exchange);
             }
         }
@@ -128,14 +127,14 @@ impl LoadThread {
             if let Some(open) = connection
                 && open.has_ended().await
             {
-                *connection = None; // the server was tired of waiting
+                *connection = None; // closed by the server while idle
             }
             let open = match &mut *connection {
                 Some(open) => open,
                 none => none.insert(self.connect(place).await?),
             };
             let request = self.load.requests.request(number);
-            open.ask(request, answer).await
+            open.request(request, answer).await
         };
         let exchange = tokio::select! {
             biased;

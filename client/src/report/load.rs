@@ -1,4 +1,4 @@
-//! A load in a terminal: what was asked, a table of times, how it ended, and what to think of it.
+//! A load in a terminal: its parameters, a table of times, how requests ended, and warnings.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -103,12 +103,12 @@ pub fn closing(result: &LoadResult) -> String {
         );
     }
     for warning in result.warnings() {
-        let _ = writeln!(text, "{WARNING}warning:{WARNING:#} {}", words(warning));
+        let _ = writeln!(text, "{WARNING}warning:{WARNING:#} {}", message(warning));
     }
     text
 }
 
-/// All of it, for a result that is read from a file.
+/// The whole report of a result that was read from a file.
 pub fn whole(result: &LoadResult) -> String {
     format!(
         "{}measured {}\n{}",
@@ -118,7 +118,7 @@ pub fn whole(result: &LoadResult) -> String {
     )
 }
 
-/// Small, and worth more digits than a latency.
+/// A small time, with more digits than a latency.
 fn short_cpu(cpu: Duration) -> String {
     format!("{:.1} µs", cpu.as_secs_f64() * 1e6)
 }
@@ -131,8 +131,7 @@ fn table(result: &LoadResult) -> Table {
     let is_open = result.job.rate.is_some();
     for (name, times) in result.times.named() {
         let is_response = name.ends_with("response");
-        // In a closed loop it would be the same line twice; and of nothing there is nothing to
-        // tell.
+        // In a closed loop both rows would be equal; and without requests there is no row.
         if (is_response && !is_open) || (name.starts_with("failed") && times.count() == 0) {
             continue;
         }
@@ -154,8 +153,8 @@ fn row(name: &str, times: &Times) -> Vec<String> {
         .collect()
 }
 
-/// The warning, and what helps.
-fn words(warning: LoadWarning) -> String {
+/// The warning and its remedy.
+fn message(warning: LoadWarning) -> String {
     match warning {
         LoadWarning::NothingSucceeded => {
             "No request succeeded, so there are no times. Look at the statuses and failures above."
@@ -177,7 +176,7 @@ fn words(warning: LoadWarning) -> String {
     }
 }
 
-/// Where a load is, in one line: for logs, and wherever there is no terminal.
+/// The progress of a load in one line: for logs, and where there is no terminal.
 pub fn line(progress: &Progress<'_>) -> String {
     let Some(elapsed) = progress.elapsed else {
         return "warming up".to_owned();
@@ -196,7 +195,7 @@ pub fn line(progress: &Progress<'_>) -> String {
     )
 }
 
-/// What a glance is worth.
+/// The figures of a progress report.
 struct Figures {
     rate: f64,
     p50: String,

@@ -66,7 +66,7 @@ pub struct LoadResult {
     pub times: LoadTimes,
 }
 
-/// Why there is no answer.
+/// Why a request had no answer.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -101,7 +101,7 @@ const BEHIND: f64 = 0.01;
 /// Something that a reader must know before he believes the rest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LoadWarning {
-    /// There are no times.
+    /// No request succeeded, so there are no times.
     NothingSucceeded,
     /// The rate was not reached.
     TooSlow {
@@ -278,7 +278,7 @@ impl From<Times> for TimesRecord {
     }
 }
 
-/// What is written is no histogram.
+/// The text is not a histogram.
 #[derive(Debug, Error)]
 #[error("a histogram is not in HdrHistogram's encoding V2")]
 struct NoHistogram;
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_histogram_comes_back_whole_and_its_figures_stand_beside_it() {
+    fn a_histogram_round_trips_with_its_figures() {
         let written = serde_json::to_value(times(1..=100)).unwrap();
         assert_eq!(written["count"], 100);
         for (key, millis) in [
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_there_are_no_figures() {
+    fn an_empty_histogram_has_no_figures() {
         let written = serde_json::to_value(times([])).unwrap();
         assert_eq!(
             (written["count"].as_u64(), &written["p50_ms"]),
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_histogram_is_an_error() {
+    fn an_invalid_histogram_is_an_error() {
         let mut written = serde_json::to_value(times([1])).unwrap();
         for wrong in ["", "!", "HISTFA=="] {
             written["histogram"] = wrong.into();

@@ -6,6 +6,7 @@ mod analysis;
 pub mod compare;
 mod environment;
 mod estimate;
+pub mod interval;
 mod load;
 mod measurement;
 mod report;
@@ -13,7 +14,8 @@ pub mod stats;
 pub mod threshold;
 
 pub use self::analysis::{
-    Analysis, Cause, Latencies, Loss, Outlier, Scaling, ScalingPoint, SeriesAnalysis, Warning,
+    Analysis, Cause, Latencies, Loss, Outlier, Ranking, Scaling, ScalingPoint, SeriesAnalysis,
+    Warning,
 };
 pub use self::compare::Comparison;
 pub use self::environment::Environment;

@@ -20,15 +20,15 @@ use flags_data::Catalogue;
 use hyper::HeaderMap;
 use reqwest::Url;
 
-/// A server that answers each request as a function says, with a thread per connection.
-pub(crate) struct Handmade {
+/// A server that answers each request with a function, on a thread per connection.
+pub(crate) struct TestServer {
     pub(crate) base_url: String,
     /// The request lines, and the values of `flag-attempt`, in order of arrival.
     received: Arc<Mutex<Vec<(String, String)>>>,
 }
 
-impl Handmade {
-    /// `answer` gets the path of the request and writes what it likes; when it returns false the
+impl TestServer {
+    /// `answer` gets the path of the request and writes the response; if it returns false, the
     /// connection is closed.
     pub(crate) fn start(
         answer: impl Fn(&str, &mut TcpStream) -> bool + Send + Sync + 'static,
@@ -47,7 +47,7 @@ impl Handmade {
                         let path = line.split(' ').nth(1).unwrap().to_owned();
                         log.lock().unwrap().push((line, attempt));
                         if !answer(&path, &mut stream) {
-                            // A worker process may have inherited it, and would hold it open.
+                            // A worker process may have inherited the socket, and would keep it.
                             stream.shutdown(Shutdown::Both).ok();
                             break;
                         }
@@ -63,7 +63,7 @@ impl Handmade {
     }
 }
 
-/// The request line and the value of `flag-attempt`; `None` when the client is gone.
+/// The request line and the value of `flag-attempt`; `None` when the client has disconnected.
 fn read_head(reader: &mut impl BufRead) -> Option<(String, String)> {
     let mut lines = reader.lines().map_while(Result::ok);
     let first = lines.next()?;
@@ -120,10 +120,10 @@ pub(crate) fn with_retries(retries: u32, job: Job) -> Job {
     Job { retry, ..job }
 }
 
-/// A server that says 503 to the first `failures` requests for each path, counting by itself.
-pub(crate) fn unavailable_at_first(failures: usize, headers: &'static str) -> Handmade {
+/// A server that answers the first `failures` requests for each path with 503; it counts itself.
+pub(crate) fn unavailable_at_first(failures: usize, headers: &'static str) -> TestServer {
     let seen: Mutex<BTreeMap<String, usize>> = Mutex::default();
-    Handmade::start(move |path, stream| {
+    TestServer::start(move |path, stream| {
         let before = {
             let mut seen = seen.lock().unwrap();
             let count = seen.entry(path.to_owned()).or_default();
@@ -139,7 +139,7 @@ pub(crate) fn unavailable_at_first(failures: usize, headers: &'static str) -> Ha
 }
 
 /// The values of `flag-attempt` that came for each path, in order of arrival.
-pub(crate) fn attempts_on_the_wire(server: &Handmade) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn attempts_on_the_wire(server: &TestServer) -> BTreeMap<String, Vec<String>> {
     let mut attempts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (line, attempt) in server.requests() {
         attempts.entry(line).or_default().push(attempt);
@@ -167,8 +167,8 @@ pub(crate) fn done(load: &Load) -> LoadOutcome {
     flag_client::load::run(load, |_| ()).unwrap()
 }
 
-/// A server that is told with each request how many came before it, and answers when `answer` has
-/// returned. It closes the connection after the answer if that says so.
+/// A server that calls `answer` with the number of earlier requests, and answers when it returns.
+/// If it returns false, the connection is closed after the answer.
 pub(crate) fn server(
     answer: impl Fn(usize) -> bool + Send + Sync + 'static,
 ) -> (String, Arc<AtomicUsize>) {
@@ -188,7 +188,7 @@ pub(crate) fn server(
 pub(crate) fn serve(mut stream: &TcpStream, count: &AtomicUsize, answer: &dyn Fn(usize) -> bool) {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
-    // A request is over with an empty line.
+    // A request ends with an empty line.
     while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
         if line == "\r\n" {
             let closes = answer(count.fetch_add(1, Ordering::SeqCst));

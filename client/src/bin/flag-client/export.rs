@@ -7,7 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use flag_client::report::{csv, json, markdown, page, plot};
+use flag_client::report::plot::{self, PlotError};
+use flag_client::report::{csv, json, markdown, page};
 use flag_client::result::threshold::{self, Threshold};
 use flag_client::result::{Kind, LoadResult, Report};
 use flag_host::{stream_atomically, write_atomically};
@@ -209,7 +210,12 @@ impl Exporter {
 fn image(file: &Path) -> anyhow::Result<Image> {
     match file.extension().and_then(|ending| ending.to_str()) {
         Some("svg") => Ok(Image::Svg),
-        Some("png") => Ok(Image::Png),
+        Some("png") if plot::HAS_PNG => Ok(Image::Png),
+        Some("png") => bail!(Usage(format!(
+            "--plot {}: {}",
+            file.display(),
+            PlotError::NoFeature
+        ))),
         _ => bail!(Usage(format!(
             "--plot {}: name a file that ends with .svg or .png",
             file.display()

@@ -3,19 +3,18 @@
 
 use std::time::{Duration, Instant};
 
-use flag_client::download::{CancelToken, Images, Job, Runner, Watcher};
+use flag_client::download::{CancelToken, Images, Runner, Watcher};
 use flag_client::race::command::ExternalCommand;
-use flag_client::race::{self, Contender, ContenderError, Race, RaceEvent, Rounds, Target};
+use flag_client::race::{Contender, ContenderError, Race, RaceEvent, Target};
 use flag_client::report::progress::RaceBar;
 use flag_client::report::table;
-use flag_client::result::{Kind, Measurement, Report, Round, Series, threshold};
+use flag_client::result::{Measurement, Report, Round, Series, threshold};
 use flag_scenario::forecast::ideal_makespan;
 use flags_data::Catalogue;
 
 use crate::compare::exit_code;
 use crate::exit::{FAILED, INTERRUPTED, REGRESSED};
 use crate::export::NamedReport;
-use crate::output::Output;
 use crate::spec::{BenchSpec, RaceSpec, ServerSpec, SweepSpec};
 use crate::terminal::{cancel_on_ctrl_c, command_line, say, width};
 
@@ -35,7 +34,7 @@ pub(crate) fn bench(spec: &BenchSpec) -> anyhow::Result<u8> {
     let mut results = Vec::new();
     let mut code = 0;
     for (number, server) in spec.servers.iter().enumerate() {
-        if number > 0 && output.is_aloud() {
+        if number > 0 && output.prints_text() {
             say("\n");
         }
         let (result, its_code) = race(spec, server, &results, &cancel)?;
@@ -74,11 +73,10 @@ fn race(
         .race
         .download
         .job(server, &target, images, cancel.clone());
-    let race = Race::bench(contenders, &job).probes_memory(true);
-    let measurement = race::begin(Kind::Bench, &job, &target, command_line());
-    let session = Session::new(&spec.race, name(&target, before), race, job, measurement);
+    let race = Race::bench(contenders, job).probes_memory(true);
+    let session = Session::new(&spec.race, name(&target, before), race, &target);
     if let Some(baseline) = &spec.baseline {
-        baseline.check(&session.prospect())?;
+        baseline.check(&session.measurement)?;
     }
     let (result, code) = session.run()?;
     if let Some(baseline) = &spec.baseline {
@@ -120,9 +118,8 @@ pub(crate) fn sweep(spec: &SweepSpec) -> anyhow::Result<u8> {
         .race
         .download
         .job(&spec.server, &target, images, cancel);
-    let race = Race::sweep(strategies(&spec.race.runners), &job, &spec.levels);
-    let measurement = race::begin(Kind::Sweep, &job, &target, command_line());
-    let session = Session::new(&spec.race, name(&target, &[]), race, job, measurement);
+    let race = Race::sweep(strategies(&spec.race.runners), job, &spec.levels);
+    let session = Session::new(&spec.race, name(&target, &[]), race, &target);
     let (result, code) = session.run()?;
     spec.race.output.exports.save_pictures(&[result])?;
     Ok(code)
@@ -137,49 +134,29 @@ fn strategies(runners: &[Runner]) -> Vec<Box<dyn Contender>> {
 struct Session<'a> {
     name: String,
     race: Race,
-    rounds: Rounds,
-    warmup: usize,
-    job: Job,
     measurement: Measurement,
-    output: &'a Output,
-    is_verbose: bool,
+    spec: &'a RaceSpec,
 }
 
 impl<'a> Session<'a> {
-    fn new(
-        spec: &'a RaceSpec,
-        name: String,
-        race: Race,
-        job: Job,
-        measurement: Measurement,
-    ) -> Self {
+    fn new(spec: &'a RaceSpec, name: String, race: Race, target: &Target) -> Self {
+        let race = race.rounds(spec.rounds).warmup(spec.warmup);
         Self {
             name,
+            measurement: race.begin(target, command_line()),
             race,
-            rounds: spec.rounds,
-            warmup: spec.warmup,
-            job,
-            measurement,
-            output: &spec.output,
-            is_verbose: spec.is_verbose,
-        }
-    }
-
-    /// What it will be a measurement of.
-    fn prospect(&self) -> Measurement {
-        Measurement {
-            series: self.race.all_series(&self.job),
-            ..self.measurement.clone()
+            spec,
         }
     }
 
     /// Measures, prints, and saves all but pictures; the result, and the exit code that follows
     /// from it.
     fn run(self) -> anyhow::Result<(NamedReport, u8)> {
-        let (output, name) = (self.output, self.name.clone());
-        threshold::know_series(&output.thresholds, self.race.names(), &known_contenders())?;
-        if output.is_aloud() {
-            let opening = table::opening(&self.prospect(), self.rounds, self.warmup);
+        let (output, name) = (&self.spec.output, self.name.clone());
+        let is_verbose = self.spec.is_verbose;
+        threshold::check_series_names(&output.thresholds, self.race.names(), &known_contenders())?;
+        if output.prints_text() {
+            let opening = table::opening(&self.measurement, self.spec.rounds, self.spec.warmup);
             say(&opening);
         }
         let (measurement, raced) = self.race();
@@ -194,7 +171,7 @@ impl<'a> Session<'a> {
         };
         let report = Report::of(measurement);
         // What was measured is printed before anything can fail to be written.
-        output.print(&report, &table::closing(&report, width()))?;
+        output.print(&report, &table::closing(&report, width(), is_verbose))?;
         let all_met = output.judge(&report);
         raced?;
         let result = NamedReport { name, report };
@@ -225,32 +202,29 @@ impl<'a> Session<'a> {
         let Self {
             name,
             race,
-            rounds,
-            warmup,
-            mut job,
             mut measurement,
-            output,
-            is_verbose,
+            spec,
         } = self;
-        let race = race.rounds(rounds).warmup(warmup);
+        let (output, is_verbose) = (&spec.output, spec.is_verbose);
         let names: Vec<String> = race.names().map(str::to_owned).collect();
-        let expected = expected(&measurement, &race.all_series(&job));
+        let expected = expected(&measurement);
         let all: Duration = expected.iter().sum();
-        let bar = RaceBar::new(job.codes.len(), !is_verbose && !output.is_quiet);
+        let downloads = measurement.job.codes.len();
+        let bar = RaceBar::new(downloads, !is_verbose && !output.is_quiet);
         let watched = bar.clone();
-        job.watcher = Watcher::new(move |sample| {
+        let race = race.watcher(Watcher::new(move |sample| {
             if sample.is_last() {
-                watched.advances();
+                watched.advance();
             }
-        });
+        }));
         let mut next_save = Instant::now();
-        let raced = race.run(&job, &mut measurement, |moment| match moment {
+        let raced = race.run(&mut measurement, |moment| match moment {
             RaceEvent::Begins {
                 series,
                 rounds: done,
             } => {
-                let rounds = (warmup + rounds.at_least()).max(done + 1) as u32;
-                bar.begins(&names[series], expected[series], all * rounds);
+                let rounds = (spec.warmup + spec.rounds.at_least()).max(done + 1) as u32;
+                bar.begin_round(&names[series], expected[series], all * rounds);
             }
             RaceEvent::Measured {
                 series,
@@ -259,7 +233,7 @@ impl<'a> Session<'a> {
                 let series = &measurement.series[series];
                 if let (true, Some(round)) = (is_verbose, series.rounds.last()) {
                     let (number, took) = (series.rounds.len(), round.elapsed);
-                    bar.tell(&format!("round {number}: {} took {took:.3?}", series.name));
+                    bar.print_above(&format!("round {number}: {} took {took:.3?}", series.name));
                 }
                 // What cannot be saved now is tried again after the next round, and reported after
                 // the last.
@@ -288,7 +262,7 @@ fn has_failed(round: &Round) -> bool {
 
 /// About how long a round of each series will take: what is ideal, or equally long where that is
 /// not known.
-fn expected(measurement: &Measurement, all_series: &[Series]) -> Vec<Duration> {
+fn expected(measurement: &Measurement) -> Vec<Duration> {
     let (least, unknown) = (Duration::from_millis(10), Duration::from_secs(1));
     let times = measurement.planned_times();
     let ideal = |series: &Series| {
@@ -302,5 +276,5 @@ fn expected(measurement: &Measurement, all_series: &[Series]) -> Vec<Duration> {
             unknown
         }
     };
-    all_series.iter().map(expected).collect()
+    measurement.series.iter().map(expected).collect()
 }

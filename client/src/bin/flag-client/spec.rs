@@ -165,6 +165,8 @@ pub(crate) struct GetSpec {
     /// The folder for the images.
     pub(crate) out: PathBuf,
     pub(crate) export_json: Option<PathBuf>,
+    /// Whether codes without a flag were asked for.
+    pub(crate) is_every: bool,
     pub(crate) is_verbose: bool,
 }
 
@@ -183,6 +185,7 @@ impl GetSpec {
             server: ServerSpec::new(args.server, args.shared.seed, "local"),
             download: DownloadSpec::new(&args.shared, args.runner, args.max_req),
             runner: runners[0],
+            is_every: args.shared.selection.every,
             out: args.out,
             export_json: args.export_json,
             is_verbose: args.shared.verbose,
@@ -353,7 +356,7 @@ impl LoadSpec {
         if let Some(url) = &url {
             check_url(&args, url)?;
         }
-        threshold::know_load(&args.thresholds)?;
+        threshold::check_load_metrics(&args.thresholds)?;
         if let Some(file) = &args.export_json {
             check_file("--export-json", file)?;
         }
@@ -396,7 +399,7 @@ impl LoadSpec {
     }
 
     /// Whether text is printed.
-    pub(crate) fn is_aloud(&self) -> bool {
+    pub(crate) fn prints_text(&self) -> bool {
         self.format == LoadFormat::Text && !self.is_quiet
     }
 

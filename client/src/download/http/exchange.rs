@@ -1,26 +1,27 @@
-//! One GET, as far as it got, whatever the HTTP library: the head, the body, and when each arrived.
+//! The result of one GET, with any HTTP library: the head, the body, and when each arrived.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use ::hyper::{HeaderMap, StatusCode};
 use ::reqwest::Url;
 use bytes::Bytes;
+use flag_server::FLAG_PLAN;
 
+use crate::download::error::AttemptError;
 use crate::download::retry;
-use crate::download::sample::Outcome;
 
-/// As many as reqwest follows.
+/// The limit of reqwest.
 pub(super) const MAX_REDIRECTS: usize = 10;
 
 pub(crate) const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
 
-/// One GET, as far as it got.
+/// The result of one GET, complete or not.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     /// The head of the response, if it arrived.
     pub(crate) head: Option<Head>,
     /// The complete body, or why there is none.
-    pub(crate) body: Result<Bytes, Failure>,
+    pub(crate) body: Result<Bytes, AttemptError>,
     /// When the last byte arrived, or the failure was known.
     pub(crate) done: Instant,
 }
@@ -32,27 +33,30 @@ pub(crate) struct Head {
     /// `server-timing`: what the server planned and held.
     pub(crate) plan: Option<Duration>,
     pub(crate) wait: Option<Duration>,
+    /// `flag-plan`: the rules that the server applied.
+    pub(crate) rules: Option<String>,
     /// `retry-after`: how long the server asks to wait.
     pub(crate) retry_after: Option<Duration>,
 }
 
-impl Head {
-    /// One of which only the status is known.
-    pub(crate) fn bare(at: Instant, status: u16) -> Self {
-        Self {
-            at,
+impl Exchange {
+    /// One that has just ended, of whose head only the status is known.
+    pub(crate) fn bare<B: Into<Bytes>>(response: Result<(u16, B), AttemptError>) -> Self {
+        let done = Instant::now();
+        let head = |status| Head {
+            at: done,
             status,
             plan: None,
             wait: None,
+            rules: None,
             retry_after: None,
-        }
+        };
+        let (head, body) = match response {
+            Ok((status, body)) => (Some(head(status)), Ok(body.into())),
+            Err(error) => (None, Err(error)),
+        };
+        Self { head, body, done }
     }
-}
-
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) outcome: Outcome,
-    pub(crate) error: String,
 }
 
 /// The head of a response that has just arrived.
@@ -60,18 +64,19 @@ pub(super) fn head(status: StatusCode, headers: &HeaderMap) -> Head {
     let at = Instant::now();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let timing = text("server-timing").unwrap_or_default();
-    let asked = text("retry-after");
+    let header = text("retry-after");
     Head {
         at,
         status: status.as_u16(),
         plan: server_timing(timing, "plan"),
         wait: server_timing(timing, "wait"),
-        retry_after: asked.and_then(|header| retry::retry_after(header, SystemTime::now())),
+        rules: text(FLAG_PLAN.as_str()).map(str::to_owned),
+        retry_after: header.and_then(|header| retry::retry_after(header, SystemTime::now())),
     }
 }
 
-/// Where a redirect leads to; `None` if it is none, or leads nowhere. reqwest has the same rules
-/// for a GET.
+/// The target of a redirect; `None` if this is not one, or has no valid target. reqwest has the
+/// same rules for a GET.
 pub(super) fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -81,32 +86,11 @@ pub(super) fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Op
     Some(next.into())
 }
 
-pub(super) fn too_many_redirects() -> Failure {
-    Failure {
-        outcome: Outcome::BrokenConnection,
-        error: format!("more than {MAX_REDIRECTS} redirects"),
-    }
+pub(super) fn too_many_redirects() -> AttemptError {
+    AttemptError::broken(format_args!("more than {MAX_REDIRECTS} redirects"))
 }
 
-pub(super) fn broken(error: &dyn std::error::Error) -> Failure {
-    Failure {
-        outcome: Outcome::BrokenConnection,
-        error: error_chain(error),
-    }
-}
-
-/// The error with all its causes: the outermost alone says only "error sending request".
-pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut story = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        story = format!("{story}: {error}");
-        cause = error.source();
-    }
-    story
-}
-
-/// TLS wants its cryptography named, once per process. A second call changes nothing.
+/// rustls needs a default cryptography provider, once per process. A second call changes nothing.
 pub(crate) fn install_crypto() {
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -154,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_timing_header_of_another_kind_says_nothing() {
+    fn a_server_timing_header_without_the_metric_is_ignored() {
         for header in [
             "",
             "cache;desc=hit",

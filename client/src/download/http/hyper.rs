@@ -1,8 +1,8 @@
-//! Downloads with `hyper`, for tasks: its pool of connections, and the little that reqwest adds and
-//! a download needs.
+//! Downloads with `hyper`, for tasks: its connection pool, and the few features of reqwest that a
+//! download needs.
 //!
-//! Nothing is repeated: not even, as reqwest does, a request of which no byte was written because
-//! its pooled connection had closed.
+//! It never retries. reqwest does, where no byte of a request was written because its pooled
+//! connection had closed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,12 +20,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::exchange::{
-    Exchange, Failure, Head, MAX_REDIRECTS, broken, error_chain, head, install_crypto, redirect,
-    too_many_redirects,
+    Exchange, Head, MAX_REDIRECTS, head, install_crypto, redirect, too_many_redirects,
 };
-use crate::download::error::SetupError;
+use crate::download::error::{AttemptError, SetupError, error_chain};
 use crate::download::job::Job;
-use crate::download::sample::Outcome;
 
 /// GETs for tasks. Clones share the connections.
 #[derive(Debug, Clone)]
@@ -68,42 +66,31 @@ impl ForTasks {
         let mut head = None;
         let body = tokio::time::timeout(job.timeout, self.follow(url, attempt, &mut head)).await;
         let done = Instant::now();
-        let body = body.unwrap_or_else(|elapsed| {
-            Err(Failure {
-                outcome: Outcome::Timeout,
-                error: elapsed.to_string(),
-            })
-        });
+        let body = body.unwrap_or_else(|elapsed| Err(elapsed.into()));
         Exchange { head, body, done }
     }
 
-    /// Leaves the head behind, also where the body fails or does not come in time.
+    /// Stores the head, even if the body then fails or times out.
     async fn follow(
         &self,
         url: &str,
         attempt: u32,
         arrived: &mut Option<Head>,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Bytes, AttemptError> {
         let mut url = Cow::Borrowed(url);
         for _ in 0..=MAX_REDIRECTS {
-            let request = request(&url, attempt).map_err(|error| broken(&error))?;
+            let request = request(&url, attempt)?;
             let response = self.0.request(request).await.map_err(|error| {
-                let outcome = if error.is_connect() {
-                    Outcome::NoConnection
+                let text = error_chain(&error);
+                if error.is_connect() {
+                    AttemptError::no_connection(text)
                 } else {
-                    Outcome::BrokenConnection
-                };
-                Failure {
-                    outcome,
-                    error: error_chain(&error),
+                    AttemptError::broken(text)
                 }
             })?;
             let Some(next) = redirect(&url, response.status(), response.headers()) else {
                 *arrived = Some(head(response.status(), response.headers()));
-                let body = response.into_body().collect().await;
-                return body
-                    .map(http_body_util::Collected::to_bytes)
-                    .map_err(|error| broken(&error));
+                return Ok(response.into_body().collect().await?.to_bytes());
             };
             url = Cow::Owned(next);
         }

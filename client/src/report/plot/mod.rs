@@ -11,4 +11,4 @@ mod scaling;
 
 pub(super) use self::figure::picture;
 pub use self::figure::{Figure, Width, poster, svg};
-pub use self::png::{PlotError, png};
+pub use self::png::{HAS_PNG, PlotError, png};
