@@ -6,14 +6,12 @@
 //! idle, as tokio's paused time does, because nobody can know whether bytes are still on their way
 //! through a socket. Nor does it reach tokio's timers, which the limits of connections use.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::now::{now, stop};
 use super::timer::TIMER;
-
-/// The time, while it stands still.
-static NOW: RwLock<Option<Instant>> = RwLock::new(None);
 
 /// Held by the test that has paused the time.
 static TURN: Mutex<()> = Mutex::new(());
@@ -23,12 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const POLL_INTERVAL: Duration = Duration::from_micros(50);
 
-pub(super) fn now() -> Option<Instant> {
-    *NOW.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn set(now: Option<Instant>) {
-    *NOW.write().unwrap_or_else(PoisonError::into_inner) = now;
+fn set(time: Option<Instant>) {
+    stop(time);
     TIMER.look_again();
 }
 
@@ -52,12 +46,12 @@ impl Paused {
     /// Lets time pass, and wakes whoever waits for a moment that has come. It does not wait until
     /// they have run.
     pub fn advance(&self, by: Duration) {
-        set(Some(super::now() + by));
+        set(Some(now() + by));
     }
 
     /// How long each of the waits under way still takes, the shortest first.
     pub fn waits(&self) -> Vec<Duration> {
-        let now = super::now();
+        let now = now();
         let left = |deadline: Instant| deadline.checked_duration_since(now);
         let all = TIMER.deadlines().into_iter().filter_map(left);
         all.filter(|wait| !wait.is_zero()).collect() // those that are due are about to be woken

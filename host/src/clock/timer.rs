@@ -236,7 +236,7 @@ impl Timer {
             state = match state.deadlines.fall_asleep() {
                 None => self.wakeup.wait(state).expect(UNPOISONED),
                 #[cfg(feature = "test-util")]
-                Some(_) if super::paused::now().is_some() => {
+                Some(_) if super::now::stopped().is_some() => {
                     self.wakeup.wait(state).expect(UNPOISONED)
                 }
                 Some(next) => {
