@@ -30,8 +30,8 @@ pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
     say(&book::closing(&round.samples, round.elapsed));
 
     let mut endings = round.samples.iter().filter(|sample| sample.is_last());
-    let has_none =
-        !spec.is_every && (endings.clone()).all(|sample| sample.outcome == Outcome::NotFound);
+    let has_none = !spec.may_be_without_flags
+        && (endings.clone()).all(|sample| sample.outcome == Outcome::NotFound);
     let has_failed = has_none || endings.any(|sample| sample.outcome.is_error());
     if has_none && !job.cancel.is_requested() {
         print_hint(&job);

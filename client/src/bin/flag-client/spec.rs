@@ -165,8 +165,8 @@ pub(crate) struct GetSpec {
     /// The folder for the images.
     pub(crate) out: PathBuf,
     pub(crate) export_json: Option<PathBuf>,
-    /// Whether codes without a flag were asked for.
-    pub(crate) is_every: bool,
+    /// Whether codes without a flag may be all that was asked for.
+    pub(crate) may_be_without_flags: bool,
     pub(crate) is_verbose: bool,
 }
 
@@ -185,7 +185,7 @@ impl GetSpec {
             server: ServerSpec::new(args.server, args.shared.seed, "local"),
             download: DownloadSpec::new(&args.shared, args.runner, args.max_req),
             runner: runners[0],
-            is_every: args.shared.selection.every,
+            may_be_without_flags: args.shared.selection.may_be_without_flags(),
             out: args.out,
             export_json: args.export_json,
             is_verbose: args.shared.verbose,
