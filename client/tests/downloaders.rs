@@ -1,110 +1,22 @@
 //! Every strategy with every HTTP library against real sockets: the same job, the same outcomes,
 //! the same limits.
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::num::NonZeroUsize;
+use std::io::Write;
+use std::net::{Shutdown, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_client::download::{Images, Job, Outcome, RetryPolicy, Runner, Sample, Strategy, Watcher};
-use flag_client::race::{Contender, Race, Rounds, Target, plan};
-use flag_client::result::Analysis;
-use flag_scenario::ScenarioSource;
+use flag_client::download::{Images, Job, Outcome, Runner, Sample, Strategy, Watcher};
 use flags_data::{Catalogue, CountryCode};
-
-/// A server that answers each request with a function, on a thread per connection.
-struct TestServer {
-    base_url: String,
-    /// The request lines, and the values of `flag-attempt`, in order of arrival.
-    received: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-impl TestServer {
-    /// `answer` gets the path of the request and writes the response; if it returns false, the
-    /// connection is closed.
-    fn start(answer: impl Fn(&str, &mut TcpStream) -> bool + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let base_url = format!("http://{}/flags", listener.local_addr().unwrap());
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let (log, answer) = (Arc::clone(&received), Arc::new(answer));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (mut stream, log, answer) =
-                    (stream.unwrap(), Arc::clone(&log), Arc::clone(&answer));
-                thread::spawn(move || {
-                    let mut reader = BufReader::new(stream.try_clone().unwrap());
-                    while let Some((line, attempt)) = read_head(&mut reader) {
-                        let path = line.split(' ').nth(1).unwrap().to_owned();
-                        log.lock().unwrap().push((line, attempt));
-                        if !answer(&path, &mut stream) {
-                            // A worker process may have inherited the socket, and would keep it.
-                            stream.shutdown(Shutdown::Both).ok();
-                            break;
-                        }
-                    }
-                });
-            }
-        });
-        Self { base_url, received }
-    }
-
-    fn requests(&self) -> Vec<(String, String)> {
-        self.received.lock().unwrap().clone()
-    }
-}
-
-/// The request line and the value of `flag-attempt`; `None` when the client has disconnected.
-fn read_head(reader: &mut impl BufRead) -> Option<(String, String)> {
-    let mut lines = reader.lines().map_while(Result::ok);
-    let first = lines.next()?;
-    let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-    let attempt = headers
-        .iter()
-        .find_map(|line| line.strip_prefix("flag-attempt: "))
-        .unwrap_or("none");
-    Some((first, attempt.to_owned()))
-}
-
-fn respond(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) -> bool {
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n",
-        body.len()
-    );
-    stream.write_all(&[head.as_bytes(), body].concat()).is_ok()
-}
-
-/// The flag that a path names, or 404.
-fn respond_with_flag(path: &str, stream: &mut TcpStream) -> bool {
-    let code = path
-        .split('/')
-        .nth(2)
-        .and_then(|folder| folder.parse().ok());
-    match code.and_then(|code| Catalogue::embedded().get(code).cloned()) {
-        Some(flag) => respond(stream, "200 OK", "", &flag.image.bytes),
-        None => respond(stream, "404 Not Found", "", b"no such flag\n"),
-    }
-}
-
-fn job(base_url: &str, codes: &str, max_workers: usize) -> Job {
-    let codes = codes.split_whitespace();
-    let codes = codes.map(|code| code.parse().unwrap()).collect();
-    Job {
-        max_workers: NonZeroUsize::new(max_workers).unwrap(),
-        timeout: Duration::from_secs(60),
-        worker_program: env!("CARGO_BIN_EXE_flag-client").into(),
-        ..Job::new(base_url, codes)
-    }
-}
-
-fn run(runner: &Runner, job: &Job) -> Vec<Sample> {
-    runner.prepare(job).unwrap().download_many(job)
-}
-
-const TEN: &str = "BD BR CD CN DE EG ET FR ID IN";
+use support::{
+    TEN, TestServer, attempts_on_the_wire, job, respond, respond_with_flag, run,
+    unavailable_at_first, with_retries,
+};
 
 #[test]
 fn each_flag_is_requested_once_with_attempt_1() {
@@ -426,115 +338,6 @@ fn images_are_saved_by_code_and_a_failure_is_an_outcome() {
     }
 }
 
-/// The decision about each flag: (status, delay planned by the server).
-type Decisions = BTreeMap<CountryCode, (Option<u16>, Option<Duration>)>;
-
-fn decisions(runner: &Runner, workers: usize, seed: u64) -> Decisions {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("chaos.toml");
-    let text = r#"
-        rule = [
-            { name = "teapot", fault = "status", probability = 0.25, status = 418 },
-            { name = "delay", fault = "latency", distribution = { uniform = { lower = "1ms", upper = "5ms" } } },
-        ]"#;
-    std::fs::write(&file, text).unwrap();
-    let target = Target::embedded(&ScenarioSource::File(&file), Some(seed)).unwrap();
-    let codes: Vec<String> = Catalogue::embedded()
-        .codes()
-        .map(|code| code.to_string())
-        .collect();
-    let job = job(&target.base_url, &codes.join(" "), workers);
-    let samples = run(runner, &job);
-
-    // The embedded server planned all of it before the first request.
-    let embedded = target.embedded.unwrap();
-    for sample in &samples {
-        let plan = embedded.plan(sample.code, sample.attempt);
-        let micros = |duration: Duration| duration.as_micros(); // as precise as the header
-        assert_eq!(
-            sample.plan.map(micros),
-            Some(micros(plan.delay)),
-            "{}",
-            sample.code
-        );
-        assert_eq!(
-            sample.status,
-            Some(if plan.ending.is_some() { 418 } else { 200 }),
-            "{}",
-            sample.code
-        );
-    }
-    samples
-        .into_iter()
-        .map(|sample| (sample.code, (sample.status, sample.plan)))
-        .collect()
-}
-
-#[test]
-fn a_seed_gives_each_flag_the_same_decision_in_every_runner_at_any_concurrency() {
-    let expected = decisions(&Strategy::Sequential.into(), 1, 7);
-    assert_eq!(expected.len(), 194);
-    let teapots = expected
-        .values()
-        .filter(|(status, _)| *status == Some(418))
-        .count();
-    assert!((30..70).contains(&teapots), "about a quarter: {teapots}");
-    for runner in Runner::all() {
-        let concurrencies: &[usize] = match runner.strategy() {
-            Strategy::Sequential => &[1],
-            Strategy::Processes => &[1, 8],
-            Strategy::Threaded | Strategy::Async => &[1, 30, 194],
-        };
-        for &workers in concurrencies {
-            assert_eq!(
-                decisions(&runner, workers, 7),
-                expected,
-                "{runner:?} with {workers}"
-            );
-        }
-    }
-    assert_ne!(
-        decisions(&Runner::default(), 194, 8),
-        expected,
-        "another seed"
-    );
-}
-
-fn with_retries(retries: u32, job: Job) -> Job {
-    let retry = RetryPolicy {
-        retries,
-        ..RetryPolicy::default()
-    };
-    Job { retry, ..job }
-}
-
-/// A server that answers the first `failures` requests for each path with 503; it counts itself.
-fn unavailable_at_first(failures: usize, headers: &'static str) -> TestServer {
-    let seen: Mutex<BTreeMap<String, usize>> = Mutex::default();
-    TestServer::start(move |path, stream| {
-        let before = {
-            let mut seen = seen.lock().unwrap();
-            let count = seen.entry(path.to_owned()).or_default();
-            *count += 1;
-            *count - 1
-        };
-        if before < failures {
-            respond(stream, "503 Service Unavailable", headers, b"not yet\n")
-        } else {
-            respond_with_flag(path, stream)
-        }
-    })
-}
-
-/// The values of `flag-attempt` that came for each path, in order of arrival.
-fn attempts_on_the_wire(server: &TestServer) -> BTreeMap<String, Vec<String>> {
-    let mut attempts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (line, attempt) in server.requests() {
-        attempts.entry(line).or_default().push(attempt);
-    }
-    attempts
-}
-
 #[test]
 fn with_enough_retries_every_flag_arrives_and_every_attempt_is_recorded() {
     for runner in Runner::all() {
@@ -590,40 +393,6 @@ fn with_enough_retries_every_flag_arrives_and_every_attempt_is_recorded() {
 }
 
 #[test]
-fn the_pauses_are_the_same_in_every_runner() {
-    let pauses = |runner: &Runner| -> BTreeMap<_, _> {
-        let server = unavailable_at_first(1, "");
-        let samples = run(runner, &with_retries(1, job(&server.base_url, TEN, 4)));
-        let pauses = samples
-            .iter()
-            .map(|sample| ((sample.code, sample.attempt), sample.retry_in));
-        pauses.collect()
-    };
-    let expected = pauses(&Strategy::Sequential.into());
-    assert_eq!(expected.len(), 20);
-    for runner in Runner::all() {
-        assert_eq!(pauses(&runner), expected, "{runner:?}");
-    }
-}
-
-#[test]
-fn without_enough_retries_the_last_attempt_is_the_outcome() {
-    for runner in Runner::all() {
-        let server = unavailable_at_first(2, "");
-        let samples = run(&runner, &with_retries(1, job(&server.base_url, TEN, 4)));
-        let endings: Vec<&Sample> = samples.iter().filter(|sample| sample.is_last()).collect();
-        assert_eq!((samples.len(), endings.len()), (20, 10), "{runner:?}");
-        for ending in endings {
-            assert_eq!(
-                (ending.attempt, ending.outcome),
-                (2, Outcome::HttpError),
-                "{runner:?}"
-            );
-        }
-    }
-}
-
-#[test]
 fn permanent_failures_are_not_retried() {
     for runner in Runner::all() {
         let server = TestServer::start(|path, stream| match path.split('/').nth(2).unwrap() {
@@ -638,53 +407,6 @@ fn permanent_failures_are_not_retried() {
         assert_eq!(samples.len(), 3, "{runner:?}");
         assert!(samples.iter().all(Sample::is_last), "{runner:?}");
         assert_eq!(server.requests().len(), 3, "{runner:?}");
-    }
-}
-
-/// No library repeats a request that the server saw: each number comes once.
-#[test]
-fn a_broken_connection_is_one_attempt_and_is_never_repeated_silently() {
-    for runner in Runner::all() {
-        let server = TestServer::start(|_, _| false);
-        let samples = run(&runner, &with_retries(2, job(&server.base_url, TEN, 4)));
-        assert!(
-            samples
-                .iter()
-                .all(|sample| sample.outcome == Outcome::BrokenConnection),
-            "{samples:?}"
-        );
-        let connection = attempts_on_the_wire(&server);
-        assert_eq!(connection.len(), 10, "{runner:?}");
-        assert!(
-            connection
-                .values()
-                .all(|attempts| attempts == &["1", "2", "3"]),
-            "{runner:?}: {connection:?}"
-        );
-    }
-}
-
-#[test]
-fn a_pause_is_at_least_the_retry_after_of_the_server() {
-    for runner in Runner::all() {
-        let arrivals: Arc<Mutex<Vec<Instant>>> = Arc::default();
-        let log = Arc::clone(&arrivals);
-        let server = TestServer::start(move |path, stream| {
-            let mut log = log.lock().unwrap();
-            log.push(Instant::now());
-            if log.len() == 1 {
-                respond(stream, "429 Too Many Requests", "retry-after: 1\r\n", b"")
-            } else {
-                respond_with_flag(path, stream)
-            }
-        });
-        let samples = run(&runner, &with_retries(1, job(&server.base_url, "BR", 1)));
-        let second = Duration::from_secs(1);
-        assert_eq!(samples[0].retry_in, Some(second), "{runner:?}");
-        assert_eq!(samples[1].outcome, Outcome::Downloaded, "{runner:?}");
-        let arrivals = arrivals.lock().unwrap();
-        assert_eq!(arrivals.len(), 2, "{runner:?}");
-        assert!(arrivals[1] - arrivals[0] >= second, "{runner:?}");
     }
 }
 
@@ -726,60 +448,5 @@ fn a_stop_ends_pauses_and_no_attempt_follows() {
                 .collect();
             assert_eq!(of_it, [Some(MINUTE), None], "{runner:?}");
         }
-    }
-}
-
-#[test]
-fn each_attempt_has_its_own_plan_and_the_ideal_time_includes_them_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("shaky.toml");
-    let text = r#"
-        rule = [
-            { name = "busy", fault = "status", probability = 0.5, status = 503 },
-            { name = "delay", fault = "latency", distribution = { uniform = { lower = "1ms", upper = "5ms" } } },
-        ]"#;
-    std::fs::write(&file, text).unwrap();
-    let mut target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
-    let job = with_retries(2, job(&target.base_url, TEN, 10));
-    let contenders = Runner::all().into_iter();
-    let contenders = contenders.map(|runner| Box::new(runner) as Box<dyn Contender>);
-    let race = Race::bench(contenders.collect(), job.clone())
-        .rounds(Rounds::Exactly(NonZeroUsize::MIN))
-        .warmup(0);
-    let measurement = race.run_on(&target).unwrap();
-    let planned = measurement.planned_times().unwrap();
-    let analysis = Analysis::of(&measurement);
-    assert!(
-        analysis
-            .series
-            .iter()
-            .all(|series| series.unplanned_errors == 0)
-    );
-
-    let embedded = target.embedded.take().unwrap();
-    for series in &measurement.series {
-        assert!(series.retries() > 0, "otherwise nothing is tested");
-        assert_eq!(series.endings().count(), 10);
-        for sample in series.samples() {
-            let plan = embedded.plan(sample.code, sample.attempt);
-            let expected = if plan.ending.is_some() { 503 } else { 200 };
-            assert_eq!(sample.status, Some(expected), "{sample:?}");
-        }
-        for (code, planned) in job.codes.iter().zip(&planned) {
-            let time: Duration = series
-                .samples()
-                .filter(|sample| sample.code == *code)
-                .map(|sample| {
-                    embedded.plan(sample.code, sample.attempt).delay
-                        + sample.retry_in.unwrap_or_default()
-                })
-                .sum();
-            assert_eq!(time, *planned, "{code}");
-        }
-    }
-    // From a named server, times have the precision of the header.
-    let reported = plan::reported(&job, &measurement.series).unwrap();
-    for (reported, planned) in reported.iter().zip(&planned) {
-        assert!(reported.time().abs_diff(*planned) < Duration::from_micros(5));
     }
 }

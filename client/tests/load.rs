@@ -1,75 +1,24 @@
 //! Loads against real servers: what is sent, what is counted, and which times are reported.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+mod support;
+
+use std::net::TcpListener;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flag_client::download::CancelToken;
 use flag_client::load::recorder::Recorder;
-use flag_client::load::{End, Load, LoadOutcome, Pace, Requests, run};
+use flag_client::load::{End, Load, LoadOutcome, Pace, Requests};
 use flag_client::result::Failure;
 use flag_scenario::Scenario;
 use flag_server::FlagServer;
 use hyper::HeaderMap;
 use reqwest::Url;
+use support::{done, load, server};
 
 const MS: Duration = Duration::from_millis(1);
-
-fn load(url: &str) -> Load {
-    let url: Url = url.parse().unwrap();
-    Load {
-        requests: Requests::to(&url, HeaderMap::new()),
-        url,
-        connections: NonZeroUsize::new(4).unwrap(),
-        threads: NonZeroUsize::new(2).unwrap(),
-        pace: Pace::Closed,
-        end: End::After(100),
-        warmup: Duration::ZERO,
-        timeout: Duration::from_secs(30),
-        keep_alive: true,
-        cancel: CancelToken::default(),
-    }
-}
-
-fn done(load: &Load) -> LoadOutcome {
-    run(load, |_| ()).unwrap()
-}
-
-/// A server that calls `answer` with the number of earlier requests, and answers when it returns.
-/// If it returns false, the connection is closed after the answer.
-fn server(answer: impl Fn(usize) -> bool + Send + Sync + 'static) -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/x", listener.local_addr().unwrap());
-    let (count, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(answer));
-    let counted = Arc::clone(&count);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (counted, answer) = (Arc::clone(&counted), Arc::clone(&answer));
-            thread::spawn(move || serve(&stream.unwrap(), &counted, &*answer));
-        }
-    });
-    (url, count)
-}
-
-fn serve(mut stream: &TcpStream, count: &AtomicUsize, answer: &dyn Fn(usize) -> bool) {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    // A request ends with an empty line.
-    while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-        if line == "\r\n" {
-            let closes = answer(count.fetch_add(1, Ordering::SeqCst));
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-            if stream.write_all(answer).is_err() || closes {
-                return;
-            }
-        }
-        line.clear();
-    }
-}
 
 #[test]
 fn a_closed_loop_sends_exactly_n_requests() {
@@ -197,43 +146,6 @@ fn without_keep_alive_every_request_has_its_own_connection() {
     assert_eq!(outcome.recorder.connections, 12);
 }
 
-/// A server may close an idle connection: no request was in flight, so none has failed.
-#[test]
-fn a_connection_that_the_server_closed_while_idle_is_reopened() {
-    let (url, _) = server(|_| true);
-    let outcome = done(&Load {
-        connections: NonZeroUsize::MIN,
-        end: End::After(5),
-        pace: Pace::Open { rate: 5.0 },
-        ..load(&url)
-    });
-    assert_eq!(outcome.recorder.failures, [].into());
-    assert_eq!(
-        (outcome.recorder.requests(), outcome.recorder.connections),
-        (5, 5)
-    );
-}
-
-#[test]
-fn unsent_requests_are_counted_without_a_latency() {
-    // The only connection waits for its answer past the end.
-    let (url, seen) = server(|_| {
-        thread::sleep(400 * MS);
-        false
-    });
-    let outcome = done(&Load {
-        connections: NonZeroUsize::MIN,
-        end: End::Within(200 * MS),
-        pace: Pace::Open { rate: 100.0 },
-        ..load(&url)
-    });
-    assert_eq!(
-        (outcome.recorder.requests(), outcome.recorder.unsent),
-        (1, 19)
-    );
-    assert_eq!(seen.load(Ordering::SeqCst), 1);
-}
-
 #[test]
 fn a_stop_ends_the_load_at_once_and_keeps_the_counts() {
     let cancel = CancelToken::default();
@@ -258,80 +170,4 @@ fn a_stop_ends_the_load_at_once_and_keeps_the_counts() {
         (outcome.recorder.requests(), seen.load(Ordering::SeqCst)),
         (10, 11)
     );
-}
-
-/// What the server measured of its stall.
-#[derive(Default)]
-struct Stall {
-    ends: Option<Instant>,
-    /// How much longer it was than planned.
-    longer: Duration,
-    /// How much later the waiting requests were answered.
-    drained: Duration,
-}
-
-/// What coordinated omission hides: a server stalls for 2 s in the middle of 6 s at 200 requests/s,
-/// and every request that should have been sent meanwhile has waited, whether sent or not.
-///
-/// The expected values, for a server that otherwise takes no time: a request intended `t` after the
-/// stall began is answered when the stall ends, so its response time is `stall − t`. One third of
-/// all requests is intended during the stall, evenly, so that the share of requests slower than `r`
-/// is `(stall − r) / all`: the percentile `p` is at `stall − (1 − p) · all`, or zero where that is
-/// negative. This is what wrk2 reports, and what it names *corrected latency*.
-#[test]
-fn a_stall_counts_for_every_request_that_should_have_been_sent_meanwhile() {
-    const RATE: f64 = 200.0;
-    const STALL: Duration = Duration::from_secs(2);
-    const ALL: Duration = Duration::from_secs(6);
-    let stall = Arc::new(Mutex::new(Stall::default()));
-    let (url, _) = {
-        let stall = Arc::clone(&stall);
-        server(move |before| {
-            let now = Instant::now();
-            if before == 400 {
-                stall.lock().unwrap().ends = Some(now + STALL);
-            }
-            let ends = stall.lock().unwrap().ends.unwrap_or(now);
-            thread::sleep(ends.saturating_duration_since(now));
-            let late = ends.elapsed();
-            match before {
-                400 => stall.lock().unwrap().longer = late,
-                // The last request that should have been sent during the stall.
-                799 => stall.lock().unwrap().drained = late,
-                _ => {}
-            }
-            false
-        })
-    };
-    let outcome = done(&Load {
-        connections: NonZeroUsize::new(16).unwrap(),
-        end: End::Within(ALL),
-        pace: Pace::Open { rate: RATE },
-        ..load(&url)
-    });
-    let Recorder {
-        succeeded,
-        lag,
-        unsent,
-        ..
-    } = outcome.recorder;
-    assert_eq!((succeeded.response.len(), unsent), (1200, 0));
-    let stall = stall.lock().unwrap();
-    let took = (STALL + stall.longer).as_secs_f64();
-    let secs = |nanos: u64| nanos as f64 / 1e9;
-    // A busy machine sends late, and takes longer to answer the waiting requests. Both sides
-    // measure by how much.
-    let slow = 2.0 * secs(lag.max()) + stall.drained.as_secs_f64();
-    for percent in [75.0, 90.0, 99.0, 99.9] {
-        let expected = took - (1.0 - percent / 100.0) * ALL.as_secs_f64();
-        let found = secs(succeeded.response.value_at_percentile(percent));
-        let allowed = 0.05 * expected + slow;
-        assert!(
-            (found - expected).abs() <= allowed,
-            "p{percent}: {found} s, by hand {expected} s ± {allowed} s"
-        );
-    }
-    // Counted from when they were sent, only 16 of 1200 requests are slow, and 98 % are quick.
-    let slow = succeeded.service.count_between(1_000_000_000, u64::MAX);
-    assert_eq!(slow, 16, "each connection had one request in the stall");
 }

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use flag_host::lock;
+use flag_host::{clock, lock};
 use lru::LruCache;
 use serde::Serialize;
 
@@ -130,7 +130,7 @@ impl RecordLog {
         if !self.is_kept() {
             return RecordGuard(None);
         }
-        let now = Instant::now();
+        let now = clock::now();
         let record = Record {
             run: request.run.to_owned(),
             method: request.method.to_owned(),
@@ -199,7 +199,7 @@ impl RecordGuard {
     pub(crate) fn begun(&mut self, late: Duration) {
         if let Some(entry) = &mut self.0 {
             entry.0.late_ms = Some(late.as_micros() as f64 / 1e3);
-            entry.0.times.begun = Some(Instant::now());
+            entry.0.times.begun = Some(clock::now());
         }
     }
 
@@ -238,7 +238,7 @@ impl Drop for RecordGuard {
     fn drop(&mut self) {
         if let Some(entry) = self.0.take() {
             let (mut record, log) = *entry;
-            record.times.ended = Instant::now();
+            record.times.ended = clock::now();
             log.write(record);
         }
     }

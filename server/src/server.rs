@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use flag_host::clock;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -112,7 +113,7 @@ impl FlagServer {
         config: &Config,
         runtimes: Vec<Handle>,
     ) -> Result<Self, StartError> {
-        flag_host::clock::start().map_err(StartError::Runtime)?;
+        clock::start().map_err(StartError::Runtime)?;
         #[cfg(feature = "tls")]
         let security = match &config.tls {
             Some(tls) => Security::Tls(tls.acceptor()?),
@@ -232,13 +233,13 @@ impl FlagServer {
         count: usize,
         timeout: Duration,
     ) -> Vec<Record> {
-        let start = Instant::now();
+        let start = clock::now();
         loop {
             let records = self.records(run);
-            if records.len() >= count || start.elapsed() >= timeout {
+            if records.len() >= count || clock::now().saturating_duration_since(start) >= timeout {
                 return records;
             }
-            flag_host::clock::sleep_until(Instant::now() + RECORD_POLL_INTERVAL).await;
+            clock::sleep_until(clock::now() + RECORD_POLL_INTERVAL).await;
         }
     }
 
@@ -246,7 +247,7 @@ impl FlagServer {
     /// [limits](Config::limits) allow, answers those that would take longer with a 503, sends the
     /// rest of the bodies that take their time, and returns what became of all of them.
     pub async fn shutdown(mut self) -> Stopped {
-        self.shutdown.request(Instant::now() + self.grace);
+        self.shutdown.request(clock::now() + self.grace);
         let mut cut_off = 0;
         while let Some(listener) = self.tasks.join_next().await {
             cut_off += listener.unwrap_or(0);

@@ -88,7 +88,7 @@ impl Shutdown {
     /// that is known.
     pub(crate) async fn hold(&self, start: Instant, delay: Duration) -> Result<Duration, Complete> {
         if delay.is_zero() {
-            return Ok(start.elapsed());
+            return Ok(clock::now().saturating_duration_since(start));
         }
         let mut wait = std::pin::pin!(clock::hold(start, delay));
         let deadline = tokio::select! {

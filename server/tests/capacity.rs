@@ -1,15 +1,18 @@
-//! A server with a limited capacity.
+//! A server with a limited capacity. Time stands still, and is advanced by hand.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use flag_host::clock::pause;
 use flag_server::{BlockingFlagServer, FlagServer};
 
 /// A safety limit, far above what anything here takes.
 const SAFETY: Duration = Duration::from_secs(60);
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn server(capacity: &str) -> BlockingFlagServer {
     let scenario = format!("capacity = {{ {capacity} }}");
@@ -48,6 +51,7 @@ fn send_requests(server: &BlockingFlagServer, count: usize) -> mpsc::Receiver<St
 
 #[test]
 fn requests_beyond_workers_and_queue_are_refused_at_once() {
+    let time = pause();
     let server = server("workers = 2, service_time = { fixed = \"1h\" }, queue = 3");
     let answers = send_requests(&server, 10);
     for _ in 0..5 {
@@ -61,31 +65,32 @@ fn requests_beyond_workers_and_queue_are_refused_at_once() {
     }
     // The other five are served or queued, and not answered yet.
     assert_eq!(server.received(), 10);
+    time.wait_for(&[HOUR, HOUR]);
     assert_eq!(answers.try_recv(), Err(mpsc::TryRecvError::Empty));
 }
 
 #[test]
 fn one_worker_serves_one_after_the_other() {
-    const SERVICE: Duration = Duration::from_millis(20);
+    let time = pause();
     let server = server("workers = 1, service_time = { fixed = \"20ms\" }");
-    let start = Instant::now();
     let answers = send_requests(&server, 10);
+    while server.received() < 10 {
+        thread::yield_now();
+    }
     for served in 1..=10 {
+        assert_eq!(time.advance_to_next(1), Duration::from_millis(20));
         let answer = answers.recv_timeout(SAFETY).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        assert!(
-            start.elapsed() >= SERVICE * served,
-            "answer {served} was early"
-        );
-        assert!(
-            answer.contains("server-timing: plan;dur=0.000, wait;dur=0.000, capacity;dur="),
-            "{answer}"
-        );
+        let busy = 20 * served;
+        let timing =
+            format!("server-timing: plan;dur=0.000, wait;dur=0.000, capacity;dur={busy}.000\r\n");
+        assert!(answer.contains(&timing), "{answer}");
     }
 }
 
 #[test]
 fn a_client_that_disconnects_frees_its_worker() {
+    let time = pause();
     let server = server("workers = 1, service_time = { fixed = \"1h\" }, queue = 0");
     let authority = server.endpoints()[0]
         .url
@@ -103,14 +108,19 @@ fn a_client_that_disconnects_frees_its_worker() {
             .starts_with("HTTP/1.1 503 ")
     );
     drop(first);
-    // Once the server has noticed, another request is served: that one is not answered for an
-    // hour.
-    let mut pending = Vec::new();
-    while pending.is_empty() {
-        let answers = send_requests(&server, 1);
-        match answers.recv_timeout(Duration::from_millis(200)) {
-            Ok(answer) => assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}"),
-            Err(_) => pending.push(answers),
+    // Once the server has noticed, another request is served.
+    while !time.waits().is_empty() {
+        thread::yield_now();
+    }
+    let mut answers = send_requests(&server, 1);
+    while time.waits().is_empty() {
+        // The place in the queue is free a moment after that.
+        if let Ok(answer) = answers.try_recv() {
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            answers = send_requests(&server, 1);
         }
     }
+    time.advance_to_next(1);
+    let answer = answers.recv_timeout(SAFETY).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

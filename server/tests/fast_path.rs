@@ -211,20 +211,3 @@ fn a_header_means_the_same_with_both_encoders() {
         }
     }
 }
-
-/// Bytes that arrive during a delay do not count as a disconnect.
-#[test]
-fn a_request_that_comes_during_a_delay_is_answered_after_it() {
-    let delay =
-        r#"rule = [{ name = "delay", fault = "latency", distribution = { fixed = "300ms" } }]"#;
-    let server = Server::with(delay);
-    let mut client = server.get();
-    eventually(|| (server.received() == 1).then_some(()));
-    client.send_request("GET", BRAZIL, &[]);
-    client.send_request("GET", BRAZIL, &[UNUSUAL]);
-    for _ in 0..3 {
-        let (head, body) = client.reply();
-        assert_eq!(head.get("flag-plan"), Some("delay"));
-        assert_eq!(body, brazil());
-    }
-}

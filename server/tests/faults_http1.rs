@@ -3,14 +3,11 @@
 mod support;
 
 use std::io::Read;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flag_scenario::Ending;
 use flag_server::{End, Record};
-use support::{
-    BRAZIL, Client, Ended, Server, authority, brazil, differing_bits, eventually, huge, image,
-    plan, request, rules,
-};
+use support::{BRAZIL, Ended, Server, brazil, differing_bits, huge, image, plan, request, rules};
 
 fn rule(fault: &str) -> String {
     format!("rule = [{{ {fault} }}]")
@@ -108,111 +105,6 @@ fn a_cut_behind_the_end_leaves_the_body_complete_and_the_connection_usable() {
         assert_eq!(client.reply().1, whole, "{cut}");
         client.assert_usable();
     }
-}
-
-#[test]
-fn a_stall_lasts_as_long_as_planned_and_ends_with_a_fin() {
-    let whole = brazil();
-    let hold = Duration::from_millis(150);
-    let server = Server::with(&rule("fault = \"stall\", hold = \"150ms\""));
-    let start = Instant::now();
-    assert_eq!(server.get().rest(), (vec![], Ended::Fin));
-    assert!(start.elapsed() >= hold);
-    assert_eq!(ends(&server.records(1)), [(None, 0, End::Closed)]);
-
-    for after in [0, 1000, whole.len() - 1] {
-        let stall = format!("fault = \"stall\", after = \"{after}B\", hold = \"150ms\"");
-        let server = Server::with(&rule(&stall));
-        let start = Instant::now();
-        let mut client = server.get();
-        assert_eq!(client.head().length(), Some(whole.len()), "{after}");
-        assert_eq!(client.rest(), (whole[..after].to_vec(), Ended::Fin));
-        assert!(start.elapsed() >= hold, "{after}");
-        let sent = (Some(200), after as u64, End::Closed);
-        assert_eq!(ends(&server.records(1)), [sent], "{after}");
-    }
-}
-
-#[test]
-fn an_endless_stall_ends_when_the_client_disconnects_even_with_unread_bytes() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    for (stall, sent) in [
-        ("fault = \"stall\"", (None, 0, End::Left)),
-        (
-            "fault = \"stall\", after = \"100B\"",
-            (Some(200), 100, End::Left),
-        ),
-    ] {
-        let server = runtime.block_on(rules(&rule(stall)).start()).unwrap();
-        let idle = runtime.metrics().num_alive_tasks();
-        let one = request("GET", BRAZIL, &[]);
-        let with_body = request("GET", BRAZIL, &["content-length: 100"]) + "unfinished";
-        let clients = [
-            &one,
-            &(one.clone() + &one),
-            &(one.clone() + "GET"),
-            &with_body,
-        ];
-        let mut clients = clients.map(|sent| {
-            let mut client = Client::connect(&authority(server.endpoints()));
-            client.send(sent);
-            client
-        });
-        for client in &mut clients {
-            let mut byte = [0];
-            match sent.0 {
-                Some(_) => client.0.read_exact(&mut byte).unwrap(),
-                None => eventually(|| (server.received() == 4).then_some(())),
-            }
-        }
-        assert_eq!(server.records(""), [], "{stall}: it ended by itself");
-        drop(clients);
-        let records = eventually(|| Some(server.records("")).filter(|records| records.len() == 4));
-        assert_eq!(ends(&records), [sent; 4], "{stall}");
-        // Fewer if the previous server was still shutting down when these were counted.
-        eventually(|| (runtime.metrics().num_alive_tasks() <= idle).then_some(()));
-    }
-}
-
-#[test]
-fn a_paced_body_arrives_complete_and_never_ahead_of_its_schedule() {
-    let whole = brazil();
-    let len = whole.len();
-    let rate = len as u64 * 4;
-    let over = Duration::from_millis(240);
-    // How many bytes may have arrived by then.
-    let by_rate =
-        move |elapsed: Duration| (elapsed.as_nanos() * u128::from(rate) / 1_000_000_000) as usize;
-    let in_pieces = move |elapsed: Duration| {
-        let due = (elapsed.as_nanos() * 4 / over.as_nanos()) as usize + 1;
-        len * due.min(5) / 5
-    };
-    let bandwidth = format!("fault = \"bandwidth\", rate = \"{rate}B\"");
-    let dribble = "fault = \"dribble\", chunks = 5, over = \"240ms\"";
-    let check = |text: &str, lasts: Duration, allowed: &dyn Fn(Duration) -> usize| {
-        let server = Server::with(text);
-        let start = Instant::now();
-        let mut client = server.connect();
-        client.send_request("GET", BRAZIL, &["connection: close"]);
-        client.head();
-        let (body, ended) = client.rest_with(|got| {
-            let elapsed = start.elapsed();
-            assert!(got <= allowed(elapsed), "{got} bytes after {elapsed:?}");
-        });
-        assert_eq!((&body[..], ended), (&whole[..], Ended::Fin), "{text}");
-        assert!(start.elapsed() >= lasts, "{text}");
-        assert_eq!(
-            ends(&server.records(1)),
-            [(Some(200), len as u64, End::Whole)]
-        );
-    };
-    check(&rule(&bandwidth), Duration::from_millis(250), &by_rate);
-    check(&rule(dribble), over, &in_pieces);
-    check(
-        &format!("rule = [{{ {bandwidth} }}, {{ {dribble} }}]"),
-        Duration::from_millis(250),
-        &|elapsed| by_rate(elapsed).min(in_pieces(elapsed)),
-    );
 }
 
 #[test]
@@ -317,59 +209,6 @@ fn a_status_has_its_retry_after_and_body_and_is_the_planned_one_of_several() {
     }
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), [500, 503]);
     client.assert_usable();
-}
-
-#[test]
-#[cfg_attr(windows, ignore = "an RST discards unread data")]
-fn a_delay_comes_before_any_other_fault() {
-    let whole = brazil();
-    let delay = Duration::from_millis(80);
-    let latency = "{ fault = \"latency\", distribution = { fixed = \"80ms\" } }";
-    for (ending, body, ended) in [
-        ("fault = \"reset\"", None, Ended::Rst),
-        ("fault = \"close\"", None, Ended::Fin),
-        (
-            "fault = \"reset\", after = \"10B\"",
-            Some(&whole[..10]),
-            Ended::Rst,
-        ),
-        (
-            "fault = \"truncate\", after = \"10B\"",
-            Some(&whole[..10]),
-            Ended::Fin,
-        ),
-    ] {
-        let server = Server::with(&format!("rule = [{{ {ending} }}, {latency}]"));
-        let start = Instant::now();
-        let mut client = server.get();
-        if body.is_some() {
-            client.head();
-            assert!(start.elapsed() >= delay, "{ending}");
-        }
-        let expected = (body.unwrap_or_default().to_vec(), ended);
-        assert_eq!(client.rest(), expected, "{ending}");
-        assert!(start.elapsed() >= delay, "{ending}");
-    }
-}
-
-#[test]
-fn a_cut_paced_body_keeps_the_pace_of_the_whole() {
-    let whole = brazil();
-    let half = whole.len() / 2;
-    for (ending, ended) in [("truncate", Ended::Fin), ("reset", Ended::Rst)] {
-        let server = Server::with(&format!(
-            "rule = [{{ fault = \"{ending}\", after = \"{half}B\" }}, {{ fault = \"bandwidth\", rate = \"{}B\" }}]",
-            whole.len() * 4
-        ));
-        let start = Instant::now();
-        let mut client = server.get();
-        client.head();
-        assert_eq!(client.rest(), (whole[..half].to_vec(), ended));
-        assert!(
-            start.elapsed() >= Duration::from_millis(124),
-            "half of a quarter of a second"
-        );
-    }
 }
 
 #[test]

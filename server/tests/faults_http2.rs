@@ -11,25 +11,15 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use flag_server::{Builder, End, FlagServer, Tls};
-use flags_data::Catalogue;
 use h2::Reason;
 use http2::{Connection, client_config, within};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
-use support::{
-    BRAZIL, Client, Ended, brazil, differing_bits, eventually, huge, image, plan, request, rules,
-};
+use support::{BRAZIL, Client, Ended, brazil, differing_bits, huge, image, plan, request, rules};
 
 fn for_brazil(fault: &str) -> Builder {
     rules(&format!(
         "rule = [{{ match = {{ cc = [\"BR\"] }}, {fault} }}]"
-    ))
-}
-
-/// Two sibling streams that begin before the fault and end after it.
-fn slow_siblings_and(fault: &str) -> Builder {
-    rules(&format!(
-        "rule = [{{ match = {{ cc = [\"BR\"] }}, {fault} }}, {{ match = {{ cc = [\"FR\"] }}, fault = \"dribble\", chunks = 4, over = \"200ms\" }}]"
     ))
 }
 
@@ -38,86 +28,6 @@ async fn connections(server: &FlagServer, tls: bool) -> Connection {
         Connection::tls(server).await
     } else {
         Connection::plain(server).await
-    }
-}
-
-#[tokio::test]
-async fn a_break_resets_only_its_stream_after_exactly_the_planned_bytes() {
-    let whole = brazil();
-    let france = image(&Catalogue::embedded(), "FR");
-    let cases = [
-        ("fault = \"reset\"", None, End::Reset),
-        ("fault = \"close\"", None, End::Closed),
-        ("fault = \"garbage\"", None, End::Garbage),
-        ("fault = \"MALFORMED_RESPONSE_CHUNK\"", None, End::Garbage),
-        ("fault = \"stall\", hold = \"20ms\"", None, End::Closed),
-        ("fault = \"reset\", after = \"0B\"", Some(0), End::Reset),
-        (
-            "fault = \"reset\", after = \"1000B\"",
-            Some(1000),
-            End::Reset,
-        ),
-        (
-            "fault = \"reset\", after = \"1MB\"",
-            Some(whole.len()),
-            End::Reset,
-        ),
-        ("fault = \"truncate\", after = \"0B\"", Some(0), End::Closed),
-        ("fault = \"truncate\", after = \"1B\"", Some(1), End::Closed),
-        (
-            "fault = \"truncate\", fraction = 0.5",
-            Some(whole.len() / 2),
-            End::Closed,
-        ),
-        (
-            "fault = \"stall\", after = \"0B\", hold = \"20ms\"",
-            Some(0),
-            End::Closed,
-        ),
-        (
-            "fault = \"stall\", after = \"300B\", hold = \"20ms\"",
-            Some(300),
-            End::Closed,
-        ),
-    ];
-    for tls in [false, true] {
-        for (fault, len, end) in &cases {
-            let mut builder = slow_siblings_and(fault);
-            if tls {
-                builder = builder.tls(Tls::SelfSigned);
-            }
-            let server = builder.start().await.unwrap();
-            let connection = connections(&server, tls).await;
-            let before = connection.send_request("GET", "/flags/fr/fr.gif").await;
-            for attempt in 1..=3 {
-                let broken = connection.get(BRAZIL).await;
-                assert_eq!(broken.reset, Some(Reason::INTERNAL_ERROR), "{fault}");
-                assert_eq!(broken.status(), len.map(|_| 200), "{fault}");
-                let expected = &whole[..len.unwrap_or(0)];
-                assert!(broken.body == expected, "{fault}: {}", broken.body.len());
-                assert_eq!(
-                    broken.header("content-length").map(str::to_owned),
-                    len.map(|_| whole.len().to_string()),
-                    "{fault}"
-                );
-                let record = eventually(|| {
-                    let mut records = server.records("");
-                    records.retain(|record| record.path == BRAZIL);
-                    records.into_iter().nth(attempt - 1)
-                });
-                assert_eq!(record.sent.end, *end, "{fault}");
-                assert_eq!(record.sent.bytes, expected.len() as u64, "{fault}");
-            }
-            let after = connection.send_request("GET", "/flags/fr/fr.gif").await;
-            for sibling in [before, after] {
-                let sibling = within(sibling).await.unwrap();
-                assert_eq!((sibling.status(), sibling.reset), (Some(200), None));
-                assert_eq!(sibling.body, france, "{fault}");
-            }
-            // The fault of one stream must not apply to the connection when it ends, either.
-            assert_eq!(server.shutdown().await.cut_off, 0);
-            connection.assert_closed_gracefully().await;
-        }
     }
 }
 

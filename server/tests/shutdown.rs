@@ -1,47 +1,62 @@
 //! Requests in flight during shutdown: each gets its whole response or a clear refusal, never a
-//! part.
+//! part. Time stands still meanwhile: the tests assert when each wait would end.
 
 mod support;
 
 use std::net::TcpStream;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Duration;
 
+use flag_host::clock::pause;
 use flag_server::{Limits, Stopped};
-use support::{BRAZIL, Client, Ended, Server, brazil, image, rules};
+use support::{BRAZIL, Client, Ended, SAFETY, Server, brazil, image, rules};
 
-/// A server with this grace period.
-fn server(text: &str, grace: Duration) -> Server {
+/// How long requests in flight may take.
+const GRACE: Duration = Duration::from_secs(10);
+/// When connections that are still busy are cut off.
+const END: Duration = Duration::from_millis(10_250);
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn server(text: &str) -> Server {
     let limits = Limits {
-        grace,
+        grace: GRACE,
         ..Limits::default()
     };
     Server::of(rules(text).limits(limits))
 }
 
-const LONG: Duration = Duration::from_secs(60);
-const SHORT: Duration = Duration::from_millis(50);
+/// Stops the server when so many requests have come, and sends what became of them.
+fn stop(server: Server, requests: u64) -> Receiver<Stopped> {
+    let (sender, stopped) = mpsc::channel();
+    thread::spawn(move || sender.send(server.stop_after(requests)));
+    stopped
+}
 
 #[test]
 fn requests_that_end_in_time_are_answered_and_new_ones_are_refused() {
-    let late = "rule = [{ fault = \"latency\", distribution = { fixed = \"1s\" } }]";
-    let server = server(late, LONG);
+    let time = pause();
+    let late = "rule = [{ fault = \"latency\", distribution = { fixed = \"10s\" } }]";
+    let server = server(late);
     let authority = server.authority.clone();
     // An idle connection, even without a request so far, delays nothing.
     let _idle = server.connect();
     let mut client = server.get();
-    let stopped = server.stop_after(1);
-    assert_eq!(
-        stopped,
-        Stopped {
-            answered: 1,
-            refused: 0,
-            cut_off: 0
-        }
-    );
+    let stopped = stop(server, 1);
+    time.wait_for(&[GRACE, END]);
     assert!(
         TcpStream::connect(authority).is_err(),
         "a new connection was accepted"
     );
+    time.advance(GRACE);
+    let expected = Stopped {
+        answered: 1,
+        refused: 0,
+        cut_off: 0,
+    };
+    assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
     let (head, body) = client.reply();
     assert_eq!(head.status_line, "HTTP/1.1 200 OK");
     assert_eq!(body, brazil());
@@ -50,23 +65,17 @@ fn requests_that_end_in_time_are_answered_and_new_ones_are_refused() {
 
 #[test]
 fn requests_beyond_the_grace_period_are_refused_at_once_with_a_whole_response() {
-    let endless = "rule = [{ fault = \"latency\", distribution = { fixed = \"1h\" } }]";
-    let server = server(endless, LONG);
+    let _time = pause(); // so nothing waits for the grace period
+    let late = "rule = [{ fault = \"latency\", distribution = { fixed = \"10001ms\" } }]";
+    let server = server(late);
     let mut clients: Vec<Client> = (0..100).map(|_| server.get()).collect();
-    let start = std::time::Instant::now();
-    let stopped = server.stop_after(100);
-    assert!(
-        start.elapsed() < LONG,
-        "it waited for the whole grace period"
-    );
-    assert_eq!(
-        stopped,
-        Stopped {
-            answered: 0,
-            refused: 100,
-            cut_off: 0
-        }
-    );
+    let stopped = stop(server, 100);
+    let expected = Stopped {
+        answered: 0,
+        refused: 100,
+        cut_off: 0,
+    };
+    assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
     for client in &mut clients {
         let (head, body) = client.reply();
         assert_eq!(head.status_line, "HTTP/1.1 503 Service Unavailable");
@@ -79,11 +88,16 @@ fn requests_beyond_the_grace_period_are_refused_at_once_with_a_whole_response() 
 
 #[test]
 fn a_paced_body_is_sent_at_once_when_the_grace_period_ends() {
-    let dribble = "rule = [{ fault = \"dribble\", chunks = 10, over = \"1h\" }]";
-    let server = server(dribble, SHORT);
+    let time = pause();
+    let dribble = "rule = [{ fault = \"dribble\", chunks = 10, over = \"9h\" }]";
+    let server = server(dribble);
     let mut client = server.get();
     let head = client.head();
-    let stopped = server.stop_after(1);
+    time.wait_for(&[HOUR]);
+    let stopped = stop(server, 1);
+    time.wait_for(&[GRACE, END]);
+    time.advance(GRACE);
+    let stopped = stopped.recv_timeout(SAFETY).unwrap();
     assert_eq!((stopped.answered, stopped.cut_off), (1, 0));
     assert_eq!(head.length(), Some(brazil().len()));
     assert_eq!(client.rest(), (brazil().to_vec(), Ended::Fin));
@@ -91,10 +105,14 @@ fn a_paced_body_is_sent_at_once_when_the_grace_period_ends() {
 
 #[test]
 fn queued_requests_are_refused_when_the_grace_period_ends() {
+    let time = pause();
     let busy = "capacity = { workers = 1, service_time = { fixed = \"1h\" }, queue = 10 }";
-    let server = server(busy, SHORT);
+    let server = server(busy);
     let mut clients = [server.get(), server.get(), server.get()];
-    let stopped = server.stop_after(3);
+    let stopped = stop(server, 3);
+    time.wait_for(&[GRACE, GRACE, GRACE, END, HOUR]);
+    time.advance(GRACE);
+    let stopped = stopped.recv_timeout(SAFETY).unwrap();
     assert_eq!((stopped.refused, stopped.cut_off), (3, 0));
     for client in &mut clients {
         let (head, _) = client.reply();
@@ -104,21 +122,27 @@ fn queued_requests_are_refused_when_the_grace_period_ends() {
 
 #[test]
 fn requests_without_a_planned_answer_are_aborted_and_counted() {
+    let time = pause();
     let stall = "rule = [{ fault = \"stall\", match = { cc = [\"BR\"] } }]";
-    let server = server(stall, SHORT);
+    let server = server(stall);
     let mut client = server.get();
-    let stopped = server.stop_after(1);
+    let stopped = stop(server, 1);
+    // The one checks every second whether its client is still there.
+    time.wait_for(&[SECOND, END]);
+    time.advance(END);
+    let stopped = stopped.recv_timeout(SAFETY).unwrap();
     assert_eq!((stopped.refused, stopped.cut_off), (0, 1));
     assert_eq!(client.rest(), (vec![], Ended::Fin));
 }
 
 #[test]
 fn mixed_requests_are_answered_or_refused_by_the_time_they_need() {
+    let time = pause();
     let delays = "rule = [
         { fault = \"latency\", match = { cc = [\"JP\"] }, distribution = { fixed = \"1h\" } },
-        { fault = \"latency\", match = { cc = [\"BR\"] }, distribution = { fixed = \"500ms\" } },
+        { fault = \"latency\", match = { cc = [\"BR\"] }, distribution = { fixed = \"1s\" } },
     ]";
-    let server = server(delays, LONG);
+    let server = server(delays);
     let japan = "/flags/jp/jp.gif";
     let mut clients: Vec<(Client, &str)> = Vec::new();
     for path in [BRAZIL, japan].repeat(20) {
@@ -126,10 +150,15 @@ fn mixed_requests_are_answered_or_refused_by_the_time_they_need() {
         client.send_request("GET", path, &[]);
         clients.push((client, path));
     }
-    let stopped = server.stop_after(40);
-    // On a slow machine some had their answer before the shutdown began.
-    assert!(stopped.answered <= 20);
-    assert_eq!((stopped.refused, stopped.cut_off), (20, 0));
+    let stopped = stop(server, 40);
+    time.wait_for(&[vec![SECOND; 20], vec![END]].concat());
+    time.advance(SECOND);
+    let expected = Stopped {
+        answered: 20,
+        refused: 20,
+        cut_off: 0,
+    };
+    assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
     for (client, path) in &mut clients {
         let (head, body) = client.reply();
         if *path == japan {

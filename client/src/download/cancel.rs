@@ -1,8 +1,12 @@
 //! A request to end early, for threads and for tasks.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use flag_host::clock;
 use tokio::sync::Notify;
 
 /// A request to end early. Every clone of it sees the request, which also ends every pause.
@@ -32,12 +36,21 @@ impl CancelToken {
 
     /// Lets a thread wait for `pause`; `false`, at once, when a stop is or was requested.
     pub fn pause(&self, pause: Duration) -> bool {
-        let waiting = self
-            .0
-            .threads
-            .wait_timeout_while(self.requested(), pause, |requested| !*requested);
-        let (requested, _) = waiting.unwrap_or_else(PoisonError::into_inner);
-        !*requested
+        let mut over = pin!(clock::hold(clock::now(), pause));
+        let waker = Waker::from(Arc::clone(&self.0));
+        let mut requested = self.requested();
+        while !*requested {
+            if over
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_ready()
+            {
+                return true;
+            }
+            let woken = self.0.threads.wait(requested);
+            requested = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        false
     }
 
     /// Like [`pause`](Self::pause), for tasks.
@@ -48,15 +61,29 @@ impl CancelToken {
         }
         tokio::select! {
             () = notified => {}
-            () = tokio::time::sleep(pause) => {}
+            _ = clock::hold(clock::now(), pause) => {}
         }
         !self.is_requested()
     }
 
+    fn requested(&self) -> MutexGuard<'_, bool> {
+        self.0.requested()
+    }
+}
+
+impl Switch {
     /// A panic cannot leave a bool half written, so a poisoned lock is still good.
     fn requested(&self) -> MutexGuard<'_, bool> {
-        let requested = self.0.requested.lock();
+        let requested = self.requested.lock();
         requested.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The clock wakes the threads when a pause is over.
+impl Wake for Switch {
+    fn wake(self: Arc<Self>) {
+        drop(self.requested()); // a thread that holds it is about to sleep
+        self.threads.notify_all();
     }
 }
 

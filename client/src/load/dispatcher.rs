@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use flag_host::clock;
+
 use super::schedule::{End, Pace};
 use super::spec::Load;
 
@@ -56,7 +58,7 @@ impl Dispatcher {
 
     /// Begins now, unless it has begun.
     pub(super) fn begin(&self) -> Instant {
-        *self.start.get_or_init(Instant::now)
+        *self.start.get_or_init(clock::now)
     }
 
     /// The next one for a connection that is free now.

@@ -20,9 +20,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use flag_host::cpu;
+use flag_host::{clock, cpu};
 use thiserror::Error;
 
 use super::connection::Connector;
@@ -101,7 +101,7 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
 
     let mut total = Recorder::default();
     let (mut recent, mut spare) = (Recorder::default(), Recorder::default());
-    let mut last = Instant::now();
+    let mut last = clock::now();
     let mut spent = CpuCost::default();
     loop {
         let is_over = all_ended.recv_timeout(TICK) == Err(RecvTimeoutError::Disconnected);
@@ -112,7 +112,7 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
             spare.clear();
         }
         total.add(&recent);
-        let now = Instant::now();
+        let now = clock::now();
         let elapsed = dispatcher.since_warmup(now);
         if elapsed.is_some() {
             spent.sample(total.requests());

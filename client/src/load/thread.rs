@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flag_host::clock;
 use tokio::task::JoinSet;
@@ -71,7 +71,7 @@ impl LoadThread {
 
     /// Sends requests over the connection with this number until none are left.
     async fn serve(&self, place: usize, mut connection: Option<Connection>) {
-        let mut free = Instant::now();
+        let mut free = clock::now();
         let mut limit = pin!(sleep_until(free.into()));
         loop {
             let (number, intended, counts) = match self.dispatcher.next(free) {
@@ -89,7 +89,7 @@ impl LoadThread {
             if let Some(intended) = intended {
                 clock::sleep_until(intended).await;
             }
-            let sent = Instant::now();
+            let sent = clock::now();
             // From here on, any delay is the load generator's own.
             let possible = intended.map_or(free, |intended| intended.max(free));
             limit.as_mut().reset((sent + self.load.timeout).into());
@@ -99,7 +99,7 @@ impl LoadThread {
                 .exchange(number, place, &mut connection, &mut answer, limit.as_mut())
                 .await;
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
-            free = Instant::now();
+            free = clock::now();
             if counts {
                 let exchange = Exchange {
                     outcome,

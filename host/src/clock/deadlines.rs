@@ -100,6 +100,12 @@ impl<W> Deadlines<W> {
         self.timer_thread = TimerThread::Awake;
     }
 
+    /// When the waits end, the earliest first.
+    #[cfg(feature = "test-util")]
+    pub(super) fn all(&self) -> impl Iterator<Item = Instant> {
+        self.waiting.keys().map(|ticket| ticket.deadline)
+    }
+
     /// The number of waits.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

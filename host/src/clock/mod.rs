@@ -3,7 +3,13 @@
 //! need a second reactor beside tokio's.
 
 mod deadlines;
+mod now;
+#[cfg(feature = "test-util")]
+mod paused;
 mod timer;
 mod timer_slack;
 
+pub use now::now;
+#[cfg(feature = "test-util")]
+pub use paused::{Paused, pause};
 pub use timer::{Sleep, hold, sleep_until, start};

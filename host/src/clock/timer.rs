@@ -34,11 +34,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::deadlines::{BATCH, Deadlines, Ticket};
+use super::now::now;
 use super::timer_slack::be_precise;
 use crate::cpu;
 
 /// The timer of this process.
-static TIMER: Timer = Timer::new();
+pub(super) static TIMER: Timer = Timer::new();
 
 /// Starts the timer thread if it does not run yet, so that no wait fails because it cannot start.
 ///
@@ -59,7 +60,7 @@ pub async fn hold(start: Instant, delay: Duration) -> Duration {
             None => future::pending().await,
         }
     }
-    start.elapsed()
+    now().saturating_duration_since(start)
 }
 
 /// Waits until `deadline`. A deadline that has passed does not yield.
@@ -105,7 +106,7 @@ impl Future for Sleep {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let sleep = self.get_mut();
-        if Instant::now() >= sleep.deadline {
+        if now() >= sleep.deadline {
             sleep.leave();
             return Poll::Ready(());
         }
@@ -133,7 +134,7 @@ impl fmt::Debug for Sleep {
 ///
 /// No foreign code runs under the lock: wakers are cloned before it, and woken and dropped after
 /// it.
-struct Timer {
+pub(super) struct Timer {
     state: Mutex<State>,
     wakeup: Condvar,
 }
@@ -206,13 +207,26 @@ impl Timer {
         ticket
     }
 
+    /// When the waits end, the earliest first.
+    #[cfg(feature = "test-util")]
+    pub(super) fn deadlines(&self) -> Vec<Instant> {
+        self.lock().deadlines.all().collect()
+    }
+
+    /// Has the timer thread look at the deadlines, because the time has changed.
+    #[cfg(feature = "test-util")]
+    pub(super) fn look_again(&self) {
+        drop(self.lock()); // it is asleep, or reads the time after this
+        self.wakeup.notify_one();
+    }
+
     /// The timer thread.
     fn keep(&self) {
         be_precise();
         let mut due = Vec::with_capacity(BATCH);
         let mut state = self.lock();
         loop {
-            state.deadlines.take_due(Instant::now(), &mut due);
+            state.deadlines.take_due(now(), &mut due);
             if !due.is_empty() {
                 drop(state);
                 due.drain(..).for_each(wake);
@@ -221,8 +235,12 @@ impl Timer {
             }
             state = match state.deadlines.fall_asleep() {
                 None => self.wakeup.wait(state).expect(UNPOISONED),
+                #[cfg(feature = "test-util")]
+                Some(_) if super::now::stopped().is_some() => {
+                    self.wakeup.wait(state).expect(UNPOISONED)
+                }
                 Some(next) => {
-                    let nap = next.saturating_duration_since(Instant::now());
+                    let nap = next.saturating_duration_since(now());
                     let woken = self.wakeup.wait_timeout(state, nap);
                     woken.expect(UNPOISONED).0
                 }

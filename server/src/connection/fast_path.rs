@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::StatusCode;
 use bytes::Bytes;
-use flag_host::clock::sleep_until;
+use flag_host::clock::{self, sleep_until};
 use flags_data::Resource;
 use httparse::{Header, ParserConfig, Status};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -276,12 +276,12 @@ async fn send_shaped(
     let len = body.len() as u64;
     let shutdown = injector.shutdown();
     let mut deadline = shutdown.deadline();
-    let (start, mut sent, mut has_waited) = (Instant::now(), 0, false);
+    let (start, mut sent, mut has_waited) = (clock::now(), 0, false);
     let mut head = &head[..];
     while !rest.is_empty() {
         let (piece_end, due) = pace.piece(len, sent);
         let due = start + due;
-        if due > Instant::now() {
+        if due > clock::now() {
             has_waited = true;
             write_all(stream, std::mem::take(&mut head), &[]).await?;
             // When the server stops, the pieces that are not due by then are sent then.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::Version;
+use flag_host::clock;
 use hyper::server::conn::http1;
 #[cfg(feature = "http2")]
 use hyper::server::conn::http2;
@@ -142,12 +143,10 @@ pub(crate) async fn serve(
         }
     };
     drop(listener); // from here on, newcomers are refused
-    let end = tokio::time::Instant::from_std(deadline + REFUSAL_GRACE);
-    if tokio::time::timeout_at(end, connections.shutdown())
-        .await
-        .is_ok()
-    {
-        return 0;
+    tokio::select! {
+        biased;
+        () = connections.shutdown() => return 0,
+        () = clock::sleep_until(deadline + REFUSAL_GRACE) => {}
     }
     while tasks.try_join_next().is_some() {}
     tasks.len() // dropping the set cuts the rest off

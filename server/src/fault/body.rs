@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use axum::body::HttpBody;
 use bytes::Bytes;
-use flag_host::clock::{Sleep, sleep_until};
+use flag_host::clock::{self, Sleep, sleep_until};
 use http_body::{Frame, SizeHint};
 use tokio::sync::oneshot;
 
@@ -123,7 +123,7 @@ impl PacedBody {
 
     /// Ready at `deadline`.
     fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        if self.sleep.is_none() && Instant::now() >= deadline {
+        if self.sleep.is_none() && clock::now() >= deadline {
             return Poll::Ready(());
         }
         self.has_waited = true;
@@ -145,7 +145,7 @@ impl PacedBody {
         if self.rest.is_empty() {
             return Poll::Ready(Bytes::new());
         }
-        let start = *self.start.get_or_insert_with(Instant::now);
+        let start = *self.start.get_or_insert_with(clock::now);
         let (end, due) = self.pace.piece(self.len, self.sent);
         ready!(self.poll_until(start + due, cx));
         let len = ((end - self.sent) as usize).min(self.rest.len());

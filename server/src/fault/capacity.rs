@@ -1,6 +1,6 @@
 //! Limited capacity: workers, a queue in front of them, and a refusal when the queue is full.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
@@ -46,7 +46,7 @@ impl Workers {
         };
         // Never closed, so there is always a worker in the end.
         let _worker = self.workers.acquire().await;
-        clock::hold(Instant::now(), service_time).await;
+        clock::hold(clock::now(), service_time).await;
         Ok(())
     }
 }

@@ -94,7 +94,7 @@ impl ConnectionHandle {
             Ok(()) => std::future::pending().await,
             Err(Injection { fault, mut record }) => {
                 match fault.hold {
-                    Some(Some(hold)) => drop(clock::hold(Instant::now(), hold).await),
+                    Some(Some(hold)) => drop(clock::hold(clock::now(), hold).await),
                     Some(None) => std::future::pending().await, // hyper notices when the client gives up
                     None => {}
                 }
@@ -154,7 +154,7 @@ impl FaultyStream {
         // Not only until the socket is said to be readable: that may be left over from the read
         // before.
         while matches!(self.peek(&mut [0]).await, Ok(1..)) && !self.has_left() {
-            sleep_until(Instant::now() + POLL_INTERVAL).await;
+            sleep_until(clock::now() + POLL_INTERVAL).await;
         }
     }
 
@@ -213,7 +213,7 @@ impl Running {
     /// # Errors
     /// When the client has left before that.
     fn next_check(&mut self, stream: &TcpStream) -> io::Result<Option<Instant>> {
-        let now = Instant::now();
+        let now = clock::now();
         if self.silent_until.is_none() && !is_sent(stream)? {
             return Ok(Some(now + DRAIN_INTERVAL));
         }

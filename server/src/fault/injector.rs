@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderName, HeaderValue};
+use flag_host::clock;
 
 use super::attempts::Attempts;
 use super::capacity::Workers;
@@ -105,7 +106,7 @@ impl FaultInjector {
             workers: scenario.capacity().map(Workers::new),
             records,
             shutdown,
-            start: Instant::now(),
+            start: clock::now(),
         }
     }
 
@@ -120,7 +121,7 @@ impl FaultInjector {
     /// # Errors
     /// With the answer to a request whose headers are invalid. It is neither counted nor recorded.
     pub(crate) fn decide(&self, head: &RequestHead<'_>) -> Result<Decision, Box<Complete>> {
-        let received = Instant::now();
+        let received = clock::now();
         let identity = Identity::of(head, self.attempts.as_ref())?;
         let circumstances = Circumstances {
             since_start: received.saturating_duration_since(self.start),
@@ -170,7 +171,7 @@ impl FaultInjector {
         if let Some(workers) = &self.workers {
             let served = workers.serve(service_time);
             match self.shutdown.wait_for(served).await {
-                Ok(Ok(())) => busy = received.elapsed(),
+                Ok(Ok(())) => busy = clock::now().saturating_duration_since(received),
                 Ok(Err(refusal)) | Err(refusal) => return Reply::Refuse(refusal, record),
             }
         }
