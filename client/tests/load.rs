@@ -149,13 +149,7 @@ fn every_ending_is_counted_for_what_it_is() {
     let base: Url = server.flags_url().parse().unwrap();
     let codes = ["BR", "CN", "IN", "US"].map(|code| code.parse().unwrap());
     let timeout = 100 * MS;
-    let Recorder {
-        statuses,
-        failures,
-        succeeded,
-        failed,
-        ..
-    } = done(&Load {
+    let recorder = done(&Load {
         requests: Requests::for_flags(&base, &codes, 7, HeaderMap::new()),
         url: base.clone(),
         end: End::After(20),
@@ -163,7 +157,19 @@ fn every_ending_is_counted_for_what_it_is() {
         ..load(base.as_str())
     })
     .recorder;
+    // 5 resets are failures; 5 stalls take at least as long as was waited for them.
+    let ranks = recorder.response().ranks().unwrap();
+    assert_eq!((ranks.count, ranks.censored, ranks.failed), (20, 5, 5));
+    let Recorder {
+        statuses,
+        planned_statuses,
+        failures,
+        succeeded,
+        failed,
+        ..
+    } = recorder;
     assert_eq!(statuses, [(200, 5), (503, 5)].into());
+    assert_eq!(planned_statuses, [(503, 5)].into());
     assert_eq!(
         failures,
         [(Failure::Broken, 5), (Failure::Timeout, 5)].into()
@@ -216,7 +222,7 @@ fn a_connection_that_the_server_has_closed_meanwhile_is_made_again() {
 }
 
 #[test]
-fn what_could_not_be_sent_in_time_is_counted_and_has_no_latency() {
+fn what_could_not_be_sent_in_time_is_counted_as_long_as_it_has_waited() {
     // The only connection waits for its answer until the end is over.
     let (url, seen) = server(|_| {
         thread::sleep(400 * MS);
@@ -233,6 +239,15 @@ fn what_could_not_be_sent_in_time_is_counted_and_has_no_latency() {
         (1, 19)
     );
     assert_eq!(seen.load(Ordering::SeqCst), 1);
+    // They were intended every 10 ms from 10 ms on, and given up at 200 ms.
+    let ranking = outcome.recorder.response();
+    let expected = [(50.0, 100), (90.0, 180), (100.0, 400)];
+    for (percent, millis) in expected {
+        let bounds = ranking.percentile(percent).unwrap();
+        let (lower, at_least) = (bounds.lower.unwrap(), millis * MS);
+        assert!(lower >= at_least - at_least / 500, "p{percent}: {bounds:?}");
+        assert_eq!(bounds.upper, None, "p{percent}");
+    }
 }
 
 #[test]
@@ -259,6 +274,7 @@ fn a_stop_ends_it_at_once_and_keeps_what_was_counted() {
         (outcome.recorder.requests(), seen.load(Ordering::SeqCst)),
         (10, 11)
     );
+    assert_eq!(outcome.recorder.cut_off, 1);
 }
 
 /// What a server knows of its stall.

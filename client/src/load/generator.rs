@@ -95,6 +95,8 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
         running.push(thread.spawn(move || {
             let _working = working;
             runtime.block_on(station.run(places, &ready));
+            // What is under way is cut off, and is recorded before the thread counts as ended.
+            drop(runtime);
         })?);
     }
     drop(working);
@@ -105,6 +107,12 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
     let mut spent = Spent::default();
     loop {
         let is_over = all_ended.recv_timeout(TICK) == Err(RecvTimeoutError::Disconnected);
+        if is_over
+            && load.cancel.is_requested()
+            && let Some(unsent) = dispatcher.interrupt(Instant::now())
+        {
+            stations[0].give_up(&unsent);
+        }
         for station in &stations {
             // The threads must not wait for the sum.
             std::mem::swap(&mut *station.record(), &mut spare);
@@ -136,7 +144,6 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
         }
     }
     Ok(LoadOutcome {
-        elapsed: dispatcher.elapsed(),
         cpu_per_request: spent.per_request(),
         interrupted: load.cancel.is_requested(),
         recorder: total,

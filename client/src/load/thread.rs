@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::answer::Answer;
 use super::connection::{Connection, Connector};
-use super::dispatcher::{Dispatcher, Turn};
+use super::dispatcher::{Dispatcher, Turn, Unsent};
 use super::recorder::{Exchange, Recorder, RequestOutcome};
 use super::spec::Load;
 use crate::result::Failure;
@@ -75,22 +75,27 @@ impl LoadThread {
         let mut free = Instant::now();
         let mut limit = pin!(sleep_until(free.into()));
         loop {
-            let (number, intended, counts) = match self.dispatcher.next(free) {
+            let (number, intended, counts, is_early) = match self.dispatcher.next(free) {
                 Turn::Over => return,
-                Turn::Unsent(count) => {
-                    self.record().unsent += count;
-                    return;
-                }
+                Turn::Unsent(unsent) => return self.give_up(&unsent),
                 Turn::Send {
                     number,
                     intended,
                     counts,
-                } => (number, intended, counts),
+                    is_early,
+                } => (number, intended, counts, is_early),
+            };
+            let mut pending = Pending {
+                thread: self,
+                counts,
+                intended,
+                sent: None,
             };
             if let Some(intended) = intended {
                 clock::sleep_until(intended).await;
             }
             let sent = Instant::now();
+            pending.sent = Some(sent);
             // When nothing but this program kept it back any more.
             let possible = intended.map_or(free, |intended| intended.max(free));
             limit.as_mut().reset((sent + self.load.timeout).into());
@@ -100,19 +105,28 @@ impl LoadThread {
                 .exchange(number, place, &mut connection, &mut answer, limit.as_mut())
                 .await;
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
-            free = Instant::now();
+            let ended = Instant::now();
+            pending.counts = false;
             if counts {
                 let exchange = Exchange {
                     outcome,
-                    service: free.saturating_duration_since(sent),
-                    response: free.saturating_duration_since(intended.unwrap_or(sent)),
+                    service: ended.saturating_duration_since(sent),
+                    response: ended.saturating_duration_since(intended.unwrap_or(sent)),
                     lag: sent.saturating_duration_since(possible),
+                    wait: possible.saturating_duration_since(intended.unwrap_or(possible)),
+                    ended: self.dispatcher.since_warmup(ended).unwrap_or_default(),
+                    is_early,
                     bytes: answer.bytes,
                 };
-                self.dispatcher.answered(free);
                 self.record().record(&exchange);
             }
+            free = ended;
         }
+    }
+
+    /// Counts requests for which no connection was free.
+    pub(super) fn give_up(&self, Unsent { numbers, end }: &Unsent) {
+        self.record().record_unsent(self.load.pace, numbers, *end);
     }
 
     /// One request and its answer, on this connection or, if there is none, on a new one.
@@ -146,8 +160,44 @@ impl LoadThread {
             *connection = None;
         }
         match exchange {
+            Ok(()) if answer.status >= 400 && answer.is_planned => {
+                RequestOutcome::Planned(answer.status)
+            }
             Ok(()) => RequestOutcome::Status(answer.status),
             Err(failure) => RequestOutcome::Failed(failure),
+        }
+    }
+}
+
+/// A request from its turn until its end. If it is dropped before, the load was interrupted, and the
+/// request was cut off, or not sent although its time had come.
+struct Pending<'t> {
+    thread: &'t LoadThread,
+    /// Whether that is to be recorded.
+    counts: bool,
+    intended: Option<Instant>,
+    sent: Option<Instant>,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if !self.counts {
+            return;
+        }
+        let now = Instant::now();
+        let ended = self.thread.dispatcher.since_warmup(now).unwrap_or_default();
+        let since = |moment| now.saturating_duration_since(moment);
+        match (self.sent, self.intended) {
+            (Some(sent), intended) => {
+                let response = since(intended.unwrap_or(sent));
+                self.thread
+                    .record()
+                    .record_cut_off(since(sent), response, ended);
+            }
+            (None, Some(intended)) if intended <= now => {
+                self.thread.record().record_late(since(intended));
+            }
+            (None, _) => {}
         }
     }
 }

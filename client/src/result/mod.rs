@@ -8,6 +8,7 @@ mod environment;
 mod estimate;
 mod load;
 mod measurement;
+mod ranking;
 mod report;
 pub mod stats;
 pub mod threshold;
@@ -19,10 +20,12 @@ pub use self::compare::Comparison;
 pub use self::environment::Environment;
 pub use self::estimate::Estimate;
 pub use self::load::{
-    Failure, LoadJob, LoadKind, LoadResult, LoadTimes, LoadWarning, RequestCounts, Times,
+    Failure, LoadJob, LoadKind, LoadRanks, LoadResult, LoadTimes, LoadWarning, RequestCounts,
+    Throughput, Times,
 };
 pub use self::measurement::{
     ContenderRecord, JobRecord, Kind, Measurement, Planned, PlannedAttempt, Round, SCHEMA_VERSION,
     ScenarioRecord, Series, ServerRecord,
 };
+pub use self::ranking::{Bounds, Ranking, Ranks};
 pub use self::report::Report;
