@@ -67,7 +67,11 @@ pub enum LoadError {
 /// # Errors
 /// When there are no threads for it, or no certificates for an `https` URL.
 pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutcome, LoadError> {
-    let load = Arc::new(load.clone());
+    let mut load = load.clone();
+    if !load.keep_alive {
+        load.requests = load.requests.closing();
+    }
+    let load = Arc::new(load);
     let connector = Connector::new(&load)?;
     let threads = load.threads.min(load.connections);
     let dispatcher = Arc::new(Dispatcher::new(&load));

@@ -62,6 +62,7 @@ impl LoadOutcome {
             statuses: recorder.statuses,
             planned_statuses: recorder.planned_statuses,
             failures: recorder.failures,
+            causes: recorder.causes,
             bytes: recorder.bytes,
             connections_made: recorder.connections,
             times: LoadTimes {

@@ -120,6 +120,8 @@ pub struct Recorder {
     pub planned_statuses: BTreeMap<u16, u64>,
     /// How many failed for each reason.
     pub failures: BTreeMap<Failure, u64>,
+    /// What the first of them was, in words.
+    pub causes: BTreeMap<Failure, String>,
     /// The bytes of all bodies.
     pub bytes: u64,
     /// Connections that were made.
@@ -148,6 +150,7 @@ impl Default for Recorder {
             statuses: BTreeMap::new(),
             planned_statuses: BTreeMap::new(),
             failures: BTreeMap::new(),
+            causes: BTreeMap::new(),
             bytes: 0,
             connections: 0,
             unsent: 0,
@@ -193,6 +196,11 @@ impl Recorder {
         if outcome.is_answer() {
             self.last_answer = self.last_answer.max(Some(exchange.ended));
         }
+    }
+
+    /// Keeps the cause of a failure, if it is the first of its kind.
+    pub fn explain(&mut self, failure: Failure, cause: impl FnOnce() -> String) {
+        self.causes.entry(failure).or_insert_with(cause);
     }
 
     /// Adds one request that was under way when the load was interrupted. `ended` is since the
@@ -249,6 +257,9 @@ impl Recorder {
         add_counts(&mut self.statuses, &other.statuses);
         add_counts(&mut self.planned_statuses, &other.planned_statuses);
         add_counts(&mut self.failures, &other.failures);
+        for (failure, cause) in &other.causes {
+            self.explain(*failure, || cause.clone());
+        }
         self.bytes += other.bytes;
         self.connections += other.connections;
         self.unsent += other.unsent;
@@ -297,6 +308,7 @@ impl Recorder {
         self.statuses.clear();
         self.planned_statuses.clear();
         self.failures.clear();
+        self.causes.clear();
         (self.bytes, self.connections, self.unsent, self.cut_off) = (0, 0, 0, 0);
         self.last_answer = None;
         (self.last_end, self.longest_wait) = (Duration::ZERO, Duration::ZERO);

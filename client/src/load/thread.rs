@@ -8,15 +8,17 @@ use std::time::{Duration, Instant};
 
 use flag_host::clock;
 use tokio::task::JoinSet;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::answer::Answer;
-use super::connection::{Connection, Connector};
+use super::connection::{Connection, Connector, RequestError};
 use super::dispatcher::{Dispatcher, Turn, Unsent};
 use super::recorder::{Exchange, Recorder, RequestOutcome};
 use super::spec::Load;
-use crate::result::Failure;
 use flag_host::lock;
+
+/// How long a server has to close a connection that is not used again, before this side does.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// One thread, and what its connections share.
 #[derive(Debug)]
@@ -64,7 +66,7 @@ impl LoadThread {
     }
 
     /// Makes a connection, and counts it.
-    async fn connect(&self, number: usize) -> Result<Connection, Failure> {
+    async fn connect(&self, number: usize) -> Result<Connection, RequestError> {
         let connection = self.connector.connect(number).await?;
         self.record().connections += 1;
         Ok(connection)
@@ -101,12 +103,19 @@ impl LoadThread {
             limit.as_mut().reset((sent + self.load.timeout).into());
             self.in_flight.fetch_add(1, Ordering::Relaxed);
             let mut answer = Answer::new();
-            let outcome = self
+            let exchange = self
                 .exchange(number, place, &mut connection, &mut answer, limit.as_mut())
                 .await;
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
             let ended = Instant::now();
             pending.counts = false;
+            let is_answered = exchange.is_ok();
+            let (outcome, cause) = match exchange {
+                Ok(outcome) => (outcome, None),
+                Err(RequestError { failure, cause }) => {
+                    (RequestOutcome::Failed(failure), Some((failure, cause)))
+                }
+            };
             if counts {
                 let exchange = Exchange {
                     outcome,
@@ -118,9 +127,21 @@ impl LoadThread {
                     is_early,
                     bytes: answer.bytes,
                 };
-                self.record().record(&exchange);
+                let mut recorder = self.record();
+                recorder.record(&exchange);
+                if let Some((failure, cause)) = cause {
+                    let path = self.load.requests.path(number);
+                    recorder.explain(failure, || format!("GET {path}: {cause}"));
+                }
             }
             free = ended;
+            if !(is_answered && answer.keeps_alive && self.load.keep_alive)
+                && let Some(mut used) = connection.take()
+                && is_answered
+            {
+                timeout(CLOSING, used.closed()).await.ok();
+                free = Instant::now();
+            }
         }
     }
 
@@ -137,7 +158,7 @@ impl LoadThread {
         connection: &mut Option<Connection>,
         answer: &mut Answer,
         limit: Pin<&mut Sleep>,
-    ) -> RequestOutcome {
+    ) -> Result<RequestOutcome, RequestError> {
         let exchange = async {
             if let Some(open) = connection
                 && open.has_ended().await
@@ -149,23 +170,21 @@ impl LoadThread {
                 none => none.insert(self.connect(place).await?),
             };
             let request = self.load.requests.request(number);
-            open.ask(request, answer).await
+            open.ask(&request, answer).await
         };
-        let exchange = tokio::select! {
+        tokio::select! {
             biased;
-            exchange = exchange => exchange,
-            () = limit => Err(Failure::Timeout),
-        };
-        if exchange.is_err() || !answer.keeps_alive || !self.load.keep_alive {
-            *connection = None;
+            exchange = exchange => exchange?,
+            () = limit => return Err(RequestError::timeout(self.load.timeout)),
         }
-        match exchange {
-            Ok(()) if answer.status >= 400 && answer.is_planned => {
-                RequestOutcome::Planned(answer.status)
-            }
-            Ok(()) => RequestOutcome::Status(answer.status),
-            Err(failure) => RequestOutcome::Failed(failure),
-        }
+        let status = answer.status;
+        let is_planned =
+            status >= 400 && (self.load.requests).is_planned(number, status, answer.is_planned);
+        Ok(if is_planned {
+            RequestOutcome::Planned(status)
+        } else {
+            RequestOutcome::Status(status)
+        })
     }
 }
 

@@ -243,6 +243,7 @@ mod tests {
             warmup: Duration::ZERO,
             timeout: Duration::from_secs(10),
             keep_alive: true,
+            run: None,
         }
     }
 

@@ -122,7 +122,9 @@ fn endings(text: &mut String, result: &LoadResult) {
         };
     }
     for (failure, count) in &result.failures {
-        let _ = writeln!(text, "{BAD}{}: {count}{BAD:#}", failure.name());
+        let cause = result.causes.get(failure);
+        let first = cause.map_or(String::new(), |cause| format!(", the first: {cause}"));
+        let _ = writeln!(text, "{BAD}{}: {count}{BAD:#}{first}", failure.name());
     }
     let RequestCounts {
         unsent, cut_off, ..

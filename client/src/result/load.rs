@@ -80,6 +80,8 @@ pub struct LoadResult {
     pub planned_statuses: BTreeMap<u16, u64>,
     /// How many requests had no answer, for each reason.
     pub failures: BTreeMap<Failure, u64>,
+    /// What the first of them was, in words.
+    pub causes: BTreeMap<Failure, String>,
     /// The bytes of all bodies.
     pub bytes: u64,
     /// The connections that were made, warm-up included.
@@ -191,6 +193,9 @@ pub struct LoadJob {
     pub timeout: Duration,
     /// Whether connections were used for more than one request.
     pub keep_alive: bool,
+    /// The run that the requests named, each with the number of its attempt; none if the server is
+    /// not Flagbench's.
+    pub run: Option<String>,
 }
 
 /// How many requests there were.
@@ -613,6 +618,7 @@ mod tests {
                 warmup: Duration::ZERO,
                 timeout: Duration::from_secs(10),
                 keep_alive: true,
+                run: None,
             },
             server: ServerRecord {
                 label: "CUSTOM".to_owned(),
@@ -641,6 +647,7 @@ mod tests {
             statuses: [(200, sent)].into(),
             planned_statuses: BTreeMap::new(),
             failures: BTreeMap::new(),
+            causes: BTreeMap::new(),
             bytes: 0,
             connections_made: 1,
             times: LoadTimes {
