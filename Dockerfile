@@ -4,13 +4,13 @@
 #   docker build --target client -t flag-client .
 #   docker buildx build --platform linux/amd64,linux/arm64 --target server .
 #
-# The build runs on the builder's own platform, and compiles for the one that is asked for.
+# The build runs on the builder's own platform, and compiles for the requested one.
 
 FROM --platform=$BUILDPLATFORM rust:1.95-slim-bookworm AS toolchain
 ARG BUILDARCH
 ARG TARGETARCH
 WORKDIR /src
-# What to compile for, and for another processor a linker and a standard library. With glibc a static program is one flag away.
+# The target, and for another processor a linker and a standard library. With glibc, one flag makes programs static.
 RUN set -eu; \
     case "$TARGETARCH" in \
       amd64) cpu=x86_64 ;; \
@@ -28,7 +28,7 @@ RUN set -eu; \
         echo "export CARGO_TARGET_$(echo "$target" | tr a-z- A-Z_)_LINKER=$linker CC_$(echo "$target" | tr - _)=$linker"; \
       fi; } > /build/env
 
-# The dependencies: compiled again only when a manifest changes, since of the sources there are but empty files.
+# The dependencies, with empty source files: recompiled only when a manifest changes.
 FROM toolchain AS dependencies
 COPY Cargo.toml Cargo.lock ./
 COPY flags_data/Cargo.toml flags_data/
@@ -62,7 +62,7 @@ COPY server server
 COPY client client
 RUN . /build/env && cargo build --profile dist --locked --bins --features flag-client/png && mv "/build/$CARGO_BUILD_TARGET/dist" /out
 
-# What both images have in common.
+# The common base of both images.
 FROM scratch AS base
 LABEL org.opencontainers.image.source="https://github.com/flagbench/flagbench" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
@@ -86,6 +86,6 @@ LABEL org.opencontainers.image.title="flag-client" \
       org.opencontainers.image.description="Races sequential, threaded and async downloads of flags, and measures them"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/flag-client /flag-client
-# Its files go here: mount a folder.
+# Its output folder: mount one here.
 WORKDIR /work
 ENTRYPOINT ["/flag-client"]

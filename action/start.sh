@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# What the action (../action.yml) does: gets a flag-server, starts it in the background, waits until it accepts
-# connections, and tells the steps that follow where it is.
+# The implementation of the action (../action.yml): gets a flag-server, starts it in the background, waits until it accepts
+# connections, and passes its address to the following steps.
 #
 # It reads the inputs of the action as INPUT_ARGS, INPUT_VERSION, INPUT_PATH, INPUT_BUILD and INPUT_BASE_URL, and the
 # runner's RUNNER_TEMP, GITHUB_OUTPUT, GITHUB_ENV and GITHUB_PATH. Without them it works too, and prints what it would
-# have written there. It keeps to bash 3.2, which is what macOS has.
+# have written there. It must run in bash 3.2, the version of macOS.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 readonly root base_url=${INPUT_BASE_URL:-https://github.com/flagbench/flagbench/releases/download}
 
 fail() {
-  # The runner takes this from either stream, and standard output may be somebody's value.
+  # The runner reads this from either stream, and standard output may be captured as a value.
   printf '::error title=Flagbench::%s\n' "$1" >&2
   exit 1
 }
 
 # Adds a line to the file that a variable of the runner names.
-tell() { # VARIABLE LINE
+append() { # VARIABLE LINE
   if [[ -n ${!1-} ]]; then
     echo "$2" >>"${!1}"
   else
@@ -60,7 +60,7 @@ download() { # FOLDER
   version=${INPUT_VERSION:-$(own_version)}
   version=${version#v}
   case $version in
-    '' | *[!0-9A-Za-z.+-]*) fail "version: '$version' is no version; give one like 0.1.0" ;;
+    '' | *[!0-9A-Za-z.+-]*) fail "version: '$version' is not a version; give one like 0.1.0" ;;
   esac
   target=$(target) || exit
   archive=flagbench-$version-$target.tar.gz
@@ -71,17 +71,17 @@ download() { # FOLDER
   [[ -n $expected ]] || fail "$base_url/v$version/SHA256SUMS does not name $archive"
   actual=$(sha256 "$folder/$archive")
   [[ $actual == "$expected" ]] ||
-    fail "$archive is not what its release says: its SHA-256 is $actual, and should be $expected. Nothing of it was run"
+    fail "$archive has a wrong SHA-256: $actual instead of $expected. Nothing of it was run"
 
   tar -xzf "$folder/$archive" -C "$folder"
   binary=$(find "$folder" -type f -name flag-server)
-  [[ -n $binary ]] || fail "$archive holds no flag-server"
+  [[ -n $binary ]] || fail "$archive contains no flag-server"
   echo "$binary"
 }
 
 # Builds the sources beside this script into a folder, and prints the path of their flag-server.
 build() { # FOLDER
-  command -v cargo >/dev/null || fail "build: there is no cargo; install Rust before this step"
+  command -v cargo >/dev/null || fail "build: cargo is missing; install Rust before this step"
   cargo install --quiet --locked --no-track --profile dist --path "$root/server" --root "$1" >&2 || fail "build: cargo failed"
   echo "$1/bin/flag-server"
 }
@@ -89,7 +89,7 @@ build() { # FOLDER
 folder=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/flagbench.XXXXXX")
 if [[ -n ${INPUT_PATH-} ]]; then
   binary=$INPUT_PATH
-  [[ -f $binary && -x $binary ]] || fail "path: '$binary' is no program; give the path of a flag-server"
+  [[ -f $binary && -x $binary ]] || fail "path: '$binary' is not a program; give the path of a flag-server"
 elif [[ ${INPUT_BUILD-} == true ]]; then
   binary=$(build "$folder")
 else
@@ -97,7 +97,7 @@ else
 fi
 case $binary in /*) ;; *) binary=$PWD/$binary ;; esac
 
-# Words with quotes as a shell knows them; unlike a shell, xargs runs nothing that is written in them.
+# Splits words with shell quotes. Unlike a shell, xargs expands and executes nothing.
 args=()
 if [[ ${INPUT_ARGS-} == *[![:space:]]* ]]; then
   words=$(printf '%s\n' "$INPUT_ARGS" | xargs -n 1 printf '%s\n') || fail "args: a quote is missing in: $INPUT_ARGS"
@@ -107,7 +107,7 @@ fi
 export FLAG_SERVER_DECISION_LOG=${FLAG_SERVER_DECISION_LOG:-$folder/decisions.jsonl}
 ready=$folder/ready.json
 log=$folder/log
-# Nothing of this step's stays open, or the runner would wait for the server's end.
+# The server must not inherit the streams of this step, or the runner would wait for its end.
 "$binary" ${args[@]+"${args[@]}"} --ready-file "$ready" </dev/null >"$folder/lines" 2>"$log" &
 pid=$!
 
@@ -128,12 +128,12 @@ done
 read -r _ url <"$folder/lines" # the first line is the first listener's: NAME URL
 
 
-tell GITHUB_OUTPUT "url=$url"
-tell GITHUB_OUTPUT "ready=$(cat "$ready")"
-tell GITHUB_OUTPUT "pid=$pid"
-tell GITHUB_OUTPUT "log=$log"
-tell GITHUB_OUTPUT "decision-log=$FLAG_SERVER_DECISION_LOG"
-tell GITHUB_ENV "FLAGS_URL=$url/flags"
-tell GITHUB_PATH "${binary%/*}" # for `flag-server plan` and `healthcheck`
+append GITHUB_OUTPUT "url=$url"
+append GITHUB_OUTPUT "ready=$(cat "$ready")"
+append GITHUB_OUTPUT "pid=$pid"
+append GITHUB_OUTPUT "log=$log"
+append GITHUB_OUTPUT "decision-log=$FLAG_SERVER_DECISION_LOG"
+append GITHUB_ENV "FLAGS_URL=$url/flags"
+append GITHUB_PATH "${binary%/*}" # for `flag-server plan` and `healthcheck`
 echo "flag-server is ready:"
 cat "$folder/lines"

@@ -23,7 +23,7 @@ def docker(*words: str) -> str:
 
 
 def image_megabytes(image: str) -> float:
-    """Of all layers, as they lie on the disk."""
+    """Of all layers, as stored on disk."""
     return int(docker("image", "inspect", "--format", "{{.Size}}", image)) / 1e6
 
 
@@ -42,7 +42,7 @@ def start() -> tuple[str, float, float]:
 
 
 def resident_megabytes(container: str) -> float:
-    """What `ps` says inside the engine's machine of the server's process: every page that it has in memory, its program too."""
+    """The resident set of the server's process according to `ps`: all its pages in memory, including the program."""
     rows = docker("top", container, "-o", "pid,rss").splitlines()[1:]
     return sum(int(row.split()[-1]) for row in rows) * 1024 / 1e6
 

@@ -1,5 +1,5 @@
-/* The floor: the least that a server can do for a request. One epoll loop on one thread, keep-alive, no parsing: whatever has arrived
- * is a request if it ends with an empty line, and the answer is always the same bytes, prepared once and sent with one call.
+/* The floor: the minimum that a server must do for a request. One epoll loop on one thread, keep-alive, no parsing: received bytes
+ * are a request if they end with an empty line, and the answer is always the same bytes, prepared once and sent with one call.
  *
  * usage: floor PORT FILE
  */

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Flagbench beside its peers: what a request costs a server or a load generator in processor time, and what waiting costs.
+"""Flagbench compared with its peers: the processor time of a request in a server or a load generator, and the cost of waiting.
 
-peers.sh calls it, and has installed what it needs. User and system time come from the kernel's accounting of the processes themselves.
-Contenders take turns, in an order that alternates: on a machine that is now faster and now slower, a figure alone says little, so the
-ratios are medians of the ratios within each round.
+peers.sh calls it, and installs what it needs. User and system time come from the kernel's accounting of the processes.
+Contenders take turns in an alternating order. The speed of a machine varies, so a single figure means little: the ratios are medians of
+the ratios within each round.
 """
 
 import argparse
@@ -32,7 +32,7 @@ CONNECTIONS = 64
 OTHER_FILES = 100
 DELAY = 2.0
 
-# What bench/floor.c is, with a delay: the other server that waits.
+# Like bench/floor.c, with a delay: the other server that waits.
 AIOHTTP = """
 import asyncio, sys
 from aiohttp import web
@@ -69,7 +69,7 @@ def processes(root: int) -> list[int]:
 
 
 def processor_seconds(root: int) -> float:
-    """What all threads of these processes have used: the scheduler's own count, in nanoseconds."""
+    """The processor time of all threads of these processes, from the scheduler's count in nanoseconds."""
     total = 0
     for pid in processes(root):
         for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -87,12 +87,12 @@ def open_files(root: int) -> int:
 
 
 def pinned(cpus: set[int]):
-    """What a process does before it becomes the program: it stays on these processors."""
+    """Runs in the child before `exec`: pins it to these processors."""
     return lambda: os.sched_setaffinity(0, cpus)
 
 
 def can_wait(count: int) -> int:
-    """As many as there should be, or as the system lets a process have open; the processes that follow inherit that."""
+    """This many, or the most files that a process may open; raises the limit, which later processes inherit."""
     wanted = count + OTHER_FILES
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
@@ -106,7 +106,7 @@ def can_wait(count: int) -> int:
 
 @contextmanager
 def running(command: list, port: int, cpus: set[int]):
-    """A server, once it accepts on this port."""
+    """Runs a server, and yields once it accepts on this port."""
     process = subprocess.Popen(
         [str(word) for word in command], preexec_fn=pinned(cpus), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -132,7 +132,7 @@ def running(command: list, port: int, cpus: set[int]):
 
 
 def used(command: list, cpus: set[int]) -> tuple[float, str]:
-    """The processor seconds that a command used from its beginning to its end, and what it printed."""
+    """The processor seconds that a command used in total, and its output."""
     process = subprocess.Popen(
         [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=pinned(cpus)
     )
@@ -146,7 +146,7 @@ def used(command: list, cpus: set[int]) -> tuple[float, str]:
 
 
 class Peers:
-    """Where the programs are, and how each is called."""
+    """The paths of the programs, and the command line of each."""
 
     def __init__(self, folder: Path, bins: Path):
         self.folder = folder
@@ -182,12 +182,12 @@ class Peers:
         return lambda port, threads=1: [self.server, "--port", port, "--threads", threads, *options]
 
     def scenario(self, name: str, delay: str) -> Path:
-        """One rule that delays everything by so much, decided as that of the bench profile is."""
+        """One rule that delays everything by this much, with the probability of the bench profile."""
         file = self.folder / f"{name}.toml"
         file.write_text(f'[[rule]]\nfault = "latency"\ndistribution = {{ uniform = {{ lower = "{delay}", upper = "{delay}" }} }}\n')
         return file
 
-    # Load generators: each a command for a URL and some seconds, and how to read from its words how many requests it has sent.
+    # Load generators: each a command for a URL and some seconds, and how to parse the number of requests from its output.
 
     def wrk_load(self, url: str, seconds: int):
         return ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", url], lambda text: int(re.search(r"(\d+) requests in", text)[1])
@@ -206,7 +206,7 @@ class Peers:
 
 
 def in_turns(contenders: dict, rounds: int, run) -> dict[str, list[dict]]:
-    """The figures of each contender in every round."""
+    """Measures the contenders in turn: the figures of each in every round."""
     found: dict[str, list[dict]] = {name: [] for name in contenders}
     for number in range(rounds):
         names = list(contenders) if number % 2 == 0 else list(reversed(contenders))
@@ -217,7 +217,7 @@ def in_turns(contenders: dict, rounds: int, run) -> dict[str, list[dict]]:
 
 
 def compared(found: dict[str, list[dict]], bases: list[str]) -> dict:
-    """The medians, and those of the ratios within each round."""
+    """The medians, and the medians of the ratios within each round."""
     result = {}
     for name, figures in found.items():
         row = {key: median(figure[key] for figure in figures) for key in figures[0]}
@@ -235,7 +235,7 @@ def show(title: str, rows: dict, bases: list[str]) -> None:
 
 
 def server_cost(peers: Peers, command, seconds: int, server_cpus: set[int], load_cpus: set[int], threads: int = 1) -> dict:
-    """What one request costs a server, under the load of wrk."""
+    """The cost of a request in a server, under the load of wrk."""
     port = free_port()
     url = f"http://127.0.0.1:{port}{PATH}"
     with running(command(port, threads), port, server_cpus) as process:
@@ -248,7 +248,7 @@ def server_cost(peers: Peers, command, seconds: int, server_cpus: set[int], load
 
 
 def load_cost(peers: Peers, load, seconds: int, server_cpus: set[int], load_cpus: set[int]) -> dict:
-    """What one request costs a load generator, against the floor."""
+    """The cost of a request in a load generator, against the floor."""
     port = free_port()
     with running(peers.floor_server(port), port, server_cpus):
         command, count = load(f"http://127.0.0.1:{port}{PATH}", seconds)
@@ -257,10 +257,10 @@ def load_cost(peers: Peers, load, seconds: int, server_cpus: set[int], load_cpus
 
 
 def waiting_cost(peers: Peers, count: int, command: list, port: int, cpus: set[int], log: Path | None = None) -> dict:
-    """What so many requests at one time take of a server, and how late their answers were.
+    """The cost of this many concurrent requests in a server, and the lateness of their answers.
 
-    They are sent evenly, and the last of them when the first is to be answered. Sent at once, they would wait for each other's answers.
-    The memory is looked at shortly before that, when nearly all of them wait and none has been answered.
+    They are sent evenly spaced, the last when the first is due. Sent at once, their answers would delay each other.
+    The memory is read shortly before that, when nearly all of them wait and none has been answered.
     """
     margin = 0.05 * DELAY
     with running(command, port, cpus) as process:
@@ -313,11 +313,11 @@ def waiting(peers: Peers, count: int, cpus: set[int]) -> dict:
 
 
 def downloaders(peers: Peers, rounds: int, seconds: int) -> dict:
-    """What a flag costs each downloader and each Python program, beside a request of the load generator.
+    """The cost of a flag in each downloader and each Python program, compared with a request of the load generator.
 
-    Under full load a server never sleeps, and nobody has to wake it. A downloader is no such load, and waking the server is then a large
-    part of what sending costs. So each is also compared with a load of its own kind: tasks with as many requests a second as
-    they make, and whoever waits for one answer at a time with a load on one connection.
+    Under full load a server never sleeps. A downloader does not load it fully, so waking the server is a large part of the
+    cost of sending. So each is also compared with a load of its own kind: tasks with a load of the same rate, and programs
+    that wait for one answer at a time with a load on one connection.
     """
     file = peers.folder / "downloaders.json"
     programs = [ROOT / "examples" / "python" / f"flags_{how}.py" for how in ["sequential", "threads", "asyncio"]]
@@ -325,8 +325,8 @@ def downloaders(peers: Peers, rounds: int, seconds: int) -> dict:
     bench = [peers.client, "bench", "-q", "--profile", "local", "-a", "-m", 30, "-r", rounds, "--export-json", file]
     names = ["--strategy", "async", "--strategy", "threaded", "--strategy", "sequential", "--http", "reqwest", "--http", "hyper", "--http", "ureq"]
     subprocess.run([str(word) for word in [*bench, *names, *python]], check=True)
-    lanes = {lane["name"]: lane for lane in json.loads(file.read_text())["analysis"]["lanes"]}
-    rate = lanes["async-hyper"]["throughput"]["median"]
+    all_series = {series["name"]: series for series in json.loads(file.read_text())["analysis"]["lanes"]}
+    rate = all_series["async-hyper"]["throughput"]["median"]
 
     def load(*how) -> dict:
         command = [peers.client, "load", "-d", f"{seconds}s", *how, "--format", "json", "--threads", 1]
@@ -336,8 +336,8 @@ def downloaders(peers: Peers, rounds: int, seconds: int) -> dict:
     full, alike, single = "load", f"load, {rate:,.0f} a second", "load, one connection"
     result = {full: load("-c", 30), alike: load("-c", 30, "-r", rate), single: load("-c", 1)}
     kinds = {full: full, alike: alike, single: single}
-    for name, lane in lanes.items():
-        result[name] = {"micros": lane["cpu_ms_per_download"] * 1000}
+    for name, series in all_series.items():
+        result[name] = {"micros": series["cpu_ms_per_download"] * 1000}
         kinds[name] = alike if "async" in name else single
     for name, row in result.items():
         row["to load"] = row["micros"] / result[full]["micros"]
@@ -347,12 +347,12 @@ def downloaders(peers: Peers, rounds: int, seconds: int) -> dict:
 
 
 def decisions() -> dict:
-    """What it takes to decide a rule: the micro-benchmark, in nanoseconds."""
+    """The time to decide a rule, from the micro-benchmark, in nanoseconds."""
     command = ["cargo", "bench", "--quiet", "--locked", "-p", "flag-scenario", "--bench", "decision"]
     text = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     print(f"\nWhat a decision costs (all rules of a scenario)\n{text}", end="")
     units = {"ns": 1, "µs": 1000, "ms": 1_000_000}
-    # A name, the fastest, the slowest, the median.
+    # Name, fastest, slowest, median.
     time = r"([\d.]+) (ns|µs|ms)"
     rows = re.findall(rf"─ (\S+) +{time} +│ +{time} +│ +{time}", text)
     return {name: {"nanos": float(middle) * units[unit]} for name, *_, middle, unit in rows}
@@ -360,11 +360,11 @@ def decisions() -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True, help="where peers.sh has put the peers")
+    parser.add_argument("--folder", type=Path, required=True, help="where peers.sh has installed the peers")
     parser.add_argument("--bins", type=Path, required=True, help="where flag-server and flag-client are")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--waiting", type=int, default=20_000, metavar="N", help="so many downloads wait at one time")
+    parser.add_argument("--waiting", type=int, default=20_000, metavar="N", help="the number of downloads that wait at the same time")
     parts = ["server", "threads", "waiting", "load", "downloaders", "start", "decisions"]
     parser.add_argument("--only", choices=parts, action="append", help="repeat it for more")
     parser.add_argument("--json", type=Path, metavar="FILE")

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Flagbench beside nginx, wrk, hey, oha and a bare epoll loop: what a request costs each of them in processor time, in one run.
+# Flagbench compared with nginx, wrk, hey, oha and a bare epoll loop: the processor time of a request in each, in one run.
 #
 # usage: bench/peers.sh [--rounds N] [--seconds S] [--waiting N] [--only PART]... [--json FILE]
 #
 # The parts: server, threads, waiting, load, downloaders, start, decisions; without --only, all of them.
-# It builds Flagbench and a minimal server in C, takes nginx, wrk and hey from Debian (as root; elsewhere they have to be there) and oha
+# It builds Flagbench and a minimal server in C, installs nginx, wrk and hey from Debian (as root; otherwise they must be installed already) and oha
 # from crates.io, and keeps what it builds in target/peers. Everything listens on 127.0.0.1 and ends with the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."

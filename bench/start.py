@@ -1,11 +1,11 @@
-"""How long flag-server takes from its start until it accepts connections and has said so.
+"""How long flag-server takes from its start until it accepts connections and has printed its addresses.
 
 usage: python3 bench/start.py [RUNS [FLAG-SERVER]]
 
 Each run starts the program anew and reads its standard output through a pipe. `line` is the time until the last of its
 lines has been read, which is printed once every listener accepts; `answer` the time until the first listener has
-answered a GET of /healthz that was sent after that. Both begin before the fork, so they hold what it takes to start a
-program at all.
+answered a GET of /healthz that was sent after that. Both begin before the fork, so they include the start of
+the process.
 """
 
 import os
@@ -24,7 +24,7 @@ STARTS = [
 ]
 GET = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
-# The certificate is made at the start and known to nobody.
+# The certificate is made at the start and not trusted.
 UNVERIFIED = ssl.create_default_context()
 UNVERIFIED.check_hostname = False
 UNVERIFIED.verify_mode = ssl.CERT_NONE
@@ -54,7 +54,7 @@ def start(program: str, options: list[str], lines: int) -> tuple[float, float]:
 
 
 def measure(runs: int, program: str) -> dict:
-    """Prints the times of so many starts of each kind; their medians and maxima."""
+    """Prints the times of N starts of each kind, with their medians and maxima."""
     found = {}
     print(f"{runs} starts of each, {os.cpu_count()} processors")
     print(f"{'':<25} {'line: median':>13} {'max':>9} {'answer: median':>16} {'max':>9}")

@@ -7,12 +7,12 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="SKIPPED LOUDLY: there is no Chromium on this machine")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="SKIPPED: no Chromium on this machine")
 
 
 @contextmanager
 def browser_page(width: int, height: int, scheme: str, **options):
-    """An empty page that keeps its requests and its problems."""
+    """An empty page that records its requests and its errors."""
     from playwright.sync_api import sync_playwright
 
     flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]

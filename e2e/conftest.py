@@ -1,4 +1,4 @@
-"""The real binaries, started and stopped as a user would; and which tests run when.
+"""Starts and stops the real binaries as a user would; and selects which tests run when.
 
 Without `--long`, tests with the mark `long` are left out. Tests with the mark `alone` are run by
 the gate when nothing else runs. With `-n`, tests that share something run in the same process.
@@ -25,19 +25,19 @@ CLIENT = BIN / "flag-client"
 
 CODES = sorted(folder.name.upper() for folder in (ROOT / "flags_data" / "flags").iterdir() if folder.is_dir())
 
-# These take turns, for they listen on the ports of the book.
+# These run one after another, because they listen on the ports of the book.
 BOOK_PORTS = (
     "test_book.py",
     "test_compose.py",
     "test_docs.py::test_the_commands_of_a_document_print_what_it_says[README.md]",
 )
-# Tests of these files may run in any process. Those of another file share what it has prepared.
+# Tests of these files may run in any process. Those of any other file share its fixtures.
 SPREAD = (
     "test_ci.py",
     "test_commands.py",
     "test_completions.py",
     "test_docs.py",
-    "test_fate.py",
+    "test_decisions.py",
     "test_race.py",
     "test_schema.py",
 )
@@ -45,12 +45,12 @@ LEFT_OUT = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="leave nothing out")
+    parser.addoption("--long", action="store_true", help="run every test")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: only with --long")
-    config.addinivalue_line("markers", "alone: asserts what it measured, so nothing may run beside it")
+    config.addinivalue_line("markers", "alone: asserts measured values, so nothing may run beside it")
     config.stash[LEFT_OUT] = []
 
 
@@ -97,7 +97,7 @@ def pytest_sessionfinish(session):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Every process of pytest-xdist collects all tests, so one of them knows."""
+    """Every process of pytest-xdist collects all tests, so the report of one is enough."""
     node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", [])
 
 
@@ -127,7 +127,7 @@ class Server:
 
 @contextmanager
 def running(folder: Path, *args: str):
-    """A server whose ready file has been read; stopped at the end, whatever happens."""
+    """A running server whose ready file has been read; it is always stopped at the end."""
     ready = folder / f"ready-{time.monotonic_ns()}.json"
     process = subprocess.Popen([SERVER, *args, "--ready-file", ready], stdout=subprocess.DEVNULL)
     try:
@@ -144,7 +144,7 @@ def running(folder: Path, *args: str):
 
 
 def run(*command, cwd: Path | None = None, timeout: float = 120) -> subprocess.CompletedProcess:
-    """A command that has to end by itself, without a panic, and may fail."""
+    """Runs a command that must end by itself, without a panic, and may fail."""
     result = subprocess.run(
         [str(word) for word in command], cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False
     )
@@ -153,7 +153,7 @@ def run(*command, cwd: Path | None = None, timeout: float = 120) -> subprocess.C
 
 
 def client_program(name: str, base_url: str, concurrency: int, codes: list[str]) -> list[dict]:
-    """What one of the Python programs met."""
+    """The results of one of the Python programs."""
     result = run(sys.executable, HERE / "clients" / name, base_url, concurrency, *codes)
     assert result.returncode == 0, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]

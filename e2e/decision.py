@@ -1,6 +1,6 @@
-"""The server's decision function, written a second time from its documentation.
+"""A second implementation of the server's decision function, written from its documentation.
 
-Nothing here calls Flagbench. If these numbers and the server's agree, the function is what docs/determinism.md says.
+Nothing here calls Flagbench. If its results and the server's agree, the function is what docs/determinism.md specifies.
 Run as a program it prints the golden vectors that server/tests/decisions.rs pins.
 """
 
@@ -26,7 +26,7 @@ UNRESERVED = set(string.ascii_letters + string.digits + "-._~")
 
 
 def canonical(target: str) -> str:
-    """The canonical path of a request target, step by step as docs/determinism.md lists them."""
+    """The canonical path of a request target, in the steps of docs/determinism.md."""
     if not target.startswith("/") and (origin := re.match(r"[^/]*://[^/?#]*", target)):
         target = target[origin.end() :]
         if not target.startswith("/"):
@@ -44,7 +44,7 @@ def decoded(escape: str) -> str:
 
 
 def without_dot_segments(rest: str) -> str:
-    """RFC 3986, section 5.2.4, as it is written there, for a path that begins with a slash."""
+    """RFC 3986, section 5.2.4, for a path that begins with a slash."""
     if not rest.startswith("/"):
         return rest
     output = ""
@@ -108,11 +108,11 @@ def uniform_ns(word: int, lower_ns: int, upper_ns: int) -> int:
     return lower_ns + ((upper_ns - lower_ns) * word >> 64)
 
 
-def fate(seed: int, path: str, *, teapot: float, lower_ns: int, upper_ns: int, attempt: int = 1, run: str = ""):
+def teapot_and_delay(seed: int, path: str, *, teapot: float, lower_ns: int, upper_ns: int, attempt: int = 1, run: str = ""):
     """(status, delay in ns) under a rule `teapot` (status 418) and a rule `delay` (uniform)."""
     coin = next(words(seed, "teapot", run, "GET", path, attempt))
     delay = words(seed, "delay", run, "GET", path, attempt)
-    next(delay)  # the coin of a rule that always fires
+    next(delay)  # the probability word of a rule that always fires
     return 418 if fires(coin, teapot) else 200, uniform_ns(next(delay), lower_ns, upper_ns)
 
 
@@ -138,7 +138,7 @@ def size(text: str) -> int:
 
 
 def nanoseconds(seconds: float) -> int:
-    """To the nearest; the float is exact as a fraction."""
+    """Rounded to the nearest; the float is converted exactly."""
     return round(Fraction(seconds) * 10**9)
 
 
@@ -147,7 +147,7 @@ def open_unit(word: int) -> float:
 
 
 def quantile_ns(shape: str, of: dict | str, stream) -> int | None:
-    """The delay that the next word stands for; none below zero."""
+    """The delay that the next word gives; none below zero."""
     if shape == "fixed":
         return nanoseconds(seconds(of))
     word = next(stream)
@@ -190,7 +190,7 @@ def choice(choices: list[dict], stream) -> int:
 
 
 def decide(rule: dict, seed: int, run: str, method: str, path: str, attempt: int) -> dict | None:
-    """What one rule without conditions decides; nothing if it does not fire. Durations are in nanoseconds."""
+    """The decision of one rule without conditions; none if it does not fire. Durations are in nanoseconds."""
     stream = words(seed, rule["name"], run, method, path, attempt)
     if not fires(next(stream), rule.get("probability", 1)):
         return None
@@ -248,5 +248,5 @@ if __name__ == "__main__":
         (20150223, "", "/flags/br/metadata.json", 1),
         (2**64 - 1, "é", "/flags/zz/zz.gif", 2**32 - 1),
     ]:
-        fate_ = fate(seed, path, teapot=0.25, lower_ns=500_000_000, upper_ns=5_000_000_000, attempt=attempt, run=run)
-        print(f"({seed}, {run!r}, {path!r}, {attempt}) -> {fate_}".replace("'", '"'))
+        vector = teapot_and_delay(seed, path, teapot=0.25, lower_ns=500_000_000, upper_ns=5_000_000_000, attempt=attempt, run=run)
+        print(f"({seed}, {run!r}, {path!r}, {attempt}) -> {vector}".replace("'", '"'))

@@ -1,6 +1,6 @@
-"""docs/adding-a-fault.md is true: its patch applies, passes the tests of the scenario and its own, and has its effect.
+"""The patch of docs/adding-a-fault.md applies, passes the tests of the scenario crate and its own, and has its effect.
 
-The copy is built in a folder of its own, so that the programs of the other tests stay as they are.
+The copy is built in a separate folder, so that the programs of the other tests do not change.
 """
 
 import os
@@ -23,14 +23,14 @@ def changed_files() -> dict[str, int]:
     return {file: int(added) for added, _removed, file in rows}
 
 
-def test_the_page_lists_the_files_of_the_patch_with_the_lines_they_gain():
+def test_the_page_lists_the_files_of_the_patch_with_their_added_lines():
     rows = re.findall(r"^\| \[`(.*?)`\]\(\.\./(.*?)\) \| (\d+) \|", PAGE.read_text(), re.M)
     assert all(name == target for name, target, _ in rows)
     assert {name: int(added) for name, _, added in rows} == changed_files()
     assert len(rows) == len(changed_files())
 
 
-def test_the_patch_fits_the_tree():
+def test_the_patch_applies():
     result = run("git", "apply", "--check", PATCH, cwd=ROOT)
     assert result.returncode == 0, result.stderr
 

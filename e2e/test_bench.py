@@ -1,4 +1,4 @@
-"""The benchmark scripts, each for a moment: that they measure, not what."""
+"""Short runs of the benchmark scripts: that they measure, not the figures."""
 
 import json
 import os
@@ -40,11 +40,11 @@ def test_the_floor_serves_a_flag(folder):
 
 
 @pytest.mark.parametrize("part", cells(PROGRAMS, short=["server", "start"]))
-def test_each_part_of_the_comparison_has_its_figures(part, folder):
+def test_each_part_of_the_comparison_has_figures(part, folder):
     path = f"{os.environ['PATH']}:/usr/sbin"
     missing = [program for program in PROGRAMS[part] if shutil.which(program, path=path) is None]
     if missing:
-        pytest.skip(f"SKIPPED LOUDLY: no {' and no '.join(missing)} on this machine")
+        pytest.skip(f"SKIPPED: no {' and no '.join(missing)} on this machine")
     words = ["--only", part, "--rounds", 1, "--seconds", 1, "--waiting", 200, "--json", folder / "figures.json"]
     result = run(sys.executable, ROOT / "bench" / "peers.py", "--folder", folder, "--bins", BIN, *words, timeout=300)
     assert result.returncode == 0, result.stderr
@@ -59,14 +59,14 @@ def test_each_part_of_the_comparison_has_its_figures(part, folder):
         assert name in result.stdout
 
 
-def test_how_long_a_start_takes_is_told_of_each_kind():
+def test_the_start_time_of_each_kind_is_printed():
     result = run(sys.executable, ROOT / "bench" / "start.py", 2, SERVER)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count(" ms") >= 6 and "--tls" in result.stdout, result.stdout
 
 
 def test_the_figures_of_the_micro_benchmark_are_read_from_its_table(folder, tmp_path):
-    """It takes minutes to build, so cargo is played here."""
+    """It takes minutes to build, so a script replaces cargo here."""
     cargo = tmp_path / "cargo"
     cargo.write_text(
         """#!/bin/sh

@@ -25,7 +25,7 @@ def book(request, tmp_path_factory):
             break
         time.sleep(0.005)
     if process.poll() is not None:
-        pytest.skip(f"SKIPPED LOUDLY: the book's ports {first} to {first + 2} are taken on this machine")
+        pytest.skip(f"SKIPPED: the book's ports {first} to {first + 2} are taken on this machine")
     urls = [listener["url"] for listener in json.loads(ready.read_text())["listeners"]]
     assert urls == [f"http://127.0.0.1:{port}" for port in range(first, first + 3)]
     yield request.param, first
@@ -67,7 +67,7 @@ def test_error_answers_a_quarter_with_the_reason_phrase(book):
         thread.join()
     assert len(answers) == 194
     assert set(answers) == {(200, "OK"), expected}
-    assert 30 < answers.count(expected) < 70  # 25 % of 194 is 48.5; the seed is fixed, so this is no luck
+    assert 30 < answers.count(expected) < 70  # 25 % of 194 is 48.5; the seed is fixed, so this cannot fail by chance
 
 
 def test_get_from_error_accounts_for_every_code(book, tmp_path):

@@ -1,4 +1,4 @@
-"""The recipes of docs/ci.md, run as they are written; the action, run as a runner would."""
+"""The recipes of docs/ci.md, run unchanged; and the action, run as a runner would."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def yaml(path: Path) -> dict:
 # What the document shows
 
 
-def test_the_document_shows_every_recipe_as_it_is():
+def test_the_document_quotes_every_recipe_unchanged():
     document = (ROOT / "docs" / "ci.md").read_text()
     shown = re.findall(r"^\[`(examples/ci/[^`]+)`\]\(\.\./\1\)[^\n]*\n\n```\w+\n(.*?)^```$", document, re.M | re.S)
     files = (path for path in RECIPES.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
@@ -53,7 +53,7 @@ def test_the_document_shows_every_recipe_as_it_is():
 
 @pytest.fixture
 def recipes(tmp_path, monkeypatch):
-    """A copy of the recipes, and a flag-server in the path that notes each of its starts."""
+    """A copy of the recipes, and a flag-server in the path that records each start."""
     folder = tmp_path / "recipes"
     shutil.copytree(RECIPES, folder, ignore=shutil.ignore_patterns("__pycache__"))
     program = tmp_path / "bin" / "flag-server"
@@ -68,25 +68,25 @@ def recipes(tmp_path, monkeypatch):
     return folder
 
 
-def fates(folder: Path) -> dict[tuple[str, str], list[int]]:
-    """The statuses of each (run, code) that the one server of this test sent, once they are known to be as planned."""
+def sent_statuses(folder: Path) -> dict[tuple[str, str], list[int]]:
+    """The statuses of each (run, code) that the one server of this test sent, after checking that they are as planned."""
     assert len((folder / "starts").read_text().splitlines()) == 1, "one server for all"
     scenario = tomllib.loads(RETRY.read_text())
-    met = {}
+    sent = {}
     for line in (folder / "decisions.jsonl").read_text().splitlines():
         record = json.loads(line)
-        statuses = met.setdefault((record["run"], record["path"].split("/")[2]), [])
+        statuses = sent.setdefault((record["run"], record["path"].split("/")[2]), [])
         statuses.append(record["sent"]["status"])
         request = (record["run"], record["method"], record["path"], record["attempt"])
-        assert record["attempt"] == len(statuses), "each run counts for itself"
+        assert record["attempt"] == len(statuses), "each run has its own count"
         assert record["sent"]["status"] == (503 if record["attempt"] <= 2 else 200)
         delay = decide(scenario["rule"][1], scenario["seed"], *request)["delay_ns"]
-        assert record["plan"]["delay_ms"] == pytest.approx(delay / 1e6, abs=1e-6), "each run has a fate of its own"
-    return met
+        assert record["plan"]["delay_ms"] == pytest.approx(delay / 1e6, abs=1e-6), "each run has its own decisions"
+    return sent
 
 
 @pytest.mark.parametrize("workers", [0, 4])
-def test_the_python_tests_share_a_server_and_each_meets_its_own_fate(recipes, tmp_path, workers):
+def test_the_python_tests_share_a_server_with_a_run_each(recipes, tmp_path, workers):
     options = ("-p", "no:cacheprovider", "-n", workers)
     result = run(sys.executable, "-m", "pytest", *options, "--rootdir", recipes, recipes / "python", cwd=recipes)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -98,10 +98,10 @@ def test_the_python_tests_share_a_server_and_each_meets_its_own_fate(recipes, tm
     for cc in ("br", "jp", "us"):
         expected[name(f"a_download_survives_two_failures[{cc}]"), cc] = [503, 503, 200]
         expected[name(f"a_download_gives_up_after_its_last_attempt[{cc}]"), cc] = [503, 503]
-    assert fates(tmp_path) == expected
+    assert sent_statuses(tmp_path) == expected
 
 
-def test_the_python_tests_use_a_server_that_runs_already(recipes, server, tmp_path, monkeypatch):
+def test_the_python_tests_use_a_server_that_is_already_running(recipes, server, tmp_path, monkeypatch):
     with server("--scenario", str(RETRY), "--port", "0") as running:
         monkeypatch.setenv("FLAGS_URL", running.flags())
         result = run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", recipes / "python", cwd=recipes)
@@ -118,14 +118,14 @@ def test_the_python_tests_end_at_once_if_the_server_does_not_start(recipes, monk
 
 
 @needs("node")
-def test_the_node_tests_share_a_server_and_each_meets_its_own_fate(recipes, tmp_path):
+def test_the_node_tests_share_a_server_with_a_run_each(recipes, tmp_path):
     result = run("node", "--test", "--test-reporter=tap", recipes / "node" / "downloads.test.mjs")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "# pass 6\n# fail 0\n# cancelled 0\n# skipped 0" in result.stdout
     assert STOPPED in result.stdout + result.stderr
     survived = {(f"of {cc} survives two failures", cc): [503, 503, 200] for cc in ("br", "jp", "us")}
     gave_up = {(f"of {cc} gives up after its last attempt", cc): [503, 503] for cc in ("br", "jp", "us")}
-    assert fates(tmp_path) == survived | gave_up
+    assert sent_statuses(tmp_path) == survived | gave_up
 
 
 @needs("node")
@@ -141,7 +141,7 @@ def test_the_shell_script_waits_for_its_server_and_stops_it(recipes, tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout == "the patient download went well, the hasty one did not\n"
     assert STOPPED in result.stderr
-    assert fates(tmp_path) == {("patient", "br"): [503, 503, 200], ("hasty", "br"): [503, 503]}
+    assert sent_statuses(tmp_path) == {("patient", "br"): [503, 503, 200], ("hasty", "br"): [503, 503]}
 
 
 def test_the_shell_script_ends_at_once_if_the_server_does_not_start(recipes, monkeypatch):
@@ -152,7 +152,7 @@ def test_the_shell_script_ends_at_once_if_the_server_does_not_start(recipes, mon
 
 
 @needs("shellcheck")
-def test_the_scripts_are_sound():
+def test_the_scripts_pass_shellcheck():
     result = run("shellcheck", "action/start.sh", "examples/ci/shell/downloads.sh", ".ci/run", "bench/peers.sh", cwd=ROOT)
     assert result.returncode == 0, result.stdout
 
@@ -166,19 +166,19 @@ def test_the_scripts_are_sound():
     ("gitlab-ci", ["examples/ci/gitlab/.gitlab-ci.yml"]),
     ("compose-spec", ["examples/ci/compose.yaml"]),
 ])
-def test_a_file_for_a_runner_is_of_its_schema(schema, files):
+def test_a_file_for_a_runner_follows_its_schema(schema, files):
     check = Path(sys.executable).parent / "check-jsonschema"
     result = run(check, "--builtin-schema", f"vendor.{schema}", *files, cwd=ROOT)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_the_server_takes_the_options_of_gitlabs_service(server):
+def test_the_server_accepts_the_options_of_gitlabs_service(server):
     [service] = yaml(RECIPES / "gitlab" / ".gitlab-ci.yml")["downloads"]["services"]
     with server(*service["command"], "--port", "0") as running:
         assert list(running.urls) == ["flaky"]
 
 
-def test_the_server_takes_the_variables_of_githubs_service(server, monkeypatch):
+def test_the_server_accepts_the_variables_of_githubs_service(server, monkeypatch):
     service = yaml(RECIPES / "github" / "service.yml")["jobs"]["test"]["services"]["flags"]
     options = run(SERVER, "--help").stdout
     for name, value in service["env"].items():
@@ -188,7 +188,7 @@ def test_the_server_takes_the_variables_of_githubs_service(server, monkeypatch):
         assert list(running.urls) == ["local", "delay", "error"]
 
 
-def test_the_two_sides_of_the_compose_file_get_along(server, tmp_path):
+def test_the_two_services_of_the_compose_file_work_together(server, tmp_path):
     services = yaml(RECIPES / "compose.yaml")["services"]
     [mount] = services["flags"]["volumes"]
     source, target, _ = mount.split(":")
@@ -204,7 +204,7 @@ def test_the_two_sides_of_the_compose_file_get_along(server, tmp_path):
 
 
 class Job:
-    """A job, as far as a composite action can see one."""
+    """A job, as a composite action sees it."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -232,7 +232,7 @@ class Job:
         environment |= {**keep, **{name: str(file) for name, file in files.items()}, "PATH": search}
         environment |= {"RUNNER_TEMP": str(self.folder / "temp"), "GITHUB_ACTION_PATH": str(ROOT)}
         words = ["env", "--ignore-environment", *(f"{name}={value}" for name, value in environment.items())]
-        # As the runner does for `shell: bash`. It waits until nobody holds the streams of the step any more.
+        # As the runner does for `shell: bash`. It waits until every process has closed the streams of the step.
         shell = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail"]
         assert step["shell"] == "bash"
         result = run(*words, *shell, script, cwd=self.folder, timeout=900 if "build" in given else 60)
@@ -245,11 +245,11 @@ class Job:
         for name, output in self.action["outputs"].items():
             source = re.fullmatch(r"\$\{\{ steps\.start\.outputs\.([\w-]+) \}\}", output["value"])[1]
             outputs[name] = set_by_step.pop(source, "")
-        assert set_by_step == {}, "an output that the action does not hand on"
+        assert set_by_step == {}, "an output that the action does not pass on"
         return result, outputs, lines("GITHUB_ENV"), files["GITHUB_PATH"].read_text().splitlines()
 
     def end(self):
-        """Nothing that was started outlives its job."""
+        """Ends everything that the job started."""
         for file in self.folder.glob("GITHUB_OUTPUT-*"):
             for pid in re.findall(r"^pid=(\d+)$", file.read_text(), re.M):
                 with suppress(ProcessLookupError):
@@ -270,7 +270,7 @@ def error(result) -> str:
     return message
 
 
-def test_the_action_starts_a_server_and_tells_the_next_steps_where_it_is(job):
+def test_the_action_starts_a_server_and_passes_its_address_to_the_next_steps(job):
     result, outputs, variables, path = job.uses(path=str(SERVER), args="--profile flaky --port 0")
     assert result.returncode == 0, result.stderr
     assert json.loads(outputs["ready"]) == {"listeners": [{"name": "flaky", "url": outputs["url"]}]}
@@ -283,13 +283,13 @@ def test_the_action_starts_a_server_and_tells_the_next_steps_where_it_is(job):
     os.kill(int(outputs["pid"]), signal.SIGTERM)
     deadline = time.monotonic() + 20
     while STOPPED not in Path(outputs["log"]).read_text():
-        assert time.monotonic() < deadline, "the process is the server"
+        assert time.monotonic() < deadline, "the process is not the server"
         time.sleep(0.01)
     [decision] = Path(outputs["decision-log"]).read_text().splitlines()
     assert json.loads(decision)["run"] == "one"
 
 
-def test_the_action_without_arguments_takes_free_ports_and_can_be_used_twice(job):
+def test_the_action_without_arguments_uses_free_ports_and_can_be_used_twice(job):
     used = [job.uses(path=str(SERVER))[1] for _ in range(2)]
     listeners = [json.loads(outputs["ready"])["listeners"] for outputs in used]
     assert [[listener["name"] for listener in of] for of in listeners] == [["local", "delay", "error"]] * 2
@@ -297,7 +297,7 @@ def test_the_action_without_arguments_takes_free_ports_and_can_be_used_twice(job
     assert len({listener["url"] for of in listeners for listener in of}) == 6
 
 
-def test_the_arguments_of_the_action_may_have_quotes_and_lines_and_run_nothing(job):
+def test_the_arguments_of_the_action_may_have_quotes_and_lines_and_are_not_executed(job):
     scenario = job.folder / "with spaces.toml"
     shutil.copy(RETRY, scenario)
     result, outputs, *_ = job.uses(path=str(SERVER), args=f"--scenario '{scenario}'\n  --port 0\n")
@@ -317,8 +317,8 @@ def test_the_log_of_a_server_that_does_not_start_is_shown(job):
     assert (set(outputs.values()), variables) == ({""}, {})
 
 
-def test_a_path_that_is_no_program_is_refused(job):
-    assert error(job.uses(path="target/flag-server")[0]).startswith("path: 'target/flag-server' is no program")
+def test_a_path_that_is_not_a_program_is_refused(job):
+    assert error(job.uses(path="target/flag-server")[0]).startswith("path: 'target/flag-server' is not a program")
 
 
 @pytest.mark.long
@@ -338,16 +338,16 @@ TARGET = f"{platform.machine()}-unknown-linux-gnu"
 
 
 class Releases:
-    """A folder of releases, and an HTTP server that knows what it was asked for."""
+    """A folder of releases, and an HTTP server that records its requests."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.asked = []
+        self.requests = []
         releases = self
 
         class Handler(SimpleHTTPRequestHandler):
             def log_request(self, code="-", size="-"):
-                releases.asked.append((self.path, int(code)))
+                releases.requests.append((self.path, int(code)))
 
             def log_message(self, *_):
                 pass
@@ -357,7 +357,7 @@ class Releases:
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
     def publish(self, version: str, target: str, program: Path = SERVER) -> Path:
-        """An archive, and its line in the sums of its release."""
+        """Makes an archive, and adds its line to the checksums of its release."""
         release = self.folder / f"v{version}"
         release.mkdir(exist_ok=True)
         name = f"flagbench-{version}-{target}"
@@ -380,7 +380,7 @@ def releases(tmp_path):
 
 
 def on_another_system(folder: Path, system: str, machine: str) -> str:
-    """A PATH with the tools of the action, where uname speaks of this system and sha256sum is not known."""
+    """A PATH with the tools of the action, where uname reports this system and sha256sum is missing."""
     tools = "awk bash cat curl cut dirname env find gzip head kill mkdir mktemp perl printf sed shasum sleep tar xargs"
     folder.mkdir()
     for tool in tools.split():
@@ -399,7 +399,7 @@ def test_the_action_downloads_the_release_of_its_own_version_or_of_another(job, 
     assert result.returncode == 0, result.stderr
     assert json.loads(outputs["ready"])["listeners"][0]["name"] == "local"
     archive = f"/v{wanted}/flagbench-{wanted}-{TARGET}.tar.gz"
-    assert releases.asked == [(f"/v{wanted}/SHA256SUMS", 200), (archive, 200)]
+    assert releases.requests == [(f"/v{wanted}/SHA256SUMS", 200), (archive, 200)]
 
 
 @needs("shasum")
@@ -414,18 +414,18 @@ def test_each_platform_gets_its_own_archive(job, releases, tmp_path, system, mac
     search = on_another_system(tmp_path / "tools", system, machine)
     result, *_ = job.uses(search=search, base_url=releases.url, args="--profile local --port 0")
     assert result.returncode == 0, result.stderr
-    assert releases.asked[-1] == (f"/v{VERSION}/flagbench-{VERSION}-{target}.tar.gz", 200)
+    assert releases.requests[-1] == (f"/v{VERSION}/flagbench-{VERSION}-{target}.tar.gz", 200)
 
 
 @needs("shasum")
-def test_a_platform_without_a_release_is_told_what_it_can_do(job, releases, tmp_path):
+def test_a_platform_without_a_release_gets_a_remedy(job, releases, tmp_path):
     search = on_another_system(tmp_path / "tools", "FreeBSD", "amd64")
     result, *_ = job.uses(search=search, base_url=releases.url)
     assert error(result).startswith("there is no release for FreeBSD on amd64: set 'build: true'")
-    assert releases.asked == []
+    assert releases.requests == []
 
 
-def test_an_archive_that_is_not_what_its_release_says_is_not_run(job, releases, tmp_path):
+def test_an_archive_with_a_wrong_checksum_is_not_run(job, releases, tmp_path):
     evil = tmp_path / "evil"
     evil.write_text(f"#!/bin/sh\ntouch '{tmp_path}/run'\n")
     evil.chmod(0o755)
@@ -443,12 +443,12 @@ def test_an_archive_that_is_not_what_its_release_says_is_not_run(job, releases, 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_release_that_does_not_exist_is_told(job, releases):
+def test_a_missing_release_is_reported(job, releases):
     result, *_ = job.uses(version="9.9.9", base_url=releases.url)
     assert error(result).startswith(f"cannot download {releases.url}/v9.9.9/SHA256SUMS: is there such a release?")
     result, *_ = job.uses(version="../9.9.9", base_url=releases.url)
-    assert error(result) == "version: '../9.9.9' is no version; give one like 0.1.0"
-    assert releases.asked == [("/v9.9.9/SHA256SUMS", 404)]
+    assert error(result) == "version: '../9.9.9' is not a version; give one like 0.1.0"
+    assert releases.requests == [("/v9.9.9/SHA256SUMS", 404)]
 
 
 def test_the_example_of_the_action_uses_what_the_action_has(server):

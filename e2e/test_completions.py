@@ -1,4 +1,4 @@
-"""What real shells and real readers of manual pages make of `completions` and `man`."""
+"""`completions` and `man` with real shells and real readers of manual pages."""
 
 import os
 import pty
@@ -16,7 +16,7 @@ PROGRAMS = {"flag-server": SERVER, "flag-client": CLIENT}
 
 
 def needs(program: str):
-    reason = f"SKIPPED LOUDLY: there is no {program} on this machine"
+    reason = f"SKIPPED: no {program} on this machine"
     return pytest.mark.skipif(shutil.which(program) is None, reason=reason)
 
 
@@ -34,7 +34,7 @@ def scripts(shell: str, folder) -> list[str]:
 
 
 @pytest.mark.parametrize("shell", [BASH, ZSH, FISH])
-def test_a_shell_can_read_the_scripts(shell, tmp_path):
+def test_a_shell_can_parse_the_scripts(shell, tmp_path):
     for script in scripts(shell, tmp_path):
         result = run(shell, "-n", script)
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
@@ -85,18 +85,18 @@ def test_a_shell_offers_what_can_come_next(shell, line, expected, tmp_path):
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_bash_offers_the_commands_that_the_help_tells_and_no_other(program, tmp_path):
+def test_bash_offers_exactly_the_commands_of_the_help(program, tmp_path):
     help_text = run(PROGRAMS[program], "--help").stdout
     commands = re.search(r"^Commands:\n((?:  .*\n|\n)+)", help_text, re.M)[1]
-    told = re.findall(r"^  ([a-z]+) ", commands, re.M)
-    assert "completions" in told and "man" in told and "worker" not in told and "probe" not in told
+    listed = re.findall(r"^  ([a-z]+) ", commands, re.M)
+    assert "completions" in listed and "man" in listed and "worker" not in listed and "probe" not in listed
     found = offered("bash", f"{program} ", tmp_path)
-    assert [word for word in found if not word.startswith("-")] == told
+    assert [word for word in found if not word.startswith("-")] == listed
 
 
 @contextmanager
 def terminal(*command: str, cwd):
-    """A shell that believes that a person types, and two functions: to type, and to wait for what it shows."""
+    """A shell on a terminal, and two functions: to type, and to wait for output."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PS1": "> ", "TERM": "dumb", "HOME": str(cwd)}
     shell = subprocess.Popen(
@@ -141,7 +141,7 @@ def test_the_tab_key_completes_in_a_terminal(shell, typed, completed, tmp_path):
     server, client = scripts(shell, tmp_path)
     prepare = "autoload -U compinit && compinit -u -D && " if shell == "zsh" else ""
     with terminal(*START[shell], cwd=tmp_path) as (type_in, wait_for):
-        # What is typed is shown too, so the word that is waited for is made of two.
+        # The terminal echoes what is typed, so the expected word is composed of two.
         type_in(f"{prepare}source {server} && source {client} && echo rea''dy\n")
         wait_for("ready")
         wait_for("> ")
@@ -157,8 +157,8 @@ def pages(program: str, folder):
 
 @needs("mandoc")
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_mandoc_finds_nothing_wrong_with_a_page(program, tmp_path):
-    # There is no date, on purpose; the spare breaks are clap_mangen's.
+def test_mandoc_accepts_a_page(program, tmp_path):
+    # The missing date is intended; the superfluous breaks come from clap_mangen.
     known = ("WARNING: missing date", "WARNING: skipping paragraph macro: br")
     for page in pages(program, tmp_path):
         result = run("mandoc", "-T", "lint", "-W", "warning", page)

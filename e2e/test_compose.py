@@ -1,7 +1,7 @@
-"""docker compose, for real: what a person sees, what a build's gate gets, and how it ends.
+"""docker compose with a real engine: its output, its exit codes, and how it ends.
 
-It needs an engine. The long form takes the images that `docker compose build` makes of this tree; the
-short form takes the last stages of the same Dockerfile, with the programs that are built already.
+The long form uses the images that `docker compose build` makes from this tree; the
+short form uses the last stages of the same Dockerfile, with the programs that are already built.
 """
 
 import io
@@ -46,9 +46,9 @@ def images(request, tmp_path_factory):
 
 
 def pack_programs(folder: Path) -> None:
-    """Makes the images of the Dockerfile without its build: the programs are those under test.
+    """Makes the images of the Dockerfile without its build stage, from the programs under test.
 
-    These need shared libraries, so the root file system is not empty, but has the ones of this machine.
+    They need shared libraries, so the root file system contains those of this machine.
     """
     libraries = set()
     for program in SERVER, CLIENT:
@@ -71,7 +71,7 @@ def pack_programs(folder: Path) -> None:
 
 
 class Compose:
-    """A clone of what `docker compose` reads, owned by somebody."""
+    """A copy of the files that `docker compose` reads, owned by a user."""
 
     def __init__(self, folder: Path, owner: int):
         self.folder, self.owner = folder, owner
@@ -93,7 +93,7 @@ class Compose:
         )
 
     def check(self, **kwargs):
-        """The form of it for a build."""
+        """`docker compose up` as a check in a build."""
         words = "up", "--no-build", "--abort-on-container-exit", "--exit-code-from", "client"
         return self(*words, **kwargs)
 
@@ -130,11 +130,11 @@ def assert_reports_of(compose: Compose):
     for race in RACES:
         assert f"A race of downloads: {race}" in page
         document = json.loads((compose.folder / "reports" / f"{race}.json").read_text())
-        assert [lane["name"] for lane in document["lanes"]] == ["sequential", "threaded", "async"]
+        assert [series["name"] for series in document["lanes"]] == ["sequential", "threaded", "async"]
         assert document["server"]["label"] == race.upper()
 
 
-def test_up_as_a_check_races_on_three_servers_and_leaves_reports_to_the_owner_of_the_folder(tmp_path, owner):
+def test_up_as_a_check_races_on_three_servers_and_the_owner_of_the_folder_gets_the_reports(tmp_path, owner):
     compose = Compose(tmp_path, owner)
     try:
         result = compose.check()
@@ -161,7 +161,7 @@ def test_a_threshold_that_is_not_met_is_exit_code_99(compose):
     assert "report.html" in compose.reports()
 
 
-def test_up_leaves_the_servers_to_play_with_and_every_command_knows_their_labels(compose):
+def test_up_keeps_the_servers_running_and_every_command_accepts_their_labels(compose):
     result = compose("up", "--no-build", "--detach")
     assert result.returncode == 0, result.stderr
     for port in (8000, 8001, 8002):
@@ -180,7 +180,7 @@ def test_up_leaves_the_servers_to_play_with_and_every_command_knows_their_labels
     assert "ERROR site: http://server:8002/flags" in result.stdout
 
 
-def test_the_containers_may_do_nothing_that_they_do_not_need(compose):
+def test_the_containers_have_no_needless_privileges(compose):
     assert compose("up", "--no-build", "--detach").returncode == 0
     for service in ("server", "client"):
         (described,) = json.loads(containers.docker("inspect", compose.container(service)))
@@ -192,14 +192,14 @@ def test_the_containers_may_do_nothing_that_they_do_not_need(compose):
         assert not host["Privileged"]
         published = [binding["HostIp"] for bindings in (host["PortBindings"] or {}).values() for binding in bindings]
         assert set(published) <= {"127.0.0.1"}
-    # Nobody is root by default, and the server stays what the image says.
+    # By default nothing runs as root, and the server keeps the user of the image.
     for image in containers.IMAGES:
         assert containers.docker("image", "inspect", "--format", "{{.Config.User}}", image) == "65532:65532"
     (user,) = containers.docker("top", compose.container("server"), "-o", "pid,uid").splitlines()[1:]
     assert user.split()[-1] == "65532"
 
 
-def test_the_client_is_root_no_more_when_it_works(tmp_path):
+def test_the_client_drops_root(tmp_path):
     if os.getuid() != 0:
         pytest.skip("only root can make folders of another user")
     compose = Compose(tmp_path, 4321)
@@ -224,7 +224,7 @@ def test_stop_answers_or_refuses_every_download_within_a_second(compose):
     whole = (ROOT / "flags_data" / "flags" / "br" / "br.gif").read_bytes()
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
     with httpx.Client(limits=limits, timeout=30) as client, ThreadPoolExecutor(100) as pool:
-        # All connections are there and accepted before the downloads begin.
+        # All connections are accepted before the downloads begin.
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -232,8 +232,8 @@ def test_stop_answers_or_refuses_every_download_within_a_second(compose):
                 break
             except httpx.TransportError:
                 assert time.monotonic() < deadline
-        ask = lambda number: client.get("http://127.0.0.1:8000/flags/br/br.gif", headers={"flag-run": str(number)})
-        downloads = [pool.submit(ask, number) for number in range(100)]
+        get = lambda number: client.get("http://127.0.0.1:8000/flags/br/br.gif", headers={"flag-run": str(number)})
+        downloads = [pool.submit(get, number) for number in range(100)]
         time.sleep(1)  # some are answered by then, most are in flight
         started = time.monotonic()
         result = compose("stop")
@@ -249,13 +249,13 @@ def test_stop_answers_or_refuses_every_download_within_a_second(compose):
     assert f"refused={counted[503]}" in log and "stopped: every request was answered" in log, log
     state = json.loads(containers.docker("inspect", "--format", "{{json .State}}", compose.container("server")))
     assert state["ExitCode"] == 0
-    # The engine's own work around it is not the server's.
+    # The engine's own overhead does not count.
     assert took < 3, took
     print(f"docker compose stop took {took:.2f} s: {counted}")
 
 
 @pytest.mark.long
-def test_images_are_small_and_an_idle_server_needs_little():
+def test_images_are_small_and_an_idle_server_uses_little_memory():
     figures = containers.measure()
     print(json.dumps(figures, indent=2))
     assert all(size <= 15 for size in figures["image_megabytes"].values())
@@ -264,7 +264,7 @@ def test_images_are_small_and_an_idle_server_needs_little():
 
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="no docker-compose 1.29 on this machine")
-def test_the_old_docker_compose_does_it_too(compose):
+def test_docker_compose_1_29_works_too(compose):
     old = ("docker-compose",)
     result = compose("config", "--quiet", program=old)
     assert result.returncode == 0, result.stderr
@@ -276,7 +276,7 @@ def test_the_old_docker_compose_does_it_too(compose):
         compose("down", "--timeout", "5", program=old)
 
 
-def test_the_recipe_for_the_tests_of_others_starts_them_when_the_server_is_healthy():
+def test_the_compose_recipe_starts_the_tests_when_the_server_is_healthy():
     published = {image: f"ghcr.io/flagbench/{image}:latest" for image in containers.IMAGES}
     recipe = "docker", "compose", "-p", PROJECT, "-f", ROOT / "examples" / "ci" / "compose.yaml"
     for image, tag in published.items():
@@ -290,7 +290,7 @@ def test_the_recipe_for_the_tests_of_others_starts_them_when_the_server_is_healt
         containers.docker("rmi", *published.values())
 
 
-def test_every_documented_command_is_one_that_is_run_here():
+def test_every_documented_command_is_run_here():
     section = (ROOT / "README.md").read_text().split("## Containers")[1].split("\n## ")[0]
     documented = re.findall(r"^docker compose .*", section, re.M)
     assert documented == [

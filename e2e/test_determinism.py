@@ -1,6 +1,6 @@
-"""One scenario with some of every fault, and clients that have nothing in common: they meet the same.
+"""One scenario with every fault, and unrelated clients: all get the same decisions.
 
-The witness is the server's decision log, whose lines have to be equal once they are sorted and the lateness, which is
+The server's decision logs must be equal once they are sorted and the lateness, which is
 measured, is left out.
 """
 
@@ -24,7 +24,7 @@ def rounds_of_our_client(strategy: str, concurrency: int):
 
 
 def rounds_of_python(program: str, concurrency: int):
-    """Numbers nothing: the server counts."""
+    """Does not number its attempts: the server counts them."""
 
     def rounds(flags: str, _folder):
         for _ in range(ROUNDS):
@@ -36,7 +36,7 @@ def rounds_of_python(program: str, concurrency: int):
 def rounds_of_curl(flags: str, folder):
     """In reverse order, 50 at a time, each on a connection of its own.
 
-    On a reused connection that breaks before the response, curl silently sends the request again: that is another
+    If a reused connection breaks before the response, curl silently sends the request again. That is another
     attempt, which the server counts.
     """
     config = folder / "curl.txt"
@@ -72,7 +72,7 @@ def decisions(server, folder, client, seed: int = 11) -> list[str]:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    """What the first client met."""
+    """The decisions for the first client."""
     from conftest import running
 
     folder = tmp_path_factory.mktemp("expected")
@@ -80,11 +80,11 @@ def expected(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", cells(CLIENTS, short=["threaded-64", "async-500", "curl", "httpx-194"]))
-def test_every_client_meets_the_same_decisions(server, tmp_path, expected, name):
+def test_every_client_gets_the_same_decisions(server, tmp_path, expected, name):
     assert decisions(server, tmp_path, CLIENTS[name]) == expected
 
 
-def test_the_decisions_are_some_of_every_kind(expected):
+def test_the_decisions_include_every_kind(expected):
     records = [json.loads(line) for line in expected]
     first_hops = [record for record in records if record["hop"] == 0]
     assert Counter(record["attempt"] for record in first_hops) == {1: 194, 2: 194, 3: 194}

@@ -1,4 +1,4 @@
-"""The gate itself: what it runs, and what its two forms have in common."""
+"""The gate itself: what it runs, and what its two forms share."""
 
 import re
 import sys
@@ -26,7 +26,7 @@ def test_the_short_form_fuzzes_targets_that_exist():
     assert short and set(short) <= {target["name"] for target in FUZZ["bin"]}
 
 
-def test_the_python_code_is_sound():
-    """As `ruff.toml` says."""
+def test_the_python_code_passes_ruff():
+    """With the rules of `ruff.toml`."""
     result = run(Path(sys.executable).parent / "ruff", "check", "--no-cache", ".", cwd=ROOT)
     assert result.returncode == 0, result.stdout

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from conftest import ROOT
-from decision import canonical, country, decide, fate, flip, words
+from decision import canonical, country, decide, flip, teapot_and_delay, words
 
 GOLDEN = json.loads((ROOT / "docs" / "golden-vectors.json").read_text())
 VECTORS = GOLDEN["decisions"]
@@ -20,7 +20,7 @@ def test_the_vectors_of_the_servers_tests_are_those_of_the_second_implementation
     assert len(rows) == 7
     number = {"u64::MAX": 2**64 - 1, "u32::MAX": 2**32 - 1}
     for seed, run_, path, attempt, status, nanos in rows:
-        computed = fate(
+        computed = teapot_and_delay(
             number.get(seed) or int(seed), path, run=run_, attempt=number.get(attempt) or int(attempt),
             teapot=0.25, lower_ns=500_000_000, upper_ns=5_000_000_000,
         )
@@ -39,7 +39,7 @@ def test_the_vectors_of_every_kind_are_those_of_the_second_implementation():
             assert computed == pinned, vector
 
 
-def test_every_vector_of_the_documents_is_one_of_them():
+def test_every_vector_of_the_documents_is_among_them():
     rows = re.findall(r"^\| `(\{.*?\})` \| (\d+) \| (.*?) \|$", (ROOT / "docs" / "determinism.md").read_text(), re.M)
     assert len(rows) >= 10
     for rule, attempt, decided in rows:
@@ -78,7 +78,7 @@ def test_the_server_decides_about_the_canonical_path_of_every_spelling(server, t
     for number, vector in enumerate(SPELLINGS):
         line = lines.pop(f"spelling-{number}", None)
         if not re.match("/flags/.", vector["path"]):
-            assert line is None, "nothing is decided about other paths"
+            assert line is None, "there are no decisions about other paths"
             continue
         assert line["path"] == vector["path"], vector
         assert line["plan"]["rules"] == [vector["cc"]] * bool(vector["cc"]), vector
@@ -91,7 +91,7 @@ def test_the_flipped_bits_of_a_body_are_the_computed_ones(server, tmp_path, bits
     scenario.write_text(f'rule = [{{ name = "rot", fault = "corrupt", bits = {bits} }}]')
     path = "/flags/lv/lv.gif"
     stream = words(20150223, "rot", "", "GET", path, 1)
-    next(stream)  # the coin
+    next(stream)  # the probability word
     right = (ROOT / "flags_data" / path.lstrip("/")).read_bytes()
     with server("--scenario", str(scenario), "--port", "0") as running:
         with urllib.request.urlopen(running.flags().removesuffix("/flags") + path) as response:

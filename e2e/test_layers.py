@@ -1,4 +1,4 @@
-"""The check of the layers, on small trees that are made up here."""
+"""The check of the layers, on small synthetic trees."""
 
 import pytest
 from conftest import ROOT, run
@@ -8,7 +8,7 @@ LAYERS = ROOT / ".ci" / "layers"
 
 @pytest.fixture
 def layers(tmp_path):
-    """What the check says of a crate with these files: its exit code and its lines."""
+    """The result of the check for a crate with these files: its exit code and its lines."""
 
     def layers(files: dict[str, str], *options: str) -> tuple[int, list[str]]:
         for name, text in files.items():
@@ -22,7 +22,7 @@ def layers(tmp_path):
     return layers
 
 
-def test_the_used_are_below_their_users(layers):
+def test_a_module_is_above_those_it_uses(layers):
     files = {
         "lib.rs": "//! Doors only.\nmod clock;\nmod record;\nmod site;\npub use site::Site;\n",
         "clock.rs": "pub struct Clock;",
@@ -131,7 +131,7 @@ def test_imports_within_functions_serde_and_inline_modules_count(layers):
     ])
 
 
-def test_folders_can_be_looked_at_as_a_whole(layers):
+def test_folders_can_be_checked_as_units(layers):
     """Four files without a circle, of which two folders make one."""
     files = {
         "lib.rs": "mod race; mod result;",

@@ -1,4 +1,4 @@
-"""Load as a user makes it: what other tools read of it, what a server has seen of it, what a terminal shows, and how it ends."""
+"""`flag-client load` as a user runs it: its documents in other tools, its requests at the server, its terminal view, its exit."""
 
 import fcntl
 import http.server
@@ -31,7 +31,7 @@ def load(folder, *args, code=0):
 
 @contextmanager
 def other_server(answer):
-    """Somebody else's server; `answer` gets the handler of each request."""
+    """A server that is not Flagbench; `answer` gets the handler of each request."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -57,7 +57,7 @@ def document(tmp_path_factory):
     return folder, json.loads((folder / "load.json").read_text())
 
 
-def test_the_document_is_what_the_schema_says(document):
+def test_the_document_follows_the_schema(document):
     schema = json.loads(run(CLIENT, "schema").stdout)
     Draft202012Validator(schema).validate(document[1])
 
@@ -75,7 +75,7 @@ def test_everything_is_accounted_for(document):
 
 
 def counted(times) -> list[tuple[int, int]]:
-    """(value, how many had at most that) as another implementation of HdrHistogram reads them."""
+    """(value, count up to it) according to another implementation of HdrHistogram."""
     found, total = [], 0
     for item in HdrHistogram.decode(times["histogram"]).get_recorded_iterator():
         total += item.count_at_value_iterated_to
@@ -110,7 +110,7 @@ def test_the_text_percentiles_are_those_of_the_histogram(document, name):
     assert f"Total count    = {times['count']:>12}]" in text
 
 
-def test_a_result_is_reported_and_judged_again(document):
+def test_a_result_is_reported_and_checked_again(document):
     folder, result = document
     report = run(CLIENT, "report", "load.json", cwd=folder)
     assert report.returncode == 0 and f"status 503: {result['statuses']['503']}" in report.stdout
@@ -122,7 +122,7 @@ def test_a_result_is_reported_and_judged_again(document):
     assert refused.returncode == 2 and "is the result of a load" in refused.stderr
 
 
-def test_the_server_has_seen_each_request_and_no_other(tmp_path, server):
+def test_the_server_received_exactly_the_requests(tmp_path, server):
     log = tmp_path / "decisions.jsonl"
     with server("--profile", "local", "--port", "0", "--decision-log", log) as running:
         load(tmp_path, "-s", running.flags(), "-n", "194", "-c", "7", "-q")
@@ -131,7 +131,7 @@ def test_the_server_has_seen_each_request_and_no_other(tmp_path, server):
     assert len(paths) == len(set(paths)) == 194
 
 
-def test_any_url_is_asked_with_the_headers_that_are_wanted(tmp_path):
+def test_any_url_is_requested_with_the_given_headers(tmp_path):
     seen = []
 
     def answer(request):
@@ -170,7 +170,7 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path):
 
 
 def on_a_terminal(folder, *args, until=None):
-    """What a terminal is sent on standard error; with `until`, Ctrl-C is typed when that was there."""
+    """The bytes that a terminal gets on standard error; with `until`, Ctrl-C is typed after that text."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(
@@ -182,7 +182,7 @@ def on_a_terminal(folder, *args, until=None):
     while True:
         try:
             part = os.read(leader, 65536)
-        except OSError:  # nobody holds the other end any more
+        except OSError:  # the other end is closed
             break
         if not part:
             break
@@ -198,7 +198,7 @@ def on_a_terminal(folder, *args, until=None):
 ALTERNATE, BACK = "\x1b[?1049h", "\x1b[?1049l"
 
 
-def test_a_terminal_shows_it_live_and_is_given_back(tmp_path):
+def test_a_terminal_shows_the_live_view_and_is_restored(tmp_path):
     code, shown, out = on_a_terminal(tmp_path, "-d", "1s", "-w", "0s", "-r", "100")
     assert code == 0
     assert shown.count(ALTERNATE) == shown.count(BACK) == 1 and shown.index(ALTERNATE) < shown.index(BACK)
@@ -210,13 +210,13 @@ def test_a_terminal_shows_it_live_and_is_given_back(tmp_path):
     assert re.search(r"100 requests in ", out)
 
 
-def test_ctrl_c_gives_the_terminal_back(tmp_path):
+def test_ctrl_c_restores_the_terminal(tmp_path):
     code, shown, out = on_a_terminal(tmp_path, "-d", "1h", "-w", "0s", "-r", "100", until=b"status")
     assert code == 130
     assert shown.count(ALTERNATE) == shown.count(BACK) == 1
     assert "status 200" in out
 
 
-def test_quietly_nothing_is_shown(tmp_path):
+def test_with_quiet_nothing_is_shown(tmp_path):
     code, shown, out = on_a_terminal(tmp_path, "-n", "50", "-q")
     assert (code, shown, out) == (0, "", "")

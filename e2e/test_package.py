@@ -1,4 +1,4 @@
-"""The archive of a release, made as a release makes it, but for the programs, which are those of this build."""
+"""The archive of a release, made as in a release, except that the programs are those of this build."""
 
 import platform
 import re
@@ -43,7 +43,7 @@ def test_the_archive_holds_programs_documents_licences_completions_and_manual_pa
             expected.add(f"completions/{file.format(program)}")
     assert files.keys() - pages == {f"{NAME}/{name}" for name in expected}
     assert all(entry.size > 0 for entry in files.values())
-    # One that every program has, one of the server's, one of the client's, and what is only for tests.
+    # A licence that every program needs, one of the server, one of the client, and one needed by tests only.
     for name in "clap", "axum", "ureq":
         assert re.search(rf"^{name} \d", licences, re.M)
     assert not re.search(r"^proptest \d", licences, re.M)
@@ -56,7 +56,7 @@ def test_the_checksum_is_one_that_sha256sum_can_check(folder):
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_cargo_binstall_is_told_where_each_archive_is_and_what_is_in_it(program, target):
+def test_cargo_binstall_finds_each_archive_and_its_programs(program, target):
     """https://github.com/cargo-bins/cargo-binstall/blob/main/SUPPORT.md"""
     manifest = tomllib.loads((ROOT / program.removeprefix("flag-") / "Cargo.toml").read_text())
     settings = manifest["package"]["metadata"]["binstall"]
@@ -73,7 +73,7 @@ def test_cargo_binstall_is_told_where_each_archive_is_and_what_is_in_it(program,
 
 @pytest.fixture
 def notes(tmp_path):
-    """What is printed for a tag, with this changelog."""
+    """The release notes of a tag, with this changelog."""
 
     def notes(tag: str, changelog: str) -> subprocess.CompletedProcess:
         (tmp_path / ".ci").mkdir()
@@ -91,7 +91,7 @@ def test_the_notes_of_a_release_are_its_section_of_the_changelog(notes):
 
 
 @pytest.mark.parametrize(("tag", "remedy"), [("v99.0.0", f"it would be v{VERSION}"), (f"v{VERSION}", "rename Unreleased")])
-def test_a_release_that_nobody_has_described_is_refused(notes, tag, remedy):
+def test_a_release_without_a_changelog_section_is_refused(notes, tag, remedy):
     result = notes(tag, "# Changelog\n\n## Unreleased\n\n- All.\n")
     assert (result.returncode, result.stdout) == (1, "")
     assert remedy in result.stderr

@@ -1,6 +1,6 @@
 """The page of flags in a real browser.
 
-As a program it renews the picture of the README: `python e2e/test_page.py` (FLAGBENCH_BIN names the binaries).
+Run as a program, it updates the picture of the README: `python e2e/test_page.py` (FLAGBENCH_BIN names the binaries).
 """
 
 import sys
@@ -26,7 +26,7 @@ def page_of_flags(url: str, width: int, height: int, scheme: str):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_every_flag_is_seen_and_nothing_overflows(tmp_path, width):
+def test_every_flag_is_visible_and_nothing_overflows(tmp_path, width):
     with running(tmp_path, "--profile", "local", "--port", "0") as server:
         with page_of_flags(f"{server.flags()}/", width, 900, "light") as page:
             sizes = page.evaluate("[...document.images].map(i => [i.naturalWidth, i.naturalHeight])")

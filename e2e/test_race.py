@@ -1,4 +1,4 @@
-"""The race, and what happens when its server does not behave."""
+"""The race, and its behaviour when the server misbehaves."""
 
 import re
 import signal
@@ -15,10 +15,10 @@ def table(stdout: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.alone
-def test_concurrency_buys_what_it_can_on_the_bench_profile(tmp_path):
+def test_the_strategies_reach_their_targets_on_the_bench_profile(tmp_path):
     """The project's targets: both are ratios to a plan of 1.7 s and 146 ms, far above ordinary noise.
 
-    Noise only ever makes a race worse, so one that it spoiled may be run again.
+    Noise only makes a race slower, so a failed race may be repeated.
     """
     for _ in range(3):
         result = run(CLIENT, cwd=tmp_path)
@@ -36,16 +36,16 @@ def test_concurrency_buys_what_it_can_on_the_bench_profile(tmp_path):
 
 
 @pytest.mark.alone
-def test_a_race_against_a_server_of_its_own_process_knows_the_plan_from_the_answers(server, tmp_path):
+def test_a_race_against_a_named_server_takes_the_plan_from_its_responses(server, tmp_path):
     with server("--profile", "bench", "--port", "0") as running:
-        # The address as the server prints it, without /flags.
+        # The address as printed by the server, without /flags.
         result = run(CLIENT, "bench", "-r", "1", "-w", "0", "-s", next(iter(running.urls.values())), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     for strategy, (_, _, _, _, _, efficiency, *_, errors) in table(result.stdout).items():
         assert errors == "0" and float(efficiency.removesuffix(" %")) > 50, strategy
 
 
-def test_a_server_that_is_killed_in_the_middle_leaves_every_code_accounted_for(server, tmp_path):
+def test_every_code_has_a_result_when_the_server_is_killed(server, tmp_path):
     for strategy in ("sequential", "threaded", "async"):
         with server("--profile", "bench", "--port", "0") as running:
             process = subprocess.Popen(
@@ -64,7 +64,7 @@ def test_a_server_that_is_killed_in_the_middle_leaves_every_code_accounted_for(s
         assert sum(counts) == 194 and counts[0] >= 10, "".join(lines)
 
 
-def test_a_server_that_is_stopped_answers_what_is_in_flight(server, tmp_path):
+def test_a_stopped_server_answers_requests_in_flight(server, tmp_path):
     with server("--profile", "delay", "--port", "0") as running:
         process = subprocess.Popen(
             [CLIENT, "get", "-v", "-m", "20", "-s", running.flags()],
@@ -78,7 +78,7 @@ def test_a_server_that_is_stopped_answers_what_is_in_flight(server, tmp_path):
         assert running.process.wait(timeout=20) == 0
 
 
-def test_a_reader_that_has_read_enough_causes_no_panic(tmp_path):
+def test_a_reader_that_closes_early_causes_no_panic(tmp_path):
     shell = f"{CLIENT} get -e -v 2>stderr | head -n 2; exit ${{PIPESTATUS[0]}}"
     result = run("bash", "-c", shell, cwd=tmp_path)
     assert result.returncode == 0 and len(result.stdout.splitlines()) == 2

@@ -26,7 +26,7 @@ def page_files(tmp_path_factory):
     return folder
 
 
-# Each pair of a page, a width and a scheme is in one of the listed.
+# The list covers each pair of a page, a width and a scheme.
 @pytest.mark.parametrize(("name", "width", "scheme"), cells(
     product(["race", "faults", "sweep"], [1280, 390], ["light", "dark"]),
     short=[
@@ -38,11 +38,11 @@ def page_files(tmp_path_factory):
         ("sweep", 390, "dark"),
     ],
 ))
-def test_a_page_is_whole_and_fits(page_files, name, width, scheme):
+def test_a_page_is_complete_and_fits(page_files, name, width, scheme):
     file = page_files / f"{name}.html"
     with browser_page(width, 900, scheme, java_script_enabled=False) as page:
         page.goto(file.as_uri())
-        # The page's own scripts are off; what the test asks is not part of it.
+        # The page's own scripts are off; the test's queries still run.
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
         assert page.problems == []
@@ -51,13 +51,13 @@ def test_a_page_is_whole_and_fits(page_files, name, width, scheme):
         for index in range(shown.count()):
             box = shown.nth(index).bounding_box()
             assert box["height"] > 50 and 0 <= box["x"] and box["x"] + box["width"] <= width
-        # No text of a picture is smaller than can be read, or outside of it.
+        # No text of a picture is too small to read, or outside of it.
         sizes = page.evaluate("""[...document.querySelectorAll('figure svg')].filter(s => s.checkVisibility()).flatMap(
             svg => [...svg.querySelectorAll('text')].map(text => text.getBoundingClientRect().height))""")
         assert min(sizes) >= 8, sorted(sizes)[:3]
-        lanes = json.loads((page_files / f"{name}.json").read_text())["lanes"]
+        all_series = json.loads((page_files / f"{name}.json").read_text())["lanes"]
         rows = page.locator("tbody tr th").all_inner_texts()
-        assert rows[: len(lanes)] == [lane["name"] for lane in lanes]
+        assert rows[: len(all_series)] == [series["name"] for series in all_series]
 
 
 @pytest.mark.parametrize("name", ["race", "faults", "sweep"])

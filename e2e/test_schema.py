@@ -1,4 +1,4 @@
-"""The JSON Schema and the parser agree: what one accepts or refuses, the other does too."""
+"""The JSON Schema and the parser accept and refuse the same files."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def examples() -> list[str]:
     return [block for of_document in blocks for block in of_document]
 
 
-def test_the_schema_is_one():
+def test_the_schema_is_valid():
     Draft202012Validator.check_schema(SCHEMA)
 
 

@@ -6,7 +6,7 @@ import httpx
 from conftest import CODES, run
 
 
-def test_curl_speaks_http2_and_http1_over_tls(server):
+def test_curl_uses_http2_and_http1_over_tls(server):
     with server("--profile", "local", "--port", "0", "--tls") as running:
         assert running.flags().startswith("https://127.0.0.1:")
         for option, version in [("--http2", "2"), ("--http1.1", "1.1")]:
@@ -16,7 +16,7 @@ def test_curl_speaks_http2_and_http1_over_tls(server):
             assert result.stdout.splitlines() == [f"200 {version}"] * 20, result.stderr
 
 
-def test_a_certificate_that_is_given_is_trusted_by_those_who_know_it(server, tmp_path):
+def test_clients_trust_a_given_certificate(server, tmp_path):
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
     made = run(

@@ -1,6 +1,6 @@
-"""What GitHub reads, as far as that can be checked without it: workflows, issue forms, dependency updates.
+"""The files that GitHub reads, checked as far as possible without it: workflows, issue forms, dependency updates.
 
-Their schemas, their scripts, and what they take from the repository.
+Their schemas, their scripts, and the files of the repository that they use.
 """
 
 import re
@@ -31,18 +31,18 @@ def assert_valid(schema: str, *files: Path):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_the_workflows_are_of_githubs_schema():
+def test_the_workflows_follow_githubs_schema():
     assert_valid("github-workflows", *WORKFLOWS)
 
 
-def test_the_issue_forms_and_the_updates_of_dependencies_are_of_githubs_schemas():
+def test_the_issue_forms_and_dependency_updates_follow_githubs_schemas():
     config = FORMS / "config.yml"
     assert_valid("github-issue-config", config)
     assert_valid("github-issue-forms", *(path for path in FORMS.glob("*.yml") if path != config))
     assert_valid("dependabot", ROOT / ".github" / "dependabot.yml")
 
 
-def test_dependencies_are_updated_wherever_there_are_some():
+def test_every_dependency_file_is_updated():
     updates = YAML(typ="safe").load(ROOT / ".github" / "dependabot.yml")["updates"]
     folders = {folder for update in updates for folder in update.get("directories", [update.get("directory")])}
     for file in "Cargo.toml", "fuzz/Cargo.toml", "e2e/requirements.txt", "Dockerfile":
@@ -58,13 +58,13 @@ def test_the_steps_of_the_gate_are_jobs():
 
 
 @pytest.mark.parametrize("workflow", TEXTS.values(), ids=[path.stem for path in TEXTS])
-def test_a_workflow_grants_nothing_by_itself_but_reading(workflow):
+def test_a_workflow_grants_only_read_access_by_default(workflow):
     assert workflow["permissions"] in ({}, {"contents": "read"})
     assert "group" in workflow["concurrency"]
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_job_ends_by_itself_and_takes_only_githubs_own_actions_with_a_version(job):
+def test_a_job_has_a_time_limit_and_uses_only_githubs_own_actions_with_a_version(job):
     if "uses" in job:  # a workflow, whose jobs end by themselves
         assert (ROOT / job["uses"]).is_file()
         return
@@ -77,15 +77,15 @@ def test_a_job_ends_by_itself_and_takes_only_githubs_own_actions_with_a_version(
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_is_sound_and_calls_what_is_there(script):
-    assert "${{" not in script, "what a runner fills in may hold anything; it belongs in `env`"
+def test_a_script_passes_shellcheck_and_calls_existing_files(script):
+    assert "${{" not in script, "an expression may contain anything; it belongs in `env`"
     result = run("bash", "-n", "-c", script)
     assert (result.returncode, result.stderr) == (0, "")
     for path in re.findall(r"(?<![\w/])\.ci/\w+", script):
         assert (ROOT / path).stat().st_mode & 0o111
 
 
-def test_the_toolchain_is_the_one_that_is_promised():
+def test_the_toolchain_is_the_documented_one():
     read = lambda name: tomllib.loads((ROOT / name).read_text())
     promised = read("Cargo.toml")["workspace"]["package"]["rust-version"]
     pinned = read("rust-toolchain.toml")["toolchain"]["channel"]

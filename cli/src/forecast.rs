@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_known_is_said_and_what_never_ends_is_left_out() {
+    fn an_unknown_forecast_says_so_and_endless_attempts_are_left_out() {
         let toml = r#"
             capacity = { workers = 1, service_time = { fixed = "1s" } }
             rule = [

@@ -27,6 +27,12 @@ pub struct SelectionArgs {
 }
 
 impl SelectionArgs {
+    /// Whether whole ranges of codes are meant, so that some, or all, may have no flag.
+    pub fn may_be_without_flags(&self) -> bool {
+        let is_letter = |code: &CodeArg| matches!(code, CodeArg::Letter(_));
+        self.every || self.codes.iter().any(is_letter)
+    }
+
     /// The codes that are meant, in alphabetical order.
     pub fn codes(&self) -> Vec<CountryCode> {
         let selection = if self.every {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use flag_client::load::recorder::{Exchange, Recorder, RequestOutcome};
+use flag_client::result::interval::{Interval, Looks};
 use flag_client::result::stats;
 
 fn main() {
@@ -28,13 +29,7 @@ fn sort_and_take_percentiles(bencher: Bencher<'_, '_>, count: usize) {
 #[divan::bench(args = [5, 30, 300])]
 fn interval_of_a_median(bencher: Bencher<'_, '_>, rounds: usize) {
     let times = times(rounds);
-    bencher.bench(|| stats::median_interval(black_box(&times)));
-}
-
-#[divan::bench(args = [5, 30])]
-fn interval_of_a_speed_up(bencher: Bencher<'_, '_>, rounds: usize) {
-    let (fast, slow) = (times(rounds), times(rounds + 1).split_off(1));
-    bencher.bench(|| stats::ratio_interval(black_box(&slow), black_box(&fast)));
+    bencher.bench(|| Interval::of(black_box(&times), Looks::One));
 }
 
 #[divan::bench]

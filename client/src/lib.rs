@@ -83,7 +83,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A downloader that is async calls [`record_async`](download::Download::record_async) from its tasks.
+//! A downloader that is async calls [`record_async`](download::Download::record_async) from its
+//! tasks.
 //! A whole program is `examples/custom_downloader.rs`. One that is not written in Rust joins as a
 //! [command](race::command::ExternalCommand).
 

@@ -1,4 +1,4 @@
-//! The program as a user starts it: its words, its files, its exit codes.
+//! The program as a user starts it: its output, its files, its exit codes.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -26,11 +26,11 @@ fn flag_client(args: &[&str], folder: &Path) -> Output {
 }
 
 /// Standard output with the port of the embedded server and all times replaced.
-fn words(output: &Output) -> String {
-    words_of(&String::from_utf8(output.stdout.clone()).unwrap())
+fn normalized(output: &Output) -> String {
+    normalized_text(&String::from_utf8(output.stdout.clone()).unwrap())
 }
 
-fn words_of(text: &str) -> String {
+fn normalized_text(text: &str) -> String {
     let lines =
         text.lines().map(
             |line| match (line.split_once("127.0.0.1:"), line.split_once("time: ")) {
@@ -52,7 +52,7 @@ fn scratch() -> tempfile::TempDir {
 }
 
 #[test]
-fn the_environment_says_what_a_label_stands_for() {
+fn the_environment_sets_the_url_of_a_label() {
     let folder = scratch();
     let server = flag_server::FlagServer::builder().start_blocking().unwrap();
     let with_labels = |args: &[&str]| {
@@ -67,8 +67,8 @@ fn the_environment_says_what_a_label_stands_for() {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let site = format!("{label} site: {}", server.flags_url());
         assert_eq!(
-            words(&output).lines().next(),
-            words_of(&site).lines().next()
+            normalized(&output).lines().next(),
+            normalized_text(&site).lines().next()
         );
     }
     let output = with_labels(&["get", "BR", "-s", "other"]);
@@ -76,7 +76,7 @@ fn the_environment_says_what_a_label_stands_for() {
 }
 
 #[test]
-fn a_race_on_each_of_several_servers_fills_a_folder() {
+fn a_race_on_several_servers_fills_a_folder() {
     let folder = scratch();
     let server = flag_server::FlagServer::builder().start_blocking().unwrap();
     let url = server.flags_url();
@@ -114,7 +114,7 @@ fn a_race_on_each_of_several_servers_fills_a_folder() {
         assert!(page.contains(&format!("<h2>{title}</h2>")), "{title}");
     }
 
-    // A race that fails is not forgiven for the sake of those after it, and does not stop them.
+    // A failed race decides the exit code, but does not stop the races after it.
     std::fs::remove_dir_all(folder.path().join("reports")).unwrap();
     let all_met = ["--threshold", "async.errors == 0"];
     let output = race(
@@ -129,7 +129,7 @@ fn a_race_on_each_of_several_servers_fills_a_folder() {
 }
 
 #[test]
-fn of_several_servers_nothing_can_be_kept_that_holds_one_result() {
+fn an_output_of_one_result_is_refused_for_several_servers() {
     let folder = scratch();
     let several = ["bench", "--profile", "local", "--profile", "bench"];
     for (args, flag) in [
@@ -152,7 +152,7 @@ fn get_downloads_the_twenty_most_populous_countries() {
     let output = flag_client(&["get"], folder.path());
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    insta::assert_snapshot!(words(&output), @r"
+    insta::assert_snapshot!(normalized(&output), @r"
     EMBEDDED site: http://127.0.0.1:PORT/flags
     Searching for 20 flags: from BD to VN
     20 concurrent connections will be used.
@@ -194,7 +194,7 @@ fn get_takes_the_options_of_the_book() {
         folder.path(),
     );
     assert_eq!(output.status.code(), Some(0));
-    insta::assert_snapshot!(words(&output), @r"
+    insta::assert_snapshot!(normalized(&output), @r"
     EMBEDDED site: http://127.0.0.1:PORT/flags
     Searching for 3 flags: BA, BB, BC
     1 connection will be used.
@@ -218,7 +218,7 @@ fn get_ends_with_exit_code_1_when_a_download_is_an_error() {
         folder.path(),
     );
     assert_eq!(output.status.code(), Some(1));
-    insta::assert_snapshot!(words(&output), @r"
+    insta::assert_snapshot!(normalized(&output), @r"
     EMBEDDED site: http://127.0.0.1:PORT/flags
     Searching for 1 flag: BR
     1 connection will be used.
@@ -230,12 +230,12 @@ fn get_ends_with_exit_code_1_when_a_download_is_an_error() {
     ");
 }
 
-/// 503 for half of the attempts; which, the seed says.
+/// 503 for half of the attempts; the seed decides which.
 const BUSY: &str =
     r#"rule = [{ name = "busy", fault = "status", status = 503, probability = 0.5 }]"#;
 
 #[test]
-fn get_tries_again_and_counts_how_it_ended() {
+fn get_retries_and_counts_the_final_outcomes() {
     let folder = scratch();
     std::fs::write(folder.path().join("busy.toml"), BUSY).unwrap();
     let get = |retries| {
@@ -245,7 +245,7 @@ fn get_tries_again_and_counts_how_it_ended() {
     };
     let output = get("2");
     assert_eq!(output.status.code(), Some(1));
-    insta::assert_snapshot!(words(&output), @r"
+    insta::assert_snapshot!(normalized(&output), @r"
     EMBEDDED site: http://127.0.0.1:PORT/flags
     Searching for 4 flags: CD, CN, DE, EG
     1 connection will be used.
@@ -265,7 +265,7 @@ fn get_tries_again_and_counts_how_it_ended() {
     ");
     let output = get("3");
     assert_eq!(output.status.code(), Some(0));
-    assert!(words(&output).contains("\n  4 flags downloaded.\nElapsed time: "));
+    assert!(normalized(&output).contains("\n  4 flags downloaded.\nElapsed time: "));
     assert_eq!(
         folder.path().join("downloads").read_dir().unwrap().count(),
         4
@@ -294,8 +294,8 @@ fn bench_has_a_column_for_retries_when_there_were_any() {
             ],
             folder.path(),
         );
-        assert_eq!(output.status.code(), Some(0), "the plan wanted it");
-        let text = words(&output);
+        assert_eq!(output.status.code(), Some(0), "the errors were planned");
+        let text = normalized(&output);
         let row = |first: &str| -> Vec<&str> {
             let mut rows = text.lines().map(|line| line.split_whitespace());
             rows.find(|row| row.clone().next() == Some(first))
@@ -321,7 +321,7 @@ fn bench_has_a_column_for_retries_when_there_were_any() {
 }
 
 #[test]
-fn a_seed_is_allowed_with_a_named_server_and_says_what_it_is_for() {
+fn a_seed_with_a_named_server_is_for_the_pauses() {
     let folder = scratch();
     let args = ["get", "-s", "http://127.0.0.1:1", "--seed", "7"];
     let message = String::from_utf8(flag_client(&args, folder.path()).stderr).unwrap();
@@ -351,7 +351,7 @@ fn get_accounts_for_all_676_codes() {
         folder.path(),
     );
     assert_eq!(output.status.code(), Some(1));
-    let text = words(&output);
+    let text = normalized(&output);
     let count = |word: &str| -> usize {
         let line = text.lines().find(|line| line.ends_with(word)).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
@@ -381,7 +381,7 @@ fn bench_prints_one_table_and_a_verdict() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let text = words(&output);
+    let text = normalized(&output);
     assert!(text.starts_with("2 flags (BR, JP), at most 30 at a time\nserver: embedded, scenario local, seed 20150223\n2 rounds after 0 to warm up"), "{text}");
     let rows: Vec<Vec<&str>> = text
         .lines()
@@ -394,16 +394,8 @@ fn bench_prints_one_table_and_a_verdict() {
             .unwrap();
         assert_eq!((row[1], *row.last().unwrap()), (workers, "0"), "{text}");
     }
-    assert!(
-        [
-            "as fast as sequential",
-            "sequential was the fastest",
-            "clearly faster than sequential"
-        ]
-        .iter()
-        .any(|words| text.contains(words)),
-        "{text}"
-    );
+    let verdict = "\n2 rounds are too few to name a winner: take 6 or more.\n";
+    assert!(text.contains(verdict), "{text}");
     assert!(
         !folder.path().join("downloads").exists(),
         "bench keeps no images"
@@ -411,7 +403,7 @@ fn bench_prints_one_table_and_a_verdict() {
 }
 
 #[test]
-fn every_strategy_that_is_named_races_with_every_library_that_it_works_with() {
+fn each_named_strategy_races_with_each_library_that_it_works_with() {
     let folder = scratch();
     let output = flag_client(
         &[
@@ -443,10 +435,11 @@ fn every_strategy_that_is_named_races_with_every_library_that_it_works_with() {
         folder.path(),
     );
     assert_eq!(output.status.code(), Some(0));
-    let text = words(&output);
+    let text = normalized(&output);
     let rows = text.lines().filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        Some((*words.first()?, words.get(1)?.parse::<usize>().ok()?))
+        let workers = words.get(1)?.parse::<usize>().ok()?;
+        (words.first() != Some(&"warning:")).then_some((*words.first()?, workers))
     });
     let rows: Vec<_> = rows.collect();
     let expected = [
@@ -461,7 +454,7 @@ fn every_strategy_that_is_named_races_with_every_library_that_it_works_with() {
 }
 
 #[test]
-fn what_only_our_own_processes_use_is_no_sub_command_for_people() {
+fn internal_sub_commands_are_hidden_and_explain_themselves() {
     let folder = scratch();
     let help = String::from_utf8(flag_client(&["--help"], folder.path()).stdout).unwrap();
     assert!(help.contains("  get "), "{help}");
@@ -477,10 +470,10 @@ fn what_only_our_own_processes_use_is_no_sub_command_for_people() {
     }
 }
 
-/// A certificate that the clients are told to trust, as an administrator does.
+/// Makes the clients trust a certificate, as an administrator would.
 #[cfg(target_os = "linux")]
 #[test]
-fn https_is_spoken_by_every_library_and_http_2_where_there_is_any() {
+fn every_library_supports_https_and_some_support_http_2() {
     use flag_server::{FlagServer, Tls};
 
     let folder = scratch();
@@ -519,7 +512,7 @@ fn https_is_spoken_by_every_library_and_http_2_where_there_is_any() {
             command.output().unwrap()
         };
         let output = get(&certificates);
-        let text = words(&output);
+        let text = normalized(&output);
         assert_eq!(
             output.status.code(),
             Some(0),
@@ -527,9 +520,9 @@ fn https_is_spoken_by_every_library_and_http_2_where_there_is_any() {
         );
         assert!(text.contains("  2 flags downloaded."), "{text}");
 
-        // A stranger is no connection at all.
+        // An unknown certificate means no connection.
         let output = get(Path::new("/dev/null"));
-        let text = words(&output);
+        let text = normalized(&output);
         assert_eq!(
             output.status.code(),
             Some(1),
@@ -559,7 +552,7 @@ fn bench_counts_planned_errors_and_does_not_fail_for_them() {
         folder.path(),
     );
     assert_eq!(output.status.code(), Some(0));
-    let text = words(&output);
+    let text = normalized(&output);
     assert!(
         text.contains("async: 6 × HTTP error 418 - I'm a teapot (such as BR)"),
         "{text}"
@@ -567,7 +560,7 @@ fn bench_counts_planned_errors_and_does_not_fail_for_them() {
 }
 
 #[test]
-fn mistakes_are_clear_lines_and_exit_code_2() {
+fn usage_errors_are_one_clear_message_and_exit_code_2() {
     let folder = scratch();
     let bad = folder.path().join("bad.toml");
     std::fs::write(&bad, "sede = 1").unwrap();
@@ -724,7 +717,7 @@ fn mistakes_are_clear_lines_and_exit_code_2() {
 }
 
 #[test]
-fn a_dead_port_is_a_message_that_says_how_to_start_the_server() {
+fn a_port_without_a_server_is_reported_with_the_remedy() {
     let folder = scratch();
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -748,7 +741,7 @@ fn a_dead_port_is_a_message_that_says_how_to_start_the_server() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_known_before_the_downloads() {
+fn an_unwritable_folder_is_reported_before_the_downloads() {
     let folder = scratch();
     std::fs::write(folder.path().join("file"), "").unwrap();
     let output = flag_client(&["get", "--out", "file/below"], folder.path());
@@ -796,7 +789,7 @@ fn ctrl_c_reports_what_was_measured_and_ends_with_exit_code_130() {
             .success()
     );
     for line in rounds {
-        line.unwrap(); // until it closes its end
+        line.unwrap(); // until it closes standard error
     }
     let mut text = String::new();
     child
@@ -859,7 +852,7 @@ fn the_plan_of_the_client_is_that_of_the_server() {
 }
 
 #[test]
-fn the_manual_and_the_completions_know_every_command_and_option_but_the_hidden() {
+fn the_manual_and_the_completions_have_every_visible_command_and_option() {
     let folder = scratch();
     let printed = |args: &[&str]| {
         let output = flag_client(args, folder.path());
@@ -893,7 +886,7 @@ fn the_manual_and_the_completions_know_every_command_and_option_but_the_hidden()
         let entry = format!("\nflag\\-client\\-{name}(1)\n");
         assert_eq!(root.contains(&entry), seen, "{name}");
         assert_eq!(root_words.contains(&name), seen, "{name}: {root_words:?}");
-        // The other shells tell what a command does; how they quote it is their affair.
+        // The other shells describe each command, and quote the description differently.
         let about = sub.get_about().unwrap().to_string();
         let words: Vec<&str> = about.split(' ').take(3).collect();
         for script in &scripts {
@@ -927,7 +920,7 @@ fn the_manual_and_the_completions_know_every_command_and_option_but_the_hidden()
 }
 
 #[test]
-fn a_page_tells_the_exit_codes_that_its_command_can_end_with() {
+fn a_page_lists_the_exit_codes_of_its_command() {
     let folder = scratch();
     let output = flag_client(&["man", "--out", "."], folder.path());
     assert_eq!(output.status.code(), Some(0));
@@ -941,11 +934,11 @@ fn a_page_tells_the_exit_codes_that_its_command_can_end_with() {
         let page = std::fs::read_to_string(folder.path().join(format!("{name}.1"))).unwrap();
         let (_, ends) = page.split_once(".SH \"EXIT STATUS\"\n").unwrap();
         let (ends, see_also) = ends.split_once(".SH \"SEE ALSO\"\n").unwrap();
-        let told: Vec<&str> = ends
+        let listed: Vec<&str> = ends
             .lines()
             .filter_map(|line| line.strip_prefix("\\fB")?.strip_suffix("\\fR"))
             .collect();
-        assert_eq!(told, codes, "{name}");
+        assert_eq!(listed, codes, "{name}");
         let parent = if name == "flag-client" {
             ""
         } else {
@@ -956,7 +949,7 @@ fn a_page_tells_the_exit_codes_that_its_command_can_end_with() {
 }
 
 #[test]
-fn completions_and_pages_that_cannot_be_had_are_told() {
+fn unwritable_completions_and_pages_are_reported() {
     let folder = scratch();
     std::fs::write(folder.path().join("file"), "").unwrap();
     for (args, code, expected) in [
@@ -981,7 +974,7 @@ fn completions_and_pages_that_cannot_be_had_are_told() {
 }
 
 #[test]
-fn nobody_has_to_read_a_page_or_a_script_to_its_end() {
+fn a_reader_may_close_a_page_or_a_script_early() {
     for args in [&["man"] as &[&str], &["completions", "zsh"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

@@ -1,5 +1,4 @@
-//! External programs in the race: what the server saw is what they did, and whatever they do, the
-//! race ends.
+//! External programs in the race: their samples are what the server saw, and the race always ends.
 
 #![cfg(unix)]
 
@@ -19,8 +18,8 @@ use flags_data::{Catalogue, CountryCode};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flag-client");
 
-/// A program without an HTTP client: `get /flags/br/br.gif` asks for it and reads the answer. It
-/// numbers no attempts.
+/// A program without an HTTP client: `get /flags/br/br.gif` sends a request and reads the answer.
+/// It does not number attempts.
 const GET: &str = r#"
 url={url}; host=${url#http://}; host=${host%/flags}
 get() {
@@ -55,7 +54,7 @@ fn command(line: &str, scenario: &Scenario) -> ExternalCommand {
     ExternalCommand::try_new(line, scenario.clone(), None).unwrap()
 }
 
-/// One round of a program that is in its first.
+/// One round of a program, the first.
 fn round_of(line: &str, toml: &str) -> Result<Round, ContenderError> {
     command(line, &scenario(toml)).run(&job(&["BR", "JP"]))
 }
@@ -70,7 +69,7 @@ fn server(scenario: &Scenario) -> BlockingFlagServer {
     server.start_blocking().unwrap()
 }
 
-/// What does not depend on when something happened, or on who looked.
+/// The parts of a sample that depend neither on timing nor on the observer.
 type Seen = (CountryCode, u32, Outcome, Option<u16>, usize, bool);
 
 fn seen(samples: &[Sample]) -> Vec<Seen> {
@@ -94,7 +93,7 @@ fn seen(samples: &[Sample]) -> Vec<Seen> {
 }
 
 #[test]
-fn the_server_says_of_a_program_what_a_strategy_says_of_itself() {
+fn the_samples_of_a_program_equal_those_of_a_strategy() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
     let (_, flaky) = named_scenario(&ScenarioSource::Profile("flaky")).unwrap();
@@ -126,8 +125,8 @@ fn the_server_says_of_a_program_what_a_strategy_says_of_itself() {
         base_url: server.flags_url(),
         ..job.clone()
     };
-    // A program that saves an image looks at none: only the server knows that it is a wrong one, so
-    // it is not tried again.
+    // The program does not check the image: only the server knows that it is wrong, so the program
+    // does not retry.
     let runner = Runner::from(Strategy::Async).run(&own).unwrap();
     let (wrong, right): (Vec<_>, Vec<_>) = seen(&runner.samples)
         .into_iter()
@@ -152,7 +151,7 @@ fn the_server_says_of_a_program_what_a_strategy_says_of_itself() {
 }
 
 #[test]
-fn a_program_that_leaves_has_lost_its_patience() {
+fn a_program_that_disconnects_counts_as_a_timeout() {
     let line = line(&[
         "sh",
         "-c",
@@ -164,13 +163,13 @@ fn a_program_that_leaves_has_lost_its_patience() {
         let round = round_of(&line, &format!("rule = [{{ {rule} }}]")).unwrap();
         let outcomes: Vec<_> = round.samples.iter().map(|sample| sample.outcome).collect();
         assert_eq!(outcomes, [Outcome::Timeout], "{rule}");
-        // Less the time of the transfer.
+        // Minus the time of the transfer.
         assert!(round.samples[0].latency() >= Duration::from_millis(150));
     }
 }
 
 #[test]
-fn every_round_meets_the_first_attempts() {
+fn every_round_starts_with_first_attempts() {
     let scenario =
         scenario("rule = [{ fault = 'status', status = 503, attempts = { first = 1 } }]");
     let command = command(
@@ -184,7 +183,7 @@ fn every_round_meets_the_first_attempts() {
         };
         assert_eq!((first.attempt, first.outcome), (1, Outcome::HttpError));
         assert_eq!((second.attempt, second.outcome), (2, Outcome::Downloaded));
-        // The pause between them is no guess.
+        // The pause between them is measured, not computed.
         assert_eq!(first.retry_in, Some(second.sent - first.done));
         assert!(second.is_last());
         assert_eq!((first.worker, second.worker), (0, 0));
@@ -219,7 +218,7 @@ fn only_requests_for_images_are_samples() {
 }
 
 #[test]
-fn the_processor_and_the_memory_of_the_process_are_told() {
+fn the_cpu_time_and_the_memory_of_the_process_are_reported() {
     let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; get /flags/br/br.gif";
     let round = round_of(&bash(script), "").unwrap();
     let cpu = round.cpu.unwrap();
@@ -228,16 +227,16 @@ fn the_processor_and_the_memory_of_the_process_are_told() {
         "{round:?}"
     );
     if cfg!(target_os = "linux") {
-        // A shell is smaller than this test, of which it was a copy.
+        // The shell is smaller than this test process, from which it was forked.
         let bytes = round.memory_bytes.unwrap();
         assert!(bytes > 500_000 && bytes < 20_000_000, "{bytes}");
     }
-    // It is the elapsed time of the process, and the first request comes late in it.
+    // The elapsed time is that of the process, and its first request comes late.
     assert!(round.samples[0].sent > cpu / 2 && round.samples[0].done <= round.elapsed);
 }
 
 #[test]
-fn an_exit_code_is_an_error_when_nothing_explains_it_and_data_otherwise() {
+fn an_exit_code_is_an_error_unless_a_failed_download_explains_it() {
     let failing = "rule = [{ fault = 'status', status = 503 }]";
     let explained = round_of(&bash("get /flags/br/br.gif; exit 3"), failing).unwrap();
     assert_eq!(explained.exit_code, Some(3));
@@ -249,19 +248,19 @@ fn an_exit_code_is_an_error_when_nothing_explains_it_and_data_otherwise() {
         .to_string();
     let (start, words) = error.rsplit_once(". It said:\n").unwrap();
     assert!(start.ends_with(
-        "ended with exit code 3 before it had asked for a flag; correct the command line or the program"
+        "ended with exit code 3 before it had requested a flag; correct the command line or the program"
     ), "{error}");
     assert_eq!(words, "oh dear");
     let error = round_of(&bash("get /flags/br/br.gif; exit 3"), "")
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("exit code 3 though its only download had gone well"),
+        error.contains("exit code 3 although its only download had succeeded"),
         "{error}"
     );
     assert!(!error.contains("It said"), "{error}");
 
-    // Once it has gone well, it is data.
+    // After a round without an error, it is data.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("been-here").display().to_string();
     let again = command(
@@ -273,7 +272,7 @@ fn an_exit_code_is_an_error_when_nothing_explains_it_and_data_otherwise() {
 }
 
 #[test]
-fn a_program_that_says_much_is_read_to_the_end() {
+fn a_program_with_much_output_is_read_to_the_end() {
     let script =
         "i=0; while [ $i -lt 20000 ]; do echo \"line $i of many\" >&2; i=$((i+1)); done; exit 7";
     let error = round_of(&bash(script), "").unwrap_err().to_string();
@@ -283,7 +282,7 @@ fn a_program_that_says_much_is_read_to_the_end() {
 }
 
 #[test]
-fn a_stop_ends_a_program_that_hangs_and_all_that_it_has_started() {
+fn a_stop_ends_a_hanging_program_and_its_children() {
     for (trap, least) in [("", 0), ("trap '' TERM;", 2)] {
         let folder = tempfile::tempdir().unwrap();
         let pids = folder.path().join("pids");
@@ -321,7 +320,7 @@ fn a_stop_ends_a_program_that_hangs_and_all_that_it_has_started() {
     }
 }
 
-/// Whether there is such a process, and not only its exit code.
+/// Whether the process runs, and is not a zombie.
 fn is_running(pid: &str) -> bool {
     let mut ps = Command::new("sh");
     ps.args([
@@ -332,7 +331,7 @@ fn is_running(pid: &str) -> bool {
 }
 
 #[test]
-fn placeholders_stand_for_the_job() {
+fn placeholders_are_replaced_by_the_job() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("words").display().to_string();
     let line = line(&[
@@ -357,13 +356,13 @@ fn placeholders_stand_for_the_job() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_with_the_flag_and_the_remedy() {
+fn an_invalid_command_line_is_refused_with_the_flag_and_the_remedy() {
     insta::assert_snapshot!(refusal("curl 'http://localhost", None), @"--command curl 'http://localhost: a quotation mark or what a backslash stands before is missing; quote the words as for a shell");
     insta::assert_snapshot!(refusal(" ", None), @r#"--command " ": names no program; give one, like --command 'python3 my_flags.py {url}'"#);
     insta::assert_snapshot!(refusal("'' {url}", None), @r#"--command "'' {url}": names no program; give one, like --command 'python3 my_flags.py {url}'"#);
     insta::assert_snapshot!(refusal("sh my_flags.sh", None), @"--command sh my_flags.sh: does not tell the program where the flags are; put {url} where it wants the URL, or give the port that it uses by itself with --port");
     insta::assert_snapshot!(refusal("no-such-program {url}", None), @"--command no-such-program {url}: there is no program no-such-program; check its name, or give its path");
-    // A folder, and a file that nobody may run.
+    // A folder, and a file that is not executable.
     for program in ["/", "/etc/passwd", "./no-such-program"] {
         let error = refusal(&format!("{program} {{url}}"), None);
         assert!(
@@ -374,7 +373,7 @@ fn what_makes_no_sense_is_refused_with_the_flag_and_the_remedy() {
 }
 
 #[test]
-fn a_program_that_knows_its_port_needs_no_url() {
+fn a_program_with_a_fixed_port_needs_no_url() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let script =
@@ -398,7 +397,7 @@ fn a_program_that_knows_its_port_needs_no_url() {
 }
 
 #[test]
-fn a_command_is_called_by_its_script_or_its_program_and_nobody_shares_a_name() {
+fn a_command_is_named_after_its_script_or_program_and_names_are_unique() {
     let lines = [
         "sh -c 'echo {url}'",
         "sh /some/where/my_flags.py {url}",
@@ -426,7 +425,7 @@ fn a_command_is_called_by_its_script_or_its_program_and_nobody_shares_a_name() {
 }
 
 #[test]
-fn as_many_workers_as_the_server_saw_are_what_a_command_is_measured_by() {
+fn the_workers_of_a_command_are_counted_by_the_server() {
     let toml = "rule = [{ fault = 'latency', distribution = { fixed = '100ms' } }]";
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("late.toml"), toml).unwrap();
@@ -542,7 +541,7 @@ fn commands_race_after_the_strategies() {
 }
 
 #[test]
-fn a_command_that_fails_at_once_ends_the_race_as_a_mistake() {
+fn a_command_that_fails_at_once_is_a_usage_error() {
     let folder = tempfile::tempdir().unwrap();
     for (line, expected) in [
         ("sh no_such.sh {url}", "ended with exit code "),
@@ -566,10 +565,10 @@ fn a_command_that_fails_at_once_ends_the_race_as_a_mistake() {
 }
 
 #[test]
-fn a_program_that_is_gone_when_the_race_begins_is_an_error_too() {
+fn a_program_deleted_before_the_race_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("program");
-    // Another process writes it: one that somebody may still write to cannot be started.
+    // Another process writes it: a file that is open for writing cannot be executed.
     let script = "printf '#!/bin/sh\\n' >program && chmod +x program";
     let written = Command::new("sh")
         .args(["-c", script])
@@ -589,7 +588,7 @@ fn a_program_that_is_gone_when_the_race_begins_is_an_error_too() {
 }
 
 #[test]
-fn a_redirect_that_is_not_followed_is_an_answer_and_one_that_is_belongs_to_its_download() {
+fn a_followed_redirect_belongs_to_its_download_and_another_is_an_answer() {
     let redirect = "rule = [{ fault = 'redirect', hops = 2 }]";
     let alone = round_of(&bash("get /flags/br/br.gif"), redirect).unwrap();
     let [sample] = &alone.samples[..] else {

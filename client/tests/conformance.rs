@@ -21,15 +21,15 @@ const PLAIN: ConnectionOptions = ConnectionOptions {
     http2: false,
 };
 
-/// One fault, and what becomes of it: the code that meets it, the keys of its rule, how the attempt
-/// ends, the status.
+/// One fault and its result: the code that it applies to, the keys of its rule, the outcome of the
+/// attempt, the status.
 type Case = (&'static str, &'static str, Outcome, Option<u16>);
 
-/// Those that end by themselves.
+/// Faults that end by themselves.
 const CASES: &[Case] = &[
     ("AD", "", Outcome::Downloaded, Some(200)),
     ("AE", "fault = 'reset'", Outcome::BrokenConnection, None),
-    #[cfg(not(windows))] // where an RST takes away what has not been read, who knows
+    #[cfg(not(windows))] // an RST discards unread data there, so the result is not deterministic
     (
         "AF",
         "fault = 'reset', after = '512B'",
@@ -105,7 +105,7 @@ const CASES: &[Case] = &[
         Outcome::Downloaded,
         Some(200),
     ),
-    // A redirect that leads nowhere.
+    // A redirect without a valid target.
     (
         "BJ",
         "fault = 'status', status = 302",
@@ -114,7 +114,7 @@ const CASES: &[Case] = &[
     ),
 ];
 
-/// Those that only a time limit ends.
+/// Faults that only a time limit ends.
 const ENDLESS: [Case; 2] = [
     ("BH", "fault = 'stall'", Outcome::Timeout, None),
     (
@@ -149,7 +149,7 @@ fn run(runner: &Runner, job: &Job) -> Vec<Sample> {
     samples
 }
 
-/// What does not depend on when something happened.
+/// The parts of a sample that do not depend on timing.
 type Seen = (CountryCode, u32, Outcome, Option<u16>, usize, bool);
 
 fn seen(samples: &[Sample]) -> Vec<Seen> {
@@ -166,11 +166,10 @@ fn seen(samples: &[Sample]) -> Vec<Seen> {
     samples.iter().map(seen).collect()
 }
 
-/// What the server says of each request: path, attempt, hop → status, end.
+/// The server's record of each request: path, attempt, hop → status, end.
 type Records = BTreeMap<(String, u32, u32), (Option<u16>, End)>;
 
-/// Waits for the last of the records: the server may learn of the end of a response after its
-/// client.
+/// Waits for the last record: the server may notice the end of a response after its client.
 fn records(server: &BlockingFlagServer) -> Records {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
@@ -184,7 +183,7 @@ fn records(server: &BlockingFlagServer) -> Records {
                     (key, (record.sent.status, record.sent.end))
                 })
                 .collect();
-            assert_eq!(records.len(), count, "nothing was asked for twice");
+            assert_eq!(records.len(), count, "nothing was requested twice");
             return records;
         }
         assert!(Instant::now() < deadline, "a response has no end");
@@ -192,9 +191,9 @@ fn records(server: &BlockingFlagServer) -> Records {
     }
 }
 
-/// Runs them all and compares each with the table, and what it saw and what the server saw with the
-/// first runner.
-fn conform(cases: &[Case], connection: ConnectionOptions, limit: Duration) {
+/// Runs every runner, compares its outcomes with the table, and its samples and records with those
+/// of the first runner.
+fn assert_conformance(cases: &[Case], connection: ConnectionOptions, limit: Duration) {
     let mut first: Option<(Vec<Seen>, Records)> = None;
     for runner in Runner::all() {
         if connection.http2 && !runner.http().has_http2() {
@@ -236,38 +235,38 @@ fn conform(cases: &[Case], connection: ConnectionOptions, limit: Duration) {
 
 #[test]
 fn every_fault_has_the_same_outcome_and_the_same_records_in_every_runner() {
-    conform(CASES, PLAIN, Duration::from_secs(60));
+    assert_conformance(CASES, PLAIN, Duration::from_secs(60));
 }
 
 #[test]
-fn the_same_without_keep_alive() {
+fn every_fault_has_the_same_outcome_without_keep_alive() {
     let connection = ConnectionOptions {
         keep_alive: false,
         ..PLAIN
     };
-    conform(CASES, connection, Duration::from_secs(60));
+    assert_conformance(CASES, connection, Duration::from_secs(60));
 }
 
 #[test]
-fn the_same_over_http_2() {
+fn every_fault_has_the_same_outcome_over_http_2() {
     for keep_alive in [true, false] {
         let connection = ConnectionOptions {
             keep_alive,
             http2: true,
         };
-        conform(CASES, connection, Duration::from_secs(60));
+        assert_conformance(CASES, connection, Duration::from_secs(60));
     }
 }
 
 #[test]
-fn silence_without_end_is_a_timeout_that_keeps_the_status_it_had() {
+fn an_endless_stall_is_a_timeout_that_keeps_the_status() {
     for http2 in [false, true] {
         let connection = ConnectionOptions { http2, ..PLAIN };
-        conform(&ENDLESS, connection, Duration::from_millis(500));
+        assert_conformance(&ENDLESS, connection, Duration::from_millis(500));
     }
 }
 
-/// Hands on what it gets, and counts the connections that carry it.
+/// A proxy that forwards all bytes and counts connections.
 struct Forwarder {
     base_url: String,
     accepted: Arc<AtomicUsize>,
@@ -301,7 +300,7 @@ impl Forwarder {
 }
 
 #[test]
-fn a_connection_carries_many_requests_or_just_one() {
+fn connections_are_reused_unless_keep_alive_is_off() {
     for runner in Runner::all() {
         for (keep_alive, http2) in [(true, false), (false, false), (true, true), (false, true)] {
             if http2 && !runner.http().has_http2() {
@@ -328,7 +327,7 @@ fn a_connection_carries_many_requests_or_just_one() {
 }
 
 #[test]
-fn a_runner_without_http_2_says_so_before_the_round() {
+fn a_runner_without_http_2_is_refused_before_the_round() {
     let connection = ConnectionOptions {
         http2: true,
         ..PLAIN
@@ -344,7 +343,7 @@ fn a_runner_without_http_2_says_so_before_the_round() {
 }
 
 #[test]
-fn a_runtime_of_many_threads_does_the_same() {
+fn a_multi_threaded_runtime_gives_the_same_outcomes() {
     use flag_client::download::{Http, RuntimeFlavor};
 
     for http in [Http::Reqwest, Http::Hyper] {
@@ -360,7 +359,7 @@ fn a_runtime_of_many_threads_does_the_same() {
 }
 
 #[test]
-fn the_memory_of_a_runner_is_known_on_linux_and_never_a_reason_to_fail() {
+fn the_memory_of_a_runner_is_known_on_linux_and_never_fails_a_round() {
     let server = FlagServer::builder().start_blocking().unwrap();
     let codes: Vec<CountryCode> = Catalogue::embedded().codes().take(8).collect();
     let job = job(&server.flags_url(), codes, PLAIN);
@@ -372,7 +371,7 @@ fn the_memory_of_a_runner_is_known_on_linux_and_never_a_reason_to_fail() {
         assert_eq!(server.received() - before, 8, "{runner:?}: one round");
         peaks.insert(runner.name(), peak);
     }
-    // Processes have a program each.
+    // Each process has its own program.
     assert!(peaks["processes"] >= peaks["threaded"], "{peaks:?}");
 
     let elsewhere = Job {

@@ -16,15 +16,15 @@ use flag_client::result::Analysis;
 use flag_scenario::ScenarioSource;
 use flags_data::{Catalogue, CountryCode};
 
-/// A server that answers each request as a function says, with a thread per connection.
-struct Handmade {
+/// A server that answers each request with a function, on a thread per connection.
+struct TestServer {
     base_url: String,
     /// The request lines, and the values of `flag-attempt`, in order of arrival.
     received: Arc<Mutex<Vec<(String, String)>>>,
 }
 
-impl Handmade {
-    /// `answer` gets the path of the request and writes what it likes; when it returns false the
+impl TestServer {
+    /// `answer` gets the path of the request and writes the response; if it returns false, the
     /// connection is closed.
     fn start(answer: impl Fn(&str, &mut TcpStream) -> bool + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -41,7 +41,7 @@ impl Handmade {
                         let path = line.split(' ').nth(1).unwrap().to_owned();
                         log.lock().unwrap().push((line, attempt));
                         if !answer(&path, &mut stream) {
-                            // A worker process may have inherited it, and would hold it open.
+                            // A worker process may have inherited the socket, and would keep it.
                             stream.shutdown(Shutdown::Both).ok();
                             break;
                         }
@@ -57,7 +57,7 @@ impl Handmade {
     }
 }
 
-/// The request line and the value of `flag-attempt`; `None` when the client is gone.
+/// The request line and the value of `flag-attempt`; `None` when the client has disconnected.
 fn read_head(reader: &mut impl BufRead) -> Option<(String, String)> {
     let mut lines = reader.lines().map_while(Result::ok);
     let first = lines.next()?;
@@ -107,13 +107,13 @@ fn run(runner: &Runner, job: &Job) -> Vec<Sample> {
 const TEN: &str = "BD BR CD CN DE EG ET FR ID IN";
 
 #[test]
-fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
+fn each_flag_is_requested_once_with_attempt_1() {
     for runner in Runner::all() {
-        let server = Handmade::start(respond_with_flag);
+        let server = TestServer::start(respond_with_flag);
         let job = job(&server.base_url, TEN, 4);
         let samples = run(&runner, &job);
-        let mut asked = server.requests();
-        asked.sort();
+        let mut requests = server.requests();
+        requests.sort();
         let expected: Vec<_> = job
             .codes
             .iter()
@@ -122,7 +122,7 @@ fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
                 (format!("GET /flags/{cc}/{cc}.gif HTTP/1.1"), "1".to_owned())
             })
             .collect();
-        assert_eq!(asked, expected, "{runner:?}");
+        assert_eq!(requests, expected, "{runner:?}");
         let mut codes: Vec<CountryCode> = samples.iter().map(|sample| sample.code).collect();
         codes.sort();
         assert_eq!(codes, job.codes, "{runner:?}");
@@ -144,9 +144,9 @@ fn each_flag_is_asked_for_once_and_numbered_as_the_first_attempt() {
 }
 
 #[test]
-fn codes_are_taken_in_their_order() {
+fn codes_are_downloaded_in_order() {
     for runner in Runner::all() {
-        let server = Handmade::start(respond_with_flag);
+        let server = TestServer::start(respond_with_flag);
         let job = job(&server.base_url, TEN, 1);
         let codes: Vec<CountryCode> = run(&runner, &job)
             .iter()
@@ -156,11 +156,10 @@ fn codes_are_taken_in_their_order() {
     }
 }
 
-/// No clock is asked: the server answers nobody until as many requests are under way as there are
-/// workers, so a runner with fewer would wait for ever, and it counts them, so one with more is
-/// caught.
+/// No clock is needed: the server answers nothing until there is one request per worker, so a
+/// runner with fewer would wait forever, and it counts requests, so one with more is detected.
 #[test]
-fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
+fn exactly_one_download_per_worker_is_in_flight() {
     const WORKERS: usize = 5;
     for runner in Runner::all() {
         let workers = match runner.strategy() {
@@ -169,7 +168,7 @@ fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
         };
         let (under_way, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
         let (seen, barrier) = (Arc::clone(&most), Barrier::new(workers));
-        let server = Handmade::start(move |path, stream| {
+        let server = TestServer::start(move |path, stream| {
             seen.fetch_max(
                 under_way.fetch_add(1, Ordering::SeqCst) + 1,
                 Ordering::SeqCst,
@@ -182,7 +181,7 @@ fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
         assert_eq!(samples.len(), 10, "{runner:?}");
         assert_eq!(most.load(Ordering::SeqCst), workers, "{runner:?}");
 
-        // A worker is a series: what happens in one does not overlap.
+        // The attempts of one worker do not overlap.
         let mut all_series: BTreeMap<usize, Vec<&Sample>> = BTreeMap::new();
         for sample in &samples {
             all_series.entry(sample.worker).or_default().push(sample);
@@ -202,7 +201,7 @@ fn as_many_downloads_are_under_way_as_there_are_workers_and_never_more() {
 }
 
 #[test]
-fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
+fn every_failure_has_the_same_outcome_in_every_runner() {
     let brazil = Catalogue::embedded()
         .get("BR".parse().unwrap())
         .unwrap()
@@ -210,11 +209,11 @@ fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
         .bytes
         .clone();
     let (half, full) = (brazil[..brazil.len() / 2].to_vec(), brazil.len());
-    let server = Handmade::start(move |path, stream| match path.split('/').nth(2).unwrap() {
+    let server = TestServer::start(move |path, stream| match path.split('/').nth(2).unwrap() {
         "xx" => respond(stream, "404 Not Found", "", b""),
         "te" => respond(stream, "418 I'm a teapot", "", b"short and stout"),
         "em" => respond(stream, "204 No Content", "", b""),
-        // Without a length: in chunks that break off, and to the end of the connection.
+        // Without a length: truncated chunks, and a body up to the end of the connection.
         "ch" => {
             let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffff\r\n";
             stream
@@ -247,7 +246,7 @@ fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
             stream.shutdown(Shutdown::Both).unwrap();
             false
         }
-        // Silent before the head, and in the middle of the body, until the client gives up.
+        // A stall before the head, and one within the body, until the client gives up.
         "st" => true,
         "sb" => {
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {full}\r\n\r\n");
@@ -302,7 +301,7 @@ fn whatever_goes_wrong_becomes_the_same_outcome_in_every_runner() {
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_no_connection() {
+fn a_refused_connection_is_no_connection() {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -324,10 +323,10 @@ fn a_port_where_nobody_listens_is_no_connection() {
 }
 
 #[test]
-fn a_server_that_dies_in_the_middle_leaves_every_code_accounted_for() {
+fn every_code_has_a_sample_when_the_server_dies() {
     for runner in Runner::all() {
         let answered = AtomicUsize::new(0);
-        let server = Handmade::start(move |path, stream| {
+        let server = TestServer::start(move |path, stream| {
             answered.fetch_add(1, Ordering::SeqCst) < 4 && respond_with_flag(path, stream)
         });
         let samples = run(&runner, &job(&server.base_url, TEN, 3));
@@ -344,10 +343,10 @@ fn a_server_that_dies_in_the_middle_leaves_every_code_accounted_for() {
 }
 
 #[test]
-fn a_stopped_job_begins_no_new_download_and_keeps_what_it_has() {
+fn a_stopped_job_starts_no_download_and_keeps_its_samples() {
     const WORKERS: usize = 3;
     for runner in Runner::all() {
-        let server = Handmade::start(respond_with_flag);
+        let server = TestServer::start(respond_with_flag);
         let mut job = job(&server.base_url, TEN, WORKERS);
         let (cancel, seen) = (job.cancel.clone(), AtomicUsize::new(0));
         job.watcher = Watcher::new(move |_| {
@@ -370,16 +369,16 @@ fn a_stopped_job_begins_no_new_download_and_keeps_what_it_has() {
 }
 
 #[test]
-fn an_empty_job_is_done_at_once() {
+fn an_empty_job_ends_at_once() {
     for runner in Runner::all() {
         assert_eq!(run(&runner, &job("http://127.0.0.1:1/flags", "", 30)), []);
     }
 }
 
 #[test]
-fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
+fn images_are_saved_by_code_and_a_failure_is_an_outcome() {
     for runner in Runner::all() {
-        let server = Handmade::start(respond_with_flag);
+        let server = TestServer::start(respond_with_flag);
         let folder = tempfile::tempdir().unwrap();
         let saved = Job {
             images: Images::Save(folder.path().to_owned()),
@@ -406,11 +405,11 @@ fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
             );
         }
 
-        let gone = Job {
-            images: Images::Save(folder.path().join("gone")),
+        let missing_folder = Job {
+            images: Images::Save(folder.path().join("missing")),
             ..saved
         };
-        let outcomes = run(&runner, &gone)
+        let outcomes = run(&runner, &missing_folder)
             .into_iter()
             .map(|sample| (sample.code.to_string(), sample.outcome));
         let expected = [
@@ -427,10 +426,10 @@ fn images_are_saved_under_their_codes_or_the_failure_is_an_outcome() {
     }
 }
 
-/// What each flag met: (status, delay planned by the server).
-type Fates = BTreeMap<CountryCode, (Option<u16>, Option<Duration>)>;
+/// The decision about each flag: (status, delay planned by the server).
+type Decisions = BTreeMap<CountryCode, (Option<u16>, Option<Duration>)>;
 
-fn fates(runner: &Runner, workers: usize, seed: u64) -> Fates {
+fn decisions(runner: &Runner, workers: usize, seed: u64) -> Decisions {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("chaos.toml");
     let text = r#"
@@ -447,7 +446,7 @@ fn fates(runner: &Runner, workers: usize, seed: u64) -> Fates {
     let job = job(&target.base_url, &codes.join(" "), workers);
     let samples = run(runner, &job);
 
-    // The embedded server knew all of it before the first request.
+    // The embedded server planned all of it before the first request.
     let embedded = target.embedded.unwrap();
     for sample in &samples {
         let plan = embedded.plan(sample.code, sample.attempt);
@@ -472,8 +471,8 @@ fn fates(runner: &Runner, workers: usize, seed: u64) -> Fates {
 }
 
 #[test]
-fn the_same_seed_gives_every_flag_the_same_fate_in_every_runner_at_any_concurrency() {
-    let expected = fates(&Strategy::Sequential.into(), 1, 7);
+fn a_seed_gives_each_flag_the_same_decision_in_every_runner_at_any_concurrency() {
+    let expected = decisions(&Strategy::Sequential.into(), 1, 7);
     assert_eq!(expected.len(), 194);
     let teapots = expected
         .values()
@@ -488,13 +487,17 @@ fn the_same_seed_gives_every_flag_the_same_fate_in_every_runner_at_any_concurren
         };
         for &workers in concurrencies {
             assert_eq!(
-                fates(&runner, workers, 7),
+                decisions(&runner, workers, 7),
                 expected,
                 "{runner:?} with {workers}"
             );
         }
     }
-    assert_ne!(fates(&Runner::default(), 194, 8), expected, "another seed");
+    assert_ne!(
+        decisions(&Runner::default(), 194, 8),
+        expected,
+        "another seed"
+    );
 }
 
 fn with_retries(retries: u32, job: Job) -> Job {
@@ -505,10 +508,10 @@ fn with_retries(retries: u32, job: Job) -> Job {
     Job { retry, ..job }
 }
 
-/// A server that says 503 to the first `failures` requests for each path, counting by itself.
-fn unavailable_at_first(failures: usize, headers: &'static str) -> Handmade {
+/// A server that answers the first `failures` requests for each path with 503; it counts itself.
+fn unavailable_at_first(failures: usize, headers: &'static str) -> TestServer {
     let seen: Mutex<BTreeMap<String, usize>> = Mutex::default();
-    Handmade::start(move |path, stream| {
+    TestServer::start(move |path, stream| {
         let before = {
             let mut seen = seen.lock().unwrap();
             let count = seen.entry(path.to_owned()).or_default();
@@ -524,7 +527,7 @@ fn unavailable_at_first(failures: usize, headers: &'static str) -> Handmade {
 }
 
 /// The values of `flag-attempt` that came for each path, in order of arrival.
-fn attempts_on_the_wire(server: &Handmade) -> BTreeMap<String, Vec<String>> {
+fn attempts_on_the_wire(server: &TestServer) -> BTreeMap<String, Vec<String>> {
     let mut attempts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (line, attempt) in server.requests() {
         attempts.entry(line).or_default().push(attempt);
@@ -533,7 +536,7 @@ fn attempts_on_the_wire(server: &Handmade) -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
+fn with_enough_retries_every_flag_arrives_and_every_attempt_is_recorded() {
     for runner in Runner::all() {
         let server = unavailable_at_first(2, "");
         let job = with_retries(2, job(&server.base_url, TEN, 4));
@@ -574,7 +577,7 @@ fn with_enough_retries_every_flag_arrives_and_every_attempt_is_kept() {
                 assert!(later.sent >= earlier.done + pause, "{runner:?}");
             }
         }
-        // The worker does nothing else in the pauses.
+        // The worker makes no other attempt during the pauses.
         for worker in 0..4 {
             let mut series: Vec<&Sample> = samples.iter().filter(|s| s.worker == worker).collect();
             series.sort_by_key(|sample| sample.sent);
@@ -621,9 +624,9 @@ fn without_enough_retries_the_last_attempt_is_the_outcome() {
 }
 
 #[test]
-fn what_cannot_pass_is_not_tried_again() {
+fn permanent_failures_are_not_retried() {
     for runner in Runner::all() {
-        let server = Handmade::start(|path, stream| match path.split('/').nth(2).unwrap() {
+        let server = TestServer::start(|path, stream| match path.split('/').nth(2).unwrap() {
             "xx" => respond(stream, "404 Not Found", "", b""),
             "fo" => respond(stream, "403 Forbidden", "", b""),
             _ => respond_with_flag(path, stream),
@@ -640,9 +643,9 @@ fn what_cannot_pass_is_not_tried_again() {
 
 /// No library repeats a request that the server saw: each number comes once.
 #[test]
-fn a_broken_connection_is_an_attempt_and_no_attempt_is_sent_twice() {
+fn a_broken_connection_is_one_attempt_and_is_never_repeated_silently() {
     for runner in Runner::all() {
-        let server = Handmade::start(|_, _| false);
+        let server = TestServer::start(|_, _| false);
         let samples = run(&runner, &with_retries(2, job(&server.base_url, TEN, 4)));
         assert!(
             samples
@@ -662,11 +665,11 @@ fn a_broken_connection_is_an_attempt_and_no_attempt_is_sent_twice() {
 }
 
 #[test]
-fn the_server_is_left_alone_for_as_long_as_it_asks() {
+fn a_pause_is_at_least_the_retry_after_of_the_server() {
     for runner in Runner::all() {
         let arrivals: Arc<Mutex<Vec<Instant>>> = Arc::default();
         let log = Arc::clone(&arrivals);
-        let server = Handmade::start(move |path, stream| {
+        let server = TestServer::start(move |path, stream| {
             let mut log = log.lock().unwrap();
             log.push(Instant::now());
             if log.len() == 1 {
@@ -686,18 +689,18 @@ fn the_server_is_left_alone_for_as_long_as_it_asks() {
 }
 
 #[test]
-fn a_stop_ends_the_pauses_and_no_attempt_follows() {
+fn a_stop_ends_pauses_and_no_attempt_follows() {
     const MINUTE: Duration = Duration::from_secs(60);
     for runner in Runner::all() {
         let server = unavailable_at_first(usize::MAX, "retry-after: 60\r\n");
         let mut job = with_retries(5, job(&server.base_url, TEN, 3));
-        let (cancel, told) = (job.cancel.clone(), Arc::new(Mutex::new(Vec::new())));
-        let watched = Arc::clone(&told);
+        let (cancel, samples_seen) = (job.cancel.clone(), Arc::new(Mutex::new(Vec::new())));
+        let watched = Arc::clone(&samples_seen);
         job.watcher = Watcher::new(move |sample| {
             watched.lock().unwrap().push(sample.clone());
             let cancel = cancel.clone();
-            // Another thread, some time later: most probably in a pause; the outcome is the same
-            // before it.
+            // From another thread, some time later, probably during a pause; the outcome is the
+            // same before one.
             thread::spawn(move || {
                 thread::sleep(Duration::from_millis(100));
                 cancel.request();
@@ -705,18 +708,21 @@ fn a_stop_ends_the_pauses_and_no_attempt_follows() {
         });
         let start = Instant::now();
         let samples = run(&runner, &job);
-        assert!(start.elapsed() < MINUTE, "{runner:?}: a pause was held");
+        assert!(
+            start.elapsed() < MINUTE,
+            "{runner:?}: a pause was not cut short"
+        );
 
         assert!((1..=3).contains(&samples.len()), "{runner:?}");
         assert_eq!(server.requests().len(), samples.len(), "{runner:?}");
         for sample in &samples {
             assert_eq!((sample.attempt, sample.outcome), (1, Outcome::HttpError));
             assert!(sample.is_last(), "{runner:?}: no attempt followed");
-            let told = told.lock().unwrap();
-            let of_it: Vec<_> = told
+            let samples_seen = samples_seen.lock().unwrap();
+            let of_it: Vec<_> = samples_seen
                 .iter()
-                .filter(|told| told.code == sample.code)
-                .map(|told| told.retry_in)
+                .filter(|seen| seen.code == sample.code)
+                .map(|seen| seen.retry_in)
                 .collect();
             assert_eq!(of_it, [Some(MINUTE), None], "{runner:?}");
         }
@@ -724,7 +730,7 @@ fn a_stop_ends_the_pauses_and_no_attempt_follows() {
 }
 
 #[test]
-fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
+fn each_attempt_has_its_own_plan_and_the_ideal_time_includes_them_all() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("shaky.toml");
     let text = r#"
@@ -752,7 +758,7 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
 
     let embedded = target.embedded.take().unwrap();
     for series in &measurement.series {
-        assert!(series.retries() > 0, "or nothing is tested");
+        assert!(series.retries() > 0, "otherwise nothing is tested");
         assert_eq!(series.endings().count(), 10);
         for sample in series.samples() {
             let plan = embedded.plan(sample.code, sample.attempt);
@@ -771,9 +777,9 @@ fn every_attempt_meets_its_own_plan_and_the_ideal_time_has_all_of_them() {
             assert_eq!(time, *planned, "{code}");
         }
     }
-    // Of a server that is not ours it is known as precisely as the header tells it.
-    let told = plan::told(&job, &measurement.series).unwrap();
-    for (told, planned) in told.iter().zip(&planned) {
-        assert!(told.time().abs_diff(*planned) < Duration::from_micros(5));
+    // From a named server, times have the precision of the header.
+    let reported = plan::reported(&job, &measurement.series).unwrap();
+    for (reported, planned) in reported.iter().zip(&planned) {
+        assert!(reported.time().abs_diff(*planned) < Duration::from_micros(5));
     }
 }

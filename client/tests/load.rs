@@ -1,5 +1,4 @@
-//! Loads against real servers: what is sent, what is counted, and how long it is said to have
-//! taken.
+//! Loads against real servers: what is sent, what is counted, and which times are reported.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
@@ -41,8 +40,8 @@ fn done(load: &Load) -> LoadOutcome {
     run(load, |_| ()).unwrap()
 }
 
-/// A server that is told with each request how many came before it, and answers when `answer` has
-/// returned. It closes the connection after the answer if that says so.
+/// A server that calls `answer` with the number of earlier requests, and answers when it returns.
+/// If it returns false, the connection is closed after the answer.
 fn server(answer: impl Fn(usize) -> bool + Send + Sync + 'static) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", listener.local_addr().unwrap());
@@ -61,7 +60,7 @@ fn serve(mut stream: &TcpStream, count: &AtomicUsize, answer: &dyn Fn(usize) -> 
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     let mut asked_to_close = false;
-    // A request is over with an empty line.
+    // A request ends with an empty line.
     while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
         asked_to_close |= line == "connection: close\r\n";
         if line == "\r\n" {
@@ -76,7 +75,7 @@ fn serve(mut stream: &TcpStream, count: &AtomicUsize, answer: &dyn Fn(usize) -> 
 }
 
 #[test]
-fn a_closed_loop_sends_exactly_so_many() {
+fn a_closed_loop_sends_exactly_n_requests() {
     let (url, seen) = server(|_| false);
     let LoadOutcome {
         recorder,
@@ -92,7 +91,7 @@ fn a_closed_loop_sends_exactly_so_many() {
 }
 
 #[test]
-fn what_warms_up_is_sent_and_not_counted() {
+fn warm_up_requests_are_sent_and_not_counted() {
     let (url, seen) = server(|_| false);
     let outcome = done(&Load {
         warmup: 20 * MS,
@@ -112,7 +111,7 @@ fn what_warms_up_is_sent_and_not_counted() {
 }
 
 #[test]
-fn the_flags_are_asked_for_in_turns() {
+fn the_flags_are_requested_in_turn() {
     let server = FlagServer::builder().start_blocking().unwrap();
     let base: Url = server.flags_url().parse().unwrap();
     let codes = flags_data::POP20.to_vec();
@@ -129,9 +128,9 @@ fn the_flags_are_asked_for_in_turns() {
     assert_eq!(outcome.recorder.bytes, 3 * all);
 }
 
-/// The plan decides how each of the first attempts ends, and all of it is told apart.
+/// The plan decides how each first attempt ends, and the load distinguishes every ending.
 #[test]
-fn every_ending_is_counted_for_what_it_is() {
+fn every_ending_is_counted_by_its_kind() {
     let rules = "
         [[rule]]
         fault = 'status'
@@ -161,8 +160,11 @@ fn every_ending_is_counted_for_what_it_is() {
     })
     .recorder;
     // 5 resets are failures; 5 stalls take at least as long as was waited for them.
-    let ranks = recorder.response().ranks().unwrap();
-    assert_eq!((ranks.count, ranks.censored, ranks.failed), (20, 5, 5));
+    let percentiles = recorder.response().percentiles().unwrap();
+    assert_eq!(
+        (percentiles.count, percentiles.censored, percentiles.failed),
+        (20, 5, 5)
+    );
     let Recorder {
         statuses,
         planned_statuses,
@@ -178,12 +180,12 @@ fn every_ending_is_counted_for_what_it_is() {
         [(Failure::Broken, 5), (Failure::Timeout, 5)].into()
     );
     assert_eq!((succeeded.service.len(), failed.service.len()), (5, 15));
-    // A timeout is an answer that took at least so long, and is among the failed.
+    // A timeout counts as failed, with at least the time limit as its time.
     assert!(failed.service.max() >= timeout.as_nanos() as u64);
 }
 
 #[test]
-fn nobody_there_is_a_failure_of_its_own() {
+fn a_refused_connection_is_a_separate_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
@@ -278,7 +280,7 @@ fn somebody_elses_server_is_not_recognised_as_flagbench() {
 }
 
 #[test]
-fn without_keep_alive_every_request_has_a_connection_of_its_own() {
+fn without_keep_alive_every_request_has_its_own_connection() {
     let (url, _) = server(|_| false);
     let outcome = done(&Load {
         keep_alive: false,
@@ -286,13 +288,13 @@ fn without_keep_alive_every_request_has_a_connection_of_its_own() {
         ..load(&url)
     });
     assert_eq!(outcome.recorder.statuses, [(200, 12)].into());
-    // Those of the beginning have been used.
+    // The first connections were used, too.
     assert_eq!(outcome.recorder.connections, 12);
 }
 
-/// A server may close a connection that nobody uses: no request was under way, so none has failed.
+/// A server may close an idle connection: no request was in flight, so none has failed.
 #[test]
-fn a_connection_that_the_server_has_closed_meanwhile_is_made_again() {
+fn a_connection_that_the_server_closed_while_idle_is_reopened() {
     let (url, _) = server(|_| true);
     let outcome = done(&Load {
         connections: NonZeroUsize::MIN,
@@ -308,8 +310,8 @@ fn a_connection_that_the_server_has_closed_meanwhile_is_made_again() {
 }
 
 #[test]
-fn what_could_not_be_sent_in_time_is_counted_as_long_as_it_has_waited() {
-    // The only connection waits for its answer until the end is over.
+fn unsent_requests_count_for_as_long_as_they_waited() {
+    // The only connection waits for its answer past the end.
     let (url, seen) = server(|_| {
         thread::sleep(400 * MS);
         false
@@ -326,10 +328,10 @@ fn what_could_not_be_sent_in_time_is_counted_as_long_as_it_has_waited() {
     );
     assert_eq!(seen.load(Ordering::SeqCst), 1);
     // They were intended every 10 ms from 10 ms on, and given up at 200 ms.
-    let ranking = outcome.recorder.response();
+    let times = outcome.recorder.response();
     let expected = [(50.0, 100), (90.0, 180), (100.0, 400)];
     for (percent, millis) in expected {
-        let bounds = ranking.percentile(percent).unwrap();
+        let bounds = times.percentile(percent).unwrap();
         let (lower, at_least) = (bounds.lower.unwrap(), millis * MS);
         assert!(lower >= at_least - at_least / 500, "p{percent}: {bounds:?}");
         assert_eq!(bounds.upper, None, "p{percent}");
@@ -337,14 +339,14 @@ fn what_could_not_be_sent_in_time_is_counted_as_long_as_it_has_waited() {
 }
 
 #[test]
-fn a_stop_ends_it_at_once_and_keeps_what_was_counted() {
+fn a_stop_ends_the_load_at_once_and_keeps_the_counts() {
     let cancel = CancelToken::default();
     let (url, seen) = {
         let cancel = cancel.clone();
         server(move |before| {
             if before == 10 {
                 cancel.request();
-                thread::sleep(Duration::from_secs(3600)); // nobody waits for it
+                thread::sleep(Duration::from_secs(3600)); // ended by the stop
             }
             false
         })
@@ -363,26 +365,26 @@ fn a_stop_ends_it_at_once_and_keeps_what_was_counted() {
     assert_eq!(outcome.recorder.cut_off, 1);
 }
 
-/// What a server knows of its stall.
+/// What the server measured of its stall.
 #[derive(Default)]
 struct Stall {
     ends: Option<Instant>,
-    /// How much longer it was.
+    /// How much longer it was than planned.
     longer: Duration,
-    /// How much later all that had waited were answered.
+    /// How much later the waiting requests were answered.
     drained: Duration,
 }
 
-/// What the coordinated omission hides: a server stalls for 2 s in the middle of 6 s at 200
-/// requests/s, and whoever should have been sent meanwhile has waited, sent or not.
+/// What coordinated omission hides: a server stalls for 2 s in the middle of 6 s at 200 requests/s,
+/// and every request that should have been sent meanwhile has waited, whether sent or not.
 ///
-/// By hand, for a server that takes no time otherwise: a request that is intended `t` after the
+/// The expected values, for a server that otherwise takes no time: a request intended `t` after the
 /// stall began is answered when the stall ends, so its response time is `stall − t`. One third of
 /// all requests is intended during the stall, evenly, so that the share of requests slower than `r`
 /// is `(stall − r) / all`: the percentile `p` is at `stall − (1 − p) · all`, or zero where that is
 /// negative. This is what wrk2 reports, and what it names *corrected latency*.
 #[test]
-fn a_stall_is_charged_to_everyone_who_should_have_been_sent_meanwhile() {
+fn a_stall_counts_for_every_request_that_should_have_been_sent_meanwhile() {
     const RATE: f64 = 200.0;
     const STALL: Duration = Duration::from_secs(2);
     const ALL: Duration = Duration::from_secs(6);
@@ -399,7 +401,7 @@ fn a_stall_is_charged_to_everyone_who_should_have_been_sent_meanwhile() {
             let late = ends.elapsed();
             match before {
                 400 => stall.lock().unwrap().longer = late,
-                // The last that should have been sent during the stall.
+                // The last request that should have been sent during the stall.
                 799 => stall.lock().unwrap().drained = late,
                 _ => {}
             }
@@ -422,8 +424,8 @@ fn a_stall_is_charged_to_everyone_who_should_have_been_sent_meanwhile() {
     let stall = stall.lock().unwrap();
     let took = (STALL + stall.longer).as_secs_f64();
     let secs = |nanos: u64| nanos as f64 / 1e9;
-    // A busy machine sends late, and needs longer for all that have waited. How long it did is
-    // known on both sides.
+    // A busy machine sends late, and takes longer to answer the waiting requests. Both sides
+    // measure by how much.
     let slow = 2.0 * secs(lag.max()) + stall.drained.as_secs_f64();
     for percent in [75.0, 90.0, 99.0, 99.9] {
         let expected = took - (1.0 - percent / 100.0) * ALL.as_secs_f64();
@@ -434,7 +436,7 @@ fn a_stall_is_charged_to_everyone_who_should_have_been_sent_meanwhile() {
             "p{percent}: {found} s, by hand {expected} s ± {allowed} s"
         );
     }
-    // Who counts from when he has sent sees 16 slow requests of 1200, and 98 % of all quick.
+    // Counted from when they were sent, only 16 of 1200 requests are slow, and 98 % are quick.
     let slow = succeeded.service.count_between(1_000_000_000, u64::MAX);
-    assert_eq!(slow, 16, "each connection met the stall once");
+    assert_eq!(slow, 16, "each connection had one request in the stall");
 }

@@ -1,5 +1,4 @@
-//! The pool of worker processes when something happens to its processes, or to those who started
-//! them.
+//! The pool of worker processes when a worker or its parent fails.
 
 #![cfg(unix)]
 
@@ -23,8 +22,8 @@ fn job(server: &BlockingFlagServer, folder: &Path, script: &str, max_workers: us
         "#!/bin/sh\nPROGRAM='{PROGRAM}'\ncd '{}'\n{script}\n",
         folder.display()
     );
-    // Another process writes it: a test beside this one could hand our own descriptor on to a
-    // child, and a program that somebody may still write to cannot be started.
+    // Another process writes it: a concurrent test could pass our own descriptor on to a child,
+    // and a file that is open for writing cannot be executed.
     let mut writer = Command::new("sh");
     writer.args(["-c", "printf %s \"$1\" >worker && chmod +x worker", "sh"]);
     let written = writer.arg(text).current_dir(folder).status();
@@ -62,8 +61,8 @@ fn errors(samples: &[Sample]) -> BTreeSet<&str> {
 }
 
 #[test]
-fn a_worker_that_dies_spoils_one_download_and_another_takes_its_place() {
-    // The first, whichever it is, dies with the order and a task in its hands.
+fn a_worker_that_dies_fails_one_download_and_is_replaced() {
+    // The first worker dies after it has read the order and a task.
     let script = r#"mkdir first 2>/dev/null && { read order; read task; kill -9 $$; }
                     exec "$PROGRAM" "$@""#;
     for max_workers in [1, 4] {
@@ -83,14 +82,14 @@ fn a_worker_that_dies_spoils_one_download_and_another_takes_its_place() {
 }
 
 #[test]
-fn workers_that_make_no_sense_leave_every_code_accounted_for() {
+fn every_code_has_a_sample_when_workers_answer_nonsense() {
     for (script, expected) in [
         ("exit 3", "exit status: 3"),
         ("while read line; do echo nonsense; done", "expected "),
         // A sample, but of another flag.
         (
             r#"read order; read task; { echo "$order"; echo '{"code":"ZZ","attempt":1}'; } | "$PROGRAM" worker; read more"#,
-            "an answer to another question",
+            "an answer to another task",
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -107,7 +106,7 @@ fn workers_that_make_no_sense_leave_every_code_accounted_for() {
 }
 
 #[test]
-fn a_program_that_cannot_be_started_is_named() {
+fn a_worker_that_cannot_be_started_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let server = faultless();
     let job = Job {
@@ -124,7 +123,7 @@ fn a_program_that_cannot_be_started_is_named() {
 }
 
 #[test]
-fn all_workers_are_gone_when_the_round_is_over() {
+fn no_worker_outlives_its_round() {
     for http in [Http::Reqwest, Http::Ureq] {
         let folder = tempfile::tempdir().unwrap();
         let server = faultless();
@@ -137,7 +136,7 @@ fn all_workers_are_gone_when_the_round_is_over() {
     }
 }
 
-/// Whether there is such a process, be it one that nobody waited for.
+/// Whether the process exists, even as a zombie.
 fn exists(pid: &str) -> bool {
     signal("0", pid)
 }
@@ -157,7 +156,7 @@ fn flag_client(args: &[&str], folder: &Path) -> Child {
 }
 
 #[test]
-fn ctrl_c_lets_the_workers_finish_what_they_are_at() {
+fn ctrl_c_lets_the_workers_finish_their_attempts() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = flag_client(
         &[
@@ -177,7 +176,7 @@ fn ctrl_c_lets_the_workers_finish_what_they_are_at() {
     let mut rounds = BufReader::new(child.stderr.take().unwrap()).lines();
     let second = rounds.nth(1).unwrap().unwrap();
     assert!(second.starts_with("round 2: processes took "), "{second}");
-    // To all of the group, as a terminal sends it.
+    // To the whole group, as a terminal does.
     assert!(signal("INT", &format!("-{}", child.id())));
     let mut text = String::new();
     child
@@ -198,7 +197,7 @@ fn ctrl_c_lets_the_workers_finish_what_they_are_at() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn workers_do_not_outlive_a_parent_that_is_killed() {
+fn workers_do_not_outlive_a_killed_parent() {
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -231,12 +230,12 @@ fn workers_do_not_outlive_a_parent_that_is_killed() {
             thread::sleep(Duration::from_millis(10));
         }
     };
-    wait_until("three requests are under way", &|| server.received() >= 3);
+    wait_until("three requests are in flight", &|| server.received() >= 3);
     let workers = children(child.id());
     assert_eq!(workers.len(), 3);
     child.kill().unwrap();
     child.wait().unwrap();
-    wait_until("the workers are gone", &|| {
+    wait_until("the workers have ended", &|| {
         !workers.iter().any(|pid| exists(pid))
     });
 }
@@ -246,7 +245,7 @@ fn workers_do_not_outlive_a_parent_that_is_killed() {
 fn children(parent: u32) -> Vec<String> {
     let is_child = |pid: &String| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // pid (name) state parent: the name may hold anything.
+        // pid (name) state parent: the name may contain any character.
         let after_name = stat.rsplit(") ").next().unwrap_or_default();
         after_name.split(' ').nth(1) == Some(&parent.to_string())
     };

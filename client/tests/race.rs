@@ -52,6 +52,7 @@ impl Contender for Scripted {
             done: elapsed,
             plan: None,
             wait: None,
+            rules: None,
             retry_in: None,
         };
         Ok(Round {
@@ -115,7 +116,7 @@ fn every_contender_runs_in_every_round_in_an_order_that_alternates() {
         .iter()
         .filter_map(|line| line.chars().next())
         .collect();
-    assert_eq!(order, ['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a']);
+    assert_eq!(order, ['a', 'b', 'b', 'a', 'b', 'a', 'a', 'b']);
     let times = |series: usize| measurement.series[series].times();
     assert_eq!(
         times(0),
@@ -141,10 +142,11 @@ fn rounds_go_on_until_every_interval_is_tight_or_there_are_enough() {
         assert_eq!(rounds[0], rounds[1]);
         rounds[0]
     };
-    assert_eq!(rounds(&[100]), Rounds::FEWEST);
+    let [first, .., last] = Rounds::LOOKS;
+    assert_eq!(rounds(&[100]), first);
     // 1 % of the median on either side is tight.
-    assert_eq!(rounds(&[1000, 1010, 990]), Rounds::FEWEST);
-    assert_eq!(rounds(&[100, 200]), Rounds::MOST);
+    assert_eq!(rounds(&[1000, 1010, 990]), first);
+    assert_eq!(rounds(&[100, 200]), last);
 }
 
 #[test]
@@ -227,7 +229,9 @@ fn a_sweep_has_a_lane_for_every_number_of_workers_that_makes_a_difference() {
     // Three flags keep three workers busy at most.
     assert_eq!(race.names().collect::<Vec<_>>(), ["a@1", "a@2", "a@3"]);
     let measurement = run(&race.rounds(exactly(1)).warmup(0), |_| {});
-    assert_eq!(course.log(), ["a with 1", "a with 2", "a with 5"]);
+    let mut log = course.log();
+    log.sort();
+    assert_eq!(log, ["a with 1", "a with 2", "a with 5"]);
     let workers: Vec<usize> = measurement
         .series
         .iter()

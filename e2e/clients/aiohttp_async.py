@@ -3,13 +3,13 @@
 import asyncio
 
 import aiohttp
-from common import failed, image_url, main, met
+from common import failed, image_url, main, received
 
 
 async def download_one(session: aiohttp.ClientSession, cc: str, base_url: str, semaphore: asyncio.Semaphore) -> dict:
     try:
         async with semaphore, session.get(image_url(base_url, cc)) as resp:
-            return met(cc, resp.status, resp.headers, await resp.read())
+            return received(cc, resp.status, resp.headers, await resp.read())
     except aiohttp.ClientError as error:
         return failed(cc, error)
 

@@ -1,7 +1,7 @@
 """What the client programs share: the book's harness, whose `main` takes the download function.
 
 usage: PROGRAM BASE_URL CONCURRENCY CC…
-It prints one JSON object per flag: what the client met.
+It prints one JSON object per flag: the result that the client saw.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ def image_url(base_url: str, cc: str) -> str:
     return f"{base_url}/{cc}/{cc}.gif".lower()
 
 
-def met(cc: str, status: int, headers, body: bytes) -> dict:
-    """One flag's fate, as its response tells it."""
+def received(cc: str, status: int, headers, body: bytes) -> dict:
+    """The result of one flag, from its response."""
     return {
         "cc": cc,
         "status": status,
@@ -25,11 +25,11 @@ def met(cc: str, status: int, headers, body: bytes) -> dict:
 
 
 def failed(cc: str, error: Exception) -> dict:
-    """The fate of a flag without a response."""
+    """The result of a flag without a response."""
     return {"cc": cc, "error": type(error).__name__}
 
 
 def main(download_many: Callable[[list[str], str, int], Iterable[dict]]) -> None:
     base_url, concurrency, *cc_list = sys.argv[1:]
-    for fate in download_many(cc_list, base_url, int(concurrency)):
-        print(json.dumps(fate), flush=True)
+    for result in download_many(cc_list, base_url, int(concurrency)):
+        print(json.dumps(result), flush=True)

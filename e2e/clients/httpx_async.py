@@ -3,7 +3,7 @@
 import asyncio
 
 import httpx
-from common import failed, image_url, main, met
+from common import failed, image_url, main, received
 
 
 async def download_one(client: httpx.AsyncClient, cc: str, base_url: str, semaphore: asyncio.Semaphore) -> dict:
@@ -12,7 +12,7 @@ async def download_one(client: httpx.AsyncClient, cc: str, base_url: str, semaph
             resp = await client.get(image_url(base_url, cc))
     except httpx.HTTPError as error:
         return failed(cc, error)
-    return met(cc, resp.status_code, resp.headers, resp.content)
+    return received(cc, resp.status_code, resp.headers, resp.content)
 
 
 async def supervisor(cc_list: list[str], base_url: str, concurrency: int) -> list[dict]:

@@ -1,7 +1,7 @@
 """One flag after the other, with requests."""
 
 import requests
-from common import failed, image_url, main, met
+from common import failed, image_url, main, received
 
 
 def download_one(cc: str, base_url: str) -> dict:
@@ -9,7 +9,7 @@ def download_one(cc: str, base_url: str) -> dict:
         resp = requests.get(image_url(base_url, cc), timeout=30)
     except requests.RequestException as error:
         return failed(cc, error)
-    return met(cc, resp.status_code, resp.headers, resp.content)
+    return received(cc, resp.status_code, resp.headers, resp.content)
 
 
 def download_many(cc_list: list[str], base_url: str, _concurrency: int):

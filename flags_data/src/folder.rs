@@ -213,7 +213,7 @@ fn subfolders(folder: &Path, problems: &mut Vec<Problem>) -> Vec<(CountryCode, P
     subfolders
 }
 
-/// The code of a flag's folder, or `None` for what is no business of ours: hidden entries and plain
+/// The code of a flag's folder, or `None` for entries that are ignored: hidden ones and plain
 /// files, such as a README.
 fn classify(item: &fs::DirEntry) -> Result<Option<CountryCode>, Problem> {
     let name = item.file_name();

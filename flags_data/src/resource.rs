@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_of_the_canonical_form_has_its_example() {
+    fn every_step_of_the_canonical_form_has_an_example() {
         for (target, path) in [
             ("/flags/br/br.gif", "/flags/br/br.gif"),
             ("http://x/flags/br/br.gif?a=/b", "/flags/br/br.gif"),
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_of_a_code_is_what_its_path_is_parsed_to() {
+    fn the_resource_of_a_code_equals_its_parsed_path() {
         for code in CountryCode::every() {
             for resource in [Resource::image(code), Resource::metadata(code)] {
                 assert_eq!(Resource::parse(&resource.to_string()), resource);
@@ -342,11 +342,11 @@ mod tests {
     }
 
     proptest! {
-        /// Of paths that are not absolute forms and have no `/data`, which is taken off only once.
+        /// For paths that are not absolute forms and have no `/data`, which is removed only once.
         #[test]
-        fn a_canonical_path_is_its_own_canonical_path(target in "/[a-zA-Z%0-9./?~é-]{0,40}") {
+        fn canonicalisation_is_idempotent(target in "/[a-zA-Z%0-9./?~é-]{0,40}") {
             let resource = Resource::parse(&target);
-            // An escape of an escape is decoded one step further each time it is parsed.
+            // A double escape is decoded one step further each time.
             prop_assume!(!resource.path().contains('%') && resource.prefix().is_empty());
             let again = Resource::parse(resource.path());
             prop_assert_eq!(again.path(), resource.path());

@@ -78,13 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn codes_come_in_alphabetical_order_and_once() {
+    fn codes_are_sorted_and_unique() {
         assert_eq!(selected(&["us", "BR", "br", "Jp"], 100), "BR JP US");
         assert_eq!(selected(&["q", "QA"], 3), "QA QB QC");
     }
 
     #[test]
-    fn no_codes_are_the_twenty_most_populous_countries() {
+    fn without_codes_the_twenty_most_populous_countries_are_selected() {
         let pop20 = "BD BR CD CN DE EG ET FR ID IN IR JP MX NG PH PK RU TR US VN";
         assert_eq!(selected(&[], usize::MAX), pop20);
         assert_eq!(selected(&[], 2), "BD BR");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_a_letter_nor_a_code_is_refused() {
+    fn anything_but_a_letter_or_a_code_is_refused() {
         for text in ["", "B1", "1", "BRA", "é", " B", "B ", "日本", "-"] {
             assert_eq!(text.parse::<CodeArg>(), Err(NotACode), "{text:?}");
         }

@@ -14,8 +14,8 @@ const CODES: &str = "
     PT PW PY QA RO RS RU RW SA SB SC SD SE SG SI SK SL SM SN SO SR SS ST SV SY SZ TD TG TH TJ TL TM TN TO TR
     TT TV TW TZ UA UG US UY UZ VA VC VE VN VU WS YE ZA ZM ZW";
 
-/// The digest of the digests of all images, then all metadata. Whoever changes the artwork on
-/// purpose changes this line, and the date that `Catalogue::embedded` documents.
+/// The digest of the digests of all images, then all metadata. An intended change of the artwork
+/// changes this line, and the date that `Catalogue::embedded` documents.
 const ARTWORK: &str = "58e00e379c10b8d2084fca9d020e1e32b59f4615583f2675d4ae509b145ba888";
 
 const WIDTH: usize = 400;
@@ -66,7 +66,7 @@ impl Picture {
     }
 }
 
-/// The word that people would use for a colour.
+/// The common name of a colour.
 fn colour_name([red, green, blue]: [u8; 3]) -> &'static str {
     match (red, green, blue) {
         (0..60, 0..60, 0..60) => "black",
@@ -138,7 +138,7 @@ fn the_digests_are_those_of_the_bytes() {
 }
 
 #[test]
-fn nobody_changes_the_artwork_by_accident() {
+fn the_artwork_does_not_change_by_accident() {
     let catalogue = Catalogue::embedded();
     let images = catalogue.flags().map(|flag| flag.image.digest);
     let metadata = catalogue.flags().map(|flag| flag.metadata.digest);
@@ -171,7 +171,7 @@ fn catalogues_share_their_bytes() {
 }
 
 #[test]
-fn every_picture_is_one_still_frame_of_400_by_300() {
+fn every_picture_is_a_single_frame_of_400_by_300() {
     for flag in Catalogue::embedded().flags() {
         assert!(flag.image.bytes.starts_with(b"GIF89a"), "{}", flag.code);
         Picture::decode(flag);
@@ -179,7 +179,7 @@ fn every_picture_is_one_still_frame_of_400_by_300() {
 }
 
 #[test]
-fn the_pictures_are_as_small_as_flags_are() {
+fn the_pictures_are_small_files() {
     let catalogue = Catalogue::embedded();
     let sizes: Vec<usize> = catalogue
         .flags()
@@ -229,7 +229,11 @@ fn the_metadata_is_one_line_about_its_own_country() {
 fn the_names_are_short_and_fit_for_file_names() {
     let catalogue = Catalogue::embedded();
     let names: BTreeSet<_> = catalogue.flags().map(|flag| &flag.country).collect();
-    assert_eq!(names.len(), catalogue.len(), "two countries have one name");
+    assert_eq!(
+        names.len(),
+        catalogue.len(),
+        "two countries have the same name"
+    );
 
     for name in names {
         assert!(!name.contains(['/', '\\', ',', '(']), "{name}");
@@ -340,7 +344,7 @@ fn the_drawings_reach_the_edges_of_their_pictures() {
     assert_eq!(panama.at((0, 299)), panama.at((100, 200)));
 }
 
-/// The drawing has it as text in a font that nobody installs, so it is what gets lost first.
+/// The drawing has it as text in a rarely installed font, so it is easily lost.
 #[test]
 fn the_ribbon_of_san_marino_says_libertas() {
     let picture = Picture::decode(&flag("SM"));
@@ -354,7 +358,7 @@ fn the_ribbon_of_san_marino_says_libertas() {
     // T, the crossbar and the stem below it.
     assert!((203..209).all(|x| dark(x, 207)));
     assert!((207..213).all(|y| dark(205, y)));
-    // All of the letters: ink and paper by turns.
+    // All letters: ink and background alternate.
     let ink = (177..221).flat_map(|x| (206..213).map(move |y| (x, y)));
     let ink = ink.filter(|&(x, y)| dark(x, y)).count();
     assert!((90..180).contains(&ink), "{ink} dark pixels");
@@ -363,7 +367,7 @@ fn the_ribbon_of_san_marino_says_libertas() {
 #[test]
 fn loading_the_folder_gives_what_is_embedded() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("flags");
-    let loaded = Catalogue::load(&folder).expect("the folder is sound");
+    let loaded = Catalogue::load(&folder).expect("the folder is valid");
     let embedded = Catalogue::embedded();
 
     assert_eq!(loaded.len(), embedded.len());

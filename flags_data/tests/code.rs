@@ -30,14 +30,14 @@ proptest! {
     }
 
     #[test]
-    fn codes_order_as_their_texts_do(one in "[A-Z]{2}", other in "[A-Z]{2}") {
+    fn codes_sort_like_their_text(one in "[A-Z]{2}", other in "[A-Z]{2}") {
         let [one_code, other_code]: [CountryCode; 2] = [one.parse()?, other.parse()?];
 
         prop_assert_eq!(one_code.cmp(&other_code), one.cmp(&other));
     }
 
     #[test]
-    fn codes_survive_json(text in "[A-Z]{2}") {
+    fn codes_round_trip_through_json(text in "[A-Z]{2}") {
         let code: CountryCode = text.parse()?;
         let json = serde_json::to_string(&code)?;
 
@@ -47,7 +47,7 @@ proptest! {
 }
 
 #[test]
-fn the_refusal_of_a_code_names_it_and_the_remedy() {
+fn the_error_of_a_code_names_it_and_the_remedy() {
     let error = "Brasil".parse::<CountryCode>().expect_err("six letters");
 
     assert_eq!(error.input(), "Brasil");
@@ -87,7 +87,7 @@ fn every_code_comes_once_in_order() {
 }
 
 #[test]
-fn a_letter_stands_for_the_26_codes_that_begin_with_it() {
+fn a_letter_selects_the_26_codes_that_begin_with_it() {
     for letter in ['B', 'b'] {
         let codes: Vec<_> = CountryCode::starting_with(letter)
             .expect("a letter")

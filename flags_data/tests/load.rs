@@ -1,4 +1,4 @@
-//! Loading a folder: what is accepted, and that everything that is wrong is said at once.
+//! Loading a folder: what is accepted, and that all problems are reported at once.
 
 use std::fs;
 use std::path::Path;
@@ -27,9 +27,9 @@ fn folder_of_brazil() -> TempDir {
     folder
 }
 
-/// What is wrong, with the name of the folder replaced.
-fn complaints(folder: &Path) -> Vec<String> {
-    let error = Catalogue::load(folder).expect_err("something is wrong");
+/// The problems, with the name of the folder replaced.
+fn problems(folder: &Path) -> Vec<String> {
+    let error = Catalogue::load(folder).expect_err("the folder is invalid");
     assert_eq!(error.folder(), folder);
     error
         .problems()
@@ -44,7 +44,7 @@ fn complaints(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_flag_is_what_its_files_say() {
+fn a_flag_has_the_content_of_its_files() {
     let folder = folder_of_brazil();
     let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     fs::File::options()
@@ -53,7 +53,7 @@ fn a_flag_is_what_its_files_say() {
         .and_then(|image| image.set_modified(noon))
         .expect("the image has a date");
 
-    let catalogue = Catalogue::load(folder.path()).expect("a sound folder");
+    let catalogue = Catalogue::load(folder.path()).expect("a valid folder");
 
     assert_eq!(catalogue.len(), 1);
     let flag = catalogue
@@ -67,19 +67,19 @@ fn a_flag_is_what_its_files_say() {
 }
 
 #[test]
-fn plain_files_and_hidden_entries_are_no_flags_and_no_problems() {
+fn plain_files_and_hidden_entries_are_ignored() {
     let folder = folder_of_brazil();
     write(&folder, "README.md", "the flags");
     write(&folder, "xx", "a plain file");
     write(&folder, ".git/config", "");
     write(&folder, "br/br.svg", "its source");
 
-    let catalogue = Catalogue::load(folder.path()).expect("a sound folder");
+    let catalogue = Catalogue::load(folder.path()).expect("a valid folder");
     assert_eq!(catalogue.len(), 1);
 }
 
 #[test]
-fn a_catalogue_has_room_for_every_code() {
+fn a_catalogue_can_hold_every_code() {
     let folder = folder();
     for code in flags_data::CountryCode::every() {
         let cc = code.to_lowercase();
@@ -88,12 +88,12 @@ fn a_catalogue_has_room_for_every_code() {
         write(&folder, &format!("{cc}/metadata.json"), metadata);
     }
 
-    let catalogue = Catalogue::load(folder.path()).expect("a sound folder");
+    let catalogue = Catalogue::load(folder.path()).expect("a valid folder");
     assert!(catalogue.codes().eq(flags_data::CountryCode::every()));
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once_in_order() {
+fn all_problems_are_reported_at_once_in_order() {
     let folder = folder_of_brazil();
     write(&folder, "ad/ad.gif", "<svg/>");
     write(
@@ -108,7 +108,7 @@ fn everything_that_is_wrong_is_said_at_once_in_order() {
     write(&folder, "us/metadata.json", "{");
 
     assert_eq!(
-        complaints(folder.path()),
+        problems(folder.path()),
         [
             "DIR/IT: is not named by a country code; name it by two lower-case letters, such as br, or move it away",
             "DIR/ad/ad.gif: is not a GIF image; convert it to GIF87a or GIF89a",
@@ -123,7 +123,7 @@ fn everything_that_is_wrong_is_said_at_once_in_order() {
 }
 
 #[test]
-fn the_text_of_the_error_holds_every_problem() {
+fn the_error_message_has_every_problem() {
     let folder = folder();
     fs::create_dir(folder.path().join("fr")).expect("a folder");
     let error: LoadError = Catalogue::load(folder.path()).expect_err("an empty flag");
@@ -171,10 +171,10 @@ fn metadata_that_names_no_country_is_refused() {
     ] {
         let folder = folder_of_brazil();
         write(&folder, "br/metadata.json", metadata);
-        let complaints = complaints(folder.path());
-        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        let problems = problems(folder.path());
+        assert_eq!(problems.len(), 1, "{problems:?}");
         let start = format!("DIR/br/metadata.json: {complaint}");
-        assert!(complaints[0].starts_with(&start), "{complaints:?}");
+        assert!(problems[0].starts_with(&start), "{problems:?}");
     }
 }
 
@@ -184,7 +184,7 @@ fn a_folder_without_flags_is_refused() {
     write(&folder, "README.md", "no flags yet");
 
     assert_eq!(
-        complaints(folder.path()),
+        problems(folder.path()),
         [
             "DIR: holds no flag; put each flag into a folder of its own, such as br/br.gif and br/metadata.json"
         ]
@@ -192,15 +192,15 @@ fn a_folder_without_flags_is_refused() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_or_is_none_is_refused() {
+fn a_missing_folder_or_a_file_instead_is_refused() {
     let folder = folder_of_brazil();
 
     assert_eq!(
-        complaints(&folder.path().join("nowhere")),
+        problems(&folder.path().join("nowhere")),
         ["DIR: there is no such folder; name the folder that holds the folders ad to zw"]
     );
     assert_eq!(
-        complaints(&folder.path().join("br/br.gif")),
+        problems(&folder.path().join("br/br.gif")),
         ["DIR: is not a folder; name the folder that holds the folders ad to zw"]
     );
 }
@@ -212,14 +212,14 @@ fn a_folder_in_the_place_of_a_file_is_refused() {
     write(&folder, "br/metadata.json", BRAZIL);
 
     assert_eq!(
-        complaints(folder.path()),
+        problems(folder.path()),
         ["DIR/br/br.gif: is not a plain file; put the file itself there"]
     );
 }
 
 #[cfg(unix)]
 #[test]
-fn links_lead_where_they_lead_and_loops_are_problems() {
+fn links_are_followed_and_loops_are_problems() {
     use std::os::unix::fs::symlink;
 
     use flags_data::Problem;
@@ -261,7 +261,7 @@ fn a_socket_in_the_place_of_a_file_is_refused_without_waiting() {
     let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("br/br.gif"));
 
     assert_eq!(
-        complaints(folder.path()),
+        problems(folder.path()),
         ["DIR/br/br.gif: is not a plain file; put the file itself there"]
     );
 }

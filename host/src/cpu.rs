@@ -93,7 +93,7 @@ mod tests {
 
     /// Servers of other tests may run meanwhile, but their clocks never run backwards.
     #[test]
-    fn a_thread_counts_from_when_it_enters_and_after_it_has_left() {
+    fn a_thread_counts_from_registration_and_also_after_its_end() {
         let before = cpu_time().unwrap();
         let used = std::thread::spawn(|| {
             enter();

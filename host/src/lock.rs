@@ -13,7 +13,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_of_another_thread_is_not_repeated() {
+    fn a_lock_survives_the_panic_of_another_thread() {
         let mutex = Mutex::new(1);
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {

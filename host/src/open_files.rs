@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_is_never_lowered_and_an_impossible_one_is_reported() {
+    fn the_limit_is_never_lowered_and_an_unreachable_one_is_reported() {
         let now = allow_files(1);
         assert_eq!(allow_files(now), now);
         let most = allow_files(u64::MAX / 2);

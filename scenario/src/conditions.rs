@@ -148,12 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn without_conditions_a_rule_is_about_every_request() {
+    fn a_rule_without_conditions_applies_to_every_request() {
         assert!(hold(&Conditions::default(), "/flags/anything"));
     }
 
     #[test]
-    fn a_country_is_that_of_the_path() {
+    fn the_country_comes_from_the_path() {
         let conditions = Conditions {
             codes: vec!["BR".parse().unwrap()],
             ..Conditions::default()
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_matched_whole() {
+    fn a_path_must_match_completely() {
         let path = Some(Pattern::new("/flags/*/*.gif"));
         let conditions = Conditions {
             path,

@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_make_no_distribution_are_refused() {
+    fn invalid_parameters_of_a_distribution_are_refused() {
         assert_eq!(
             Distribution::exponential(MS(0)),
             Err(InvalidDistribution::Zero("mean"))
@@ -466,7 +466,7 @@ mod tests {
         }
     }
 
-    /// The reference values are those of tables: Φ⁻¹ of 0.5, 0.975, 0.99, 0.999999.
+    /// Reference values from tables: Φ⁻¹ of 0.5, 0.975, 0.99, 0.999999.
     #[test]
     fn the_normal_quantile_function_agrees_with_the_tables() {
         for (p, z) in [
@@ -483,7 +483,7 @@ mod tests {
         }
     }
 
-    /// Half of the uniform draws lie below the word in the middle, so it stands for the median.
+    /// Half of the uniform draws lie below the middle word, so it gives the median.
     #[test]
     fn the_middle_word_is_the_median_of_each_shape() {
         let middle = || 1_u64 << 63;
@@ -508,14 +508,14 @@ mod tests {
     }
 
     #[test]
-    fn the_99th_percentile_of_a_lognormal_is_the_one_that_was_asked_for() {
+    fn the_99th_percentile_of_a_lognormal_is_the_requested_one() {
         let lognormal = Distribution::lognormal_p99(MS(100), MS(900)).unwrap();
         let word = (0.99 * 2_f64.powi(64)) as u64;
         assert!(lognormal.sample(|| word).abs_diff(MS(900)) < Duration::from_micros(1));
     }
 
     #[test]
-    fn a_sample_beyond_the_maximum_is_drawn_again_and_at_last_cut_off() {
+    fn a_sample_beyond_the_maximum_is_redrawn_and_finally_clamped() {
         let distribution = Distribution::uniform(MS(0), MS(100))
             .unwrap()
             .with_max(MS(50))
@@ -531,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn a_normal_sample_below_zero_is_drawn_again_and_at_last_zero() {
+    fn a_normal_sample_below_zero_is_redrawn_and_finally_zero() {
         let normal = Distribution::normal(MS(1), MS(100)).unwrap();
         let mut words = [0, 1 << 63].into_iter();
         assert_eq!(normal.sample(|| words.next().unwrap()), MS(1));

@@ -128,7 +128,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_duration_of_up_to_a_month_comes_back_to_the_nanosecond(
+        fn a_duration_of_up_to_a_month_round_trips_to_the_nanosecond(
             nanos in 0..30 * 86_400 * 1_000_000_000_u64,
             has_hold: bool,
         ) {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_has_numbers() {
+    fn the_schema_is_a_number() {
         let schema = schemars::schema_for!(Times);
         let properties = &schema.as_value()["properties"];
         assert_eq!(

@@ -258,7 +258,7 @@ mod tests {
         );
         assert_eq!(due(pace(None, Some((1, 100))), 10, 10), 0);
         assert_eq!(due(pace(None, Some((99, 100))), 2, 2), 100_000);
-        // Both: whichever is later.
+        // Both: the later of the two.
         assert_eq!(due(pace(Some(1000), Some((3, 1))), 10, 10), 10_000);
         assert_eq!(due(pace(Some(1000), Some((3, 100))), 10, 10), 100_000);
     }

@@ -148,7 +148,7 @@ mod tests {
 
     /// The value was computed by `e2e/decision.py`, with the name `capacity model`.
     #[test]
-    fn the_service_time_comes_from_a_stream_of_its_own() {
+    fn the_service_time_has_its_own_stream() {
         let service_time = Distribution::uniform(Duration::ZERO, Duration::from_secs(1)).unwrap();
         let scenario = Scenario::faultless().with_capacity(Capacity {
             workers: std::num::NonZeroU32::MIN,

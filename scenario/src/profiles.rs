@@ -66,7 +66,7 @@ mod tests {
     use crate::{Ending, Planner, RequestKey};
 
     #[test]
-    fn every_profile_is_a_valid_scenario_and_says_what_it_is_for() {
+    fn every_profile_is_a_valid_scenario_with_a_description() {
         for profile in PROFILES {
             profile
                 .scenario()
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn flaky_has_some_of_every_fault_and_lets_half_of_the_requests_go_well() {
+    fn flaky_has_every_fault_and_half_of_its_requests_succeed() {
         let scenario = Profile::find("flaky").unwrap().scenario().unwrap();
         for kind in KINDS {
             let has = scenario
@@ -108,7 +108,7 @@ mod tests {
         let well = well.count();
         assert!((480..=620).contains(&well), "{well} of 1000");
 
-        // What most people see first shows it all.
+        // The profile that most users see first shows every kind of fault.
         let endings: Vec<_> = flags_data::POP20
             .iter()
             .map(|code| ending(code.to_lowercase().as_ref(), 1))
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(
             kinds.len(),
             KINDS.len() - 3,
-            "all but those that only delay"
+            "all except those that only delay"
         );
     }
 }

@@ -352,7 +352,7 @@ impl fmt::Display for Fault {
             Self::Dribble(dribble) => write!(f, "the body in {dribble}"),
             Self::Garbage { after_head: false } => f.write_str("bytes that are not HTTP"),
             Self::Garbage { after_head: true } => {
-                f.write_str("the head of a chunked response and then bytes that are no chunk")
+                f.write_str("the head of a chunked response and then an invalid chunk")
             }
             Self::Corrupt { bits } => {
                 let bits = counted(bits.get().into(), "flipped bit");
@@ -526,7 +526,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_coin_of_probability_zero_never_falls_and_of_one_always_does() {
+    fn a_probability_of_zero_never_fires_and_of_one_always_does() {
         let never = Probability::try_new(0.0).unwrap();
         for bits in [0, 1, u64::MAX / 2, u64::MAX] {
             assert!(!never.fires(bits));
@@ -535,14 +535,14 @@ mod tests {
     }
 
     #[test]
-    fn a_coin_falls_exactly_below_its_probability() {
+    fn a_rule_fires_exactly_below_its_probability() {
         let quarter = Probability::try_new(0.25).unwrap();
         assert!(quarter.fires((1 << 62) - 1));
         assert!(!quarter.fires(1 << 62));
     }
 
     #[test]
-    fn what_is_no_probability_is_refused() {
+    fn an_invalid_probability_is_refused() {
         for value in [-0.01, 1.01, f64::NAN, f64::INFINITY] {
             assert!(Probability::try_new(value).is_err(), "{value}");
         }
@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_and_condition_is_told_in_words() {
+    fn every_kind_and_condition_has_a_description() {
         let described = |rule: &str| {
             let text = format!("[[rule]]\nname = \"r\"\n{rule}");
             let scenario = crate::Scenario::from_toml(&text).unwrap();
@@ -618,7 +618,7 @@ mod tests {
         r: all requests: the body at 1000 bytes per second
         r: all requests: the body in 1 piece over 1s
         r: all requests: bytes that are not HTTP
-        r: all requests: the head of a chunked response and then bytes that are no chunk
+        r: all requests: the head of a chunked response and then an invalid chunk
         r: all requests: a body of the right length with 1 flipped bit
         r: all requests: a body of the right length with 2 flipped bits
         r: all requests: 1 redirect to the same flag before it

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_in_code_equal_those_of_a_file() {
+    fn rules_in_code_equal_those_in_a_file() {
         let file = r#"
             [[rule]]
             fault = "status"
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_reported_when_the_scenario_is_made() {
+    fn an_invalid_value_is_reported_when_the_scenario_is_built() {
         let status = || Rule::status(503);
         let day = Duration::from_secs(24 * 60 * 60);
         let past_a_day = day + Duration::from_nanos(1);
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_wrong_value_and_the_place_of_its_rule_are_reported() {
+    fn the_first_invalid_value_and_the_position_of_its_rule_are_reported() {
         let wrong = Rule::status(503).first(0).probability(2.0);
         let problem = Scenario::of([Rule::status(418), wrong]).unwrap_err();
         assert_eq!(problem.place, 2);

@@ -179,7 +179,7 @@ impl RecordLog {
             records.push_back(record.clone());
         }
         if let Some(file) = &self.file {
-            // A writer that is gone has said why, and is no reason to refuse a request.
+            // A writer that has failed has logged its error; requests are still served.
             drop(file.send(record));
         }
     }

@@ -1,4 +1,4 @@
-//! A server that can do so much and no more.
+//! A server with a limited capacity.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use flag_server::{BlockingFlagServer, FlagServer};
 
-/// A safety net, far above what anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A safety limit, far above what anything here takes.
+const SAFETY: Duration = Duration::from_secs(60);
 
 fn server(capacity: &str) -> BlockingFlagServer {
     let scenario = format!("capacity = {{ {capacity} }}");
@@ -21,7 +21,7 @@ fn server(capacity: &str) -> BlockingFlagServer {
 }
 
 /// Sends this many requests at the same time; their answers come in the order in which they end.
-fn ask(server: &BlockingFlagServer, count: usize) -> mpsc::Receiver<String> {
+fn send_requests(server: &BlockingFlagServer, count: usize) -> mpsc::Receiver<String> {
     let (sender, answers) = mpsc::channel();
     let authority = server.endpoints()[0]
         .url
@@ -47,11 +47,11 @@ fn ask(server: &BlockingFlagServer, count: usize) -> mpsc::Receiver<String> {
 }
 
 #[test]
-fn what_exceeds_workers_and_queue_is_refused_at_once() {
+fn requests_beyond_workers_and_queue_are_refused_at_once() {
     let server = server("workers = 2, service_time = { fixed = \"1h\" }, queue = 3");
-    let answers = ask(&server, 10);
+    let answers = send_requests(&server, 10);
     for _ in 0..5 {
-        let answer = answers.recv_timeout(PATIENCE).unwrap();
+        let answer = answers.recv_timeout(SAFETY).unwrap();
         assert!(
             answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
             "{answer}"
@@ -59,7 +59,7 @@ fn what_exceeds_workers_and_queue_is_refused_at_once() {
         assert!(answer.contains("\r\nretry-after: 3600\r\n"), "{answer}");
         assert!(answer.ends_with("the queue is full\n"), "{answer}");
     }
-    // The other five are worked on, or wait; nobody has answered them.
+    // The other five are served or queued, and not answered yet.
     assert_eq!(server.received(), 10);
     assert_eq!(answers.try_recv(), Err(mpsc::TryRecvError::Empty));
 }
@@ -69,13 +69,13 @@ fn one_worker_serves_one_after_the_other() {
     const SERVICE: Duration = Duration::from_millis(20);
     let server = server("workers = 1, service_time = { fixed = \"20ms\" }");
     let start = Instant::now();
-    let answers = ask(&server, 10);
+    let answers = send_requests(&server, 10);
     for served in 1..=10 {
-        let answer = answers.recv_timeout(PATIENCE).unwrap();
+        let answer = answers.recv_timeout(SAFETY).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(
             start.elapsed() >= SERVICE * served,
-            "the {served}th was early"
+            "answer {served} was early"
         );
         assert!(
             answer.contains("server-timing: plan;dur=0.000, wait;dur=0.000, capacity;dur="),
@@ -85,7 +85,7 @@ fn one_worker_serves_one_after_the_other() {
 }
 
 #[test]
-fn a_client_that_leaves_makes_room() {
+fn a_client_that_disconnects_frees_its_worker() {
     let server = server("workers = 1, service_time = { fixed = \"1h\" }, queue = 0");
     let authority = server.endpoints()[0]
         .url
@@ -97,17 +97,17 @@ fn a_client_that_leaves_makes_room() {
         thread::yield_now();
     }
     assert!(
-        ask(&server, 1)
-            .recv_timeout(PATIENCE)
+        send_requests(&server, 1)
+            .recv_timeout(SAFETY)
             .unwrap()
             .starts_with("HTTP/1.1 503 ")
     );
     drop(first);
-    // Once the server has noticed, somebody else is worked on: that one is not answered for an
+    // Once the server has noticed, another request is served: that one is not answered for an
     // hour.
     let mut pending = Vec::new();
     while pending.is_empty() {
-        let answers = ask(&server, 1);
+        let answers = send_requests(&server, 1);
         match answers.recv_timeout(Duration::from_millis(200)) {
             Ok(answer) => assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}"),
             Err(_) => pending.push(answers),

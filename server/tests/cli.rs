@@ -1,4 +1,4 @@
-//! The program as a user starts it: addresses, files, signals, and what it says about mistakes.
+//! The program as a user starts it: addresses, files, signals, and error messages.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -25,7 +25,7 @@ fn output(args: &[&str]) -> Output {
     flag_server(args).output().unwrap()
 }
 
-/// What it prints when it refuses to start, and its exit code.
+/// The exit code and the message when it refuses to start.
 fn refusal(args: &[&str]) -> (Option<i32>, String) {
     let output = output(args);
     assert_eq!(
@@ -115,7 +115,7 @@ fn exchange(mut stream: TcpStream, path: &str) -> String {
 }
 
 #[test]
-fn the_books_three_servers_open_on_free_ports_and_say_where() {
+fn the_three_servers_of_the_book_open_on_free_ports_and_print_them() {
     let folder = tempfile::tempdir().unwrap();
     let ready = folder.path().join("ready.json");
     let server = Running::start(
@@ -138,7 +138,7 @@ fn the_books_three_servers_open_on_free_ports_and_say_where() {
     );
 }
 
-/// The addresses are printed first, so the file may be a moment late; it is never half written.
+/// The addresses are printed before the file is written, and the file appears atomically.
 fn wait_for_file(path: &Path) -> Vec<u8> {
     loop {
         match std::fs::read(path) {
@@ -165,7 +165,7 @@ fn one_profile_or_one_scenario_opens_one_listener() {
 }
 
 #[test]
-fn environment_variables_stand_for_flags() {
+fn environment_variables_replace_options() {
     let mut command = flag_server(&[]);
     command
         .env("FLAG_SERVER_PROFILE", "local")
@@ -332,7 +332,7 @@ fn a_decision_log_has_a_line_for_each_request() {
         if text.lines().count() == 2 && text.ends_with('\n') {
             break text;
         }
-        std::thread::yield_now(); // it is written off the path of the requests
+        std::thread::yield_now(); // it is written off the request path
     };
     let records: Vec<serde_json::Value> = lines
         .lines()
@@ -367,7 +367,7 @@ fn a_decision_log_has_a_line_for_each_request() {
 }
 
 #[test]
-fn tls_files_that_make_no_sense_are_refused() {
+fn invalid_tls_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.pem");
     std::fs::write(&file, "no pem").unwrap();
@@ -385,7 +385,7 @@ fn tls_files_that_make_no_sense_are_refused() {
 
 #[test]
 fn a_seed_on_the_command_line_replaces_the_scenarios_own() {
-    let fates = |seed: &[&str]| {
+    let statuses = |seed: &[&str]| {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("coins.toml");
         std::fs::write(
@@ -401,9 +401,9 @@ fn a_seed_on_the_command_line_replaces_the_scenarios_own() {
             server.get(0, &format!("/flags/{cc}/{cc}.gif"))
         })
     };
-    assert_eq!(fates(&["--seed", "1"]), fates(&["--seed", "1"]));
-    assert_eq!(fates(&[]), fates(&["--seed", "20150223"]));
-    assert_ne!(fates(&["--seed", "1"]), fates(&["--seed", "2"]));
+    assert_eq!(statuses(&["--seed", "1"]), statuses(&["--seed", "1"]));
+    assert_eq!(statuses(&[]), statuses(&["--seed", "20150223"]));
+    assert_ne!(statuses(&["--seed", "1"]), statuses(&["--seed", "2"]));
 }
 
 #[cfg(unix)]
@@ -449,7 +449,7 @@ fn a_request_in_flight_is_answered_after_sigterm() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_one_clear_line_and_exit_code_1() {
+fn a_port_in_use_is_one_clear_line_and_exit_code_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let (code, message) = refusal(&["--profile", "local", "--port", &port]);
@@ -466,7 +466,7 @@ fn a_port_that_is_taken_is_one_clear_line_and_exit_code_1() {
 }
 
 #[test]
-fn mistakes_are_clear_lines_and_exit_code_2() {
+fn usage_errors_are_one_clear_message_and_exit_code_2() {
     let missing = "/no/such/folder";
     for (args, expected) in [
         (
@@ -538,7 +538,7 @@ fn all_problems_are_reported_at_once() {
 }
 
 #[test]
-fn a_ready_file_that_cannot_be_written_is_an_error_and_not_a_silent_server() {
+fn an_unwritable_ready_file_is_an_error() {
     let output = output(&["--port", "0", "--ready-file", "/no/such/folder/ready.json"]);
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -577,8 +577,8 @@ fn health_is_an_exit_code() {
 }
 
 #[test]
-fn health_is_asked_where_the_environment_puts_the_server() {
-    // Some port that is free; the second edition's default may be taken here.
+fn the_health_check_uses_the_address_of_the_environment() {
+    // A free port, since the default of the second edition may be in use.
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port().to_string();
     drop(free);
@@ -599,7 +599,7 @@ fn health_is_asked_where_the_environment_puts_the_server() {
 }
 
 #[test]
-fn profiles_are_listed_and_printed_in_the_format_that_is_read_back() {
+fn profiles_are_listed_and_printed_in_a_format_that_can_be_read_back() {
     let listed = String::from_utf8(output(&["profiles"]).stdout).unwrap();
     for line in listed.lines() {
         let name = line.split(' ').next().unwrap();
@@ -609,7 +609,7 @@ fn profiles_are_listed_and_printed_in_the_format_that_is_read_back() {
     assert_eq!(listed.lines().count(), 8, "{listed}");
 }
 
-/// What it prints when all is well.
+/// The standard output of a successful run.
 fn printed(args: &[&str]) -> String {
     let output = output(args);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
@@ -618,7 +618,7 @@ fn printed(args: &[&str]) -> String {
 }
 
 #[test]
-fn check_tells_what_a_scenario_and_a_configuration_mean() {
+fn check_describes_a_scenario_and_a_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (tea, servers) = (path("tea.toml"), path("servers.toml"));
@@ -649,7 +649,7 @@ fn check_tells_what_a_scenario_and_a_configuration_mean() {
 }
 
 #[test]
-fn check_tells_every_problem_with_its_file_and_line() {
+fn check_reports_every_problem_with_its_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (tea, servers, missing) = (path("tea.toml"), path("servers.toml"), path("no.toml"));
@@ -691,7 +691,7 @@ fn check_tells_every_problem_with_its_file_and_line() {
 }
 
 #[test]
-fn the_plan_is_what_the_server_then_does() {
+fn the_server_follows_the_printed_plan() {
     let plan = printed(&[
         "plan",
         "br",
@@ -720,13 +720,13 @@ fn the_plan_is_what_the_server_then_does() {
         let path = entry["path"].as_str().unwrap();
         let reply = exchange(TcpStream::connect(server.authority(0)).unwrap(), path);
         let delay = entry["plan"]["delay_ms"].as_f64().unwrap();
-        let told = format!("plan;dur={:.3},", (delay * 1000.0).floor() / 1000.0);
-        assert!(reply.contains(&told), "{entry}\n{reply}");
+        let plan = format!("plan;dur={:.3},", (delay * 1000.0).floor() / 1000.0);
+        assert!(reply.contains(&plan), "{entry}\n{reply}");
     }
 }
 
 #[test]
-fn the_plan_is_printed_for_people_too() {
+fn the_plan_is_also_printed_as_text() {
     let table = printed(&["plan", "br", "cn", "--run", "suite-7"]);
     assert!(
         table.starts_with("scenario error, seed 20150223, run suite-7\n"),
@@ -759,11 +759,11 @@ fn the_plan_is_printed_for_people_too() {
 }
 
 #[test]
-fn the_manual_and_the_completions_know_every_command_option_and_variable() {
+fn the_manual_and_the_completions_have_every_command_option_and_variable() {
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("new/man1");
     for _ in 0..2 {
-        // A page that is there is replaced.
+        // An existing page is replaced.
         assert_eq!(printed(&["man", "--out", pages.to_str().unwrap()]), "");
     }
     let page = |name: &str| std::fs::read_to_string(pages.join(format!("{name}.1"))).unwrap();
@@ -826,7 +826,7 @@ fn the_manual_is_the_same_in_every_environment() {
 }
 
 #[test]
-fn completions_and_pages_that_cannot_be_had_are_told() {
+fn unwritable_completions_and_pages_are_reported() {
     let (code, message) = refusal(&["completions"]);
     assert_eq!(code, Some(2));
     assert!(message.contains("<SHELL>"), "{message}");
@@ -847,7 +847,7 @@ fn completions_and_pages_that_cannot_be_had_are_told() {
 }
 
 #[test]
-fn nobody_has_to_read_a_page_or_a_script_to_its_end() {
+fn a_reader_may_close_a_page_or_a_script_early() {
     for args in [&["man"] as &[&str], &["completions", "zsh"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

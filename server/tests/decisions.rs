@@ -1,5 +1,5 @@
-//! The decision function is a public contract: its values are pinned, and nothing but its inputs
-//! moves them.
+//! The decision function is a public contract: its values are pinned, and depend on its inputs
+//! only.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ fn toml_of(value: &Value) -> String {
     }
 }
 
-/// The one decision of a plan of one rule, as the vectors have it.
+/// The decision of a plan with one rule, in the form of the vectors.
 fn decision(plan: &Plan) -> Value {
     let nanos = |duration: Option<Duration>| {
         duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap())
@@ -156,7 +156,7 @@ fn decision(plan: &Plan) -> Value {
         Some(Ending::Stall { after, hold }) => {
             json!({ "kind": "stall", "after": after, "hold_ns": nanos(*hold) })
         }
-        // These are written as they are logged.
+        // The rest is written as in the log.
         Some(ending) => serde_json::to_value(ending).unwrap(),
     }
 }
@@ -181,7 +181,7 @@ fn a_plan_names_the_rules_that_fired_in_the_order_of_the_file() {
 }
 
 #[test]
-fn of_two_endings_the_first_in_the_file_wins_and_delays_add_up() {
+fn the_first_ending_in_the_file_wins_and_delays_add_up() {
     let scenario = Scenario::from_toml(
         r#"
         rule = [
@@ -200,7 +200,7 @@ fn of_two_endings_the_first_in_the_file_wins_and_delays_add_up() {
 }
 
 #[test]
-fn adding_a_rule_moves_no_decision_of_another() {
+fn adding_a_rule_changes_no_decision_of_another() {
     let delay = || {
         let second = Duration::from_secs(1);
         Rule::random_latency(Distribution::uniform(Duration::ZERO, second)).named("delay")
@@ -219,7 +219,7 @@ fn adding_a_rule_moves_no_decision_of_another() {
 }
 
 #[test]
-fn raising_a_probability_adds_firings_and_moves_no_delay() {
+fn raising_a_probability_adds_firings_and_changes_no_delay() {
     let planner = |probability: f64| {
         let (lower, upper) = (Duration::from_secs(1), Duration::from_secs(2));
         let rule = Rule::random_latency(Distribution::uniform(lower, upper));
@@ -239,7 +239,7 @@ fn raising_a_probability_adds_firings_and_moves_no_delay() {
     assert!((150..=250).contains(&fired), "{fired} of 1000 at 20 %");
 }
 
-/// 5,000 draws of a fixed seed: no statement about luck, the numbers are always the same.
+/// 5,000 draws of a fixed seed: the numbers are always the same, so this cannot fail by chance.
 #[test]
 fn a_quarter_of_the_requests_are_teapots_and_delays_are_uniform() {
     let planner = error_server(7);
@@ -301,9 +301,9 @@ fn assert_distributed(distribution: &str, (mean, sd): (f64, f64), quantiles: &[(
 
 /// Moments and quantiles as in N. L. Johnson, S. Kotz, N. Balakrishnan, *Continuous Univariate
 /// Distributions*, volume 1, 2nd edition, 1994: chapters 13 (normal), 14 (log-normal), 19
-/// (exponential), 20 (Pareto). No statement about luck: the numbers are always the same.
+/// (exponential), 20 (Pareto). The numbers are always the same, so this cannot fail by chance.
 #[test]
-fn each_distribution_is_what_it_says() {
+fn each_distribution_has_its_moments_and_quantiles() {
     // Of the standard normal distribution.
     const Z: [(f64, f64); 5] = [
         (0.01, -2.326_347_874),
@@ -377,7 +377,7 @@ fn each_distribution_is_what_it_says() {
 }
 
 #[test]
-fn statuses_are_chosen_as_their_weights_say() {
+fn statuses_are_chosen_by_weight() {
     let scenario = Scenario::from_toml(
         "rule = [{ fault = \"status\", one_of = [{ status = 503, weight = 5 }, { status = 500, weight = 0 }, { status = 429, weight = 3 }] }]",
     );
@@ -441,7 +441,8 @@ fn faults() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Rules of any kind, with any conditions but headers and windows, which are not the request's own.
+/// Rules of any kind, with any conditions except headers and windows, which are not part of the
+/// decision's key.
 fn scenarios() -> impl Strategy<Value = Scenario> {
     let conditions = prop_oneof![
         Just(String::new()),
@@ -514,7 +515,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn the_fate_of_a_run_does_not_depend_on_the_order_of_its_requests(
+    fn the_decisions_of_a_run_do_not_depend_on_the_order_of_its_requests(
         seed: u64,
         run in "[a-z]{0,8}",
         order in Just((0..676_u32).collect::<Vec<_>>()).prop_shuffle(),
@@ -522,7 +523,7 @@ proptest! {
         let path = |index: u32| format!("/flags/{0}/{0}.gif", index);
         let planner = error_server(seed);
         let in_order: Vec<Plan> = (0..676).map(|index| planner.plan(&get(&run, &path(index), 1))).collect();
-        // A second planner, as of another server on another day.
+        // A second planner, as in another server.
         let again = error_server(seed);
         for index in order {
             prop_assert_eq!(&again.plan(&get(&run, &path(index), 1)), &in_order[index as usize]);

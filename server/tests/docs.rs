@@ -66,7 +66,7 @@ fn blocks(document: &Path) -> Vec<Block> {
 }
 
 #[test]
-fn every_example_means_something_and_every_wrong_one_is_refused() {
+fn every_example_is_accepted_and_every_wrong_one_is_refused() {
     let mut count = 0;
     for document in documents() {
         let folder = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ fn every_example_means_something_and_every_wrong_one_is_refused() {
     assert!(count >= 10, "{count}");
 }
 
-/// Whatever a file may say, the documents show it.
+/// The documents have an example of everything that a file may contain.
 #[test]
 fn every_kind_distribution_condition_and_alias_has_an_example() {
     let examples: String = documents()

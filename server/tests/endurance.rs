@@ -1,6 +1,6 @@
-//! Ten thousand requests through every fault at once: nothing is lost, and nothing is left.
+//! Ten thousand requests with every fault at once: none is lost, and no resource leaks.
 //!
-//! A program of its own, because it counts the file descriptors of its process.
+//! A separate test program, because it counts the file descriptors of its process.
 
 mod support;
 
@@ -46,13 +46,13 @@ async fn exchange(mut stream: TcpStream, request: &str) -> Option<TcpStream> {
             let text = String::from_utf8_lossy(&raw[..head]);
             let length = text.split("content-length: ").nth(1);
             let length = length.and_then(|rest| rest.split("\r\n").next()?.parse().ok());
-            // Only a 204 says no length and is over with its head.
+            // Only a 204 has no length and ends with its head.
             let length = length.unwrap_or(if text.contains(" 204 ") {
                 0
             } else {
                 usize::MAX
             });
-            // A break may come after a body that is whole: its client waits for it.
+            // The connection may break after a complete body: this client waits for that.
             let plan = text.split("flag-plan: ").nth(1).unwrap_or_default();
             let breaks = plan.contains("reset") || plan.contains("stall");
             if raw.len() - head - 4 == length && !breaks {
@@ -65,7 +65,7 @@ async fn exchange(mut stream: TcpStream, request: &str) -> Option<TcpStream> {
     }
 }
 
-/// Whether the record ends as it was planned.
+/// Whether the request ended as planned.
 fn ended_as_planned(record: &Record) -> bool {
     let Some(ending) = &record.plan.ending else {
         return record.sent.end == End::Whole;
@@ -90,7 +90,7 @@ fn open_files() -> usize {
 }
 
 #[test]
-fn ten_thousand_flaky_requests_are_all_accounted_for_and_leave_nothing_behind() {
+fn ten_thousand_flaky_requests_are_all_recorded_and_leak_nothing() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let codes: Vec<String> = Catalogue::embedded()
         .codes()

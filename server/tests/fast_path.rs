@@ -1,4 +1,4 @@
-//! Usual requests are answered on the fast path. Its answers are those of hyper's encoder.
+//! Common requests are answered on the fast path, with the same answers as hyper's encoder.
 
 mod support;
 
@@ -17,11 +17,11 @@ rule = [
 ]
 "#;
 
-/// Changes nothing in an answer, and leaves the fast path.
+/// A header that does not change the answer, but leaves the fast path.
 const UNUSUAL: &str = "te: trailers";
 
-/// The head without what differs from one second, or one answer, to the next.
-fn lasting(head: &Head) -> HashMap<String, String> {
+/// The head without the headers that vary with time or between answers.
+fn stable_headers(head: &Head) -> HashMap<String, String> {
     let mut headers = head.headers.clone();
     assert!(
         headers
@@ -36,7 +36,7 @@ fn lasting(head: &Head) -> HashMap<String, String> {
 }
 
 #[test]
-fn both_ways_lead_to_the_same_answer() {
+fn both_encoders_give_the_same_answer() {
     for text in ["", MIXED] {
         let server = Server::with(text);
         for path in [
@@ -49,9 +49,9 @@ fn both_ways_lead_to_the_same_answer() {
                 let numbered = &*format!("Flag-Attempt: {attempt}");
                 let answer = |headers: &[&str]| {
                     let mut client = server.connect();
-                    client.ask("GET", path, headers);
+                    client.send_request("GET", path, headers);
                     let (head, body) = client.reply();
-                    (head.status_line.clone(), lasting(&head), body)
+                    (head.status_line.clone(), stable_headers(&head), body)
                 };
                 let usual = [
                     "accept: */*",
@@ -67,14 +67,14 @@ fn both_ways_lead_to_the_same_answer() {
 }
 
 #[test]
-fn what_is_decided_on_the_fast_path_is_decided_once() {
+fn a_decision_on_the_fast_path_is_made_once() {
     let server = Server::with(MIXED);
     let planned = |attempt| match plan(MIXED, attempt).ending {
         Some(_) => "HTTP/1.1 418 I'm a teapot",
         None => "HTTP/1.1 200 OK",
     };
     let kinds: Vec<&str> = (1..=20).map(planned).collect();
-    // A connection for each, so that each begins on the fast path.
+    // One connection each, so that each request begins on the fast path.
     for &planned in &kinds {
         assert_eq!(server.get().reply().0.status_line, planned);
     }
@@ -87,13 +87,13 @@ fn what_is_decided_on_the_fast_path_is_decided_once() {
     assert_eq!(server.received(), 20);
 }
 
-/// Each of these is where the connection leaves the fast path, after two answers there.
+/// Each of these requests leaves the fast path, after two answers on it.
 #[test]
 fn a_connection_leaves_the_fast_path_with_all_its_bytes() {
     let server = Server::with("");
     let get = request("GET", BRAZIL, &[]);
     let body = "content-length: 3";
-    for (said, answers) in [
+    for (sent, answers) in [
         (get.repeat(3), 3),
         (request("HEAD", "/nope", &[]) + &get, 2),
         (request("GET", "/flags/", &[]), 1),
@@ -107,15 +107,15 @@ fn a_connection_leaves_the_fast_path_with_all_its_bytes() {
         for _ in 0..2 {
             client.assert_usable();
         }
-        client.say(&said);
+        client.send(&sent);
         for number in 0..answers {
             let head = client.head();
-            let is_head = said.starts_with("HEAD") && number == 0;
+            let is_head = sent.starts_with("HEAD") && number == 0;
             let length = head.length().filter(|_| !is_head).unwrap_or(0);
             let status = head.status_line.split(' ').nth(1).unwrap();
             assert!(
                 ["200", "206", "404"].contains(&status),
-                "{said:?}: {status}"
+                "{sent:?}: {status}"
             );
             client.0.read_exact(&mut vec![0; length]).unwrap();
         }
@@ -131,35 +131,36 @@ fn a_head_that_comes_in_pieces_is_one_request() {
         client.assert_usable();
         let whole = request("GET", BRAZIL, &["x: yyyyyyyyyyyyyyyyyyyy"]);
         let (first, rest) = whole.split_at(cut);
-        client.say(first);
-        // Nobody answers yet.
+        client.send(first);
+        // There is no answer yet.
         client
             .0
             .set_read_timeout(Some(Duration::from_millis(20)))
             .unwrap();
         client.0.read(&mut [0]).unwrap_err();
         client.0.set_read_timeout(Some(SAFETY)).unwrap();
-        client.say(rest);
+        client.send(rest);
         assert_eq!(client.reply().1, brazil());
     }
 }
 
-/// A stop does not wait for the rest of a head.
+/// Shutdown does not wait for the rest of a head.
 #[test]
-fn a_part_of_a_head_keeps_no_server_from_stopping() {
+fn an_incomplete_head_does_not_delay_shutdown() {
     let server = Server::with("");
     let mut client = server.connect();
     client.assert_usable();
-    client.say("GET /fl");
-    // A request on another connection: when it is answered, the part is there too.
+    client.send("GET /fl");
+    // A request on another connection: when it is answered, the incomplete head has arrived
+    // too.
     server.get().reply();
     assert_eq!(server.stop_after(2).cut_off, 0);
     assert_eq!(client.rest(), (vec![], Ended::Fin));
 }
 
-/// Also one whose bytes have filled a buffer to its end, and one that has said more than it should.
+/// Even one whose bytes have filled a buffer exactly, and one that has sent more than it should.
 #[test]
-fn a_client_that_leaves_during_a_delay_is_let_go() {
+fn a_client_that_disconnects_during_a_delay_is_noticed() {
     let rules = r#"rule = [{ fault = "latency", distribution = { fixed = "1h" } }]"#;
     let server = Server::with(rules);
     let full = |length: usize| {
@@ -170,33 +171,33 @@ fn a_client_that_leaves_during_a_delay_is_let_go() {
             &[&format!("x: {}", "y".repeat(length - bare))],
         )
     };
-    let said = [
+    let sent = [
         full(16 * 1024 - 1),
         full(16 * 1024),
         full(1000) + &full(1000),
     ];
-    for (count, text) in (1..).zip(said) {
+    for (count, text) in (1..).zip(sent) {
         let mut client = server.connect();
         let (first, more) = text.split_at(text.find("\r\n\r\n").unwrap() + 4);
-        client.say(first);
+        client.send(first);
         eventually(|| (server.received() == count).then_some(()));
-        client.say(more);
+        client.send(more);
         drop(client);
         let records = server.records(count as usize);
         assert_eq!(records.last().unwrap().sent.end, End::Left);
     }
 }
 
-/// Text in UTF-8 is none that HTTP knows, whoever looks at it.
+/// UTF-8 is not valid in a header value, for either encoder.
 #[test]
-fn a_header_means_the_same_both_ways() {
+fn a_header_means_the_same_with_both_encoders() {
     let rules =
         r#"rule = [{ fault = "status", status = 418, match = { header = { x-u = "*" } } }]"#;
     let server = Server::with(rules);
     for (value, status) in [("cafe", "418"), ("café", "200"), ("a\tb", "418")] {
         for more in [&[][..], &[UNUSUAL]] {
             let mut client = server.connect();
-            client.ask(
+            client.send_request(
                 "GET",
                 BRAZIL,
                 &[&[&*format!("x-u: {value}")], more].concat(),
@@ -211,7 +212,7 @@ fn a_header_means_the_same_both_ways() {
     }
 }
 
-/// What a client says while it waits is no departure, and is answered next.
+/// Bytes that arrive during a delay do not count as a disconnect.
 #[test]
 fn a_request_that_comes_during_a_delay_is_answered_after_it() {
     let delay =
@@ -219,8 +220,8 @@ fn a_request_that_comes_during_a_delay_is_answered_after_it() {
     let server = Server::with(delay);
     let mut client = server.get();
     eventually(|| (server.received() == 1).then_some(()));
-    client.ask("GET", BRAZIL, &[]);
-    client.ask("GET", BRAZIL, &[UNUSUAL]);
+    client.send_request("GET", BRAZIL, &[]);
+    client.send_request("GET", BRAZIL, &[UNUSUAL]);
     for _ in 0..3 {
         let (head, body) = client.reply();
         assert_eq!(head.get("flag-plan"), Some("delay"));

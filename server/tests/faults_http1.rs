@@ -1,4 +1,4 @@
-//! Every fault on HTTP/1.1: the exact bytes, and the exact kind of end.
+//! Every fault on HTTP/1.1: the exact bytes, and how exactly the connection ends.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn rule(fault: &str) -> String {
     format!("rule = [{{ {fault} }}]")
 }
 
-/// Only Brazil meets it.
+/// Applies to Brazil only.
 fn rule_for_brazil(fault: &str) -> String {
     rule(&format!("match = {{ cc = [\"BR\"] }}, {fault}"))
 }
@@ -28,14 +28,14 @@ fn ends(records: &[Record]) -> Vec<(Option<u16>, u64, End)> {
 }
 
 #[test]
-fn a_reset_before_anything_is_an_rst_and_not_one_byte() {
+fn a_reset_before_the_head_is_an_rst_without_a_byte() {
     let server = Server::with(&rule("fault = \"reset\""));
     assert_eq!(server.get().rest(), (vec![], Ended::Rst));
     assert_eq!(ends(&server.records(1)), [(None, 0, End::Reset)]);
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "an RST takes away what has not been read")]
+#[cfg_attr(windows, ignore = "an RST discards unread data")]
 fn a_reset_in_the_body_comes_after_the_whole_head_and_exactly_the_planned_bytes() {
     let whole = brazil();
     for after in [0, 1, 1000, whole.len() - 1, whole.len(), whole.len() + 100] {
@@ -50,7 +50,7 @@ fn a_reset_in_the_body_comes_after_the_whole_head_and_exactly_the_planned_bytes(
 }
 
 #[test]
-fn a_body_that_is_complete_before_a_stall_is_whole_and_the_connection_goes_on() {
+fn a_stall_behind_a_complete_body_leaves_the_connection_usable() {
     let whole = brazil();
     let server = Server::with(&rule(&format!(
         "fault = \"stall\", after = \"{}B\"",
@@ -58,20 +58,20 @@ fn a_body_that_is_complete_before_a_stall_is_whole_and_the_connection_goes_on() 
     )));
     let mut client = server.connect();
     for _ in 0..2 {
-        client.ask("GET", BRAZIL, &[]);
+        client.send_request("GET", BRAZIL, &[]);
         assert_eq!(client.reply().1, whole);
     }
 }
 
 #[test]
-fn a_close_is_a_fin_and_not_one_byte() {
+fn a_close_is_a_fin_without_a_byte() {
     let server = Server::with(&rule("fault = \"close\""));
     assert_eq!(server.get().rest(), (vec![], Ended::Fin));
     assert_eq!(ends(&server.records(1)), [(None, 0, End::Closed)]);
 }
 
 #[test]
-fn a_truncated_body_has_the_length_of_the_whole_and_ends_with_a_fin_where_it_is_cut() {
+fn a_truncated_body_announces_the_full_length_and_ends_with_a_fin() {
     let whole = brazil();
     let cases = [
         ("after = \"0B\"", 0),
@@ -95,7 +95,7 @@ fn a_truncated_body_has_the_length_of_the_whole_and_ends_with_a_fin_where_it_is_
 }
 
 #[test]
-fn a_cut_behind_the_end_leaves_the_body_whole_and_the_connection_usable() {
+fn a_cut_behind_the_end_leaves_the_body_complete_and_the_connection_usable() {
     let whole = brazil();
     let len = whole.len();
     for cut in [
@@ -111,7 +111,7 @@ fn a_cut_behind_the_end_leaves_the_body_whole_and_the_connection_usable() {
 }
 
 #[test]
-fn a_stall_is_silent_for_as_long_as_planned_and_ends_with_a_fin() {
+fn a_stall_lasts_as_long_as_planned_and_ends_with_a_fin() {
     let whole = brazil();
     let hold = Duration::from_millis(150);
     let server = Server::with(&rule("fault = \"stall\", hold = \"150ms\""));
@@ -134,7 +134,7 @@ fn a_stall_is_silent_for_as_long_as_planned_and_ends_with_a_fin() {
 }
 
 #[test]
-fn a_stall_for_ever_ends_when_the_client_leaves_even_if_it_left_bytes_behind() {
+fn an_endless_stall_ends_when_the_client_disconnects_even_with_unread_bytes() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for (stall, sent) in [
         ("fault = \"stall\"", (None, 0, End::Left)),
@@ -153,9 +153,9 @@ fn a_stall_for_ever_ends_when_the_client_leaves_even_if_it_left_bytes_behind() {
             &(one.clone() + "GET"),
             &with_body,
         ];
-        let mut clients = clients.map(|said| {
+        let mut clients = clients.map(|sent| {
             let mut client = Client::connect(&authority(server.endpoints()));
-            client.say(said);
+            client.send(sent);
             client
         });
         for client in &mut clients {
@@ -169,18 +169,18 @@ fn a_stall_for_ever_ends_when_the_client_leaves_even_if_it_left_bytes_behind() {
         drop(clients);
         let records = eventually(|| Some(server.records("")).filter(|records| records.len() == 4));
         assert_eq!(ends(&records), [sent; 4], "{stall}");
-        // Fewer if the server before was still on its way out when these were counted.
+        // Fewer if the previous server was still shutting down when these were counted.
         eventually(|| (runtime.metrics().num_alive_tasks() <= idle).then_some(()));
     }
 }
 
 #[test]
-fn a_paced_body_arrives_whole_and_never_ahead_of_its_schedule() {
+fn a_paced_body_arrives_complete_and_never_ahead_of_its_schedule() {
     let whole = brazil();
     let len = whole.len();
     let rate = len as u64 * 4;
     let over = Duration::from_millis(240);
-    // How many bytes may have come by then.
+    // How many bytes may have arrived by then.
     let by_rate =
         move |elapsed: Duration| (elapsed.as_nanos() * u128::from(rate) / 1_000_000_000) as usize;
     let in_pieces = move |elapsed: Duration| {
@@ -193,9 +193,9 @@ fn a_paced_body_arrives_whole_and_never_ahead_of_its_schedule() {
         let server = Server::with(text);
         let start = Instant::now();
         let mut client = server.connect();
-        client.ask("GET", BRAZIL, &["connection: close"]);
+        client.send_request("GET", BRAZIL, &["connection: close"]);
         client.head();
-        let (body, ended) = client.rest_in_sips(|got| {
+        let (body, ended) = client.rest_with(|got| {
             let elapsed = start.elapsed();
             assert!(got <= allowed(elapsed), "{got} bytes after {elapsed:?}");
         });
@@ -241,7 +241,7 @@ fn garbage_is_exactly_the_planned_bytes_and_a_fin() {
 }
 
 #[test]
-fn a_corrupt_body_has_exactly_so_many_wrong_bits_and_the_same_ones_again() {
+fn a_corrupt_body_has_exactly_n_wrong_bits_and_the_same_ones_again() {
     let whole = brazil();
     for bits in [1, 7, 1024] {
         let text = rule_for_brazil(&format!("fault = \"corrupt\", bits = {bits}"));
@@ -250,7 +250,7 @@ fn a_corrupt_body_has_exactly_so_many_wrong_bits_and_the_same_ones_again() {
         let server = Server::with(&text);
         let mut client = server.connect();
         for attempt in [1, 1, 2] {
-            client.ask("GET", BRAZIL, &[&format!("flag-attempt: {attempt}")]);
+            client.send_request("GET", BRAZIL, &[&format!("flag-attempt: {attempt}")]);
             let again = client.reply().1;
             assert_eq!(again == first, attempt == 1, "attempt {attempt}");
             assert_eq!(differing_bits(&again, &whole), bits);
@@ -260,7 +260,7 @@ fn a_corrupt_body_has_exactly_so_many_wrong_bits_and_the_same_ones_again() {
 }
 
 #[test]
-fn a_chain_of_redirects_leads_to_the_flag_counts_once_and_waits_once() {
+fn a_chain_of_redirects_ends_at_the_flag_counts_once_and_waits_once() {
     let server = Server::with(
         "rule = [{ fault = \"redirect\", hops = 3 }, { fault = \"latency\", distribution = { fixed = \"50ms\" } }]",
     );
@@ -268,7 +268,7 @@ fn a_chain_of_redirects_leads_to_the_flag_counts_once_and_waits_once() {
     for attempt in 1..=2 {
         let mut path = BRAZIL.to_owned();
         for hop in 0..3 {
-            client.ask("GET", &path, &[]);
+            client.send_request("GET", &path, &[]);
             let (head, body) = client.reply();
             assert_eq!(head.status_line, "HTTP/1.1 302 Found");
             assert_eq!(body, b"");
@@ -280,7 +280,7 @@ fn a_chain_of_redirects_leads_to_the_flag_counts_once_and_waits_once() {
             assert!(head.get("server-timing").unwrap().starts_with(planned));
             path = head.get("location").unwrap().to_owned();
         }
-        client.ask("GET", &path, &[]);
+        client.send_request("GET", &path, &[]);
         let (head, body) = client.reply();
         assert_eq!(head.status_line, "HTTP/1.1 200 OK");
         assert_eq!(body, brazil());
@@ -294,7 +294,7 @@ fn a_chain_of_redirects_leads_to_the_flag_counts_once_and_waits_once() {
 }
 
 #[test]
-fn a_status_comes_with_its_pause_and_its_body_and_is_the_planned_one_of_several() {
+fn a_status_has_its_retry_after_and_body_and_is_the_planned_one_of_several() {
     let text = rule_for_brazil(
         "name = \"s\", fault = \"status\", one_of = [{ status = 503, weight = 2 }, { status = 500 }, { status = 429, weight = 0 }], retry_after = \"1500ms\", body = \"späť\"",
     );
@@ -305,7 +305,7 @@ fn a_status_comes_with_its_pause_and_its_body_and_is_the_planned_one_of_several(
         let Some(Ending::Status { status, .. }) = plan(&text, attempt).ending else {
             panic!("no status is planned");
         };
-        client.ask("GET", BRAZIL, &[]);
+        client.send_request("GET", BRAZIL, &[]);
         let (head, body) = client.reply();
         assert!(
             head.status_line
@@ -320,8 +320,8 @@ fn a_status_comes_with_its_pause_and_its_body_and_is_the_planned_one_of_several(
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "an RST takes away what has not been read")]
-fn a_delay_comes_before_whatever_else_is_planned() {
+#[cfg_attr(windows, ignore = "an RST discards unread data")]
+fn a_delay_comes_before_any_other_fault() {
     let whole = brazil();
     let delay = Duration::from_millis(80);
     let latency = "{ fault = \"latency\", distribution = { fixed = \"80ms\" } }";
@@ -353,7 +353,7 @@ fn a_delay_comes_before_whatever_else_is_planned() {
 }
 
 #[test]
-fn a_paced_body_can_be_cut_too_and_keeps_the_pace_of_the_whole() {
+fn a_cut_paced_body_keeps_the_pace_of_the_whole() {
     let whole = brazil();
     let half = whole.len() / 2;
     for (ending, ended) in [("truncate", Ended::Fin), ("reset", Ended::Rst)] {
@@ -375,9 +375,9 @@ fn a_paced_body_can_be_cut_too_and_keeps_the_pace_of_the_whole() {
 #[test]
 #[cfg_attr(
     not(target_os = "linux"),
-    ignore = "only Linux tells whether all is sent before an RST"
+    ignore = "only Linux reports whether everything was sent before an RST"
 )]
-fn a_cut_is_exact_also_when_the_client_reads_slowly_and_the_buffers_are_full() {
+fn a_cut_is_exact_with_a_slow_reader_and_full_buffers() {
     let whole = image(huge(), "BR");
     let len = whole.len();
     for (fault, cut, ended) in [
@@ -395,9 +395,9 @@ fn a_cut_is_exact_also_when_the_client_reads_slowly_and_the_buffers_are_full() {
         let server = Server::of(rules(&text).catalogue(huge().clone()));
         let mut client = server.get();
         assert_eq!(client.head().length(), Some(len), "{text}");
-        std::thread::sleep(Duration::from_millis(300)); // by now nothing moves any more
+        std::thread::sleep(Duration::from_millis(300)); // by now all buffers are full
         let mut sips = 0;
-        let (body, end) = client.rest_in_sips(|_| {
+        let (body, end) = client.rest_with(|_| {
             sips += 1;
             if sips % 8 == 0 {
                 std::thread::sleep(Duration::from_millis(1));
@@ -409,7 +409,7 @@ fn a_cut_is_exact_also_when_the_client_reads_slowly_and_the_buffers_are_full() {
 }
 
 #[test]
-fn a_connection_outlives_the_faults_that_leave_it_whole() {
+fn a_connection_survives_the_faults_that_do_not_break_it() {
     for fault in [
         "fault = \"status\", status = 503",
         "fault = \"status\", status = 204",
@@ -423,7 +423,7 @@ fn a_connection_outlives_the_faults_that_leave_it_whole() {
         let server = Server::with(&rule_for_brazil(fault));
         let mut client = server.connect();
         for _ in 0..3 {
-            client.ask("GET", BRAZIL, &[]);
+            client.send_request("GET", BRAZIL, &[]);
             client.reply();
             client.assert_usable();
         }
@@ -432,8 +432,8 @@ fn a_connection_outlives_the_faults_that_leave_it_whole() {
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "an RST takes away what has not been read")]
-fn of_pipelined_requests_what_precedes_a_break_is_complete_and_what_follows_is_never_answered() {
+#[cfg_attr(windows, ignore = "an RST discards unread data")]
+fn pipelined_requests_are_answered_completely_before_a_break_and_never_after_it() {
     let whole = brazil();
     for (breaking, body, ended) in [
         ("fault = \"reset\"", None, Ended::Rst),
@@ -458,7 +458,7 @@ fn of_pipelined_requests_what_precedes_a_break_is_complete_and_what_follows_is_n
             .map(|cc| request("GET", &format!("/flags/{cc}/{cc}.gif"), &[]))
             .concat();
         let mut client = server.connect();
-        client.say(&all);
+        client.send(&all);
         assert_eq!(client.reply().1, whole, "{breaking}");
         assert_eq!(client.reply().1, b"no", "{breaking}");
         assert_eq!(client.reply().1, whole, "{breaking}");
@@ -474,9 +474,9 @@ fn of_pipelined_requests_what_precedes_a_break_is_complete_and_what_follows_is_n
 #[test]
 #[cfg_attr(
     not(target_os = "linux"),
-    ignore = "only Linux tells whether all is sent before an RST"
+    ignore = "only Linux reports whether everything was sent before an RST"
 )]
-fn what_precedes_a_break_is_complete_also_when_it_fills_the_buffers() {
+fn answers_before_a_break_are_complete_even_with_full_buffers() {
     let whole = image(huge(), "BR");
     for (breaking, ended) in [
         ("reset", Ended::Rst),
@@ -488,7 +488,7 @@ fn what_precedes_a_break_is_complete_also_when_it_fills_the_buffers() {
         ));
         let server = Server::of(rules(&text).catalogue(huge().clone()));
         let mut client = server.connect();
-        client.say(&(request("GET", BRAZIL, &[]) + &request("GET", "/flags/jp/jp.gif", &[])));
+        client.send(&(request("GET", BRAZIL, &[]) + &request("GET", "/flags/jp/jp.gif", &[])));
         std::thread::sleep(Duration::from_millis(200));
         let (_, body) = client.reply();
         assert!(body == whole, "{breaking}");
@@ -499,8 +499,8 @@ fn what_precedes_a_break_is_complete_also_when_it_fills_the_buffers() {
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "an RST takes away what has not been read")]
-fn a_response_without_a_body_has_nothing_to_cut_and_a_part_is_cut_in_the_part() {
+#[cfg_attr(windows, ignore = "an RST discards unread data")]
+fn a_response_without_a_body_is_not_cut_and_a_range_is_cut_within_the_range() {
     let whole = brazil();
     let etag = format!(
         "if-none-match: \"{}\"",
@@ -511,7 +511,7 @@ fn a_response_without_a_body_has_nothing_to_cut_and_a_part_is_cut_in_the_part() 
             .digest
     );
     let part = &whole[100..200];
-    // What a part becomes; and whether the connection survives it.
+    // The result for a range, and whether the connection survives it.
     let cases: [(&str, &[u8], Option<Ended>); 8] = [
         (
             "fault = \"reset\", after = \"9B\"",
@@ -550,18 +550,18 @@ fn a_response_without_a_body_has_nothing_to_cut_and_a_part_is_cut_in_the_part() 
         let server = Server::with(&rule_for_brazil(fault));
         let mut client = server.connect();
         for method in ["HEAD", "GET"] {
-            client.ask(method, BRAZIL, &[&etag]);
+            client.send_request(method, BRAZIL, &[&etag]);
             let head = client.head();
             assert_eq!(head.status_line, "HTTP/1.1 304 Not Modified", "{fault}");
             assert_eq!(head.length(), None, "{fault}");
         }
-        client.ask("HEAD", BRAZIL, &[]);
+        client.send_request("HEAD", BRAZIL, &[]);
         let head = client.head();
         assert_eq!(head.status_line, "HTTP/1.1 200 OK", "{fault}");
         assert_eq!(head.length(), Some(whole.len()), "{fault}");
         client.assert_usable();
 
-        client.ask("GET", BRAZIL, &["range: bytes=100-199"]);
+        client.send_request("GET", BRAZIL, &["range: bytes=100-199"]);
         let head = client.head();
         assert_eq!(head.status_line, "HTTP/1.1 206 Partial Content", "{fault}");
         assert_eq!(head.length(), Some(100), "{fault}");
@@ -578,7 +578,7 @@ fn a_response_without_a_body_has_nothing_to_cut_and_a_part_is_cut_in_the_part() 
 }
 
 #[test]
-fn faults_instead_of_the_flag_meet_head_and_conditions_too() {
+fn faults_that_replace_the_flag_apply_to_head_and_conditional_requests() {
     for (fault, status) in [
         (
             "fault = \"status\", status = 503, body = \"later\"",
@@ -589,9 +589,9 @@ fn faults_instead_of_the_flag_meet_head_and_conditions_too() {
     ] {
         let server = Server::with(&rule_for_brazil(fault));
         let mut client = server.connect();
-        client.ask("HEAD", BRAZIL, &[]);
+        client.send_request("HEAD", BRAZIL, &[]);
         assert_eq!(client.head().status_line, status);
-        client.assert_usable(); // so no body came
+        client.assert_usable(); // so there was no body
     }
     for (fault, ended) in [("reset", Ended::Rst), ("close", Ended::Fin)] {
         let server = Server::with(&rule(&format!("fault = \"{fault}\"")));
@@ -601,7 +601,7 @@ fn faults_instead_of_the_flag_meet_head_and_conditions_too() {
             ("GET", "range: bytes=0-1"),
         ] {
             let mut client = server.connect();
-            client.ask(method, BRAZIL, &[header]);
+            client.send_request(method, BRAZIL, &[header]);
             assert_eq!(client.rest(), (vec![], ended), "{fault} {method} {header}");
         }
     }

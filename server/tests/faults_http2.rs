@@ -1,4 +1,4 @@
-//! Every fault on HTTP/2, frame by frame: what breaks is one stream, never its connection. And
+//! Every fault on HTTP/2, frame by frame: a fault breaks one stream, never its connection. And
 //! HTTPS in both versions.
 
 #[path = "support/http2.rs"]
@@ -26,7 +26,7 @@ fn for_brazil(fault: &str) -> Builder {
     ))
 }
 
-/// Two siblings that are under way for a while: they begin before the fault and end after it.
+/// Two sibling streams that begin before the fault and end after it.
 fn slow_siblings_and(fault: &str) -> Builder {
     rules(&format!(
         "rule = [{{ match = {{ cc = [\"BR\"] }}, {fault} }}, {{ match = {{ cc = [\"FR\"] }}, fault = \"dribble\", chunks = 4, over = \"200ms\" }}]"
@@ -42,7 +42,7 @@ async fn connections(server: &FlagServer, tls: bool) -> Connection {
 }
 
 #[tokio::test]
-async fn a_break_resets_its_stream_after_exactly_the_planned_bytes_and_nothing_else() {
+async fn a_break_resets_only_its_stream_after_exactly_the_planned_bytes() {
     let whole = brazil();
     let france = image(&Catalogue::embedded(), "FR");
     let cases = [
@@ -88,7 +88,7 @@ async fn a_break_resets_its_stream_after_exactly_the_planned_bytes_and_nothing_e
             }
             let server = builder.start().await.unwrap();
             let connection = connections(&server, tls).await;
-            let before = connection.ask("GET", "/flags/fr/fr.gif").await;
+            let before = connection.send_request("GET", "/flags/fr/fr.gif").await;
             for attempt in 1..=3 {
                 let broken = connection.get(BRAZIL).await;
                 assert_eq!(broken.reset, Some(Reason::INTERNAL_ERROR), "{fault}");
@@ -108,22 +108,21 @@ async fn a_break_resets_its_stream_after_exactly_the_planned_bytes_and_nothing_e
                 assert_eq!(record.sent.end, *end, "{fault}");
                 assert_eq!(record.sent.bytes, expected.len() as u64, "{fault}");
             }
-            let after = connection.ask("GET", "/flags/fr/fr.gif").await;
+            let after = connection.send_request("GET", "/flags/fr/fr.gif").await;
             for sibling in [before, after] {
                 let sibling = within(sibling).await.unwrap();
                 assert_eq!((sibling.status(), sibling.reset), (Some(200), None));
                 assert_eq!(sibling.body, france, "{fault}");
             }
-            // What was planned for one stream must not be done to the connection in the end,
-            // either.
+            // The fault of one stream must not apply to the connection when it ends, either.
             assert_eq!(server.shutdown().await.cut_off, 0);
-            connection.assert_ended_well().await;
+            connection.assert_closed_gracefully().await;
         }
     }
 }
 
 #[test]
-fn what_broke_a_stream_does_not_break_the_connection_when_it_ends() {
+fn the_fault_of_a_stream_does_not_break_the_connection_when_it_ends() {
     for fault in ["reset", "close", "garbage"] {
         let server = support::Server::of(for_brazil(&format!("fault = \"{fault}\"")));
         let mut client = server.connect();
@@ -131,11 +130,11 @@ fn what_broke_a_stream_does_not_break_the_connection_when_it_ends() {
         let mut fields = vec![0x82, 0x86, 0x04, BRAZIL.len() as u8];
         fields.extend(BRAZIL.bytes());
         fields.extend([0x01, 1, b'x']);
-        let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        said.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]); // SETTINGS
-        said.extend([0, 0, fields.len() as u8, 1, 0x05, 0, 0, 0, 1]); // HEADERS, and no more
-        said.extend(fields);
-        client.0.write_all(&said).unwrap();
+        let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        sent.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]); // SETTINGS
+        sent.extend([0, 0, fields.len() as u8, 1, 0x05, 0, 0, 0, 1]); // HEADERS with END_STREAM
+        sent.extend(fields);
+        client.0.write_all(&sent).unwrap();
         let mut frames = Vec::new();
         let reset = [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 2]; // RST_STREAM of stream 1: INTERNAL_ERROR
         while !frames.ends_with(&reset) {
@@ -146,7 +145,7 @@ fn what_broke_a_stream_does_not_break_the_connection_when_it_ends() {
         client.0.shutdown(std::net::Shutdown::Write).unwrap();
         let (rest, ended) = client.rest();
         assert_eq!(ended, Ended::Fin, "{fault}");
-        // At most a GOAWAY: nothing that is no frame.
+        // At most a GOAWAY: nothing but frames.
         assert!(rest.is_empty() || rest[3] == 7, "{fault}: {rest:?}");
     }
 }
@@ -164,7 +163,7 @@ async fn a_cut_beyond_the_window_of_a_stream_is_exact() {
         let connection = Connection::plain(&server).await;
         let mut streams = Vec::new();
         for _ in 0..3 {
-            streams.push(connection.ask("GET", BRAZIL).await);
+            streams.push(connection.send_request("GET", BRAZIL).await);
         }
         for stream in streams {
             let outcome = within(stream).await.unwrap();
@@ -172,12 +171,12 @@ async fn a_cut_beyond_the_window_of_a_stream_is_exact() {
             assert_eq!(outcome.body.len(), cut, "{fault}");
             assert!(outcome.body == whole[..cut], "{fault}");
         }
-        connection.assert_sound().await;
+        connection.assert_open_until_closed().await;
     }
 }
 
 #[tokio::test]
-async fn the_faults_that_leave_a_response_whole_are_the_same_on_http2() {
+async fn faults_that_do_not_break_a_response_are_the_same_on_http2() {
     let whole = brazil();
     let corrupt = "name = \"c\", fault = \"corrupt\", bits = 9";
     let server = for_brazil(corrupt).start().await.unwrap();
@@ -187,7 +186,7 @@ async fn the_faults_that_leave_a_response_whole_are_the_same_on_http2() {
         9
     );
     connection.assert_usable().await;
-    connection.assert_sound().await;
+    connection.assert_open_until_closed().await;
 
     let status = "fault = \"status\", status = 418, retry_after = \"2s\", body = \"tea\"";
     let server = for_brazil(status).start().await.unwrap();
@@ -196,12 +195,14 @@ async fn the_faults_that_leave_a_response_whole_are_the_same_on_http2() {
     assert_eq!(teapot.status(), Some(StatusCode::IM_A_TEAPOT.as_u16()));
     assert_eq!(teapot.header("retry-after"), Some("2"));
     assert_eq!(teapot.body, b"tea");
-    let head = within(connection.ask("HEAD", BRAZIL).await).await.unwrap();
+    let head = within(connection.send_request("HEAD", BRAZIL).await)
+        .await
+        .unwrap();
     assert_eq!(
         (head.status(), head.body.len(), head.reset),
         (Some(418), 0, None)
     );
-    connection.assert_sound().await;
+    connection.assert_open_until_closed().await;
 
     for (pace, lasts) in [
         (
@@ -218,18 +219,20 @@ async fn the_faults_that_leave_a_response_whole_are_the_same_on_http2() {
         let start = Instant::now();
         assert_eq!(connection.get(BRAZIL).await.body, whole);
         assert!(start.elapsed() >= Duration::from_millis(lasts), "{pace}");
-        let head = within(connection.ask("HEAD", BRAZIL).await).await.unwrap();
+        let head = within(connection.send_request("HEAD", BRAZIL).await)
+            .await
+            .unwrap();
         assert_eq!(
             head.header("content-length"),
             Some(&*whole.len().to_string())
         );
         assert_eq!((head.body.len(), head.reset), (0, None));
-        connection.assert_sound().await;
+        connection.assert_open_until_closed().await;
     }
 }
 
 #[tokio::test]
-async fn on_http2_too_there_is_nothing_to_cut_without_a_body_and_a_part_is_cut_in_the_part() {
+async fn on_http2_a_response_without_a_body_is_not_cut_and_a_range_is_cut_within_the_range() {
     let whole = brazil();
     let part = &whole[100..200];
     let broken = Some(Reason::INTERNAL_ERROR);
@@ -248,7 +251,7 @@ async fn on_http2_too_there_is_nothing_to_cut_without_a_body_and_a_part_is_cut_i
         let server = for_brazil(fault).start().await.unwrap();
         let connection = Connection::plain(&server).await;
         for method in ["HEAD", "GET"] {
-            let unchanged = connection.ask_if(method, BRAZIL, ("if-none-match", "*"));
+            let unchanged = connection.send_request_with(method, BRAZIL, ("if-none-match", "*"));
             let unchanged = within(unchanged.await).await.unwrap();
             assert_eq!(
                 (unchanged.status(), unchanged.reset),
@@ -257,13 +260,15 @@ async fn on_http2_too_there_is_nothing_to_cut_without_a_body_and_a_part_is_cut_i
             );
             assert_eq!(unchanged.body, b"", "{fault}");
         }
-        let head = within(connection.ask("HEAD", BRAZIL).await).await.unwrap();
+        let head = within(connection.send_request("HEAD", BRAZIL).await)
+            .await
+            .unwrap();
         assert_eq!((head.status(), head.reset), (Some(200), None), "{fault}");
         let length = whole.len().to_string();
         assert_eq!(head.header("content-length"), Some(&*length), "{fault}");
         assert_eq!(head.body, b"", "{fault}");
 
-        let ranged = connection.ask_if("GET", BRAZIL, ("range", "bytes=100-199"));
+        let ranged = connection.send_request_with("GET", BRAZIL, ("range", "bytes=100-199"));
         let ranged = within(ranged.await).await.unwrap();
         assert_eq!(
             (ranged.status(), ranged.reset),
@@ -272,7 +277,7 @@ async fn on_http2_too_there_is_nothing_to_cut_without_a_body_and_a_part_is_cut_i
         );
         assert_eq!(ranged.header("content-length"), Some("100"), "{fault}");
         assert_eq!(ranged.body, part[..len], "{fault}");
-        connection.assert_sound().await;
+        connection.assert_open_until_closed().await;
     }
 }
 
@@ -293,12 +298,12 @@ async fn one_connection_follows_a_whole_chain_of_redirects() {
         }
         assert_eq!(connection.get(&path).await.body, brazil());
         assert!(server.records("").iter().all(|record| record.attempt == 1));
-        connection.assert_sound().await;
+        connection.assert_open_until_closed().await;
     }
 }
 
 #[tokio::test]
-async fn a_stream_that_stalls_for_ever_ends_when_its_client_resets_it_or_leaves() {
+async fn an_endless_stall_ends_when_the_client_resets_the_stream_or_disconnects() {
     for stall in ["fault = \"stall\"", "fault = \"stall\", after = \"5B\""] {
         let server = for_brazil(stall).start().await.unwrap();
         let idle = tokio::runtime::Handle::current()
@@ -306,8 +311,8 @@ async fn a_stream_that_stalls_for_ever_ends_when_its_client_resets_it_or_leaves(
             .num_alive_tasks();
         let connection = Connection::plain(&server).await;
         let stalled = [
-            connection.ask("GET", BRAZIL).await,
-            connection.ask("GET", BRAZIL).await,
+            connection.send_request("GET", BRAZIL).await,
+            connection.send_request("GET", BRAZIL).await,
         ];
         connection.assert_usable().await;
         stalled[0].abort(); // drops the stream, which resets it
@@ -331,7 +336,7 @@ async fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// A blocking TLS connection that speaks HTTP/1.1.
+/// A blocking TLS connection for HTTP/1.1.
 fn https(server: &str, alpn: &[&[u8]]) -> StreamOwned<ClientConnection, TcpStream> {
     let name = ServerName::try_from("localhost").unwrap();
     let session = ClientConnection::new(client_config(alpn), name).unwrap();
@@ -339,7 +344,7 @@ fn https(server: &str, alpn: &[&[u8]]) -> StreamOwned<ClientConnection, TcpStrea
 }
 
 #[test]
-fn https_speaks_http1_to_who_asks_for_it_and_to_who_asks_for_nothing() {
+fn https_negotiates_http1_on_request_and_by_default() {
     let whole = brazil();
     let server = support::Server::of(rules("").tls(Tls::SelfSigned));
     for alpn in [&[b"http/1.1" as &[u8]] as &[&[u8]], &[]] {
@@ -361,7 +366,7 @@ fn https_speaks_http1_to_who_asks_for_it_and_to_who_asks_for_nothing() {
 }
 
 #[test]
-fn over_tls_the_connection_breaks_below_tls() {
+fn faults_break_the_connection_below_tls() {
     let whole = brazil();
     let cases = [
         ("fault = \"reset\"", None, Ended::Rst),
@@ -393,7 +398,7 @@ fn over_tls_the_connection_breaks_below_tls() {
         let error = stream.read_to_end(&mut raw).unwrap_err();
         let expected = match ended {
             Ended::Rst => std::io::ErrorKind::ConnectionReset,
-            Ended::Fin => std::io::ErrorKind::UnexpectedEof, // no close_notify: cut off, and the client can tell
+            Ended::Fin => std::io::ErrorKind::UnexpectedEof, // no close_notify, so the client can detect the truncation
         };
         assert_eq!(error.kind(), expected, "{fault}: {error}");
         match len {
@@ -404,7 +409,7 @@ fn over_tls_the_connection_breaks_below_tls() {
             }
         }
     }
-    // Garbage is none of TLS's records either.
+    // Garbage is not a TLS record either.
     let text = "rule = [{ name = \"g\", fault = \"garbage\" }]";
     let server = support::Server::of(rules(text).tls(Tls::SelfSigned));
     let mut stream = https(&server.authority, &[b"http/1.1"]);
@@ -414,7 +419,7 @@ fn over_tls_the_connection_breaks_below_tls() {
     while stream.conn.wants_write() {
         stream.conn.write_tls(&mut stream.sock).unwrap();
     }
-    // Session tickets come first; what follows them is as planned.
+    // Session tickets come first; the planned bytes follow.
     let (raw, ended) = Client(stream.sock).rest();
     let Some(flag_scenario::Ending::Garbage { bytes, .. }) = plan(text, 1).ending else {
         panic!("no garbage is planned");

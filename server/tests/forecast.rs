@@ -1,4 +1,4 @@
-//! A forecast is worth something only if it comes true: each of its numbers against a real server.
+//! Every number of a forecast, compared with a real server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -27,7 +27,7 @@ fn forecast(scenario: &Scenario, codes: &[CountryCode]) -> Forecast {
     })
 }
 
-/// Reads until the response is complete or broken, and tells how long that took.
+/// Reads until the response is complete or broken, and returns how long that took.
 fn time(authority: &str, path: &str) -> Duration {
     let mut stream = TcpStream::connect(authority).unwrap();
     stream
@@ -50,7 +50,7 @@ fn time(authority: &str, path: &str) -> Duration {
     start.elapsed()
 }
 
-/// Whether the whole length of the body is there.
+/// Whether the body has its full length.
 fn is_complete(received: &[u8]) -> bool {
     let text = String::from_utf8_lossy(received);
     let Some((head, _)) = text.split_once("\r\n\r\n") else {
@@ -63,7 +63,7 @@ fn is_complete(received: &[u8]) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn as_many_bytes_are_sent_as_were_forecast() {
+async fn the_forecast_bytes_are_sent() {
     let scenario = Profile::find("flaky").unwrap().scenario().unwrap();
     let every = codes(&[
         "BR", "JP", "XX", "CN", "MX", "EG", "NG", "PH", "BD", "IN", "TR",
@@ -90,7 +90,7 @@ async fn as_many_bytes_are_sent_as_were_forecast() {
     for request in requests {
         request.await.unwrap();
     }
-    // A client may have all that it wants before the server has written down how it ended.
+    // A client may have the whole response before the server has recorded its end.
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut records = server.records("");
     while records.len() < forecast.entries.len() && Instant::now() < deadline {
@@ -98,7 +98,7 @@ async fn as_many_bytes_are_sent_as_were_forecast() {
         records = server.records("");
     }
     for entry in &forecast.entries {
-        // Who does not follow a redirect gets nothing.
+        // Without following a redirect there is no body.
         let is_redirect = matches!(
             entry.plan.ending,
             Some(flag_scenario::Ending::Redirect { .. })
@@ -114,7 +114,7 @@ async fn as_many_bytes_are_sent_as_were_forecast() {
 }
 
 #[test]
-fn no_response_ends_before_it_was_forecast() {
+fn no_response_ends_before_its_forecast() {
     let kinds = [
         "{ fault = \"latency\", distribution = { fixed = \"60ms\" } }",
         "{ fault = \"bandwidth\", rate = \"20kB\" }, { fault = \"truncate\", after = \"1500B\" }",

@@ -16,13 +16,13 @@ fn impatient() -> Server {
     Server::of(rules("").limits(limits))
 }
 
-/// That a read has waited as long as it may: each system has a name of its own for that.
+/// Whether a read has timed out: systems use different errors for that.
 fn is_timeout(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 #[test]
-fn a_head_that_comes_byte_by_byte_is_cut_off() {
+fn a_head_sent_byte_by_byte_times_out() {
     let server = impatient();
     let mut client = server.connect();
     let pause = Duration::from_millis(20);
@@ -34,18 +34,18 @@ fn a_head_that_comes_byte_by_byte_is_cut_off() {
         client.0.write_all(&[byte]).unwrap();
         match client.0.read(&mut [0; 100]) {
             Ok(0) => return,
-            Ok(_) => {} // a last word is allowed
+            Ok(_) => {} // an error response is allowed
             Err(error) if is_timeout(&error) => {}
             Err(error) => panic!("{error}"),
         }
     }
-    panic!("it was never cut off");
+    panic!("the server never closed the connection");
 }
 
 #[test]
-fn a_client_that_says_nothing_or_too_little_is_cut_off() {
+fn a_client_that_sends_nothing_or_too_little_times_out() {
     let server = impatient();
-    for said in [
+    for sent in [
         "",
         "PRI",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r",
@@ -53,36 +53,36 @@ fn a_client_that_says_nothing_or_too_little_is_cut_off() {
         "GET / HTTP/1.1\r\n",
     ] {
         let mut client = server.connect();
-        client.say(said);
-        assert_eq!(client.rest(), (vec![], Ended::Fin), "{said:?}");
+        client.send(sent);
+        assert_eq!(client.rest(), (vec![], Ended::Fin), "{sent:?}");
     }
     // The same after a first request.
     let mut client = server.get();
     client.reply();
     assert_eq!(client.rest(), (vec![], Ended::Fin));
-    // HTTP/2's preface, and not even an answer to a ping.
+    // HTTP/2's preface, and then not even an answer to a ping.
     let mut client = server.connect();
-    client.say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     assert_eq!(client.rest().1, Ended::Fin);
     assert_eq!(server.received(), 1);
 }
 
 #[test]
-fn a_client_that_begins_no_handshake_is_cut_off() {
+fn a_client_without_a_handshake_times_out() {
     let limits = Limits {
         head_timeout: Duration::from_millis(300),
         ..Limits::default()
     };
     let server = Server::of(rules("").tls(Tls::SelfSigned).limits(limits));
-    for said in ["", "\u{16}\u{3}"] {
+    for sent in ["", "\u{16}\u{3}"] {
         let mut client = server.connect();
-        client.say(said);
-        assert_eq!(client.rest(), (vec![], Ended::Fin), "{said:?}");
+        client.send(sent);
+        assert_eq!(client.rest(), (vec![], Ended::Fin), "{sent:?}");
     }
 }
 
 #[test]
-fn a_head_that_is_too_large_is_refused_and_the_refusal_arrives() {
+fn an_oversized_head_is_refused_and_the_response_arrives() {
     let server = Server::with("");
     let long = format!("x: {}", "y".repeat(200_000));
     let many: Vec<String> = (0..200).map(|number| format!("x-{number}: y")).collect();
@@ -94,9 +94,8 @@ fn a_head_that_is_too_large_is_refused_and_the_refusal_arrives() {
         request("GET", &path, &[]),
     ] {
         let mut client = server.connect();
-        // More than it wants to read, so that it ends the connection with bytes of ours in its
-        // hands.
-        client.say(&(request + &"z".repeat(100_000)));
+        // More than the server reads, so that it closes the connection with unread bytes.
+        client.send(&(request + &"z".repeat(100_000)));
         let (raw, ended) = client.rest();
         let status_line = raw.split(|byte| *byte == b'\r').next().unwrap();
         let status_line = String::from_utf8_lossy(status_line);
@@ -111,7 +110,7 @@ fn a_head_that_is_too_large_is_refused_and_the_refusal_arrives() {
 }
 
 #[test]
-fn a_request_that_two_readers_could_read_differently_is_refused_with_all_that_follows_it() {
+fn an_ambiguous_request_is_refused_with_everything_that_follows_it() {
     let server = Server::with("");
     let smuggled = request("GET", "/flags/jp/jp.gif", &[]);
     let chunk = format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len());
@@ -145,7 +144,7 @@ fn a_request_that_two_readers_could_read_differently_is_refused_with_all_that_fo
     ];
     for (line, body) in cases {
         let mut client = server.connect();
-        client.say(&(request("GET", BRAZIL, &[line]) + body + &smuggled));
+        client.send(&(request("GET", BRAZIL, &[line]) + body + &smuggled));
         let (raw, ended) = client.rest();
         let raw = String::from_utf8_lossy(&raw);
         assert!(
@@ -165,7 +164,7 @@ fn a_request_that_two_readers_could_read_differently_is_refused_with_all_that_fo
         "GET /a b HTTP/1.1\r\n",
     ] {
         let mut client = server.connect();
-        client.say(&format!("{start}host: x\r\n\r\n{smuggled}"));
+        client.send(&format!("{start}host: x\r\n\r\n{smuggled}"));
         let (raw, ended) = client.rest();
         let raw = String::from_utf8_lossy(&raw);
         assert!(
@@ -181,18 +180,18 @@ fn a_request_that_two_readers_could_read_differently_is_refused_with_all_that_fo
 }
 
 #[test]
-fn the_body_of_a_request_is_never_taken_for_the_next_request() {
+fn the_body_of_a_request_is_never_parsed_as_the_next_request() {
     let server = Server::with("");
     let body = request("GET", "/flags/jp/jp.gif", &[]);
     let length = format!("content-length: {}", body.len());
     let mut client = server.connect();
-    client.say(
+    client.send(
         &(request("GET", BRAZIL, &[&length])
             + &body
             + &request("GET", BRAZIL, &["connection: close"])),
     );
     assert_eq!(client.reply().1, brazil());
-    // It may serve the second request or close; the body is no request in either case.
+    // It may serve the second request or close; in either case the body is not a request.
     client.rest();
     let records = server.records(1);
     assert!(
@@ -202,7 +201,7 @@ fn the_body_of_a_request_is_never_taken_for_the_next_request() {
 }
 
 #[test]
-fn thousands_of_idle_connections_do_not_stop_the_service() {
+fn thousands_of_idle_connections_do_not_block_the_server() {
     const IDLE: usize = 5000;
     let wanted = 2 * IDLE as u64 + 500;
     if rlimit::increase_nofile_limit(wanted).unwrap_or(0) < wanted {
@@ -249,7 +248,7 @@ fn one_connection_more_than_allowed_waits_for_its_turn() {
 
 #[cfg(unix)]
 #[test]
-fn want_of_file_descriptors_passes_and_the_server_lives() {
+fn the_server_survives_a_shortage_of_file_descriptors() {
     use std::process::{Command, Stdio};
 
     use support::eventually;
@@ -276,9 +275,9 @@ fn want_of_file_descriptors_passes_and_the_server_lives() {
     });
     for _ in 0..3 {
         let crowd: Vec<Client> = (0..100).map(|_| Client::connect(&authority)).collect();
-        // It is at its limit when the last of them gets no answer.
+        // The limit is reached when the last of them gets no answer.
         let mut last = Client::connect(&authority);
-        last.ask("GET", BRAZIL, &[]);
+        last.send_request("GET", BRAZIL, &[]);
         last.0
             .set_read_timeout(Some(Duration::from_millis(100)))
             .unwrap();

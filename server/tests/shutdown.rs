@@ -1,5 +1,5 @@
-//! What requests in flight get when the server is told to stop: everything, or a clear refusal, and
-//! never a part.
+//! Requests in flight during shutdown: each gets its whole response or a clear refusal, never a
+//! part.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use flag_server::{Limits, Stopped};
 use support::{BRAZIL, Client, Ended, Server, brazil, image, rules};
 
-/// A server that gives its requests so long.
+/// A server with this grace period.
 fn server(text: &str, grace: Duration) -> Server {
     let limits = Limits {
         grace,
@@ -22,11 +22,11 @@ const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(50);
 
 #[test]
-fn what_ends_in_time_is_answered_and_newcomers_are_refused() {
+fn requests_that_end_in_time_are_answered_and_new_ones_are_refused() {
     let late = "rule = [{ fault = \"latency\", distribution = { fixed = \"1s\" } }]";
     let server = server(late, LONG);
     let authority = server.authority.clone();
-    // An idle connection, even one that never asked for anything, holds nothing up.
+    // An idle connection, even without a request so far, delays nothing.
     let _idle = server.connect();
     let mut client = server.get();
     let stopped = server.stop_after(1);
@@ -38,7 +38,10 @@ fn what_ends_in_time_is_answered_and_newcomers_are_refused() {
             cut_off: 0
         }
     );
-    assert!(TcpStream::connect(authority).is_err(), "a newcomer got in");
+    assert!(
+        TcpStream::connect(authority).is_err(),
+        "a new connection was accepted"
+    );
     let (head, body) = client.reply();
     assert_eq!(head.status_line, "HTTP/1.1 200 OK");
     assert_eq!(body, brazil());
@@ -46,7 +49,7 @@ fn what_ends_in_time_is_answered_and_newcomers_are_refused() {
 }
 
 #[test]
-fn what_would_take_longer_is_refused_at_once_and_in_full() {
+fn requests_beyond_the_grace_period_are_refused_at_once_with_a_whole_response() {
     let endless = "rule = [{ fault = \"latency\", distribution = { fixed = \"1h\" } }]";
     let server = server(endless, LONG);
     let mut clients: Vec<Client> = (0..100).map(|_| server.get()).collect();
@@ -75,7 +78,7 @@ fn what_would_take_longer_is_refused_at_once_and_in_full() {
 }
 
 #[test]
-fn a_body_that_takes_its_time_comes_whole_when_the_time_is_up() {
+fn a_paced_body_is_sent_at_once_when_the_grace_period_ends() {
     let dribble = "rule = [{ fault = \"dribble\", chunks = 10, over = \"1h\" }]";
     let server = server(dribble, SHORT);
     let mut client = server.get();
@@ -87,7 +90,7 @@ fn a_body_that_takes_its_time_comes_whole_when_the_time_is_up() {
 }
 
 #[test]
-fn those_who_queue_for_a_worker_that_is_busy_are_refused_when_the_time_is_up() {
+fn queued_requests_are_refused_when_the_grace_period_ends() {
     let busy = "capacity = { workers = 1, service_time = { fixed = \"1h\" }, queue = 10 }";
     let server = server(busy, SHORT);
     let mut clients = [server.get(), server.get(), server.get()];
@@ -100,7 +103,7 @@ fn those_who_queue_for_a_worker_that_is_busy_are_refused_when_the_time_is_up() {
 }
 
 #[test]
-fn what_was_never_to_be_answered_is_cut_off_and_counted() {
+fn requests_without_a_planned_answer_are_aborted_and_counted() {
     let stall = "rule = [{ fault = \"stall\", match = { cc = [\"BR\"] } }]";
     let server = server(stall, SHORT);
     let mut client = server.get();
@@ -110,7 +113,7 @@ fn what_was_never_to_be_answered_is_cut_off_and_counted() {
 }
 
 #[test]
-fn a_mixed_crowd_is_sorted_by_what_there_is_time_for() {
+fn mixed_requests_are_answered_or_refused_by_the_time_they_need() {
     let delays = "rule = [
         { fault = \"latency\", match = { cc = [\"JP\"] }, distribution = { fixed = \"1h\" } },
         { fault = \"latency\", match = { cc = [\"BR\"] }, distribution = { fixed = \"500ms\" } },
@@ -120,11 +123,11 @@ fn a_mixed_crowd_is_sorted_by_what_there_is_time_for() {
     let mut clients: Vec<(Client, &str)> = Vec::new();
     for path in [BRAZIL, japan].repeat(20) {
         let mut client = server.connect();
-        client.ask("GET", path, &[]);
+        client.send_request("GET", path, &[]);
         clients.push((client, path));
     }
     let stopped = server.stop_after(40);
-    // On a slow machine some had their answer before the server was told.
+    // On a slow machine some had their answer before the shutdown began.
     assert!(stopped.answered <= 20);
     assert_eq!((stopped.refused, stopped.cut_off), (20, 0));
     for (client, path) in &mut clients {

@@ -1,5 +1,5 @@
-//! All spellings of a resource are one resource: to the rules, to the decision, and in the answer,
-//! on every way to the server.
+//! All spellings of a resource are the same resource: for rules, decisions and answers, over every
+//! protocol.
 
 #[path = "support/http2.rs"]
 mod http2;
@@ -9,17 +9,17 @@ use flag_server::{BlockingFlagServer, FlagServer, Tls};
 use http2::Connection;
 use support::{Client, SAFETY, authority, rules};
 
-/// Only Brazil meets it. The delay is in the decision, and so in the record.
+/// Applies to Brazil only. The delay is part of the decision, and so of the record.
 const RULES: &str = r#"rule = [
     { name = "coin", fault = "status", status = 418, probability = 0.5, match = { cc = ["BR"] } },
     { name = "delay", fault = "latency", distribution = { uniform = { lower = "1ms", upper = "3ms" } }, match = { cc = ["BR"] } },
 ]"#;
 
-/// Enough for heads and tails of the coin.
+/// Enough for both results of the probability.
 const ATTEMPTS: [u32; 4] = [1, 2, 3, 4];
 
-/// What all spellings have in common, in one text each: status, matched rules, body; path and plan.
-type Seen = (String, String);
+/// What all spellings share, as two texts: status, matched rules and body; path and plan.
+type Summary = (String, String);
 
 fn upper(path: &str) -> String {
     path.to_ascii_uppercase()
@@ -42,7 +42,7 @@ fn dotted(path: &str) -> String {
     path.replacen("/flags/", "/./flags/./", 1)
 }
 
-fn there_and_back(path: &str) -> String {
+fn with_dot_segments(path: &str) -> String {
     path.replacen("/flags/", "/flags/x/../", 1)
 }
 
@@ -62,15 +62,15 @@ fn absolute(path: &str) -> String {
     format!("http://x{path}")
 }
 
-/// In the order in which they may follow each other: an absolute form has no prefix, and `//..`
-/// takes the empty segment away, not the one before it.
+/// In the order in which they may be combined: an absolute form has no prefix, and `//..` removes
+/// the empty segment, not the one before it.
 const STEPS: [fn(&str) -> String; 9] = [
     upper,
     encoded_once,
     encoded,
     doubled,
     dotted,
-    there_and_back,
+    with_dot_segments,
     below_data,
     queried,
     absolute,
@@ -81,7 +81,7 @@ fn spellings(path: &str) -> Vec<String> {
     let mut all = vec![path.to_owned()];
     for (place, step) in STEPS.iter().enumerate() {
         let once = step(path);
-        // What is encoded is not encoded again, and `/flags/` has to be there to be dotted.
+        // An encoded path is not encoded again, and dots need `/flags/`.
         let follows = STEPS[place + 1..]
             .iter()
             .take(2)
@@ -96,12 +96,12 @@ fn spellings(path: &str) -> Vec<String> {
     all
 }
 
-/// The target as HTTP/2 has it, where the absolute form is the only one.
+/// The `:path` of a target: HTTP/2 has only the absolute form.
 fn path_of(target: &str) -> &str {
     target.strip_prefix("http://x").unwrap_or(target)
 }
 
-fn seen(status: &str, plan: Option<&str>, body: &[u8]) -> String {
+fn summary(status: &str, plan: Option<&str>, body: &[u8]) -> String {
     format!("{status} {plan:?} {}", body.escape_ascii())
 }
 
@@ -114,19 +114,21 @@ fn recorded(record: Option<&flag_server::Record>) -> String {
 fn over_http1(server: &BlockingFlagServer, target: &str, attempt: u32, more: &[&str]) -> String {
     let mut client = Client::connect(&authority(server.endpoints()));
     let number = format!("flag-attempt: {attempt}");
-    client.ask("GET", target, &[&[&*number], more].concat());
+    client.send_request("GET", target, &[&[&*number], more].concat());
     let (head, body) = client.reply();
     let status = head.status_line.split(' ').nth(1).unwrap();
-    seen(status, head.get("flag-plan"), &body)
+    summary(status, head.get("flag-plan"), &body)
 }
 
 async fn over_http2(connection: &Connection, target: &str, attempt: u32) -> String {
     let number = attempt.to_string();
     let header = ("flag-attempt", &*number);
-    let asked = connection.ask_if("GET", path_of(target), header).await;
-    let outcome = http2::within(asked).await.unwrap();
+    let response = connection
+        .send_request_with("GET", path_of(target), header)
+        .await;
+    let outcome = http2::within(response).await.unwrap();
     let status = outcome.status().unwrap().to_string();
-    seen(&status, outcome.header("flag-plan"), &outcome.body)
+    summary(&status, outcome.header("flag-plan"), &outcome.body)
 }
 
 const RESOURCES: [&str; 4] = [
@@ -142,7 +144,7 @@ fn all_spellings_are_one_resource_over_http1() {
     for more in [&[][..], &["te: trailers"]] {
         for path in RESOURCES {
             for attempt in ATTEMPTS {
-                let expected: Seen = first_of(path, attempt);
+                let expected: Summary = first_of(path, attempt);
                 let server = rules(RULES).start_blocking().unwrap();
                 let spellings = spellings(path);
                 for spelling in &spellings {
@@ -196,8 +198,8 @@ async fn all_spellings_are_one_resource_over_http2() {
     }
 }
 
-/// What the canonical path comes to, on the fast path if it names a file.
-fn first_of(path: &str, attempt: u32) -> Seen {
+/// The result for the canonical path, on the fast path if it names a file.
+fn first_of(path: &str, attempt: u32) -> Summary {
     let server = rules(RULES).start_blocking().unwrap();
     let answer = over_http1(&server, path, attempt, &[]);
     let records = server.wait_for_records("", 1, SAFETY);

@@ -1,4 +1,4 @@
-//! What a client meets on the wire: a real server, a raw socket, exact bytes.
+//! The server's answers on the wire: a real server, a raw socket, exact bytes.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use flag_scenario::{Planner, RequestKey, Scenario};
 use flag_server::{BlockingFlagServer, Config};
 use flags_data::{Catalogue, CountryCode};
 
-/// A server of one listener and a way to talk to it in plain text.
+/// A server with one listener, and its address for plain-text requests.
 struct Server {
     _running: BlockingFlagServer,
     authority: String,
@@ -123,7 +123,7 @@ fn every_flag_and_its_metadata_are_served_under_both_roots() {
 }
 
 #[test]
-fn an_image_carries_what_caches_and_resuming_clients_need() {
+fn an_image_has_the_headers_for_caches_and_resumed_downloads() {
     let reply = Server::faultless().get(BRAZIL);
     let flag = brazil();
     assert_eq!(
@@ -155,7 +155,7 @@ fn upper_case_is_answered_too() {
 }
 
 #[test]
-fn whatever_else_is_asked_for_is_not_found() {
+fn any_other_path_is_not_found() {
     let server = Server::faultless();
     for path in [
         "/",
@@ -213,7 +213,7 @@ fn head_is_get_without_the_body() {
 }
 
 #[test]
-fn a_client_that_has_the_flag_is_told_so() {
+fn a_conditional_request_for_a_cached_flag_is_not_modified() {
     let server = Server::faultless();
     let etag = format!("\"{}\"", brazil().image.digest);
     for condition in [
@@ -405,7 +405,7 @@ fn statuses_without_a_body_have_none_and_keep_the_connection_usable() {
 }
 
 #[test]
-fn a_delayed_response_tells_its_plan_and_is_never_early() {
+fn a_delayed_response_reports_its_plan_and_is_never_early() {
     let scenario = Profile::find("bench").unwrap().scenario().unwrap();
     let planner = Planner::new(&scenario);
     let server = Server::start(scenario);
@@ -442,7 +442,7 @@ fn a_delayed_response_tells_its_plan_and_is_never_early() {
 
 #[test]
 fn attempts_are_counted_by_run_method_and_path_unless_the_client_numbers_them() {
-    // A coin for each request: its stream of outcomes is that of attempts 1, 2, 3, …
+    // A probability for each request: the outcomes are those of attempts 1, 2, 3, …
     let text = "rule = [{ name = \"coin\", fault = \"status\", probability = 0.5, status = 418 }]";
     let scenario = Scenario::from_toml(text).unwrap();
     let planner = Planner::new(&scenario);
@@ -473,7 +473,7 @@ fn attempts_are_counted_by_run_method_and_path_unless_the_client_numbers_them() 
             server.send("GET", path, &["flag-run: b"]).status_line,
             planned("b", attempt)
         );
-        // Numbered attempts are answered as numbered, and not counted.
+        // Numbered attempts are answered by number, and not counted.
         for numbered in [1, 7, 4_000_000_000] {
             let header = format!("flag-attempt: {numbered}");
             assert_eq!(
@@ -485,7 +485,7 @@ fn attempts_are_counted_by_run_method_and_path_unless_the_client_numbers_them() 
 }
 
 #[test]
-fn a_run_or_an_attempt_that_makes_no_sense_is_refused_with_the_remedy() {
+fn an_invalid_run_or_attempt_is_refused_with_the_remedy() {
     let server = Server::faultless();
     for attempt in ["0", "-1", "1.5", "one", "4294967296", ""] {
         let reply = server.send("GET", BRAZIL, &[&format!("flag-attempt: {attempt}")]);
@@ -525,7 +525,7 @@ fn a_connection_serves_one_request_after_another() {
 }
 
 #[test]
-fn codes_of_no_country_are_as_well_formed_as_any() {
+fn exactly_the_codes_of_the_catalogue_are_found() {
     let server = Server::faultless();
     let catalogue = Catalogue::embedded();
     let found = CountryCode::every().filter(|code| {

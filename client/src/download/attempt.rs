@@ -162,6 +162,7 @@ impl Download {
             done: self.round.elapsed(),
             plan: None,
             wait: None,
+            rules: None,
             retry_in: None,
         }
     }
@@ -244,6 +245,7 @@ impl Attempt {
             done: since_start(exchange.done),
             plan: head.and_then(|head| head.plan),
             wait: head.and_then(|head| head.wait),
+            rules: head.and_then(|head| head.rules.clone()),
             retry_in: job.retry.pause_after(&ended),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// A request to end early, which all who hold a clone of it see, and which wakes those who pause.
+/// A request to end early. Every clone of it sees the request, which also ends every pause.
 #[derive(Debug, Clone, Default)]
 pub struct CancelToken(Arc<Switch>);
 
@@ -40,20 +40,20 @@ impl CancelToken {
         !*requested
     }
 
-    /// The same for tasks.
+    /// Like [`pause`](Self::pause), for tasks.
     pub async fn pause_async(&self, pause: Duration) -> bool {
-        let bell = self.0.tasks.notified(); // rings for what happens from here on
+        let notified = self.0.tasks.notified(); // created before the check, so that no request is missed
         if self.is_requested() {
             return false;
         }
         tokio::select! {
-            () = bell => {}
+            () = notified => {}
             () = tokio::time::sleep(pause) => {}
         }
         !self.is_requested()
     }
 
-    /// A bool is whole at any time, so a panic elsewhere does not spoil it.
+    /// A panic cannot leave a bool half written, so a poisoned lock is still good.
     fn requested(&self) -> MutexGuard<'_, bool> {
         let requested = self.0.requested.lock();
         requested.unwrap_or_else(PoisonError::into_inner)
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_is_held_in_full_unless_a_stop_is_or_was_requested() {
+    fn a_pause_is_held_in_full_unless_a_stop_is_requested() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

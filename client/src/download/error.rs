@@ -16,7 +16,7 @@ pub enum SetupError {
     /// No HTTP client could be set up.
     #[error("cannot set up the HTTP client ({0})")]
     Http(String),
-    /// Anything else that a downloader of the user's own needs, in words that name the remedy.
+    /// Anything else that a custom downloader lacks; the text names the remedy.
     #[error("{0}")]
     Other(String),
 }

@@ -1,4 +1,4 @@
-//! What becomes of each image that arrives.
+//! What is done with each image that arrives.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use flags_data::{Catalogue, CountryCode, Digest};
 
 use super::sample::Outcome;
 
-/// What becomes of each image that arrives.
+/// What is done with each image that arrives.
 #[derive(Debug, Clone)]
 pub enum Images {
-    /// It is compared with the catalogue, and forgotten.
+    /// It is compared with the catalogue, and dropped.
     Verify(Catalogue),
     /// Its SHA-256 is compared with these: a catalogue without its images.
     Compare(Arc<BTreeMap<CountryCode, Digest>>),
@@ -31,7 +31,7 @@ pub struct Rejected {
 }
 
 impl Images {
-    /// Does with the image what is to be done with it. Blocks while a file is written.
+    /// Verifies or saves the image. Blocks while a file is written.
     ///
     /// # Errors
     /// When the image is not that of the catalogue, or cannot be written.
@@ -57,7 +57,7 @@ impl Images {
         }
     }
 
-    /// The same for tasks: the event loop is not blocked.
+    /// Like [`accept`](Self::accept), but never blocks the event loop.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).

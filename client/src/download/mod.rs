@@ -1,4 +1,4 @@
-//! Downloads: what is to be downloaded, how downloads share time, and what became of each attempt.
+//! Downloads: the job, how downloads share time, and the result of each attempt.
 //!
 //! It knows neither rounds nor reports, and measures nothing but the times of each attempt.
 

@@ -1,15 +1,15 @@
 //! When a failed attempt gets another one, and after which pause: one policy for every strategy.
 //!
-//! Pure: a pause is a function of the seed, the code and what became of the attempt. It knows no
-//! clock, no thread and no HTTP library, so all strategies pause alike and the ideal time of a race
-//! with retries can be computed before it.
+//! Pure: a pause is a function of the seed, the code and the result of the attempt. It uses no
+//! clock, thread or HTTP library, so all strategies pause alike, and the ideal time of a race with
+//! retries can be computed before it.
 //!
 //! # The back-off
 //!
 //! The pause after attempt `n` lies between a half and the whole of its step,
 //! `min(100 ms × 2ⁿ⁻¹, 5 s)`: M. Brooker's "equal jitter" ("Exponential Backoff And Jitter", AWS
 //! Architecture Blog, 2015). While the steps double, each pause is therefore longer than the one
-//! before. Where it lies says
+//! before. It is computed in two steps:
 //!
 //! 1. `word` = the first 8 bytes, little-endian, of BLAKE3 `derive_key` with the context
 //!    [`CONTEXT`] of `seed` (u64, little-endian) ‖ the two capital letters of the code ‖ `n` (u64,
@@ -79,7 +79,7 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// The status of the response, where there was one.
     pub status: Option<u16>,
-    /// How long the server asks to wait, where it does: see [`retry_after`].
+    /// How long the server asks to wait, if it does: see [`retry_after`].
     pub retry_after: Option<Duration>,
 }
 
@@ -87,12 +87,12 @@ impl RetryPolicy {
     /// How long to wait before the next attempt; `None` if this was the last.
     pub fn pause_after(&self, attempt: &Attempt) -> Option<Duration> {
         let repeated = attempt.number.saturating_sub(self.first.get());
-        if repeated >= self.retries || !may_pass(attempt.outcome, attempt.status) {
+        if repeated >= self.retries || !is_transient(attempt.outcome, attempt.status) {
             return None;
         }
-        let asked = attempt.retry_after.unwrap_or_default();
+        let requested = attempt.retry_after.unwrap_or_default();
         let back_off = self.back_off(attempt.code, attempt.number);
-        Some(back_off.max(asked).min(MAX_PAUSE))
+        Some(back_off.max(requested).min(MAX_PAUSE))
     }
 
     fn back_off(&self, code: CountryCode, number: u32) -> Duration {
@@ -108,9 +108,8 @@ impl RetryPolicy {
     }
 }
 
-/// Whether the same request may well end better another time. 418 is what the book's ERROR server
-/// says.
-fn may_pass(outcome: Outcome, status: Option<u16>) -> bool {
+/// Whether the failure is transient. 418 is the status of the book's ERROR server.
+fn is_transient(outcome: Outcome, status: Option<u16>) -> bool {
     match outcome {
         Outcome::Timeout
         | Outcome::NoConnection
@@ -126,8 +125,8 @@ fn step(number: u32) -> Duration {
     BASE.saturating_mul(factor).min(CAP)
 }
 
-/// The part of a duration below [`CAP`] that `word` is of 2⁶⁴: integers, so the same on every
-/// machine.
+/// `duration × word / 2⁶⁴` for a duration of at most [`CAP`]: in integers, so it is the same
+/// on every machine.
 fn scaled(duration: Duration, word: u64) -> Duration {
     let nanos = (duration.as_nanos() * u128::from(word)) >> 64;
     Duration::from_nanos(u64::try_from(nanos).expect("less than the duration"))
@@ -138,7 +137,7 @@ fn scaled(duration: Duration, word: u64) -> Duration {
 pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More seconds than a number holds are still a wish to be left alone.
+        // A number of seconds that overflows is still a request to wait.
         return Some(Duration::from_secs(header.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(header).ok()?;
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_as_many_retries_as_wanted() {
+    fn there_are_at_most_as_many_retries_as_allowed() {
         for retries in 0..5 {
             let pauses = (1..10)
                 .map_while(|number| policy(retries).pause_after(&unavailable(code("BR"), number)));
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_retried_and_nothing_else() {
+    fn only_transient_failures_are_retried() {
         let retried = |outcome, status| {
             let attempt = Attempt {
                 outcome,
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_pauses_differently_and_with_another_seed_differently_again() {
+    fn pauses_differ_by_flag_and_by_seed() {
         let mut pauses: Vec<Duration> = (0..5)
             .flat_map(|seed| {
                 let policy = RetryPolicy {
@@ -255,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_may_ask_for_a_longer_pause_but_not_for_a_shorter_or_an_endless_one() {
+    fn retry_after_lengthens_a_pause_up_to_the_limit_and_never_shortens_it() {
         let pause = |retry_after| {
             let attempt = Attempt {
                 retry_after,

@@ -1,5 +1,4 @@
-//! Who does a job: a strategy with an HTTP library. Decides which pairs exist, and downloads
-//! nothing.
+//! A runner: a strategy with an HTTP library. It decides which pairs exist, and downloads nothing.
 
 use std::num::NonZeroUsize;
 
@@ -33,7 +32,7 @@ impl Runner {
     /// This strategy with this library.
     ///
     /// # Errors
-    /// When there is no such pair, or a runtime is chosen for a strategy without one.
+    /// When they do not work together, or a runtime is chosen for a strategy without one.
     pub fn try_new(
         strategy: Strategy,
         http: Http,
@@ -52,12 +51,11 @@ impl Runner {
         pairs(&Strategy::ALL, &Http::ALL, RuntimeFlavor::CurrentThread).collect()
     }
 
-    /// Each of the strategies (where none is named: each of the default race that can) with each of
-    /// the libraries (where none is named: reqwest). A runtime of many threads is for those that
-    /// have one.
+    /// Each of the strategies (by default those of the default race that fit) with each of the
+    /// libraries (by default reqwest). A multi-threaded runtime applies to those that have one.
     ///
     /// # Errors
-    /// When one that is named has no partner, or cannot do what it is to do.
+    /// When a named strategy or library fits no other, or lacks what the options need.
     pub fn select(
         strategies: &[Strategy],
         https: &[Http],
@@ -73,7 +71,7 @@ impl Runner {
             named => named,
         };
         let runners: Vec<Self> = pairs(candidates, https, runtime).collect();
-        // A strategy or library without any partner is refused with the error of its first pair.
+        // A strategy or library that fits no other is refused with the error of its first pair.
         for &strategy in strategies {
             if !runners.iter().any(|runner| runner.strategy == strategy) {
                 Self::try_new(strategy, https[0], RuntimeFlavor::CurrentThread)?;
@@ -105,12 +103,12 @@ impl Runner {
         self.http
     }
 
-    /// The threads of the tasks; one, where there are no tasks.
+    /// The runtime of the tasks; that of one thread where there are no tasks.
     pub fn runtime(&self) -> RuntimeFlavor {
         self.runtime
     }
 
-    /// What the reports call it: the strategy, and what differs from the default.
+    /// Its name in reports: the strategy, and what differs from the default.
     pub fn name(&self) -> String {
         let mut name = self.strategy.name().to_owned();
         if self.http != Http::default() {
@@ -122,18 +120,17 @@ impl Runner {
         name
     }
 
-    /// How many downloads it has under way at most.
+    /// The most downloads that it has in flight.
     pub fn workers(&self, job: &Job) -> NonZeroUsize {
         self.strategy.workers(job)
     }
 
-    /// A downloader with an HTTP client of its own and no connection yet. What it takes to set up
-    /// is not part of what a round measures; the connections are, and so are threads and worker
-    /// processes.
+    /// A downloader with its own HTTP client and no connection yet. Its setup is not part of what a
+    /// round measures; connections, threads and worker processes are.
     ///
     /// # Errors
-    /// When the HTTP client or the runtime cannot be set up, or the library has not what the job
-    /// asks for.
+    /// When the HTTP client or the runtime cannot be set up, or the library lacks a feature that
+    /// the job needs.
     pub fn prepare(&self, job: &Job) -> Result<Box<dyn Downloader>, SetupError> {
         self.check(job.connection)?;
         Ok(match self.strategy {
@@ -170,7 +167,7 @@ impl Default for Runner {
     }
 }
 
-/// The pairs that exist; the runtime is for those that have one.
+/// The pairs that exist; the runtime applies to those that have one.
 fn pairs(
     strategies: &[Strategy],
     https: &[Http],
@@ -202,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn strategies_and_libraries_are_paired_where_the_pair_exists() {
+    fn strategies_are_paired_with_the_libraries_they_work_with() {
         let one = RuntimeFlavor::CurrentThread;
         assert_eq!(names(&[], &[], one), ["sequential", "threaded", "async"]);
         assert_eq!(names(&[], &[Http::Hyper], one), ["async-hyper"]);
@@ -222,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_partner_is_told_which_flag_to_change() {
+    fn a_choice_without_a_valid_pair_is_refused_with_the_flag_to_change() {
         let refusal = |strategies: &[Strategy], https: &[Http], runtime, http2| {
             let connection = ConnectionOptions { http2, ..WIRE };
             let error = Runner::select(strategies, https, runtime, connection).unwrap_err();

@@ -1,5 +1,4 @@
-//! What happened to one attempt at a download, with its times. It is a record: it measures, judges
-//! and prints nothing.
+//! The record of one attempt at a download, with its times. It measures, judges and prints nothing.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::millis;
 
 /// One attempt at a download. All times count from the start of its round; in JSON they
-/// are milliseconds, and what there is none of is left out.
+/// are milliseconds, and absent values are left out.
 ///
 /// Older documents also have a `queued_ms`, which is always 0: it is accepted, and no longer
 /// written.
@@ -26,7 +25,7 @@ pub struct Sample {
     pub worker: usize,
     /// How it ended.
     pub outcome: Outcome,
-    /// In words, why it did not end well.
+    /// The reason of a failure, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The status of the response, where there was one.
@@ -47,11 +46,11 @@ pub struct Sample {
     )]
     #[schemars(with = "Option<f64>")]
     pub headers: Option<Duration>,
-    /// When all was over: the body complete, or the failure known.
+    /// When the body was complete, or the failure known.
     #[serde(rename = "done_ms", with = "millis")]
     #[schemars(with = "f64")]
     pub done: Duration,
-    /// The delay that the server says it decided on.
+    /// The planned delay that the server reported.
     #[serde(
         rename = "plan_ms",
         with = "millis::optional",
@@ -60,7 +59,7 @@ pub struct Sample {
     )]
     #[schemars(with = "Option<f64>")]
     pub plan: Option<Duration>,
-    /// The delay that the server says it held.
+    /// The held delay that the server reported.
     #[serde(
         rename = "wait_ms",
         with = "millis::optional",
@@ -69,6 +68,9 @@ pub struct Sample {
     )]
     #[schemars(with = "Option<f64>")]
     pub wait: Option<Duration>,
+    /// The rules of the scenario that the server says it applied, if it named any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
     /// The pause before the next attempt at this code; `None` if this was the last.
     #[serde(
         rename = "retry_in_ms",
@@ -88,21 +90,21 @@ pub struct Sample {
 pub enum Outcome {
     /// The flag arrived, complete.
     Downloaded,
-    /// 404: there is no such flag, and no error either.
+    /// 404: there is no such flag; not an error.
     NotFound,
-    /// Another status than 200 and 404.
+    /// A status other than 200 and 404.
     HttpError,
-    /// It took longer than the time limit.
+    /// The time limit passed.
     Timeout,
     /// No connection could be made.
     NoConnection,
-    /// The connection broke, or carried something else than HTTP.
+    /// The connection broke, or carried something other than HTTP.
     BrokenConnection,
     /// The body is not the flag of the catalogue.
     WrongBody,
     /// The flag arrived and could not be saved.
     NotSaved,
-    /// The worker process that was to download it died, or never was.
+    /// The worker process that was to download it died, or could not be started.
     WorkerDied,
 }
 
@@ -114,7 +116,7 @@ impl Outcome {
 }
 
 impl Sample {
-    /// Whether no attempt at this code followed: the last attempt says how the download ended.
+    /// Whether this was the last attempt at its code, which decides how the download ended.
     pub fn is_last(&self) -> bool {
         self.retry_in.is_none()
     }

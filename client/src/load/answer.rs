@@ -1,9 +1,9 @@
-//! An answer as a load generator reads it: its status and its length, and whether the connection is
-//! good for another one.
+//! An answer as a load generator reads it: its status, its length, and whether the connection can
+//! be reused.
 //!
-//! A general client makes a map of all headers and hands over every piece of the body. Neither is
-//! needed here, and both would be half of what a request costs. So the bytes are looked at where
-//! they lie, in whatever pieces they come (RFC 9112), and forgotten.
+//! A general client builds a map of all headers and passes on every piece of the body. Neither is
+//! needed here, and both would be half of the cost of a request. So the bytes are parsed in place,
+//! in pieces of any size (RFC 9112), and dropped.
 
 use std::mem::MaybeUninit;
 
@@ -14,11 +14,11 @@ const MAX_HEADERS: usize = 100;
 /// The longest head, as hyper has it, and so the longest line before a chunk or in a trailer.
 const MAX_HEAD: usize = 400 * 1024;
 
-/// One answer to a GET, while it comes.
+/// One answer to a GET, while it arrives.
 #[derive(Debug)]
 pub(super) struct Answer {
     part: Part,
-    /// The beginning of a head, or of the line before a chunk, that has come in pieces.
+    /// The part of a head, or of the line before a chunk, that has arrived so far.
     partial: Vec<u8>,
     /// Of the final response.
     pub(super) status: u16,
@@ -30,13 +30,13 @@ pub(super) struct Answer {
     pub(super) is_planned: bool,
 }
 
-/// What comes next.
+/// The part that is read next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Head,
-    /// So many bytes of the body.
+    /// This many bytes of the body.
     Body(u64),
-    /// A chunk of it.
+    /// A chunk of the body.
     Chunk(Chunk),
     /// The body, until the connection ends.
     UntilEnd,
@@ -46,9 +46,9 @@ enum Part {
 /// A place in a chunked body (RFC 9112, section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunk {
-    /// The line with the size, and extensions that nobody needs.
+    /// The line with the size, and extensions, which are ignored.
     Size,
-    /// So many bytes before the end of the chunk.
+    /// This many bytes before the end of the chunk.
     Data(u64),
     /// The line end after it.
     DataEnd,
@@ -56,7 +56,7 @@ enum Chunk {
     Trailer(usize),
 }
 
-/// It is no HTTP/1.
+/// It is not HTTP/1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -72,7 +72,7 @@ impl Answer {
         }
     }
 
-    /// Reads what has come; true when that is all of it.
+    /// Parses the next bytes; true when the answer is complete.
     pub(super) fn feed(&mut self, mut data: &[u8]) -> Result<bool, Malformed> {
         while !data.is_empty() {
             data = match self.part {
@@ -93,7 +93,7 @@ impl Answer {
                         self.partial = whole;
                         return Ok(false);
                     };
-                    // It was not all there before, so it ends in what has come now.
+                    // It was incomplete before, so it ends within the new bytes.
                     &data[length - before..]
                 }
                 Part::Body(rest) => {
@@ -110,8 +110,7 @@ impl Answer {
                     &[]
                 }
                 Part::Nothing => {
-                    // It was not asked for: what comes next on this connection would not be what it
-                    // seems.
+                    // Unsolicited data: the next answer on this connection could not be trusted.
                     self.keeps_alive = false;
                     &[]
                 }
@@ -120,7 +119,7 @@ impl Answer {
         Ok(self.is_whole())
     }
 
-    /// The connection has ended; true when the answer is whole.
+    /// The connection has ended; true when the answer is complete.
     pub(super) fn end(&mut self) -> bool {
         self.keeps_alive = false;
         matches!(self.part, Part::UntilEnd | Part::Nothing)
@@ -130,28 +129,28 @@ impl Answer {
         self.part == Part::Nothing
     }
 
-    /// Counts those of the bytes that belong to the body.
+    /// Counts the bytes that belong to the body.
     fn count(&mut self, rest: u64, data: &[u8]) -> usize {
         let length = usize::try_from(rest).map_or(data.len(), |rest| rest.min(data.len()));
         self.bytes += length as u64;
         length
     }
 
-    /// Reads a head, or the line before a chunk, and returns its length, or none if it is not all
-    /// there.
+    /// Reads a head, or the line before a chunk, and returns its length, or none if it is
+    /// incomplete.
     fn read_start(&mut self, data: &[u8]) -> Result<Option<usize>, Malformed> {
         let length = match self.part {
             Part::Chunk(_) => self.read_size(data)?,
             _ => self.read_head(data)?,
         };
-        // However it is cut, the same length is too long.
+        // The limit is the same however the bytes are split.
         if length.unwrap_or(data.len()) > MAX_HEAD {
             return Err(Malformed);
         }
         Ok(length)
     }
 
-    /// Reads the line before a chunk and returns its length, or none if it is not all there.
+    /// Reads the line before a chunk and returns its length, or none if it is incomplete.
     fn read_size(&mut self, data: &[u8]) -> Result<Option<usize>, Malformed> {
         // httparse takes a line without digits for a size of zero.
         if !data[0].is_ascii_hexdigit() {
@@ -169,7 +168,7 @@ impl Answer {
         Ok(Some(length))
     }
 
-    /// Reads a head and returns its length, or none if it is not all there.
+    /// Reads a head and returns its length, or none if it is incomplete.
     fn read_head(&mut self, data: &[u8]) -> Result<Option<usize>, Malformed> {
         let mut headers = [MaybeUninit::uninit(); MAX_HEADERS];
         let mut response = httparse::Response::new(&mut []);
@@ -184,8 +183,8 @@ impl Answer {
             Err(_) => return Err(Malformed),
         };
         self.status = response.code.ok_or(Malformed)?;
-        // An interim response is followed by another one; 101 by another protocol, which nobody
-        // asked for.
+        // An interim response is followed by another one; 101 by another protocol, which was not
+        // requested.
         match self.status {
             101 => return Err(Malformed),
             100..200 => return Ok(Some(length)),
@@ -206,7 +205,7 @@ impl Answer {
         Ok(Some(length))
     }
 
-    /// Reads on in a chunked body, and returns what follows.
+    /// Reads the next part of a chunked body, and returns the remaining bytes.
     fn read_chunk<'d>(&mut self, chunk: Chunk, data: &'d [u8]) -> Result<&'d [u8], Malformed> {
         let (next, length) = match chunk {
             Chunk::Data(rest) => {
@@ -239,7 +238,7 @@ impl Answer {
     }
 }
 
-/// What the headers say of the body, of the connection, and of the server's plan.
+/// What the headers say about the body, the connection, and the server's plan.
 #[derive(Debug, Default)]
 struct Framing {
     length: Option<u64>,
@@ -263,7 +262,7 @@ impl Framing {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
             if is("content-length") {
                 let text = std::str::from_utf8(header.value).map_err(|_| Malformed)?;
-                // A number may be there twice, if it is the same.
+                // A length may be repeated if the values are equal.
                 for number in text.split(',') {
                     let length = number.trim().parse().map_err(|_| Malformed)?;
                     if framing
@@ -275,14 +274,14 @@ impl Framing {
                     }
                 }
             } else if is("transfer-encoding") {
-                let last = words(header.value).last().unwrap_or_default();
+                let last = list_items(header.value).last().unwrap_or_default();
                 framing.coding = Some(if last.eq_ignore_ascii_case(b"chunked") {
                     Coding::Chunked
                 } else {
                     Coding::Other
                 });
             } else if is("connection") {
-                for word in words(header.value) {
+                for word in list_items(header.value) {
                     framing.closes |= word.eq_ignore_ascii_case(b"close");
                     framing.keeps_alive |= word.eq_ignore_ascii_case(b"keep-alive");
                 }
@@ -294,7 +293,7 @@ impl Framing {
     }
 }
 
-fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
@@ -305,10 +304,10 @@ mod tests {
     use super::*;
 
     /// The status, the bytes, whether the connection is kept, and whether the answer is whole.
-    type Known = (u16, u64, bool, bool);
+    type State = (u16, u64, bool, bool);
 
-    /// What is known after these bytes, however they are cut.
-    fn read(pieces: &[&[u8]]) -> Result<Known, Malformed> {
+    /// The state after these bytes, in these pieces.
+    fn read(pieces: &[&[u8]]) -> Result<State, Malformed> {
         let mut answer = Answer::new();
         let mut is_whole = false;
         for piece in pieces {
@@ -317,7 +316,7 @@ mod tests {
         Ok((answer.status, answer.bytes, answer.keeps_alive, is_whole))
     }
 
-    const ANSWERS: [(&str, Known); 12] = [
+    const ANSWERS: [(&str, State); 12] = [
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
             (200, 5, true, true),
@@ -366,7 +365,7 @@ mod tests {
     ];
 
     #[test]
-    fn an_answer_is_its_status_and_its_length_and_says_whether_another_may_follow() {
+    fn an_answer_has_a_status_and_a_length_and_says_whether_the_connection_is_kept() {
         for (text, expected) in ANSWERS {
             assert_eq!(read(&[text.as_bytes()]), Ok(expected), "{text}");
         }
@@ -400,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_malformed() {
+    fn anything_but_an_answer_is_malformed() {
         for text in [
             "hello\r\n\r\n",
             "HTTP/1.1 101 Switching Protocols\r\n\r\n",
@@ -418,7 +417,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_in_which_pieces_it_comes(which in 0..ANSWERS.len(), cuts in prop::collection::vec(0_usize..200, 0..6)) {
+        fn the_result_does_not_depend_on_the_pieces(which in 0..ANSWERS.len(), cuts in prop::collection::vec(0_usize..200, 0..6)) {
             let (text, expected) = ANSWERS[which];
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.extend([0, text.len()]);

@@ -1,8 +1,8 @@
 //! One connection: it sends a request, and reads the answer.
 //!
-//! Requests are bytes that were put together once, and of answers only what [`Answer`] keeps is of
-//! interest. All connections of a thread read into the same memory, so that tens of thousands of
-//! them need little.
+//! Requests are bytes that were built once, and of answers only what [`Answer`] keeps is used. All
+//! connections of a thread share one read buffer, so that tens of thousands of them need little
+//! memory.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -29,7 +29,7 @@ use crate::download::http::exchange::install_crypto;
 use crate::download::{SetupError, error_chain};
 use crate::result::Failure;
 
-/// What a thread reads at once, at most.
+/// The most bytes that a thread reads at once.
 const BUFFER: usize = 64 * 1024;
 
 thread_local! {
@@ -37,7 +37,7 @@ thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
 }
 
-/// The connections that one address may have to a server: systems have some 28,000 ports for them.
+/// The most connections from one address to a server: systems have about 28,000 ports for them.
 const PORTS: usize = 20_000;
 
 /// Makes connections to one server.
@@ -53,7 +53,7 @@ pub(super) struct Connector {
 #[derive(Debug)]
 pub(super) struct RequestError {
     pub(super) failure: Failure,
-    /// The same in words.
+    /// The error text.
     pub(super) cause: String,
 }
 
@@ -105,7 +105,7 @@ fn is_without_port(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// A connection that has been made.
+/// An open connection.
 #[derive(Debug)]
 pub(super) enum Connection {
     Plain(TcpStream),
@@ -159,8 +159,8 @@ impl Connector {
     }
 }
 
-/// The address from which a connection to this machine is made, once those before have taken the
-/// ports of the usual one.
+/// The source address of a connection to this machine, once earlier connections have used up the
+/// ports of the default one.
 fn source(number: usize) -> Option<Ipv4Addr> {
     let more = u8::try_from(number / PORTS).ok()?;
     (more > 0).then(|| Ipv4Addr::new(127, 0, 0, more.saturating_add(1)))
@@ -168,7 +168,7 @@ fn source(number: usize) -> Option<Ipv4Addr> {
 
 impl Connection {
     /// Sends a request and reads its answer.
-    pub(super) async fn ask(
+    pub(super) async fn request(
         &mut self,
         request: &[u8],
         answer: &mut Answer,
@@ -184,7 +184,7 @@ impl Connection {
         poll_fn(|cx| self.poll_answer(cx, answer)).await
     }
 
-    /// Reads what there is of an answer.
+    /// Reads the bytes of an answer that are available.
     fn poll_answer(
         &mut self,
         cx: &mut Context<'_>,

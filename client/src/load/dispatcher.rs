@@ -1,7 +1,7 @@
-//! Whose turn it is: hands out the requests, one after another, to whichever connection is free.
+//! Hands out the requests, one after another, to whichever connection is free.
 //!
-//! It knows when a request is intended, whether it counts, and when there are no more; nothing of
-//! how it is sent.
+//! It decides when a request is intended, whether it counts, and when there are no more. It does
+//! not know how requests are sent.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -17,16 +17,16 @@ pub(super) enum Turn {
     /// Send the request with this number.
     Send {
         number: u64,
-        /// Not before that moment, or at once if it has passed; in a closed loop always at once.
+        /// Not before this moment, or at once if it has passed; in a closed loop always at once.
         intended: Option<Instant>,
-        /// Whether it is measured: those that warm up are not.
+        /// Whether it is measured: requests of the warm-up are not.
         counts: bool,
         /// Whether it is in the first half of those of an open loop that count.
         is_early: bool,
     },
-    /// Nothing: the end has come, and these that count should have been sent before it.
+    /// Nothing: the load is over, and these requests that count were not sent in time.
     Unsent(Unsent),
-    /// Nothing: all have been handed out.
+    /// Nothing: all requests have been handed out.
     Over,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Dispatcher {
     all: u64,
     start: OnceLock<Instant>,
     next: AtomicU64,
-    /// Those of a closed loop that count.
+    /// The requests of a closed loop that count.
     counted: AtomicU64,
 }
 
@@ -80,7 +80,7 @@ impl Dispatcher {
         }
     }
 
-    /// It begins now, unless it has.
+    /// Begins now, unless it has begun.
     pub(super) fn begin(&self) -> Instant {
         *self.start.get_or_init(Instant::now)
     }
@@ -116,12 +116,12 @@ impl Dispatcher {
         if let End::Within(duration) = self.end {
             let end = self.warmup.saturating_add(duration);
             if since_start >= end {
-                // The rest at once: with a server that stalls it may be millions.
+                // The rest in one step: with a server that stalls it may be millions.
                 return self.give_up(self.all, end).map_or(Turn::Over, Turn::Unsent);
             }
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        // No clock counts farther than an `Instant`.
+        // An `Instant` cannot represent anything later.
         let intended = start.checked_add(self.pace.intended(number).unwrap_or_default());
         match intended {
             Some(intended) if number < self.all => Turn::Send {
@@ -147,7 +147,7 @@ impl Dispatcher {
         (!numbers.is_empty()).then_some(Unsent { numbers, end })
     }
 
-    /// The time since the warm-up, once it is over.
+    /// The time since the end of the warm-up.
     pub(super) fn since_warmup(&self, now: Instant) -> Option<Duration> {
         now.checked_duration_since(*self.start.get()?)?
             .checked_sub(self.warmup)
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_counts_so_many_after_the_warm_up() {
+    fn a_closed_loop_counts_n_requests_after_the_warm_up() {
         let dispatcher = dispatcher(Pace::Closed, End::After(2), 10 * MS);
         let moments = [0, 9, 10, 11, 12].map(|ms| ms * MS);
         assert_eq!(
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_of_some_time_ends_with_it() {
+    fn a_timed_closed_loop_ends_on_time() {
         let dispatcher = dispatcher(Pace::Closed, End::Within(5 * MS), 10 * MS);
         let moments = [0, 10, 14, 15].map(|ms| ms * MS);
         assert_eq!(
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_loop_sends_each_when_it_is_intended_however_late_it_is_asked() {
+    fn an_open_loop_keeps_the_intended_times_even_when_late() {
         let dispatcher = dispatcher(Pace::Open { rate: 1000.0 }, End::After(2), 2 * MS);
         let start = dispatcher.begin();
         for (number, counts, is_early) in [
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_open_loop_could_not_send_in_its_time_is_counted_once_and_without_the_warm_up() {
+    fn unsent_requests_of_an_open_loop_are_counted_once_and_without_the_warm_up() {
         let of = || dispatcher(Pace::Open { rate: 1e9 }, End::Within(10 * MS), 2 * MS);
         let late = of();
         assert_eq!(sent(&late, [MS, 3 * MS]), [(0, false), (1, false)]);

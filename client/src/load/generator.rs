@@ -1,5 +1,5 @@
-//! A load generator: many requests over some connections, in a closed or an open loop, and what
-//! became of them.
+//! A load generator: many requests over some connections, in a closed or an open loop, and their
+//! results.
 //!
 //! ```text
 //! Load ──▶ thread ─┬─▶ connection ─┐                        ┌ Recorder of the thread ┐
@@ -36,28 +36,28 @@ use crate::os::cpu;
 /// How often progress is reported.
 pub const TICK: Duration = Duration::from_millis(200);
 
-/// Where it is.
+/// The progress of a load.
 #[derive(Debug)]
 pub struct Progress<'a> {
-    /// Since the warm-up; none before its end.
+    /// The time since the warm-up; none before its end.
     pub elapsed: Option<Duration>,
-    /// Requests that have been sent and not been answered.
+    /// Requests that were sent and not answered yet.
     pub in_flight: usize,
-    /// All that count until now.
+    /// All requests so far that count.
     pub total: &'a Recorder,
-    /// What came since the last time.
+    /// The requests since the last report.
     pub recent: &'a Recorder,
-    /// How long ago that is.
+    /// The time since the last report.
     pub recent_time: Duration,
 }
 
-/// Why there is no load.
+/// Why a load cannot start.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// No HTTP.
+    /// HTTP cannot be set up.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// No thread, or no runtime.
+    /// A thread or a runtime cannot be started.
     #[error("cannot start the threads of the load ({0}); raise the limit of processes")]
     Threads(#[from] io::Error),
 }
@@ -65,7 +65,7 @@ pub enum LoadError {
 /// Makes the load. Progress is reported to `watch` a few times a second, and at the end.
 ///
 /// # Errors
-/// When there are no threads for it, or no certificates for an `https` URL.
+/// When its threads cannot be started, or certificates for an `https` URL are missing.
 pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutcome, LoadError> {
     let mut load = load.clone();
     if !load.keep_alive {
@@ -108,7 +108,7 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
     let mut total = Recorder::default();
     let (mut recent, mut spare) = (Recorder::default(), Recorder::default());
     let mut last = Instant::now();
-    let mut spent = Spent::default();
+    let mut spent = CpuCost::default();
     loop {
         let is_over = all_ended.recv_timeout(TICK) == Err(RecvTimeoutError::Disconnected);
         if is_over
@@ -118,7 +118,7 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
             stations[0].give_up(&unsent);
         }
         for station in &stations {
-            // The threads must not wait for the sum.
+            // The threads must not wait while the results are added up.
             std::mem::swap(&mut *station.record(), &mut spare);
             recent.add(&spare);
             spare.clear();
@@ -127,7 +127,7 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
         let now = Instant::now();
         let elapsed = dispatcher.since_warmup(now);
         if elapsed.is_some() {
-            spent.look(total.requests());
+            spent.sample(total.requests());
         }
         watch(&Progress {
             elapsed,
@@ -154,21 +154,21 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
     })
 }
 
-/// The numbers of the connections that are this thread's: as many as the others have, or one more.
+/// The numbers of this thread's connections: split evenly, so that threads differ by one at most.
 fn places(connections: NonZeroUsize, threads: NonZeroUsize, index: usize) -> Range<usize> {
     let begin = |index| connections.get() * index / threads.get();
     begin(index)..begin(index + 1)
 }
 
-/// The processor time that requests have cost, from the first look to the last.
+/// The processor time that requests have cost, between the first sample and the last.
 #[derive(Debug, Default)]
-struct Spent {
+struct CpuCost {
     first: Option<(Duration, u64)>,
     last: Option<(Duration, u64)>,
 }
 
-impl Spent {
-    fn look(&mut self, requests: u64) {
+impl CpuCost {
+    fn sample(&mut self, requests: u64) {
         self.last = cpu::client_time().map(|time| (time, requests));
         self.first = self.first.or(self.last);
     }

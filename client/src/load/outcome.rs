@@ -1,15 +1,15 @@
-//! What a load has measured, and the document that is made of it.
+//! The result of a load, and the document that is made from it.
 
 use std::time::{Duration, SystemTime};
 
 use super::recorder::Recorder;
 use super::schedule::Pace;
 use crate::result::{
-    Environment, LoadJob, LoadKind, LoadRanks, LoadResult, LoadTimes, RequestCounts,
+    Environment, LoadJob, LoadKind, LoadPercentiles, LoadResult, LoadTimes, RequestCounts,
     SCHEMA_VERSION, ServerRecord, Times,
 };
 
-/// What came of it.
+/// The result of a load.
 #[derive(Debug, Clone)]
 pub struct LoadOutcome {
     /// All requests that count.
@@ -17,12 +17,12 @@ pub struct LoadOutcome {
     /// The processor time of this program for each of them, user and system; none where it is not
     /// known.
     pub cpu_per_request: Option<Duration>,
-    /// Whether it was stopped: what was under way then was cut off.
+    /// Whether it was stopped: requests in flight at that time were cut off.
     pub interrupted: bool,
 }
 
 impl LoadOutcome {
-    /// The document of this load. `command` is how to do it again.
+    /// The document of this load. `command` is the command line that repeats it.
     pub fn into_result(
         self,
         job: LoadJob,
@@ -58,7 +58,7 @@ impl LoadOutcome {
                 cut_off: recorder.cut_off,
             },
             throughput: None,
-            ranks: LoadRanks::default(),
+            percentiles: LoadPercentiles::default(),
             statuses: recorder.statuses,
             planned_statuses: recorder.planned_statuses,
             failures: recorder.failures,

@@ -1,7 +1,6 @@
-//! What became of the requests, in memory that does not grow with them: counts, and histograms of
-//! times.
+//! The results of requests, in constant memory: counts, and histograms of times.
 //!
-//! It knows no clock and no HTTP. Each thread fills one of its own, and they are added up.
+//! It uses neither a clock nor HTTP. Each thread fills its own recorder, and they are added up.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,26 +9,26 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::schedule::Pace;
-use crate::result::{Failure, Ranking};
+use crate::result::{CensoredTimes, Failure};
 
-/// Times are recorded to three digits.
+/// Times are recorded with three significant digits.
 const DIGITS: u8 = 3;
 
-/// The longest time that a histogram can hold, in nanoseconds: an hour. What is longer counts as
-/// that.
+/// The longest time that a histogram can hold, in nanoseconds: an hour. Longer times count as an
+/// hour.
 const LONGEST: u64 = 3_600_000_000_000;
 
-/// One request that has been answered, or has failed.
+/// One request that was answered or failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
-    /// What came of it.
+    /// How it ended.
     pub outcome: RequestOutcome,
-    /// From when it was sent until the last byte of the answer, or the failure.
+    /// The service time: from when it was sent until the last byte of the answer, or the failure.
     pub service: Duration,
-    /// The same from when it should have been sent.
+    /// The response time: the same, from when it should have been sent.
     pub response: Duration,
-    /// How much later it was sent than it could have been: when it was intended, or when its
-    /// connection was free, if that was later. This is the load generator's own fault.
+    /// How much later it was sent than possible, which is when it was intended, or when its
+    /// connection was free if that was later. The load generator itself causes this delay.
     pub lag: Duration,
     /// How long after it was intended its connection became free; zero if that was earlier.
     pub wait: Duration,
@@ -53,7 +52,7 @@ pub enum RequestOutcome {
 }
 
 impl RequestOutcome {
-    /// Whether the answer is there, and is no error.
+    /// Whether it was answered without an error.
     pub fn is_success(self) -> bool {
         matches!(self, Self::Status(100..400))
     }
@@ -97,12 +96,12 @@ impl Times {
     }
 }
 
-/// Everything that is known of some requests.
+/// Everything that is recorded about requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorder {
-    /// Of the successful ones.
+    /// The times of successful requests.
     pub succeeded: Times,
-    /// Of the failed ones: an error that comes quickly is no quick answer.
+    /// The times of failed requests: a quick error is not a quick answer.
     pub failed: Times,
     /// Of those of them that failed as planned.
     pub planned: Times,
@@ -126,7 +125,7 @@ pub struct Recorder {
     pub bytes: u64,
     /// Connections that were made.
     pub connections: u64,
-    /// Requests that should have been sent before the end, and for which no connection was free.
+    /// Requests that should have been sent before the end, but found no free connection.
     pub unsent: u64,
     /// Requests that were under way when the load was interrupted.
     pub cut_off: u64,
@@ -246,7 +245,7 @@ impl Recorder {
         }
     }
 
-    /// Adds all of another's.
+    /// Adds all requests of another recorder.
     pub fn add(&mut self, other: &Self) {
         self.succeeded.add(&other.succeeded);
         self.failed.add(&other.failed);
@@ -275,21 +274,21 @@ impl Recorder {
     }
 
     /// The response times of all requests.
-    pub fn response(&self) -> Ranking {
-        self.ranking(|times| &times.response)
+    pub fn response(&self) -> CensoredTimes {
+        self.all_times(|times| &times.response)
     }
 
     /// The service times of all requests.
-    pub fn service(&self) -> Ranking {
-        self.ranking(|times| &times.service)
+    pub fn service(&self) -> CensoredTimes {
+        self.all_times(|times| &times.service)
     }
 
-    fn ranking(&self, of: impl Fn(&Times) -> &Histogram<u64>) -> Ranking {
+    fn all_times(&self, of: impl Fn(&Times) -> &Histogram<u64>) -> CensoredTimes {
         let timeouts = self.failures.get(&Failure::Timeout).copied();
         let has_time = of(&self.planned).len() + timeouts.unwrap_or(0);
         let failed = of(&self.failed).len().saturating_sub(has_time);
         let (succeeded, planned) = (of(&self.succeeded), of(&self.planned));
-        Ranking::new(succeeded, planned, of(&self.censored), failed)
+        CensoredTimes::new(succeeded, planned, of(&self.censored), failed)
     }
 
     /// Empties it, and keeps its memory.
@@ -321,7 +320,7 @@ fn add_counts<K: Copy + Ord>(counts: &mut BTreeMap<K, u64>, others: &BTreeMap<K,
     }
 }
 
-/// In nanoseconds, from one up; it grows as far as the times do.
+/// A histogram in nanoseconds, from one up, that grows as needed.
 fn histogram() -> Histogram<u64> {
     let mut histogram = Histogram::new(DIGITS).expect("three digits are not too many");
     histogram.auto(true);
@@ -364,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_have_times_of_their_own() {
+    fn errors_have_their_own_times() {
         let mut recorder = Recorder::default();
         recorder.record(&exchange(RequestOutcome::Status(200), 5 * MS));
         recorder.record(&exchange(RequestOutcome::Status(503), MS));
@@ -386,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn two_halves_are_the_whole() {
+    fn two_halves_add_up_to_the_whole() {
         let (mut one, mut other, mut all) = (
             Recorder::default(),
             Recorder::default(),
@@ -418,12 +417,18 @@ mod tests {
         recorder.record(&exchange(RequestOutcome::Planned(503), 2 * MS));
         assert_eq!(recorder.statuses, [(200, 1), (503, 1)].into());
         assert_eq!(recorder.planned_statuses, [(503, 1)].into());
-        let ranks = recorder.service().ranks().unwrap();
-        assert_eq!((ranks.count, ranks.failed, ranks.censored), (2, 0, 0));
-        assert!(ranks.max.is_exact());
+        let percentiles = recorder.service().percentiles().unwrap();
+        assert_eq!(
+            (percentiles.count, percentiles.failed, percentiles.censored),
+            (2, 0, 0)
+        );
+        assert!(percentiles.max.is_exact());
         recorder.record(&exchange(RequestOutcome::Status(503), 3 * MS));
-        let ranks = recorder.service().ranks().unwrap();
-        assert_eq!((ranks.count, ranks.failed, ranks.max.lower), (3, 1, None));
+        let percentiles = recorder.service().percentiles().unwrap();
+        assert_eq!(
+            (percentiles.count, percentiles.failed, percentiles.max.lower),
+            (3, 1, None)
+        );
     }
 
     #[test]
@@ -432,12 +437,21 @@ mod tests {
         recorder.record(&exchange(RequestOutcome::Status(200), MS));
         recorder.record(&exchange(RequestOutcome::Failed(Failure::Timeout), 9 * MS));
         recorder.record_cut_off(2 * MS, 5 * MS, 30 * MS);
-        let ranks = recorder.response().ranks().unwrap();
-        assert_eq!((ranks.count, ranks.failed, ranks.censored), (3, 0, 2));
+        let percentiles = recorder.response().percentiles().unwrap();
+        assert_eq!(
+            (percentiles.count, percentiles.failed, percentiles.censored),
+            (3, 0, 2)
+        );
         let millis = |bounds: crate::result::Bounds| bounds.millis();
-        assert!((millis(ranks.p50).0 - 5.0).abs() < 0.01, "{ranks:?}");
-        assert!((millis(ranks.max).0 - 18.0).abs() < 0.02, "{ranks:?}");
-        assert_eq!(millis(ranks.max).1, f64::INFINITY);
+        assert!(
+            (millis(percentiles.p50).0 - 5.0).abs() < 0.01,
+            "{percentiles:?}"
+        );
+        assert!(
+            (millis(percentiles.max).0 - 18.0).abs() < 0.02,
+            "{percentiles:?}"
+        );
+        assert_eq!(millis(percentiles.max).1, f64::INFINITY);
         assert_eq!(
             (recorder.last_end, recorder.last_answer),
             (30 * MS, Some(MS))
@@ -452,14 +466,14 @@ mod tests {
         let end = Duration::from_secs(10);
         recorder.record_unsent(pace, &(0..10_000_000_000), end);
         assert_eq!(recorder.unsent, 10_000_000_000);
-        let ranks = recorder.response().ranks().unwrap();
+        let percentiles = recorder.response().percentiles().unwrap();
         assert_eq!(
-            (ranks.count, ranks.censored),
+            (percentiles.count, percentiles.censored),
             (10_000_000_000, 10_000_000_000)
         );
         assert!(
-            (ranks.p50.millis().0 / 5000.0 - 1.0).abs() < 1e-3,
-            "{ranks:?}"
+            (percentiles.p50.millis().0 / 5000.0 - 1.0).abs() < 1e-3,
+            "{percentiles:?}"
         );
     }
 
@@ -490,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_an_hour_counts_as_an_hour() {
+    fn a_time_above_an_hour_counts_as_an_hour() {
         let mut recorder = Recorder::default();
         recorder.record(&exchange(RequestOutcome::Status(200), Duration::MAX / 2));
         let max = recorder.succeeded.service.max();

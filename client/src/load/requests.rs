@@ -1,5 +1,5 @@
-//! What is asked for: one URL again and again, or the flags in an order that looks like chance and
-//! is the same every time. The number of a request decides all of it.
+//! The requests of a load: one URL repeatedly, or the flags in a shuffled order that is the same
+//! every time. The number of a request decides all of it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,8 +11,8 @@ use flags_data::{Catalogue, CountryCode, Resource};
 use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::Url;
 
-/// The requests of a load, as the bytes that are sent: put together once, but for the number of
-/// their attempt.
+/// The requests of a load, as the bytes that are sent: built once, except for the number of the
+/// attempt.
 #[derive(Debug, Clone)]
 pub struct Requests {
     paths: Vec<RequestPath>,
@@ -63,8 +63,8 @@ impl Requests {
         Self::new(url, vec![(path, not_found)], headers)
     }
 
-    /// For these flags below a base URL, in an order that the seed decides. After the last the
-    /// first comes again.
+    /// For these flags below a base URL, in an order that depends on the seed. After the last, it
+    /// starts again with the first.
     pub fn for_flags(base: &Url, codes: &[CountryCode], seed: u64, headers: HeaderMap) -> Self {
         let root = base.path().trim_end_matches('/');
         let catalogue = Catalogue::embedded();
@@ -81,7 +81,7 @@ impl Requests {
         Self::new(base, paths, headers)
     }
 
-    /// The paths are those of URLs, so they have no character that could end a line.
+    /// The paths come from URLs, so they contain no line breaks.
     fn new(url: &Url, paths: Vec<(String, NotFound)>, own: HeaderMap) -> Self {
         let mut headers = HeaderMap::new();
         let host = match (url.host_str().unwrap_or_default(), url.port()) {
@@ -143,7 +143,7 @@ impl Requests {
         self
     }
 
-    /// How many different ones there are.
+    /// The number of distinct requests.
     pub fn paths(&self) -> usize {
         self.paths.len()
     }
@@ -224,7 +224,7 @@ fn numbered(paths: Vec<(String, NotFound)>) -> Vec<RequestPath> {
 }
 
 /// R. Durstenfeld's algorithm 235 (*Communications of the ACM* 7, 1964, p. 420), with a stream of
-/// chance that is the same on every machine.
+/// random numbers that is the same on every machine.
 fn shuffle<T>(items: &mut [T], seed: u64) {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     for last in (1..items.len()).rev() {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_come_in_an_order_that_the_seed_decides_and_each_once() {
+    fn the_seed_decides_the_order_of_the_flags_and_each_comes_once() {
         assert_eq!(paths(1), paths(1));
         assert_ne!(paths(1), paths(2));
         let mut sorted = paths(1);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_its_host_and_what_somebody_says_himself_replaces_the_rest() {
+    fn a_request_names_its_host_and_headers_of_the_user_replace_its_own() {
         let url = "http://localhost:8000/x?y=1".parse().unwrap();
         let mut own = HeaderMap::new();
         own.insert(ACCEPT, HeaderValue::from_static("image/gif"));

@@ -18,9 +18,9 @@ pub enum Pace {
 
 impl Pace {
     /// When the request with this number (the first is 0) should be sent, since the beginning; none
-    /// where an answer decides.
+    /// in a closed loop.
     ///
-    /// Each is computed from its number and not from the one before it, so that no error adds up.
+    /// Each is computed from its number and not from the previous time, so errors do not add up.
     pub fn intended(self, number: u64) -> Option<Duration> {
         match self {
             Self::Closed => None,
@@ -30,12 +30,12 @@ impl Pace {
         }
     }
 
-    /// How many requests should be sent before this has passed; in a closed loop none has to be.
+    /// How many requests should be sent before this time has passed; zero in a closed loop.
     pub fn intended_before(self, end: Duration) -> u64 {
         let Self::Open { rate } = self else { return 0 };
         let about = (end.as_secs_f64() * rate).ceil() as u64;
         let is_before = |number| self.intended(number).is_some_and(|intended| intended < end);
-        // What is computed with floats may be off by one; `intended` has the last word.
+        // The float result may be off by one; `intended` decides.
         match about.checked_sub(1) {
             Some(last) if !is_before(last) => last,
             _ if is_before(about) => about.saturating_add(1),
@@ -44,12 +44,12 @@ impl Pace {
     }
 }
 
-/// Which requests there are.
+/// When a load ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// This many.
+    /// After this many requests.
     After(u64),
-    /// Those that should be sent before this has passed since the beginning.
+    /// With the requests that should be sent before this time has passed since the beginning.
     Within(Duration),
 }
 
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_kept_exactly_for_years() {
+    fn a_rate_stays_exact_for_years() {
         let pace = Pace::Open { rate: 3.0 };
         assert_eq!(pace.intended(0), Some(Duration::ZERO));
         assert_eq!(pace.intended(3), Some(Duration::from_secs(1)));
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn those_before_the_end_are_counted_to_the_last_one() {
+    fn requests_before_the_end_are_counted_exactly() {
         let pace = Pace::Open { rate: 3.0 };
         let second = Duration::from_secs(1);
         assert_eq!(pace.intended_before(Duration::ZERO), 0);
@@ -89,7 +89,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_last_before_the_end_is_before_it_and_the_next_is_not(
+        fn the_end_is_after_the_last_counted_request_and_not_after_the_next(
             rate in 1e-3..1e8_f64, nanos in 1..3_600_000_000_000_u64,
         ) {
             let (pace, end) = (Pace::Open { rate }, Duration::from_nanos(nanos));

@@ -1,4 +1,4 @@
-//! What a load is to do: where the connections go, what is sent, and how often.
+//! The parameters of a load: the server, the requests, and their rate.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -10,33 +10,33 @@ use super::schedule::{End, Pace};
 use crate::download::CancelToken;
 use crate::result::LoadJob;
 
-/// What is to be done.
+/// The parameters of a load.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// Where the connections go.
+    /// The server that the connections go to.
     pub url: Url,
-    /// What is sent.
+    /// The requests.
     pub requests: Requests,
-    /// How many connections there are.
+    /// The number of connections.
     pub connections: NonZeroUsize,
-    /// How many threads share them.
+    /// The number of threads that share them.
     pub threads: NonZeroUsize,
     /// How requests follow each other.
     pub pace: Pace,
-    /// Which of them count.
+    /// When it ends.
     pub end: End,
-    /// How long requests are sent before they count.
+    /// The warm-up, whose requests do not count.
     pub warmup: Duration,
-    /// How long one may take.
+    /// The time limit of a request.
     pub timeout: Duration,
-    /// Whether a connection serves more than one.
+    /// Whether a connection serves more than one request.
     pub keep_alive: bool,
     /// Ends it early.
     pub cancel: CancelToken,
 }
 
 impl Load {
-    /// What is written down of it. The seed is that of the order of its paths.
+    /// The record of these parameters. The seed is that of the order of the paths.
     pub fn record(&self, seed: u64) -> LoadJob {
         LoadJob {
             paths: self.requests.paths(),

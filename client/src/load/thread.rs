@@ -20,7 +20,7 @@ use flag_host::lock;
 /// How long a server has to close a connection that is not used again, before this side does.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// One thread, and what its connections share.
+/// One thread, and the state that its connections share.
 #[derive(Debug)]
 pub(super) struct LoadThread {
     pub(super) load: Arc<Load>,
@@ -46,8 +46,7 @@ impl LoadThread {
         }
     }
 
-    /// The first connections, which are no part of any request's time; none where one cannot be
-    /// made.
+    /// The first connections, which are not part of any request's time; none where one fails.
     async fn open(self: &Arc<Self>, places: Range<usize>) -> Vec<(usize, Option<Connection>)> {
         let mut connecting = JoinSet::new();
         for place in places {
@@ -72,7 +71,7 @@ impl LoadThread {
         Ok(connection)
     }
 
-    /// Sends requests over the connection with this number until there are no more turns.
+    /// Sends requests over the connection with this number until none are left.
     async fn serve(&self, place: usize, mut connection: Option<Connection>) {
         let mut free = Instant::now();
         let mut limit = pin!(sleep_until(free.into()));
@@ -98,7 +97,7 @@ impl LoadThread {
             }
             let sent = Instant::now();
             pending.sent = Some(sent);
-            // When nothing but this program kept it back any more.
+            // From here on, any delay is the load generator's own.
             let possible = intended.map_or(free, |intended| intended.max(free));
             limit.as_mut().reset((sent + self.load.timeout).into());
             self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -163,14 +162,14 @@ impl LoadThread {
             if let Some(open) = connection
                 && open.has_ended().await
             {
-                *connection = None; // the server was tired of waiting
+                *connection = None; // closed by the server while idle
             }
             let open = match &mut *connection {
                 Some(open) => open,
                 none => none.insert(self.connect(place).await?),
             };
             let request = self.load.requests.request(number);
-            open.ask(&request, answer).await
+            open.request(&request, answer).await
         };
         tokio::select! {
             biased;

@@ -1,6 +1,5 @@
-//! Who takes part in a race: a strategy of ours, a downloader of the user's own, or an external
-//! program. It does the whole job once and says what came of it; it knows neither rounds nor the
-//! others.
+//! The contenders of a race: a built-in strategy, a custom downloader, or an external program. A
+//! contender does the whole job once and returns the result; it knows neither rounds nor others.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -14,23 +13,22 @@ use crate::result::{ContenderRecord, Round};
 
 /// Does a whole job, any number of times.
 pub trait Contender: fmt::Debug {
-    /// What the reports and the thresholds call it.
+    /// Its name in reports and thresholds.
     fn name(&self) -> String;
 
-    /// What is written down about it.
+    /// Its record in the document.
     fn record(&self) -> ContenderRecord;
 
-    /// The downloads it has under way at most; none if only the server knows.
+    /// The most downloads that it has in flight; none if only the server knows.
     fn workers(&self, job: &Job) -> Option<NonZeroUsize>;
 
-    /// Does the job, with fresh connections. What it takes to set up an HTTP client is not part of
-    /// the time.
+    /// Does the job, with fresh connections. Setting up an HTTP client is not part of the time.
     ///
     /// # Errors
     /// When it cannot be set up.
     fn run(&self, job: &Job) -> Result<Round, ContenderError>;
 
-    /// The growth of resident memory in one round, in a process of its own; none if it cannot be
+    /// The growth of resident memory in one round, in a separate process; none if it cannot be
     /// measured.
     fn memory(&self, _job: &Job) -> Option<u64> {
         None
@@ -78,7 +76,7 @@ impl Contender for Runner {
     }
 }
 
-/// A [`Downloader`] of the user's own.
+/// A custom [`Downloader`].
 pub struct Custom<F> {
     name: String,
     prepare: F,

@@ -1,4 +1,4 @@
-//! Why a contender cannot take part, or cannot go on.
+//! The errors of a contender that cannot take part or cannot continue.
 
 use std::io;
 
@@ -26,12 +26,12 @@ pub enum CommandError {
         "--command {0}: a quotation mark or what a backslash stands before is missing; quote the words as for a shell"
     )]
     Quotes(String),
-    /// There are no words.
+    /// The line is empty.
     #[error(
         "--command {0:?}: names no program; give one, like --command 'python3 my_flags.py {{url}}'"
     )]
     Empty(String),
-    /// The program does not learn where the server is.
+    /// The line does not tell the program where the server is.
     #[error(
         "--command {0}: does not tell the program where the flags are; put {{url}} where it wants the URL, or give the port that it \
          uses by itself with --port"
@@ -45,7 +45,7 @@ pub enum CommandError {
         /// Its first word.
         program: String,
     },
-    /// The system does not start it.
+    /// The system cannot start it.
     #[error("--command {line}: cannot be started ({reason}); name a program that may be run")]
     Start {
         /// The command line.
@@ -63,10 +63,10 @@ pub enum CommandError {
         /// What the system said.
         reason: io::Error,
     },
-    /// Its server does not start.
+    /// The server cannot be started.
     #[error("no server for --command: {0}")]
     Server(StartError),
-    /// It failed at once, and not because a download did.
+    /// It failed although no download had failed.
     #[error(
         "--command {line}: ended with exit code {exit_code} {}; correct the command line or the program{stderr_tail}", after(*downloads)
     )]
@@ -75,17 +75,17 @@ pub enum CommandError {
         line: String,
         /// The exit code, or 128 and its signal.
         exit_code: i32,
-        /// The downloads that it had made.
+        /// The number of its completed downloads.
         downloads: usize,
-        /// The end of what it said on standard error, on lines of its own; or nothing.
+        /// The end of its standard error, on separate lines; or empty.
         stderr_tail: String,
     },
 }
 
 fn after(downloads: usize) -> String {
     match downloads {
-        0 => "before it had asked for a flag".to_owned(),
-        1 => "though its only download had gone well".to_owned(),
-        _ => format!("though all of its {downloads} downloads had gone well"),
+        0 => "before it had requested a flag".to_owned(),
+        1 => "although its only download had succeeded".to_owned(),
+        _ => format!("although all of its {downloads} downloads had succeeded"),
     }
 }

@@ -1,8 +1,8 @@
-//! How much memory a runner needs: one round in a process of its own, so that nothing else is
+//! How much memory a runner needs: one round in a separate process, so that nothing else is
 //! measured.
 //!
-//! What is resident is asked of Linux (`/proc/self/status`); elsewhere nothing is known. It is
-//! never a reason for anything to fail.
+//! Resident memory comes from Linux (`/proc/self/status`); on other systems it is unknown. A probe
+//! that fails never fails the race.
 
 use std::io::{self, BufRead, Write};
 use std::num::NonZeroUsize;
@@ -31,16 +31,16 @@ struct ProbeOrder {
     codes: Vec<CountryCode>,
 }
 
-/// What came of it.
+/// The result of the round.
 #[derive(Debug, Serialize, Deserialize)]
 struct ProbeResult {
     peak_bytes: Option<u64>,
 }
 
-/// Runs the job once in a fresh process, and returns the most bytes that became resident there,
-/// from before the HTTP client was set up to the end; for worker processes, all of theirs come on
-/// top. The images go where those of the job go. `None` where it cannot be had: not on Linux, or
-/// the job was stopped.
+/// Runs the job once in a fresh process, and returns the growth of its resident memory in bytes,
+/// from before the HTTP client was set up to the peak, plus all memory of worker processes. The
+/// images go where those of the job go. `None` where it cannot be measured: not on Linux, or the
+/// job was stopped.
 pub fn probe(runner: &Runner, job: &Job) -> Option<u64> {
     let mut command = Command::new(&job.worker_program);
     command.arg("probe");
@@ -55,8 +55,8 @@ pub fn probe(runner: &Runner, job: &Job) -> Option<u64> {
         codes: job.codes.clone(),
     };
     write_line(&mut input, &order).ok();
-    // The answer is one line, for which there is room in the pipe. The end of the input is the
-    // other side's stop.
+    // The answer is one line, which fits into the pipe. The end of the input stops the other
+    // process.
     while let Ok(None) = child.try_wait() {
         if !job.cancel.pause(POLL_INTERVAL) {
             break;
@@ -68,11 +68,11 @@ pub fn probe(runner: &Runner, job: &Job) -> Option<u64> {
     result?.peak_bytes.filter(|_| !job.cancel.is_requested())
 }
 
-/// The other side of [`probe`]: runs the round that `input` describes, and writes what came of it
-/// to `output`.
+/// The other side of [`probe`]: runs the round that `input` describes, and writes the result to
+/// `output`.
 ///
 /// # Errors
-/// When there is no order, or the round cannot be set up, or the result cannot be written.
+/// When there is no valid order, the round cannot be set up, or the result cannot be written.
 pub fn run(
     mut input: impl BufRead + Send + 'static,
     mut output: impl Write,
@@ -82,7 +82,7 @@ pub fn run(
     let http = order.work.http();
     let job = Job {
         max_workers: order.max_workers,
-        // The running program can be a worker.
+        // The running program can also be a worker.
         worker_program: std::env::current_exe().unwrap_or_else(|_| "flag-client".into()),
         ..order.work.job(order.codes)
     };
@@ -102,7 +102,7 @@ pub fn run(
     write_line(&mut output, &result).map_err(WorkerError::Output)
 }
 
-/// Runs it, and returns the peak of the worker processes, where there are any.
+/// Runs the round, and returns the peak memory of the worker processes, if any.
 fn round(
     strategy: Strategy,
     http: Http,

@@ -1,4 +1,4 @@
-//! The race: who takes part, what is known in advance, and how the rounds are run and measured.
+//! The race: the contenders, the plan, and how rounds are run and measured.
 //!
 //! It neither judges nor prints.
 

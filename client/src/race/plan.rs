@@ -1,6 +1,6 @@
-//! What will happen to a job, attempt by attempt, before the first request is sent: the retry
-//! policy played against the decisions of a server. It computes and never measures; of a server
-//! that is not ours it knows what the server reported.
+//! The plan of a job, attempt by attempt, before the first request is sent: the retry policy
+//! applied to the decisions of a server. It computes and never measures; for a named server it uses
+//! what the server reported.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,19 +14,24 @@ use crate::download::retry::Attempt;
 use crate::download::{Job, Outcome};
 use crate::result::{Planned, PlannedAttempt, Series};
 
-/// What will happen to each download of the job, in its order, at a server of our own. None at
-/// another: see [`told`].
+/// The plan of each download of the job, in its order, with an embedded server. None with a named
+/// one: see [`reported`].
 pub fn planned(job: &Job, target: &Target) -> Option<Vec<Planned>> {
     let embedded = target.embedded.as_ref()?;
     let plan = |&code| planned_download(job, code, |attempt| embedded.forecast(code, attempt));
     Some(job.codes.iter().map(plan).collect())
 }
 
-/// The same as a server reported it in its responses: the delays of all attempts. None if it did
-/// not report all of them.
-pub fn told(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
+/// The plan that a named server reported in its responses: the delays of all attempts. None if any
+/// is missing, or if an attempt failed and the server did not say that it would.
+pub fn reported(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
     let samples = all_series.iter().flat_map(Series::samples);
     let told: HashMap<_, _> = samples
+        .filter(|sample| match sample.outcome {
+            Outcome::Downloaded | Outcome::NotFound => true,
+            Outcome::HttpError => sample.rules.is_some(),
+            _ => false,
+        })
         .filter_map(|sample| Some(((sample.code, sample.attempt), (sample.plan?, sample))))
         .collect();
     let download = |&code| {
@@ -48,8 +53,8 @@ pub fn told(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
     job.codes.iter().map(download).collect()
 }
 
-/// All the attempts that the policy makes of these plans: the delays, the paced bodies and the
-/// silence, and the pauses between. No attempt takes longer than the job's time limit.
+/// All attempts that the policy makes against these plans, with their delays, paced bodies, stalls
+/// and pauses. No attempt takes longer than the job's time limit.
 fn planned_download(
     job: &Job,
     code: CountryCode,
@@ -79,7 +84,7 @@ fn planned_download(
     Planned { code, attempts }
 }
 
-/// What a plan comes to for a client with this time limit.
+/// How an attempt with this plan ends for a client with a time limit.
 struct PlannedEnd {
     outcome: Outcome,
     status: Option<u16>,
@@ -157,7 +162,7 @@ mod tests {
         "BR".parse().unwrap()
     }
 
-    /// The pause after an attempt that may pass.
+    /// The pause after a transient failure.
     fn pause(number: u32) -> Duration {
         let attempt = Attempt {
             code: brazil(),
@@ -182,7 +187,7 @@ mod tests {
         }
     }
 
-    /// A plan of a delay and a status, and what it comes to.
+    /// A plan of a delay and a status, and its outlook.
     fn bare(plan: Plan) -> (Plan, Outlook) {
         let status = match &plan.ending {
             Some(Ending::Status { status, .. }) => status.get(),
@@ -199,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_plan_comes_to_tells_how_the_attempt_ends() {
+    fn the_outlook_decides_how_an_attempt_ends() {
         let end = |ending, time, is_whole| {
             let plan = Plan {
                 ending: Some(ending),
@@ -247,7 +252,7 @@ mod tests {
         assert_eq!(time(9, &failing(2, 503)), all, "the third succeeds");
         assert_eq!(time(2, &failing(2, 200)), all, "a wrong body");
         assert_eq!(time(2, &failing(2, 404)), secs(1), "not found");
-        assert_eq!(time(2, &failing(2, 403)), secs(1), "it would not pass");
+        assert_eq!(time(2, &failing(2, 403)), secs(1), "not transient");
     }
 
     #[test]

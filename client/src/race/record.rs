@@ -21,6 +21,7 @@ pub fn begin(kind: Kind, job: &Job, target: &Target, command: Vec<String>) -> Me
         keep_alive: job.connection.keep_alive,
         http2: job.connection.http2,
         warmup: 0,
+        adaptive_rounds: false,
     };
     let plan = plan::planned(job, target);
     Measurement::new(kind, command, record, target.record(), plan)

@@ -4,12 +4,16 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use chacha20::ChaCha8Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
+
 use super::contender::Contender;
 use super::error::ContenderError;
 use super::target::Target;
 use super::{plan, record};
 use crate::download::{Job, Outcome, Watcher};
-use crate::result::{Estimate, Kind, Measurement, Round, Series, stats};
+use crate::result::interval::{Looks, is_autocorrelated};
+use crate::result::{Estimate, Kind, Measurement, Round, Series};
 
 /// Who does which job, and how often.
 #[derive(Debug)]
@@ -36,50 +40,69 @@ struct Entrant {
 pub enum Rounds {
     /// This often.
     Exactly(NonZeroUsize),
-    /// Until the interval of every series is [tight](Self::TIGHT), within [limits](Self::FEWEST).
+    /// Until the interval of every series is [tight](Self::TIGHT) at one of these
+    /// [looks](Self::LOOKS).
     Enough,
 }
 
 impl Rounds {
+    /// After how many rounds their times are looked at: fewer are never enough, more are never
+    /// made.
+    pub const LOOKS: [usize; 4] = [6, 10, 20, 30];
     /// How far the ends of a tight interval are from its middle, as a share of the median.
     pub const TIGHT: f64 = 0.01;
-    /// Fewer rounds are never enough.
-    pub const FEWEST: usize = 5;
-    /// More are never made.
-    pub const MOST: usize = 30;
-    /// After this time no further round is begun, unless there are too few.
+    /// After this time the next look is the last.
     pub const TIME_LIMIT: Duration = Duration::from_secs(60);
 
     /// The rounds that there will be at least.
     pub fn at_least(self) -> usize {
         match self {
             Self::Exactly(rounds) => rounds.get(),
-            Self::Enough => Self::FEWEST,
+            Self::Enough => Self::LOOKS[0],
         }
     }
 
-    fn are_done(self, all_series: &[Series], begun: Instant) -> bool {
-        let done = all_series
-            .iter()
-            .map(|series| series.rounds.len())
-            .min()
-            .unwrap_or(0);
+    /// Whether no more rounds follow, after these times (in milliseconds) of each series and this
+    /// long.
+    pub fn are_done(self, all_series: &[Vec<f64>], elapsed: Duration) -> bool {
+        let done = all_series.iter().map(Vec::len).min().unwrap_or(0);
         match self {
             Self::Exactly(rounds) => done >= rounds.get(),
-            Self::Enough if done < Self::FEWEST => false,
+            Self::Enough if !Self::LOOKS.contains(&done) => false,
             Self::Enough => {
-                done >= Self::MOST
-                    || begun.elapsed() >= Self::TIME_LIMIT
-                    || all_series.iter().all(is_tight)
+                done >= Self::LOOKS[Self::LOOKS.len() - 1]
+                    || elapsed >= Self::TIME_LIMIT
+                    || all_series.iter().all(|times| is_tight(times))
             }
         }
     }
 }
 
-fn is_tight(series: &Series) -> bool {
-    let times: Vec<f64> = series.times().into_iter().map(stats::millis).collect();
-    Estimate::of(&times).is_some_and(|elapsed| elapsed.spread() / 2.0 <= Rounds::TIGHT)
+/// Whether the median is known well enough. Rounds that depend on each other only look so.
+fn is_tight(times: &[f64]) -> bool {
+    let spread = Estimate::of(times, Looks::Several).and_then(|elapsed| elapsed.spread());
+    spread.is_some_and(|spread| spread / 2.0 <= Rounds::TIGHT) && !is_autocorrelated(times)
 }
+
+/// The order in which so many contenders run in this round (from 0): a permutation that is always
+/// the same, begun one later every second round, and backwards in every odd one. So each of them
+/// runs at every place, and after others than the one before it.
+fn order(contenders: usize, round: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..contenders).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(ORDER_SEED);
+    for last in (1..contenders).rev() {
+        let other = (u64::from(rng.next_u32()) * (last as u64 + 1)) >> 32;
+        order.swap(last, other as usize);
+    }
+    order.rotate_left(round / 2 % contenders.max(1));
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
+/// Of the order within a round.
+const ORDER_SEED: u64 = 1;
 
 /// What is reported while a race runs.
 #[derive(Debug)]
@@ -207,6 +230,7 @@ impl Race {
     pub fn begin(&self, target: &Target, command: Vec<String>) -> Measurement {
         let mut measurement = record::begin(self.kind, &self.job, target, command);
         measurement.job.warmup = self.warmup;
+        measurement.job.adaptive_rounds = self.rounds == Rounds::Enough;
         measurement.series = (self.entrants.iter().zip(self.jobs()))
             .map(|(entrant, job)| Series {
                 name: entrant.name.clone(),
@@ -247,12 +271,7 @@ impl Race {
                 }
                 begun = Instant::now();
             }
-            // Drift of the machine within a round must not always favour the same contenders.
-            let mut order: Vec<usize> = (0..self.entrants.len()).collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for series in order {
+            for series in order(self.entrants.len(), round) {
                 watch(RaceEvent::Begins {
                     series,
                     rounds: round,
@@ -284,14 +303,15 @@ impl Race {
                 }
                 into.rounds.push(result);
                 if measurement.server.scenario.is_none() {
-                    measurement.plan = plan::told(job, &measurement.series);
+                    measurement.plan = plan::reported(job, &measurement.series);
                 }
                 watch(RaceEvent::Measured {
                     series,
                     measurement,
                 });
             }
-            if round >= self.warmup && self.rounds.are_done(&measurement.series, begun) {
+            let times: Vec<_> = measurement.series.iter().map(Series::times_ms).collect();
+            if round >= self.warmup && self.rounds.are_done(&times, begun.elapsed()) {
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! The server that the downloads come from: one that is named, or one of our own, embedded.
+//! The server that the downloads come from: a named one, or an embedded one.
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -21,7 +21,7 @@ const LABELS: [(&str, &str); 4] = [
     ("REMOTE", "https://www.fluentpython.com/data/flags"),
 ];
 
-/// How long a named server may take to accept a connection before it counts as dead.
+/// How long a named server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A server to download from.
@@ -31,11 +31,11 @@ pub struct Target {
     pub label: String,
     /// The folder of the flags, without a slash at the end; or the URL that a load is for.
     pub base_url: String,
-    /// Our own server, if this is it. It lives as long as the target.
+    /// The embedded server, if this is one. It runs as long as the target exists.
     pub embedded: Option<Embedded>,
 }
 
-/// Our own server, on its own threads, and what is known of it in advance.
+/// An embedded server, on its own threads, and its scenario.
 #[derive(Debug)]
 pub struct Embedded {
     /// The name of its profile, or of its scenario file.
@@ -47,7 +47,7 @@ pub struct Embedded {
     _server: BlockingFlagServer,
 }
 
-/// Why there is nothing to download from.
+/// Why there is no server to download from.
 #[derive(Debug, Error)]
 pub enum TargetError {
     /// Neither a label nor a URL.
@@ -74,14 +74,14 @@ pub enum TargetError {
 }
 
 impl TargetError {
-    /// Whether the command line is to blame.
+    /// Whether the command line is wrong.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::NotAServer(_) | Self::Scenario(_))
     }
 }
 
 impl Target {
-    /// The server with this label (in either case) or URL.
+    /// The server with this label (case-insensitive) or URL.
     ///
     /// # Errors
     /// When it is neither, or no connection is accepted there.
@@ -112,7 +112,7 @@ impl Target {
         })
     }
 
-    /// This URL as it is, which may be that of anything.
+    /// Any URL, unchanged.
     ///
     /// # Errors
     /// When no connection is accepted there.
@@ -121,7 +121,7 @@ impl Target {
             url: url.to_string(),
             reason,
         };
-        someone_accepts(url).map_err(dead)?;
+        check_accepts(url).map_err(dead)?;
         Ok(Self {
             label: "CUSTOM".to_owned(),
             base_url: url.to_string(),
@@ -129,7 +129,7 @@ impl Target {
         })
     }
 
-    /// Starts a server of our own on a free port.
+    /// Starts an embedded server on a free port.
     ///
     /// # Errors
     /// When there is no such scenario, or the server does not start.
@@ -160,17 +160,17 @@ impl Embedded {
         self.planner.seed()
     }
 
-    /// What it does to its clients, with the seed that it runs with.
+    /// Its scenario, with the seed that it runs with.
     pub fn faults(&self) -> &Scenario {
         &self.faults
     }
 
-    /// What will happen to this attempt (the first is 1) at this image.
+    /// The plan of this attempt (the first is 1) at this image.
     pub fn plan(&self, code: CountryCode, attempt: u32) -> Plan {
         self.forecast(code, attempt).0
     }
 
-    /// The same, and what it comes to.
+    /// The plan, and its outlook.
     pub fn forecast(&self, code: CountryCode, attempt: u32) -> (Plan, Outlook) {
         let resource = Resource::image(code);
         let request = RequestKey {
@@ -185,14 +185,14 @@ impl Embedded {
     }
 }
 
-/// The URL that the environment has for this label, for whom `localhost` is another machine:
+/// The URL of this label in the environment, for servers on other machines:
 /// `FLAG_CLIENT_SERVER_QUICK_DELAY` for `quick-delay`.
 fn labelled(label: &str) -> Option<String> {
     std::env::var(format!("FLAG_CLIENT_SERVER_{}", label.replace('-', "_"))).ok()
 }
 
-/// Makes a connection and closes it again: it saves hundreds of downloads that cannot succeed.
-fn someone_accepts(url: &Url) -> io::Result<()> {
+/// Connects once, so that an unreachable server is one error and not hundreds of failed downloads.
+fn check_accepts(url: &Url) -> io::Result<()> {
     let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     let host = url
         .host_str()

@@ -1,4 +1,4 @@
-//! The words of the book's second edition, which `flag-client get` prints on standard output.
+//! The output of the book's second edition, which `flag-client get` prints on standard output.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -87,6 +87,7 @@ mod tests {
             done: Duration::ZERO,
             plan: None,
             wait: None,
+            rules: None,
             retry_in: None,
         };
         outcomes
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_in_the_words_of_the_book() {
+    fn the_opening_is_that_of_the_book() {
         let pop20 = codes("BD BR CD CN DE EG ET FR ID IN IR JP MX NG PH PK RU TR US VN");
         insta::assert_snapshot!(opening("DELAY", "http://localhost:8001/flags", &pop20, 20), @r"
         DELAY site: http://localhost:8001/flags
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn it_closes_in_the_words_of_the_book() {
+    fn the_closing_is_that_of_the_book() {
         let elapsed = Duration::from_millis(5019);
         insta::assert_snapshot!(closing(&samples(&[(20, Outcome::Downloaded)]), elapsed), @r"
         --------------------
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verbose_line_says_what_became_of_a_flag() {
+    fn a_verbose_line_has_the_result_of_an_attempt() {
         let lines: Vec<String> = samples(&[
             (1, Outcome::Downloaded),
             (1, Outcome::NotFound),

@@ -1,4 +1,4 @@
-//! The table that every report has: which columns there are, and which outliers are named under it.
+//! The table that every report has: its columns, and the outliers that are listed below it.
 
 use std::cmp::Reverse;
 
@@ -12,10 +12,10 @@ pub(super) struct Column {
     pub(super) cell: Cell,
 }
 
-/// What a column says of a series.
+/// The text of a column for a series.
 pub(super) type Cell = fn(&SeriesAnalysis) -> String;
 
-/// Those with information: a column of zeros has none.
+/// The columns that carry information: a column of zeros does not.
 pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
     fn or_none<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
         value.map_or_else(|| NONE.to_owned(), text)
@@ -72,10 +72,10 @@ pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
         .collect()
 }
 
-/// The most outliers that are named.
+/// The most outliers that are listed.
 const OUTLIERS: usize = 3;
 
-/// The farthest outliers of all series, in words.
+/// The messages of the largest outliers of all series.
 pub(super) fn worst_outliers(analysis: &Analysis) -> Vec<String> {
     let all = analysis.series.iter();
     let all = all.flat_map(|series| series.outliers.iter().map(move |outlier| (series, outlier)));

@@ -22,7 +22,7 @@ struct Line<'m> {
     outcome: Outcome,
     status: Option<u16>,
     bytes: usize,
-    /// Always 0: spreadsheets address the columns by their places.
+    /// Always 0: spreadsheets address columns by position, so the column stays.
     queued_ms: f64,
     sent_ms: f64,
     headers_ms: Option<f64>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use flags_data::CountryCode;
 
+use crate::result::interval::{CONFIDENCE, Interval};
 use crate::result::threshold::{Checked, Unit};
 use crate::result::{Bounds, Estimate};
 
@@ -23,24 +24,36 @@ pub(super) fn short(duration: Duration) -> String {
 /// The same for a number of milliseconds; a negative one keeps its sign.
 pub(super) fn short_ms(millis: f64) -> String {
     let sign = if millis < 0.0 { "−" } else { "" };
-    // Beyond a thousand years nobody cares, and a `Duration` cannot hold everything that a float
-    // can.
+    // A `Duration` cannot hold every float; times that do not fit are not measured here.
     let size = Duration::try_from_secs_f64(millis.abs() / 1e3).unwrap_or_default();
     format!("{sign}{}", short(size))
 }
 
 /// The interval of an estimate in milliseconds, in the unit that its upper end has in [`short_ms`]:
-/// `146.9–148.0 ms`.
+/// `146.9–148.0 ms`. One of less than 95 % names its confidence.
 pub(super) fn interval(estimate: &Estimate) -> String {
-    let (scale, unit, digits) = if estimate.upper >= 1e3 {
+    let Some(interval) = estimate.interval else {
+        return NONE.to_owned();
+    };
+    let (scale, unit, digits) = if interval.upper >= 1e3 {
         (1e-3, "s", 3)
-    } else if estimate.upper >= 1.0 {
+    } else if interval.upper >= 1.0 {
         (1.0, "ms", 1)
     } else {
         (1e3, "µs", 0)
     };
-    let (lower, upper) = (estimate.lower * scale, estimate.upper * scale);
-    format!("{lower:.digits$}–{upper:.digits$} {unit}")
+    let (lower, upper) = (interval.lower * scale, interval.upper * scale);
+    let confidence = less_than_usual(&interval);
+    format!("{lower:.digits$}–{upper:.digits$} {unit}{confidence}")
+}
+
+/// The confidence of an interval where it is less than what the headings promise: ` (75 %)`.
+fn less_than_usual(interval: &Interval) -> String {
+    if interval.confidence < CONFIDENCE {
+        format!(" ({:.0} %)", interval.confidence * 100.0)
+    } else {
+        String::new()
+    }
 }
 
 /// A share as a percentage with three digits or so: `98.8 %`, `0.13 %`.
@@ -50,20 +63,25 @@ pub(super) fn percent(share: f64) -> String {
     format!("{percent:.digits$} %")
 }
 
-/// How many times: `14.2×`, `1.04×`.
+/// A factor: `14.2×`, `1.04×`.
 pub(super) fn times(factor: f64) -> String {
     let digits = if factor.abs() < 9.95 { 2 } else { 1 };
     format!("{factor:.digits$}×")
 }
 
-/// The same with its interval: `11.8× (11.7–11.9)`; without, where there is none to speak of.
+/// A factor with its interval: `11.8× (11.7–11.9)`; without it if the rounded ends are equal.
 pub(super) fn speed_up(ratio: Estimate) -> String {
-    let (median, lower, upper) = (times(ratio.median), times(ratio.lower), times(ratio.upper));
+    let median = times(ratio.median);
+    let Some(interval) = ratio.interval else {
+        return median;
+    };
+    let (lower, upper) = (times(interval.lower), times(interval.upper));
     if lower == median && median == upper {
         return median;
     }
+    let confidence = less_than_usual(&interval);
     format!(
-        "{median} ({}–{})",
+        "{median} ({}–{}{confidence})",
         lower.trim_end_matches('×'),
         upper.trim_end_matches('×')
     )
@@ -109,10 +127,10 @@ pub(super) fn bounds(bounds: Bounds) -> String {
 /// Stands for the time of a request that failed against the plan, which never has an answer.
 const FAILURE: &str = "failed";
 
-/// Stands for a number that does not exist.
+/// Shown for a missing number.
 pub(super) const NONE: &str = "–";
 
-/// Up to ten codes are listed; of more, the first and the last are named.
+/// Lists up to ten codes; of more, only the first and the last.
 pub(super) fn list_codes(codes: &[CountryCode]) -> String {
     match codes {
         [first, .., last] if codes.len() > 10 => format!("from {first} to {last}"),
@@ -140,10 +158,13 @@ pub(super) fn change(ratio: f64) -> String {
 
 /// The interval of such a change.
 pub(super) fn changes(ratio: &Estimate) -> String {
-    format!("{} to {}", change(ratio.lower), change(ratio.upper))
+    let Some(interval) = ratio.interval else {
+        return NONE.to_owned();
+    };
+    format!("{} to {}", change(interval.lower), change(interval.upper))
 }
 
-/// A command line that a shell reads as these words.
+/// The words quoted as a command line for a shell.
 pub(super) fn shell_words(words: &[String]) -> String {
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
@@ -153,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_has_as_many_digits_as_it_is_worth() {
+    fn numbers_are_rounded_to_their_precision() {
         assert_eq!(short_ms(1742.04), "1.742 s");
         assert_eq!(short_ms(-0.0126), "−13 µs");
         assert_eq!(short_ms(f64::NAN), "0 µs");
@@ -165,13 +186,15 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_an_interval_have_one_unit() {
+    fn both_ends_of_an_interval_share_a_unit() {
         let of = |lower, upper| {
-            let median = lower;
             interval(&Estimate {
-                median,
-                lower,
-                upper,
+                median: lower,
+                interval: Some(Interval {
+                    lower,
+                    upper,
+                    confidence: CONFIDENCE,
+                }),
             })
         };
         assert_eq!(of(146.91, 148.0), "146.9–148.0 ms");

@@ -1,8 +1,8 @@
-//! A histogram as the text that HdrHistogram's own tools print and plot: the *percentile
-//! distribution*, which tools call `.hgrm`.
+//! A histogram in the text format that HdrHistogram's own tools print and plot: the *percentile
+//! distribution*, usually with the extension `.hgrm`.
 //!
 //! The form is that of `outputPercentileDistribution` of the Java library (G. Tene), with five
-//! lines for each halving of what is left up to 100 %, and values in milliseconds, as wrk2 has it.
+//! lines for each halving of the distance to 100 %, and values in milliseconds, as in wrk2.
 
 use std::fmt::Write;
 
@@ -11,8 +11,8 @@ use crate::result::Times;
 /// Lines for each halving of the distance to 100 %.
 const LINES_PER_HALF: u32 = 5;
 
-/// All of it. Without any times there are a heading and a summary. `left_out` is how many requests
-/// have no time among these and should have one, which a line says.
+/// The whole text. Without any times it has only a heading and a summary. `left_out` is the number
+/// of requests that have no time among these; if there are any, a line says so.
 pub fn text(times: &Times, left_out: u64) -> String {
     let histogram = &times.0;
     let millis = |nanos: f64| nanos / 1e6;
@@ -41,7 +41,7 @@ pub fn text(times: &Times, left_out: u64) -> String {
         text,
         "#[Max     = {max:>12.6}, Total count    = {total:>12}]"
     );
-    // As many as it takes to tell times apart to so many digits.
+    // As many as this number of significant digits needs.
     let sub_buckets = (2 * 10_u64.pow(histogram.sigfig().into())).next_power_of_two();
     let buckets = histogram.buckets();
     let _ = writeln!(
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_says_how_many_were_not_slower() {
+    fn every_line_counts_the_times_up_to_its_value() {
         let text = text(&times(1..=4), 3);
         let lines: Vec<Vec<&str>> = (text.lines().skip(2))
             .take_while(|line| !line.starts_with('#'))
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_a_table_without_lines() {
+    fn an_empty_histogram_is_a_table_without_lines() {
         let text = text(&times([]), 0);
         assert_eq!(text.lines().count(), 5, "{text}");
     }

@@ -13,7 +13,7 @@ use crate::result::{Comparison, LoadResult, Measurement, Report, SCHEMA_VERSION}
 /// What `flag-client` writes as JSON.
 #[derive(JsonSchema)]
 #[schemars(untagged, title = "What flag-client writes as JSON")]
-#[expect(dead_code, reason = "its shape is all that is wanted of it")]
+#[expect(dead_code, reason = "only its schema is used")]
 enum Shapes {
     Measured(Box<Report>),
     Loaded(Box<LoadResult>),
@@ -57,17 +57,17 @@ pub enum ReadError {
         /// What the system said.
         reason: io::Error,
     },
-    /// It is something else.
+    /// It is not a result.
     #[error(
-        "{path}: is no result of flag-client ({reason}); name a file that --export-json has written"
+        "{path}: not a result of flag-client ({reason}); name a file that --export-json has written"
     )]
     NotAResult {
         /// The file.
         path: String,
-        /// What does not fit.
+        /// The reason, from the parser.
         reason: serde_json::Error,
     },
-    /// It is of another version.
+    /// It has another schema version.
     #[error(
         "{path}: has schema_version {found}, and this flag-client reads {SCHEMA_VERSION}; read it with the version that wrote it"
     )]
@@ -77,14 +77,14 @@ pub enum ReadError {
         /// The version it has.
         found: u32,
     },
-    /// It is of a load.
+    /// It is the result of a load.
     #[error(
         "{0}: is the result of a load; name one of get, bench or sweep, or read this one with report"
     )]
     Load(String),
 }
 
-/// A result that was written before.
+/// A result that was read from a file.
 #[derive(Debug)]
 pub enum Written {
     /// By `get`, `bench` or `sweep`.
@@ -96,7 +96,7 @@ pub enum Written {
 /// Reads the result of a race.
 ///
 /// # Errors
-/// When there is no such file, or it is no such result of this version.
+/// When there is no such file, or it is not the result of a race in this version.
 pub fn read(path: &Path) -> Result<Measurement, ReadError> {
     match read_any(path)? {
         Written::Measurement(measurement) => Ok(*measurement),
@@ -107,12 +107,12 @@ pub fn read(path: &Path) -> Result<Measurement, ReadError> {
 /// Reads any result.
 ///
 /// # Errors
-/// When there is no such file, or it is no result of this version.
+/// When there is no such file, or it is not a result in this version.
 pub fn read_any(path: &Path) -> Result<Written, ReadError> {
     #[derive(Deserialize)]
     struct Versioned {
         schema_version: u32,
-        // A later version may name its kinds in another way.
+        // A later version may name its kinds differently.
         kind: Option<String>,
     }
     let shown = || path.display().to_string();

@@ -1,8 +1,7 @@
-//! A load while it runs, on a whole terminal: how far it is, the rate, the percentiles so far, and
-//! what went wrong.
+//! The live view of a load, on the whole terminal: progress, rate, percentiles so far, and errors.
 //!
-//! It draws what it is given and measures nothing. The screen is the terminal's alternate one: when
-//! the view is dropped, what stood there before is back.
+//! It draws what it is given and measures nothing. It uses the terminal's alternate screen, so the
+//! previous content returns when the view is dropped.
 
 use std::collections::VecDeque;
 use std::io::{self, Stderr};
@@ -23,12 +22,12 @@ use ratatui::{Frame, Terminal};
 use super::format::{NONE, bounds, percent, short};
 use crate::load::recorder::Recorder;
 use crate::load::{Pace, Progress};
-use crate::result::{LoadJob, Ranking};
+use crate::result::{CensoredTimes, LoadJob};
 
 /// Whether the alternate screen is shown.
 static OPEN: AtomicBool = AtomicBool::new(false);
 
-/// The rates that are remembered for the picture: no terminal is wider.
+/// The number of rates that are kept: no terminal is wider.
 const HISTORY: usize = 1000;
 
 /// The view on a terminal.
@@ -39,17 +38,17 @@ pub struct LiveView {
 }
 
 impl LiveView {
-    /// Takes the terminal of standard error.
+    /// Opens the view on the terminal of standard error.
     ///
     /// # Errors
-    /// When it is none, or does not do what terminals do.
+    /// When it is not a terminal, or the terminal reports an error.
     pub fn open(title: &str, job: &LoadJob) -> io::Result<Self> {
         let view = Self {
             terminal: Terminal::new(CrosstermBackend::new(io::stderr()))?,
             picture: Picture::new(title, job),
         };
         OPEN.store(true, Ordering::SeqCst);
-        execute!(io::stderr(), EnterAlternateScreen)?; // an error drops the view, which goes back
+        execute!(io::stderr(), EnterAlternateScreen)?; // an error drops the view, which restores the terminal
         Ok(view)
     }
 
@@ -71,15 +70,14 @@ impl Drop for LiveView {
     }
 }
 
-/// Gives the terminal back, if a view has it: also for who ends the program without dropping
-/// anything.
+/// Restores the terminal if a view is open. Also for exits that drop nothing.
 pub fn restore() {
     if OPEN.swap(false, Ordering::SeqCst) {
         execute!(io::stderr(), LeaveAlternateScreen, Show).ok();
     }
 }
 
-/// What does not change, and what has been.
+/// What does not change while the load runs, and the rates so far.
 #[derive(Debug)]
 struct Picture {
     title: String,
@@ -152,7 +150,7 @@ impl Picture {
             rate(progress),
             progress.in_flight
         );
-        // The newest stands at the right edge, and the older ones move to the left.
+        // The newest is at the right edge, and older ones move to the left.
         Sparkline::default()
             .block(Block::bordered().title(title))
             .direction(ratatui::widgets::RenderDirection::RightToLeft)
@@ -178,8 +176,8 @@ impl Picture {
                 }
             })
         };
-        let ranked = |ranking: &Ranking| {
-            let cell = |(_, percent)| ranking.percentile(percent).map_or(NONE.to_owned(), bounds);
+        let ranked = |times: &CensoredTimes| {
+            let cell = |(_, percent)| times.percentile(percent).map_or(NONE.to_owned(), bounds);
             PERCENTILES.map(cell)
         };
         let mut rows = Vec::new();
@@ -201,7 +199,7 @@ impl Picture {
     }
 }
 
-/// How requests have ended.
+/// How requests ended.
 fn endings(progress: &Progress<'_>) -> Paragraph<'static> {
     let total = progress.total;
     let statuses = total.statuses.iter().map(|(status, count)| {
@@ -256,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_screen_shows_the_rate_the_percentiles_and_what_went_wrong() {
+    fn the_screen_shows_the_rate_the_percentiles_and_the_errors() {
         let mut recorder = Recorder::default();
         for number in 1..=100 {
             let outcome = match number {

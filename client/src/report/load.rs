@@ -1,4 +1,4 @@
-//! A load in a terminal: what was asked, a table of times, how it ended, and what to think of it.
+//! A load in a terminal: its parameters, a table of times, how requests ended, and warnings.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use super::table::{BAD, BOLD, STYLE, WARNING};
 use crate::load::Progress;
 use crate::load::recorder::Recorder;
 use crate::result::{
-    LoadJob, LoadResult, LoadWarning, Ranking, Ranks, RequestCounts, ServerRecord, Times,
+    CensoredTimes, LoadJob, LoadResult, LoadWarning, Percentiles, RequestCounts, ServerRecord,
+    Times,
 };
 
 /// The percentiles of the table.
@@ -96,11 +97,11 @@ pub fn closing(result: &LoadResult) -> String {
         );
     }
     endings(&mut text, result);
-    if let Some(ranks) = result.ranks.response {
-        text += &unranked(&ranks);
+    if let Some(percentiles) = result.percentiles.response {
+        text += &unranked(&percentiles);
     }
     for warning in result.warnings() {
-        let _ = writeln!(text, "{WARNING}warning:{WARNING:#} {}", words(warning));
+        let _ = writeln!(text, "{WARNING}warning:{WARNING:#} {}", message(warning));
     }
     text
 }
@@ -141,13 +142,13 @@ fn endings(text: &mut String, result: &LoadResult) {
 }
 
 /// How requests without an answer count in the table.
-fn unranked(ranks: &Ranks) -> String {
-    let Ranks {
+fn unranked(percentiles: &Percentiles) -> String {
+    let Percentiles {
         count,
         censored,
         failed,
         ..
-    } = *ranks;
+    } = *percentiles;
     if censored + failed == 0 {
         return String::new();
     }
@@ -170,7 +171,7 @@ fn unranked(ranks: &Ranks) -> String {
     format!("of all {count} requests, {}\n", parts.join(", and "))
 }
 
-/// All of it, for a result that is read from a file.
+/// The whole report of a result that was read from a file.
 pub fn whole(result: &LoadResult) -> String {
     format!(
         "{}measured {}\n{}",
@@ -180,7 +181,7 @@ pub fn whole(result: &LoadResult) -> String {
     )
 }
 
-/// Small, and worth more digits than a latency.
+/// A small time, with more digits than a latency.
 fn short_cpu(cpu: Duration) -> String {
     format!("{:.1} µs", cpu.as_secs_f64() * 1e6)
 }
@@ -193,8 +194,7 @@ fn table(result: &LoadResult) -> Table {
     let is_open = result.job.rate.is_some();
     for (name, times) in result.times.named() {
         let is_response = name.ends_with("response");
-        // In a closed loop it would be the same line twice; and of nothing there is nothing to
-        // tell.
+        // In a closed loop both rows would be equal; and without requests there is no row.
         if (is_response && !is_open) || (name.starts_with("failed") && times.count() == 0) {
             continue;
         }
@@ -211,9 +211,9 @@ fn table(result: &LoadResult) -> Table {
 }
 
 /// Of all requests, those without an answer included.
-fn ranked_row(name: &str, ranking: &Ranking) -> Vec<String> {
-    let percentiles = PERCENTILES.map(|(_, percent)| ranking.percentile(percent));
-    let cells = percentiles.into_iter().chain([ranking.mean()]);
+fn ranked_row(name: &str, times: &CensoredTimes) -> Vec<String> {
+    let percentiles = PERCENTILES.map(|(_, percent)| times.percentile(percent));
+    let cells = percentiles.into_iter().chain([times.mean()]);
     let cells = cells.map(|cell| cell.map_or(NONE.to_owned(), bounds));
     [name.to_owned()].into_iter().chain(cells).collect()
 }
@@ -228,8 +228,8 @@ fn row(name: &str, times: &Times) -> Vec<String> {
         .collect()
 }
 
-/// The warning, and what helps.
-fn words(warning: LoadWarning) -> String {
+/// The warning and its remedy.
+fn message(warning: LoadWarning) -> String {
     match warning {
         LoadWarning::NothingSucceeded => {
             "No request succeeded, so there are no times. Look at the statuses and failures above."
@@ -260,7 +260,7 @@ fn words(warning: LoadWarning) -> String {
     }
 }
 
-/// Where a load is, in one line: for logs, and wherever there is no terminal.
+/// The progress of a load in one line: for logs, and where there is no terminal.
 pub fn line(progress: &Progress<'_>) -> String {
     let Some(elapsed) = progress.elapsed else {
         return "warming up".to_owned();
@@ -279,7 +279,7 @@ pub fn line(progress: &Progress<'_>) -> String {
     )
 }
 
-/// What a glance is worth.
+/// The figures of a progress report.
 struct Figures {
     rate: f64,
     p50: String,

@@ -9,7 +9,7 @@ use crate::result::Report;
 use crate::result::compare::{Comparison, Verdict};
 use crate::result::threshold::Checked;
 
-/// All of it.
+/// The whole report.
 pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
     let Report {
         measurement,
@@ -64,8 +64,8 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
         .series
         .iter()
         .filter_map(|series| messages::loss(&series.name, series));
-    let warnings = analysis.warnings.iter().map(messages::warning);
-    let notes: Vec<String> = warnings
+    let warnings = messages::warnings(&analysis.warnings);
+    let notes: Vec<String> = (warnings.into_iter())
         .map(|warning| format!("**Warning:** {}", escaped(&warning)))
         .chain(
             losses
@@ -88,12 +88,13 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
     text
 }
 
-/// A comparison.
+/// A comparison of two results.
 pub fn comparison(comparison: &Comparison) -> String {
-    let mut text = "| lane | old | new | new / old | 95 % interval | |\n| --- | ---: | ---: | ---: | ---: | --- |\n".to_owned();
+    let mut text = "| contender | old | new | new / old | 95 % interval | |\n| --- | ---: | ---: | ---: | ---: | --- |\n".to_owned();
     for series in &comparison.series {
         let sign = match series.verdict {
             Verdict::Slower => "✗ **slower**",
+            Verdict::Failed => "✗ **failed**",
             verdict => verdict.name(),
         };
         let _ = writeln!(
@@ -112,7 +113,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     text
 }
 
-/// What Markdown or HTML would read as its own.
+/// Escapes the characters that have a meaning in Markdown or HTML.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

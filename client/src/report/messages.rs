@@ -1,72 +1,191 @@
 //! What a measurement means, in one or two short sentences: warnings with their remedy, outliers
-//! with their cause, and where the lost time went. Every form of report uses the same; what is
-//! worth a word was decided in [`result`](crate::result).
+//! with their cause, and where the lost time went. Every form of report uses the same; what
+//! deserves a message is decided in [`result`](crate::result).
 
-use super::format::{percent, plural, short, short_ms, times};
-use crate::result::{Cause, Kind, Loss, Outlier, Report, SeriesAnalysis, Warning};
+use super::format::{percent, plural, short, short_ms, speed_up, times};
+use crate::result::interval::FEWEST;
+use crate::result::{
+    Cause, Comparison, Kind, Loss, Outlier, Ranking, Report, Series, SeriesAnalysis, Warning,
+};
 
-/// The result in one sentence, where there is something to compare: who was faster beyond doubt,
-/// with all of the interval.
+/// The result in one sentence, where there is something to compare: who won, if anybody did.
 pub fn headline(report: &Report) -> Option<String> {
-    let measurement = &report.measurement;
     let analysis = &report.analysis;
-    let first = match measurement.kind {
-        Kind::Sweep => "with the fewest workers",
-        Kind::Get | Kind::Bench => measurement.series.first()?.name.as_str(),
-    };
-    let timed = analysis.series.iter().skip(1);
-    let timed = || {
-        timed
-            .clone()
-            .filter_map(|series| Some((series, series.speed_up?)))
-    };
-    timed().next()?;
-    let faster = timed().filter(|(_, speed_up)| speed_up.lower > 1.0);
-    let best = faster.max_by(|a, b| a.1.median.total_cmp(&b.1.median));
-    Some(match best {
-        Some((series, speed_up)) => {
-            let possible = series.efficiency.map_or(String::new(), |share| {
-                format!(", {} of what is possible", percent(share))
-            });
-            let speed_up = times(speed_up.median);
-            format!(
-                "{} was {speed_up} as fast as {first}{possible}.",
-                series.name
-            )
+    if report.measurement.kind == Kind::Get || analysis.series.len() < 2 {
+        return None;
+    }
+    let of = |name: &String| analysis.series.iter().find(|series| series.name == *name);
+    Some(match &analysis.ranking {
+        Ranking::NothingToCompare => {
+            let mut ranked = analysis.series.iter().filter(|series| series.ranked);
+            match ranked.next() {
+                Some(only) => format!(
+                    "Only {} did the whole job, so there is nothing to compare.",
+                    only.name
+                ),
+                None => "Nobody did the whole job, so there is nothing to compare.".to_owned(),
+            }
         }
-        None if measurement.kind == Kind::Sweep => {
-            "More workers were not clearly faster.".to_owned()
+        Ranking::TooFewRounds { rounds } => format!(
+            "{rounds} {} {} too few to name a winner: take {FEWEST} or more.",
+            plural(*rounds, "round"),
+            if *rounds == 1 { "is" } else { "are" },
+        ),
+        Ranking::Winner { name } => {
+            let compared = of(name).and_then(|series| compared(report, series));
+            match compared {
+                Some(compared) => format!("{name} was the fastest: {compared}."),
+                None => format!("{name} was the fastest."),
+            }
         }
-        None if timed().all(|(_, speed_up)| speed_up.upper < 1.0) => {
-            format!("{first} was the fastest.")
+        Ranking::NoDifference { names } => {
+            let no_difference = format!("No difference was found between {}", listed(names));
+            let best = names.first().and_then(of);
+            match best.and_then(|best| Some((best, compared(report, best)?))) {
+                Some((best, compared)) if !names.iter().any(|name| is_reference(report, name)) => {
+                    format!("{no_difference}; {} was {compared}.", best.name)
+                }
+                _ => format!("{no_difference}."),
+            }
         }
-        None => format!("Nothing was clearly faster than {first}."),
     })
 }
 
-/// The warning, and what helps.
-pub fn warning(warning: &Warning) -> String {
+/// How many times as fast as the first it was, with its interval, and how close to the ideal.
+fn compared(report: &Report, series: &SeriesAnalysis) -> Option<String> {
+    if is_reference(report, &series.name) {
+        return None;
+    }
+    let first = match report.measurement.kind {
+        Kind::Sweep => "with the fewest workers",
+        Kind::Get | Kind::Bench => report.measurement.series.first()?.name.as_str(),
+    };
+    let speed_up = speed_up(series.speed_up?);
+    let of_ideal = series.efficiency.map_or(String::new(), |share| {
+        format!(", {} of the ideal in this order", percent(share))
+    });
+    Some(format!("{speed_up} as fast as {first}{of_ideal}"))
+}
+
+/// Whether the others are compared with this one.
+fn is_reference(report: &Report, name: &str) -> bool {
+    let series = &report.measurement.series;
+    match report.measurement.kind {
+        Kind::Sweep => {
+            let own = series.iter().find(|series| series.name == name);
+            let same = |other: &&Series| {
+                own.is_some_and(|own| own.contender_name() == other.contender_name())
+            };
+            let fewest = series
+                .iter()
+                .filter(same)
+                .min_by_key(|series| series.workers);
+            fewest.is_some_and(|fewest| fewest.name == name)
+        }
+        Kind::Get | Kind::Bench => series.first().is_some_and(|first| first.name == name),
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => only.clone(),
+        [others @ .., last] => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+/// How to read a comparison.
+pub fn about_comparison(comparison: &Comparison) -> String {
+    let margin = percent(comparison.margin);
+    let mut text = match comparison.runs {
+        [1, 1] => {
+            let least = comparison
+                .series
+                .iter()
+                .filter_map(|series| series.least_change);
+            let least = least.fold(None, |most: Option<f64>, one| {
+                Some(most.map_or(one, |most| most.max(one)))
+            });
+            let shown = match least {
+                Some(least) => format!(
+                    "they could have shown a slowdown of {} or more",
+                    percent(least)
+                ),
+                None => "with fewer than 10 rounds a side they show nothing".to_owned(),
+            };
+            format!(
+                "These are two single runs: {shown}. For a verdict about two programs, race both in \
+                 one run, or compare four runs a side or more.\n"
+            )
+        }
+        [old, new] if old.min(new) < 4 => {
+            format!("{old} older and {new} newer results: 4 a side are needed for a verdict.\n")
+        }
+        _ => String::new(),
+    };
+    text +=
+        &format!("same: the interval lies within {margin}; inconclusive: it lies across that\n");
+    text
+}
+
+/// What a reader should know first: each cause once, with all series that it is about.
+pub fn warnings(all: &[Warning]) -> Vec<String> {
+    let mut merged: Vec<(Warning, Vec<String>)> = Vec::new();
+    for warning in all {
+        let name = warning.series().map(str::to_owned);
+        let both = |(first, _): &(Warning, _)| first.merged(warning);
+        let place = merged.iter().position(|entry| both(entry).is_some());
+        match place {
+            Some(place) => {
+                let (first, names) = &mut merged[place];
+                *first = first.merged(warning).unwrap_or_else(|| first.clone());
+                names.extend(name);
+            }
+            None => merged.push((warning.clone(), name.into_iter().collect())),
+        }
+    }
+    let text = |(warning, names): &(Warning, Vec<String>)| self::warning(warning, &listed(names));
+    merged.iter().map(text).collect()
+}
+
+/// The warning, and what helps; `series` are those that it is about.
+fn warning(warning: &Warning, series: &str) -> String {
     match warning {
         Warning::TooFewRounds { rounds } => format!(
-            "The intervals rest on {rounds} {} and say little. Take more: -r 10.",
-            plural(*rounds, "round")
+            "{rounds} {} {} too few for intervals of 95 %. Take more: -r {FEWEST}.",
+            plural(*rounds, "round"),
+            if *rounds == 1 { "is" } else { "are" },
         ),
-        Warning::NoisyMachine { series, spread } => format!(
+        Warning::NoisyMachine { spread, .. } => format!(
             "{series}: the interval is as wide as {} of the median. Close other programs, or take more rounds: -r 30.",
             percent(*spread)
+        ),
+        Warning::DependentRounds { .. } => format!(
+            "{series}: the rounds depend on each other, as on a machine that drifts, so the intervals of the times are of this run only. \
+             Speed-ups are paired by round and hold."
+        ),
+        Warning::PairedOtherwise { speed_up, ratio, .. } => format!(
+            "{series}: paired by round it was {} as fast, by the medians alone {}. The machine changed between rounds: trust the pairs.",
+            times(*speed_up),
+            times(*ratio)
+        ),
+        Warning::NotRanked {
+            unplanned, wanted, ..
+        } => format!(
+            "{series}: {unplanned} of {wanted} downloads are missing, wrong, or failed against the plan. It did not do the whole job, so \
+             it has no rank, no speed-up and no efficiency."
         ),
         Warning::BusyMachine { load, cores } => format!(
             "The machine was busy already: a load of {load:.1} on {cores} {}. Close other programs and measure again.",
             plural(*cores, "processor")
         ),
-        Warning::ClientSaturated { series, busy } => format!(
+        Warning::ClientSaturated { busy, .. } => format!(
             "{series}: the client itself kept {busy:.2} processors busy, so this measures the client rather than the waiting. Use fewer \
              workers (-m) or longer delays, and a release build."
         ),
         Warning::ServerNotAsPlanned {
-            series,
-            outcomes,
-            delays,
+            outcomes, delays, ..
         } => {
             let mut found = Vec::new();
             if *outcomes > 0 {
@@ -77,7 +196,7 @@ pub fn warning(warning: &Warning) -> String {
             }
             if *delays > 0 {
                 found.push(format!(
-                    "{delays} {} told another delay",
+                    "{delays} {} reported another delay",
                     plural(*delays, "response")
                 ));
             }
@@ -86,7 +205,7 @@ pub fn warning(warning: &Warning) -> String {
                 found.join(", and ")
             )
         }
-        Warning::ServerLate { series, p99_ms } => format!(
+        Warning::ServerLate { p99_ms, .. } => format!(
             "{series}: the server held one delay in a hundred {} or more longer than planned. It lacks processor time: close other \
              programs, or run the server on another machine.",
             short_ms(*p99_ms)
@@ -97,23 +216,17 @@ pub fn warning(warning: &Warning) -> String {
         Warning::DebugBuild => "This is a debug build: its figures mean little. Measure with cargo run --release."
             .to_owned(),
         Warning::CommandFailed {
-            series,
-            exit_code,
-            rounds,
+            exit_code, rounds, ..
         } => format!(
             "{series}: the command ended with exit code {exit_code} in {rounds} {}, so its times may be those of a failure. Run it by \
              itself to see what it says.",
             plural(*rounds, "round")
         ),
-        Warning::OtherRequests {
-            series,
-            missing,
-            extra,
-        } => {
+        Warning::OtherRequests { missing, extra, .. } => {
             let mut found = Vec::new();
             if *missing > 0 {
                 found.push(format!(
-                    "{missing} {} of the job never asked for",
+                    "{missing} {} of the job never requested",
                     plural(*missing, "flag")
                 ));
             }
@@ -131,7 +244,7 @@ pub fn warning(warning: &Warning) -> String {
     }
 }
 
-/// What was far from the rest, by how much, and why.
+/// The outlier, how far it was from the median, and its cause.
 pub fn outlier(series: &str, outlier: &Outlier) -> String {
     let what = match (outlier.code, outlier.attempt) {
         (Some(code), Some(attempt)) if attempt > 1 => format!("{code} (attempt {attempt})"),
@@ -190,9 +303,9 @@ pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
         (order_ms, "to downloads shared out otherwise than ideally"),
     ];
     parts.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-    // What is neither a fiftieth of the whole nor ten microseconds is no news.
+    // Parts below 2 % of the whole and below ten microseconds are not listed.
     let least = (total_ms.abs() / 50.0).max(0.01);
-    let told: Vec<String> = parts
+    let largest: Vec<String> = parts
         .iter()
         .filter(|(part, _)| part.abs() >= least)
         .map(|(part, name)| format!("{} {name}", short_ms(*part)))
@@ -203,10 +316,10 @@ pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
     } else {
         format!("{series} lost {total} against the ideal")
     };
-    Some(if told.is_empty() {
+    Some(if largest.is_empty() {
         format!("{total}.")
     } else {
-        format!("{total}: {}.", told.join(", "))
+        format!("{total}: {}.", largest.join(", "))
     })
 }
 
@@ -217,13 +330,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_names_the_lane_and_the_remedy() {
+    fn a_warning_names_the_contender_and_the_remedy() {
         let series = || "async".to_owned();
         let warnings = [
             Warning::TooFewRounds { rounds: 1 },
             Warning::NoisyMachine {
                 series: series(),
                 spread: 0.123,
+            },
+            Warning::DependentRounds { series: series() },
+            Warning::DependentRounds {
+                series: "threaded".to_owned(),
+            },
+            Warning::PairedOtherwise {
+                series: series(),
+                speed_up: 1.3,
+                ratio: 0.9,
+            },
+            Warning::NotRanked {
+                series: series(),
+                unplanned: 19,
+                wanted: 20,
             },
             Warning::BusyMachine {
                 load: 3.17,
@@ -257,12 +384,11 @@ mod tests {
             Warning::ServerGone,
             Warning::Interrupted,
         ];
-        let texts: Vec<String> = warnings.iter().map(warning).collect();
-        insta::assert_snapshot!(texts.join("\n"));
+        insta::assert_snapshot!(super::warnings(&warnings).join("\n"));
     }
 
     #[test]
-    fn an_outlier_says_what_by_how_much_and_why() {
+    fn an_outlier_names_its_size_and_its_cause() {
         let of = |code: Option<&str>, attempt, cause| Outlier {
             round: 3,
             code: code.map(|code| code.parse().unwrap()),

@@ -1,4 +1,4 @@
-//! What people read: one file per form. Text is made here and printed by the binary; nothing is
+//! The reports, with one file per format. Text is made here and printed by the binary; nothing is
 //! measured.
 
 pub mod book;

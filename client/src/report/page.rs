@@ -1,7 +1,7 @@
-//! The report as one page of HTML: pictures, tables, and how to do it again. It needs no network,
-//! no script and no font of its own, and is for light and dark, for screens and phones.
+//! The report as one HTML page: pictures, tables, and how to repeat the measurement. It needs no
+//! network, script or web font, has a light and a dark theme, and fits screens and phones.
 //!
-//! Each picture is there twice, and the stylesheet shows the one that fits: that takes no script.
+//! Each picture is included twice, and the stylesheet shows the one that fits, without a script.
 
 use std::fmt::Display;
 
@@ -73,13 +73,13 @@ fn section(number: usize, report: &Report) -> Markup {
         @if !analysis.warnings.is_empty() {
             h3 id={ "m" (number) "-warnings" } { "Before you trust them" }
             ul.warnings {
-                @for warning in &analysis.warnings { li { (messages::warning(warning)) } }
+                @for warning in messages::warnings(&analysis.warnings) { li { (warning) } }
             }
         }
-        (told("Where the lost time went", analysis.series.iter().filter_map(|series| messages::loss(&series.name, series)).collect()))
-        (told("What was far from the rest", outliers(analysis)))
+        (list("Where the lost time went", analysis.series.iter().filter_map(|series| messages::loss(&series.name, series)).collect()))
+        (list("What was far from the rest", outliers(analysis)))
         h3 { "Do it again" }
-        (again(measurement))
+        (repeat(measurement))
         h3 { "The machine" }
         (environment(&measurement.environment))
     }
@@ -152,7 +152,7 @@ fn numbers(analysis: &Analysis) -> Markup {
                             (cell(series.fastest.map(short)))
                             (cell(series.slowest.map(short)))
                             (cell(series.ideal.map(short)))
-                            (pair(series.speed_up.map(|speed_up| (times(speed_up.median), format!("{:.2}–{:.2}", speed_up.lower, speed_up.upper)))))
+                            (pair(series.speed_up.map(|speed_up| (times(speed_up.median), speed_up.interval.map_or(String::new(), |ends| format!("{:.2}–{:.2}", ends.lower, ends.upper))))))
                             (cell(series.ideal_speed_up.map(times)))
                             (cell(series.efficiency.map(percent)))
                             (pair(series.latency.map(|latency| (short_ms(latency.p50), format!("p99 {}", short_ms(latency.p99))))))
@@ -166,8 +166,8 @@ fn numbers(analysis: &Analysis) -> Markup {
             }
         }
         p.note {
-            "Under a median or a speed-up stands its 95 % bootstrap interval, under the median latency its 99th percentile; a speed-up is paired by round. Ideal and possible are those of a client \
-             that takes no time itself. Unplanned errors are those that the server did not intend."
+            "Under a median or a speed-up stands its 95 % interval, under the median latency its 99th percentile; a speed-up is paired by round. Ideal and possible are those of a client \
+             that takes no time itself. Whoever has unplanned errors did not do the whole job, and is not ranked."
         }
     }
 }
@@ -178,15 +178,15 @@ fn cell(value: Option<impl Display>) -> Markup {
     }
 }
 
-/// How many errors were none of the server's doing; nothing without errors.
+/// How many errors were unplanned; empty without errors.
 fn unplanned(series: &SeriesAnalysis) -> String {
-    match series.errors {
-        0 => String::new(),
-        _ => format!("{} unplanned", series.unplanned_errors),
+    match (series.errors, series.unplanned_errors) {
+        (0, 0) => String::new(),
+        (_, unplanned) => format!("{unplanned} unplanned"),
     }
 }
 
-/// A value above what belongs to it: its interval, say.
+/// A value above a second one, such as its interval.
 fn pair(value: Option<(String, String)>) -> Markup {
     html! {
         td {
@@ -210,15 +210,15 @@ fn outliers(analysis: &Analysis) -> Vec<String> {
         .collect()
 }
 
-/// More sentences than that are shown to those who ask for them.
-const MOST_TOLD: usize = 8;
+/// The most sentences shown unfolded.
+const MAX_UNFOLDED: usize = 8;
 
 /// A list with a heading, if there is anything in it.
-fn told(heading: &str, sentences: Vec<String>) -> Markup {
+fn list(heading: &str, sentences: Vec<String>) -> Markup {
     html! {
         @if !sentences.is_empty() {
             h3 { (heading) }
-            @if sentences.len() > MOST_TOLD {
+            @if sentences.len() > MAX_UNFOLDED {
                 details {
                     summary { "All " (sentences.len()) }
                     ul { @for sentence in sentences { li { (sentence) } } }
@@ -230,7 +230,7 @@ fn told(heading: &str, sentences: Vec<String>) -> Markup {
     }
 }
 
-fn again(measurement: &Measurement) -> Markup {
+fn repeat(measurement: &Measurement) -> Markup {
     let command = shell_words(&measurement.command);
     html! {
         pre tabindex="0" { code { (command) } }

@@ -1,6 +1,6 @@
-//! The colours of pages and pictures, once. A picture is drawn with the light ones; the stylesheet
-//! of a page turns each into a variable that has another value in the dark, because a rule of CSS
-//! is stronger than an attribute of SVG.
+//! The colours of pages and pictures. A picture is drawn with the light ones; the stylesheet of a
+//! page maps each to a variable with another value in the dark theme, because a CSS rule overrides
+//! an SVG attribute.
 //!
 //! The colours of the series keep the order of M. Okabe and K. Ito's palette for the colour-blind
 //! ("Color Universal Design", 2008), darker on white and lighter on black than theirs: every mark
@@ -22,7 +22,7 @@ pub(super) struct Colour {
 struct Rgb(u8, u8, u8);
 
 impl fmt::Display for Rgb {
-    /// As plotters writes it: the selectors of the stylesheet compare the text.
+    /// As plotters writes it, because the selectors of the stylesheet compare the text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{:02X}{:02X}{:02X}", self.0, self.1, self.2)
     }
@@ -45,7 +45,7 @@ impl Colour {
         RGBColor(self.light.0, self.light.1, self.light.2)
     }
 
-    /// Its attribute in the SVG.
+    /// The value of its attribute in the SVG.
     #[cfg(test)]
     pub(super) fn hex(self) -> String {
         self.light.to_string()
@@ -55,14 +55,14 @@ impl Colour {
 pub(super) const PAPER: Colour = Colour::new("paper", 0xFF_FF_FF, 0x15_18_1D);
 /// Text.
 pub(super) const STROKE: Colour = Colour::new("ink", 0x1B_1F_24, 0xE8_EB_EF);
-/// Text that is not the first to be read, and what is ideal.
+/// Secondary text, and ideal values.
 pub(super) const MUTED: Colour = Colour::new("muted", 0x57_60_6A, 0xA3_AD_B8);
-/// Lines that help the eye and say nothing.
+/// Grid lines.
 pub(super) const GRID: Colour = Colour::new("grid", 0xE1_E5_EA, 0x2C_32_3A);
-/// Every other worker.
+/// The background of every other worker.
 pub(super) const BAND: Colour = Colour::new("band", 0xF3_F5_F7, 0x1D_22_28);
 
-/// The delay that the server was asked to hold.
+/// The planned delay.
 pub(super) const PLANNED: Colour = Colour::new("planned", 0x4A_8B_C4, 0x5A_A2_DE);
 /// All other waiting for the head of a response.
 pub(super) const WAITING: Colour = Colour::new("waiting", 0xC7_74_00, 0xF2_AE_3F);
@@ -70,8 +70,8 @@ pub(super) const WAITING: Colour = Colour::new("waiting", 0xC7_74_00, 0xF2_AE_3F
 pub(super) const TRANSFER: Colour = Colour::new("transfer", 0x00_76_58, 0x35_D0_A0);
 pub(super) const FAULT: Colour = Colour::new("fault", 0xC8_10_2E, 0xFF_70_75);
 
-/// One after the other, and again from the start.
-const LANES: [Colour; 6] = [
+/// The colours of the series, reused in order when there are more series.
+const SERIES: [Colour; 6] = [
     Colour::new("lane1", 0xBF_4A_00, 0xFF_9B_5A),
     Colour::new("lane2", 0x00_66_A6, 0x5B_B6_F2),
     Colour::new("lane3", 0x00_7A_5C, 0x3F_CC_9E),
@@ -86,12 +86,12 @@ const FIXED: [Colour; 9] = [
 
 /// The colour of the series, or of the contender, with this index.
 pub(super) const fn series(index: usize) -> Colour {
-    LANES[index % LANES.len()]
+    SERIES[index % SERIES.len()]
 }
 
 /// The variables of both themes, and the rules that give them to the pictures.
 pub(super) fn css() -> String {
-    let all = || FIXED.into_iter().chain(LANES);
+    let all = || FIXED.into_iter().chain(SERIES);
     let mut css = String::from(":root{");
     // Writing to a String cannot fail.
     for Colour { name, light, .. } in all() {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_and_every_mark_stands_out_in_both_themes() {
+    fn texts_and_marks_have_enough_contrast_in_both_themes() {
         for (theme, of) in [
             ("light", (|colour| colour.light) as fn(Colour) -> Rgb),
             ("dark", |colour| colour.dark),
@@ -147,7 +147,10 @@ mod tests {
                     let found = contrast(of(text), of(back));
                     assert!(found >= 4.5, "{theme} {}: {found:.2}", text.name);
                 }
-                for mark in [PLANNED, WAITING, TRANSFER, FAULT].into_iter().chain(LANES) {
+                for mark in [PLANNED, WAITING, TRANSFER, FAULT]
+                    .into_iter()
+                    .chain(SERIES)
+                {
                     let found = contrast(of(mark), of(back));
                     assert!(found >= 3.0, "{theme} {}: {found:.2}", mark.name);
                 }
@@ -156,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn no_two_colours_are_written_alike() {
-        let all: HashSet<String> = FIXED.into_iter().chain(LANES).map(Colour::hex).collect();
-        assert_eq!(all.len(), FIXED.len() + LANES.len());
+    fn no_two_colours_have_the_same_text() {
+        let all: HashSet<String> = FIXED.into_iter().chain(SERIES).map(Colour::hex).collect();
+        assert_eq!(all.len(), FIXED.len() + SERIES.len());
     }
 }

@@ -1,4 +1,4 @@
-//! The progress bar on standard error: there if that is a terminal, and gone when the work is done.
+//! The progress bar on standard error: shown only on a terminal, and cleared at the end.
 
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
@@ -30,15 +30,15 @@ fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
 #[derive(Debug, Clone)]
 pub struct RaceBar {
     bar: ProgressBar,
-    lap: Arc<Mutex<Lap>>,
+    current: Arc<Mutex<CurrentRound>>,
 }
 
 /// The round that is under way.
 #[derive(Debug, Default)]
-struct Lap {
-    /// The steps before it.
+struct CurrentRound {
+    /// The steps of the rounds before it.
     base: u64,
-    /// Its own.
+    /// Its own steps.
     steps: u64,
     /// Its downloads that have ended, and all of them.
     done: usize,
@@ -52,42 +52,42 @@ impl RaceBar {
             bar(0, wanted),
             "{percent:>3}% |{bar:40}| {msg} [{elapsed}<{eta}]",
         );
-        let lap = Lap {
+        let current = CurrentRound {
             downloads,
-            ..Lap::default()
+            ..CurrentRound::default()
         };
         Self {
             bar,
-            lap: Arc::new(Mutex::new(lap)),
+            current: Arc::new(Mutex::new(current)),
         }
     }
 
     /// A round that takes `steps` begins; with it and those before, there will be `total`.
-    pub fn begins(&self, series: &str, steps: Duration, total: Duration) {
-        let mut lap = lock(&self.lap);
-        lap.base += lap.steps;
-        (lap.steps, lap.done) = (steps.as_millis() as u64, 0);
+    pub fn begin_round(&self, series: &str, steps: Duration, total: Duration) {
+        let mut current = lock(&self.current);
+        current.base += current.steps;
+        (current.steps, current.done) = (steps.as_millis() as u64, 0);
         self.bar.set_length(total.as_millis() as u64);
-        self.bar.set_position(lap.base);
+        self.bar.set_position(current.base);
         self.bar.set_message(series.to_owned());
     }
 
     /// A download has ended.
-    pub fn advances(&self) {
-        let mut lap = lock(&self.lap);
-        lap.done += 1;
-        let share = lap.done as f64 / lap.downloads.max(1) as f64;
+    pub fn advance(&self) {
+        let mut current = lock(&self.current);
+        current.done += 1;
+        let share = current.done as f64 / current.downloads.max(1) as f64;
         self.bar
-            .set_position(lap.base + (lap.steps as f64 * share) as u64);
+            .set_position(current.base + (current.steps as f64 * share) as u64);
     }
 
-    /// It is over.
+    /// Clears the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
     /// Prints a line to standard error, above the bar.
-    pub fn tell(&self, line: &str) {
+    pub fn print_above(&self, line: &str) {
         self.bar.suspend(|| anstream::eprintln!("{line}"));
     }
 }

@@ -1,5 +1,5 @@
-//! The race in a terminal: a table, bars, and sentences. Colours are always written; who prints
-//! takes them out where they do not belong.
+//! The race in a terminal: a table, bars, and sentences. Colours are always written; the caller
+//! strips them where they are not wanted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use super::columns::{Column, columns, worst_outliers};
-use super::format::{change, changes, found, list_codes, percent, plural, short_ms};
+use super::format::{change, changes, found, list_codes, plural, short_ms};
 use super::messages;
 use crate::download::{Outcome, Sample};
 use crate::race::Rounds;
@@ -28,7 +28,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const WARNING: Style = AnsiColor::Yellow.on_default();
 const BARS: Style = AnsiColor::Cyan.on_default();
 
-/// Three lines: above, below the header, and below.
+/// Three lines: at the top, below the header, and at the bottom.
 pub(super) const STYLE: TableStyle = {
     let line = LineStyle::none().fill('─').junction('─');
     TableStyle::new()
@@ -43,16 +43,20 @@ pub fn opening(measurement: &Measurement, rounds: Rounds, warmup: usize) -> Stri
         Rounds::Exactly(rounds) => {
             format!("{rounds} {}", plural(rounds.get(), "round"))
         }
-        Rounds::Enough => format!("{} to {} rounds", Rounds::FEWEST, Rounds::MOST),
+        Rounds::Enough => {
+            let looks = Rounds::LOOKS.map(|rounds| rounds.to_string());
+            let (last, others) = looks.split_last().expect("there are some");
+            format!("{} or {last} rounds", others.join(", "))
+        }
     };
     let is_command = |series: &Series| matches!(series.contender, ContenderRecord::Command { .. });
-    let but = if measurement.series.iter().any(is_command) {
-        ", but for those of a command"
+    let exception = if measurement.series.iter().any(is_command) {
+        ", except those downloaded by a command"
     } else {
         ""
     };
     format!(
-        "{}{rounds} after {warmup} to warm up; every image checked against its SHA-256{but}\n",
+        "{}{rounds} after {warmup} to warm up; every image checked against its SHA-256{exception}\n",
         subject(measurement)
     )
 }
@@ -78,22 +82,26 @@ fn subject(measurement: &Measurement) -> String {
     )
 }
 
-/// All of it, for a measurement that is read from a file.
+/// The whole report of a measurement that was read from a file.
 pub fn whole(report: &Report, width: Option<usize>) -> String {
     let measurement = &report.measurement;
     let subject = subject(measurement);
     format!(
         "{subject}measured {}\n{}",
         measurement.started,
-        closing(report, width)
+        closing(report, width, false)
     )
 }
 
-/// What is printed after the race. On a terminal with fewer columns than the table has, some
-/// columns of it give way.
-pub fn closing(report: &Report, width: Option<usize>) -> String {
+/// What is printed after the race. On a terminal that is narrower than the table, some columns of
+/// the table are left out. Outliers are for who looks into the details.
+pub fn closing(report: &Report, width: Option<usize>, is_verbose: bool) -> String {
     let analysis = &report.analysis;
-    let mut text = format!("{}\n", table(analysis, width.unwrap_or(usize::MAX)));
+    let mut text = String::new();
+    if let Some(headline) = messages::headline(report) {
+        let _ = writeln!(text, "{BOLD}{headline}{BOLD:#}");
+    }
+    let _ = writeln!(text, "{}", table(analysis, width.unwrap_or(usize::MAX)));
     text += &bars(analysis);
     for scaling in analysis
         .scaling
@@ -109,16 +117,11 @@ pub fn closing(report: &Report, width: Option<usize>) -> String {
                 &messages::loss(&series.name, series).map_or(String::new(), |loss| sentence(&loss));
         }
     }
-    text += &outliers(analysis);
-    for warning in &analysis.warnings {
-        let _ = writeln!(
-            text,
-            "{WARNING}warning:{WARNING:#} {}",
-            messages::warning(warning)
-        );
+    if is_verbose {
+        text += &outliers(analysis);
     }
-    if let Some(headline) = messages::headline(report) {
-        let _ = writeln!(text, "{BOLD}{headline}{BOLD:#}");
+    for warning in messages::warnings(&analysis.warnings) {
+        let _ = writeln!(text, "{WARNING}warning:{WARNING:#} {warning}");
     }
     text
 }
@@ -127,7 +130,7 @@ fn sentence(text: &str) -> String {
     format!("{text}\n")
 }
 
-/// The columns that can be missed, the first the most.
+/// The columns that may be left out, the least important first.
 const LESS_WANTED: [&str; 6] = [
     "memory/worker",
     "CPU/flag",
@@ -194,11 +197,11 @@ fn bar(share: f64) -> String {
     "█".repeat(eighths / 8) + PARTS[eighths % 8]
 }
 
-/// What a sweep says of one contender.
+/// How one contender of a sweep scales.
 fn scaling(scaling: &Scaling) -> String {
     let mut text = match scaling.knee {
         Some(knee) => format!(
-            "{}: the knee is at {knee:.1} workers: so many would do, if they scaled perfectly",
+            "{}: the knee is at {knee:.1} workers: with perfect scaling, that many would suffice",
             scaling.contender
         ),
         None => format!(
@@ -237,7 +240,7 @@ fn errors(measurement: &Measurement) -> String {
                 .entry((sample.outcome, sample.status))
                 .or_insert((0, sample));
             *count += 1;
-            // The same example in every report, whichever download ended first.
+            // The same example in every report, regardless of which download ended first.
             if sample.code < example.code {
                 *example = sample;
             }
@@ -263,7 +266,7 @@ fn outliers(analysis: &Analysis) -> String {
     text
 }
 
-/// How a threshold ended.
+/// The line of a threshold: whether it was met, and the value found.
 pub fn threshold(checked: &Checked) -> String {
     let (style, sign) = if checked.is_met() {
         (GOOD, '✓')
@@ -281,7 +284,14 @@ pub fn threshold(checked: &Checked) -> String {
 pub fn comparison(comparison: &Comparison) -> String {
     let mut table = Table::new();
     table.load_style(STYLE);
-    table.set_header(["lane", "old", "new", "change", "95 % interval", "verdict"]);
+    table.set_header([
+        "contender",
+        "old",
+        "new",
+        "change",
+        "95 % interval",
+        "verdict",
+    ]);
     for series in &comparison.series {
         table.add_row([
             series.name.clone(),
@@ -300,12 +310,8 @@ pub fn comparison(comparison: &Comparison) -> String {
         let _ = writeln!(text, "{WARNING}not the same{WARNING:#} {difference}");
     }
     for note in &comparison.notes {
-        let _ = writeln!(text, "{DIM}note: another {note}{DIM:#}");
+        let _ = writeln!(text, "{DIM}note: {note}{DIM:#}");
     }
-    let margin = percent(comparison.margin);
-    let _ = writeln!(
-        text,
-        "same: within {margin}; inconclusive: the interval lies across that, so take more rounds"
-    );
+    text += &messages::about_comparison(comparison);
     text
 }

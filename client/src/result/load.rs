@@ -17,9 +17,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::censored::{CensoredTimes, Percentiles};
 use super::environment::Environment;
 use super::measurement::ServerRecord;
-use super::ranking::{Ranking, Ranks};
 use crate::millis;
 
 /// Everything that was measured, and all that is needed to understand it or to do it again.
@@ -71,7 +71,7 @@ pub struct LoadResult {
     /// How many of them were answered as planned per second; none if there were none.
     pub throughput: Option<Throughput>,
     /// The percentiles of all requests, those without an answer included.
-    pub ranks: LoadRanks,
+    pub percentiles: LoadPercentiles,
     /// How many answers had each status.
     #[schemars(with = "BTreeMap<String, u64>")]
     pub statuses: BTreeMap<u16, u64>,
@@ -90,7 +90,7 @@ pub struct LoadResult {
     pub times: LoadTimes,
 }
 
-/// Why there is no answer.
+/// Why a request had no answer.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -125,7 +125,7 @@ const MOST: f64 = 0.5;
 /// Something that a reader must know before he believes the rest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LoadWarning {
-    /// There are no times.
+    /// No request succeeded, so there are no times.
     NothingSucceeded,
     /// More than half of the requests were not sent, or failed against the plan.
     MostFailed {
@@ -301,11 +301,11 @@ impl Throughput {
 /// The percentiles of all requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LoadRanks {
+pub struct LoadPercentiles {
     /// From when they should have been sent; none of none.
-    pub response: Option<Ranks>,
+    pub response: Option<Percentiles>,
     /// From when they were sent; none of none. Of a request that was not sent, nothing is known.
-    pub service: Option<Ranks>,
+    pub service: Option<Percentiles>,
 }
 
 /// How long requests took.
@@ -421,7 +421,7 @@ impl From<Times> for TimesRecord {
     }
 }
 
-/// What is written is no histogram.
+/// The text is not a histogram.
 #[derive(Debug, Error)]
 #[error("a histogram is not in HdrHistogram's encoding V2")]
 struct NoHistogram;
@@ -441,17 +441,17 @@ impl LoadResult {
     /// Computes what follows from the counts and histograms: after measuring, and after others were
     /// added.
     pub fn compute(&mut self) {
-        self.ranks = LoadRanks {
-            response: self.response().ranks(),
-            service: self.service().ranks(),
+        self.percentiles = LoadPercentiles {
+            response: self.response().percentiles(),
+            service: self.service().percentiles(),
         };
         self.throughput = self.measured_throughput();
     }
 
     /// The response times of all requests.
-    pub fn response(&self) -> Ranking {
+    pub fn response(&self) -> CensoredTimes {
         let times = &self.times;
-        self.ranking(
+        self.all_times(
             &times.response,
             &times.planned_response,
             &times.censored_response,
@@ -459,20 +459,20 @@ impl LoadResult {
     }
 
     /// The service times of all requests.
-    pub fn service(&self) -> Ranking {
+    pub fn service(&self) -> CensoredTimes {
         let times = &self.times;
-        self.ranking(
+        self.all_times(
             &times.service,
             &times.planned_service,
             &times.censored_service,
         )
     }
 
-    fn ranking(&self, succeeded: &Times, planned: &Times, censored: &Times) -> Ranking {
+    fn all_times(&self, succeeded: &Times, planned: &Times, censored: &Times) -> CensoredTimes {
         let timeouts = self.failures.get(&Failure::Timeout).copied();
         let has_time = self.requests.planned_failures + timeouts.unwrap_or(0);
         let failed = self.requests.failed.saturating_sub(has_time);
-        Ranking::new(&succeeded.0, &planned.0, &censored.0, failed)
+        CensoredTimes::new(&succeeded.0, &planned.0, &censored.0, failed)
     }
 
     fn measured_throughput(&self) -> Option<Throughput> {
@@ -555,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn a_histogram_comes_back_whole_and_its_figures_stand_beside_it() {
+    fn a_histogram_round_trips_with_its_figures() {
         let written = serde_json::to_value(times(1..=100)).unwrap();
         assert_eq!(written["count"], 100);
         for (key, millis) in [
@@ -579,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_there_are_no_figures() {
+    fn an_empty_histogram_has_no_figures() {
         let written = serde_json::to_value(times([])).unwrap();
         assert_eq!(
             (written["count"].as_u64(), &written["p50_ms"]),
@@ -589,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_histogram_is_an_error() {
+    fn an_invalid_histogram_is_an_error() {
         let mut written = serde_json::to_value(times([1])).unwrap();
         for wrong in ["", "!", "HISTFA=="] {
             written["histogram"] = wrong.into();
@@ -643,7 +643,7 @@ mod tests {
                 cut_off: 0,
             },
             throughput: None,
-            ranks: LoadRanks::default(),
+            percentiles: LoadPercentiles::default(),
             statuses: [(200, sent)].into(),
             planned_statuses: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -773,7 +773,7 @@ mod tests {
         result.times.censored_response = times(1..=840);
         result.times.censored_service = times((0..840).map(|_| 0));
         let result = computed(result);
-        let response = result.ranks.response.unwrap();
+        let response = result.percentiles.response.unwrap();
         assert_eq!((response.count, response.censored), (1000, 840));
         assert_eq!(response.p99.upper, None);
         assert!(response.p99.lower.unwrap() > Duration::from_millis(829));

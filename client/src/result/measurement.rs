@@ -13,6 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::environment::Environment;
+use super::interval::Looks;
+use super::stats;
 use crate::download::{Outcome, Sample};
 use crate::millis;
 
@@ -87,6 +89,9 @@ pub struct JobRecord {
     pub http2: bool,
     /// The rounds of each series that came first and were not measured.
     pub warmup: usize,
+    /// Whether the number of rounds followed from what was measured, and was not fixed before.
+    #[serde(default)]
+    pub adaptive_rounds: bool,
 }
 
 /// Where the flags came from.
@@ -248,6 +253,11 @@ impl Series {
         self.rounds.iter().map(|round| round.elapsed).collect()
     }
 
+    /// The same in milliseconds.
+    pub fn times_ms(&self) -> Vec<f64> {
+        self.times().into_iter().map(stats::millis).collect()
+    }
+
     /// All the attempts of all the rounds.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
         self.rounds.iter().flat_map(|round| &round.samples)
@@ -292,6 +302,15 @@ impl Measurement {
             plan,
             environment: Environment::here(),
             series: Vec::new(),
+        }
+    }
+
+    /// How often the rounds were looked at before the last was run.
+    pub fn looks(&self) -> Looks {
+        if self.job.adaptive_rounds {
+            Looks::Several
+        } else {
+            Looks::One
         }
     }
 

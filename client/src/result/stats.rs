@@ -3,18 +3,8 @@
 
 use std::time::Duration;
 
-use chacha20::ChaCha8Rng;
-use chacha20::rand_core::{Rng, SeedableRng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// The share of repeated experiments whose interval holds the true value, about.
-pub const CONFIDENCE: f64 = 0.95;
-/// The resamples of a bootstrap interval. B. Efron and R. J. Tibshirani ("An Introduction to the
-/// Bootstrap", 1993, §14.3) want 1,000 or more for an interval.
-const RESAMPLES: usize = 10_000;
-/// The seed of the resamples: always the same, so that the same samples give the same interval.
-const SEED: u64 = 0x0066_6c61_6773_0001;
 
 /// The value that a share of `percent` % of the values does not exceed: the one percentile rule of
 /// this program.
@@ -43,63 +33,10 @@ pub fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values
 }
 
-/// The middle value, or the mean of the two in the middle. None of nothing.
+/// The middle value, or the mean of the two in the middle: the 50th [`percentile`]. None of
+/// nothing.
 pub fn median(values: &[f64]) -> Option<f64> {
-    median_of(&mut values.to_vec())
-}
-
-/// The same as the 50th [`percentile`], of values that may be put into another order: where it is
-/// wanted ten thousand times, sorting would be most of the work.
-fn median_of(values: &mut [f64]) -> Option<f64> {
-    let (middle, is_odd) = (values.len() / 2, values.len() % 2 == 1);
-    if values.is_empty() {
-        return None;
-    }
-    let (below, &mut high, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
-    if is_odd {
-        return Some(high);
-    }
-    let low = below.iter().copied().max_by(f64::total_cmp)?;
-    Some(low + (high - low) * 0.5)
-}
-
-/// The lower and the upper end of the 95 % interval of the median of these values: the percentile
-/// bootstrap of Efron and Tibshirani (1993, §13.3), with 10,000 resamples that are always the same.
-/// None of nothing.
-///
-/// *Paired* values (ratios of two contenders in the same round, say) are resampled as pairs when
-/// the ratio is what is given.
-pub fn median_interval(values: &[f64]) -> Option<(f64, f64)> {
-    bootstrap(&[values], |medians| medians[0])
-}
-
-/// The 95 % interval of the ratio of two medians that were measured independently: each is
-/// resampled by itself (1993, §8.3).
-pub fn ratio_interval(dividend: &[f64], divisor: &[f64]) -> Option<(f64, f64)> {
-    bootstrap(&[dividend, divisor], |medians| medians[0] / medians[1])
-}
-
-fn bootstrap(groups: &[&[f64]], statistic: impl Fn(&[f64]) -> f64) -> Option<(f64, f64)> {
-    if groups.iter().any(|group| group.is_empty()) {
-        return None;
-    }
-    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let mut resample = Vec::new();
-    let mut medians = vec![0.0; groups.len()];
-    let mut statistics = Vec::with_capacity(RESAMPLES);
-    for _ in 0..RESAMPLES {
-        for (group, median) in groups.iter().zip(&mut medians) {
-            resample.clear();
-            // A 32-bit draw, scaled: its bias is below one part in a million for a thousand rounds.
-            let pick = |draw: u32| group[((u64::from(draw) * group.len() as u64) >> 32) as usize];
-            resample.extend(group.iter().map(|_| pick(rng.next_u32())));
-            *median = median_of(&mut resample)?;
-        }
-        statistics.push(statistic(&medians));
-    }
-    let statistics = sorted(statistics);
-    let tail = (1.0 - CONFIDENCE) / 2.0 * 100.0;
-    percentile(&statistics, tail).zip(percentile(&statistics, 100.0 - tail))
+    percentile(&sorted(values.to_vec()), 50.0)
 }
 
 /// Which values are far above the rest, by their indices: those whose modified z-score
@@ -312,37 +249,6 @@ mod tests {
         assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
     }
 
-    /// With two values the median of a resample is 1 (a quarter of the time), 2 (a half) or 3 (a
-    /// quarter); the 2.5th percentile of that is 1 and the 97.5th is 3. With three it is 1, 2 or 3
-    /// in 7, 13 and 7 of the 27 cases.
-    #[test]
-    fn the_interval_of_two_or_three_values_is_known_by_counting_all_resamples() {
-        assert_eq!(median_interval(&[1.0, 3.0]), Some((1.0, 3.0)));
-        assert_eq!(median_interval(&[1.0, 2.0, 3.0]), Some((1.0, 3.0)));
-        assert_eq!(median_interval(&[5.0]), Some((5.0, 5.0)));
-        assert_eq!(median_interval(&[]), None);
-    }
-
-    /// The median of seven values is below the k-th smallest when at least four of seven draws are:
-    /// binomial. For 1, …, 7: P(median ≤ 1) = P(Bin(7, 1/7) ≥ 4) = 0.0102, P(median ≤ 2) = P(Bin(7,
-    /// 2/7) ≥ 4) = 0.0984. So the 2.5th percentile is 2, and the 97.5th is 6.
-    #[test]
-    fn the_interval_of_seven_values_is_that_of_the_binomial_distribution() {
-        let values = [4.0, 1.0, 7.0, 2.0, 6.0, 3.0, 5.0];
-        assert_eq!(median_interval(&values), Some((2.0, 6.0)));
-    }
-
-    /// Each median of two is 1, 2 or 3 (1 : 2 : 1), or 10: the ratio is below 0.1 never, and 0.1 in
-    /// a quarter of the cases.
-    #[test]
-    fn the_interval_of_a_ratio_resamples_both_sides() {
-        assert_eq!(ratio_interval(&[1.0, 3.0], &[10.0]), Some((0.1, 0.3)));
-        // 1/3 in one of sixteen cases and 3/1 in another: both are within the middle 95 %.
-        let (lower, upper) = ratio_interval(&[1.0, 3.0], &[1.0, 3.0]).unwrap();
-        assert_eq!((lower, upper), (1.0 / 3.0, 3.0));
-        assert_eq!(ratio_interval(&[], &[1.0]), None);
-    }
-
     /// The median is 3, the deviations 2 1 0 1 97, so the MAD is 1: the score of 100 is 0.6745 × 97
     /// = 65.4, that of 5 is 1.3.
     #[test]
@@ -420,25 +326,6 @@ mod tests {
     }
 
     proptest! {
-        // Each case is 10,000 resamples, unoptimised.
-        #![proptest_config(ProptestConfig::with_cases(16))]
-        #[test]
-        fn an_interval_holds_the_median_and_is_the_same_every_time(values in prop::collection::vec(0.1_f64..1e6, 1..30)) {
-            let (lower, upper) = median_interval(&values).unwrap();
-            let middle = median(&values).unwrap();
-            prop_assert!(lower <= middle && middle <= upper);
-            prop_assert_eq!(median_interval(&values), Some((lower, upper)));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_median_needs_no_order(mut values in prop::collection::vec(0.1_f64..1e6, 0..30)) {
-            let sorted = sorted(values.clone());
-            prop_assert_eq!(percentile(&sorted, 50.0), median(&values));
-            prop_assert_eq!(percentile(&sorted, 50.0), median_of(&mut values));
-        }
-
         #[test]
         fn a_law_is_found_from_its_own_points(lambda in 1.0_f64..1e4, sigma in 0.0_f64..0.9, kappa in 0.0_f64..0.1) {
             let law = Usl { lambda, sigma, kappa, r_squared: 1.0 };

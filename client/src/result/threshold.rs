@@ -81,25 +81,25 @@ enum Operator {
     NotEqual,
 }
 
-/// Why a text is no threshold. The texts say what to write.
+/// Why a text is not a threshold. The messages say what to write.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum ThresholdError {
     /// No operator.
     #[error(
-        "write it as 'lane.metric operator value', such as 'async.p(99) < 250ms'; operators: < <= > >= == !="
+        "write it as 'contender.metric operator value', such as 'async.p(99) < 250ms'; operators: < <= > >= == !="
     )]
     NoOperator,
     /// No series before the metric.
-    #[error("{0:?} names no lane; write 'async.{0}', say")]
-    NoLane(String),
+    #[error("{0:?} has no contender before the metric; write 'async.{0}', for example")]
+    NoSeries(String),
     /// No such metric.
     #[error(
-        "{0:?} is no metric; take one of p(0) to p(100), min, med, avg, max (latency), elapsed, cpu, memory, speed_up, efficiency, \
+        "{0:?} is not a metric; take one of p(0) to p(100), min, med, avg, max (latency), elapsed, cpu, memory, speed_up, efficiency, \
          throughput, error_rate, errors, unplanned_errors, retries, downloads; of load also requests, timeouts, unsent"
     )]
     NoMetric(String),
     /// The value does not fit the metric.
-    #[error("{text:?} is no {wanted}")]
+    #[error("{text:?} is not a {wanted}")]
     NoValue {
         /// What was written.
         text: String,
@@ -126,7 +126,7 @@ impl FromStr for Threshold {
         };
         let dot = dot
             .filter(|dot| *dot > 0)
-            .ok_or_else(|| ThresholdError::NoLane(left.trim_start_matches('.').to_owned()))?;
+            .ok_or_else(|| ThresholdError::NoSeries(left.trim_start_matches('.').to_owned()))?;
         let metric: Metric = left[dot + 1..].parse()?;
         Ok(Self {
             series: left[..dot].to_owned(),
@@ -247,7 +247,7 @@ impl Metric {
 
     /// The least and the greatest that it can be.
     fn of_load(self, series: &str, result: &LoadResult) -> Option<(f64, f64)> {
-        let ranking = match series {
+        let times = match series {
             "response" => result.response(),
             "service" => result.service(),
             _ => {
@@ -256,8 +256,8 @@ impl Metric {
             }
         };
         let bounds = match self {
-            Self::Percentile(percent) => ranking.percentile(percent),
-            Self::Mean => ranking.mean(),
+            Self::Percentile(percent) => times.percentile(percent),
+            Self::Mean => times.mean(),
             _ => None,
         };
         Some(bounds?.millis())
@@ -423,11 +423,13 @@ pub fn check_load(thresholds: &[Threshold], result: &LoadResult) -> Vec<Checked>
     thresholds.iter().map(checked).collect()
 }
 
-/// A threshold on what is not measured, which is better known before the measurement than after it.
+/// A threshold on something that is not measured: refused before the measurement begins.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotMeasured {
     /// A misspelt series.
-    #[error("--threshold '{threshold}': there is no lane {series:?}; the lanes are {all_series}")]
+    #[error(
+        "--threshold '{threshold}': unknown contender {series:?}; the contenders are {all_series}"
+    )]
     Series {
         /// What was written.
         threshold: String,
@@ -436,12 +438,12 @@ pub enum NotMeasured {
         /// Those that there are.
         all_series: String,
     },
-    /// Something else than what a race measures.
+    /// A metric that a race does not measure.
     #[error(
         "--threshold '{0}': requests, timeouts and unsent are counted by load; take downloads, errors or retries"
     )]
     OfRace(String),
-    /// Something else than what a load measures.
+    /// A metric that a load does not measure.
     #[error(
         "--threshold '{0}': for a load, write response, service or lag before p(0) to p(100), min, med, avg or max, and load before \
          throughput, cpu, error_rate, errors, requests, timeouts or unsent"
@@ -454,7 +456,7 @@ pub enum NotMeasured {
 ///
 /// # Errors
 /// With the first that does not.
-pub fn know_series<'l>(
+pub fn check_series_names<'l>(
     thresholds: &[Threshold],
     all_series: impl Iterator<Item = &'l str>,
     known: &[String],
@@ -483,7 +485,7 @@ pub fn know_series<'l>(
 ///
 /// # Errors
 /// With the first that is not.
-pub fn know_load(thresholds: &[Threshold]) -> Result<(), NotMeasured> {
+pub fn check_load_metrics(thresholds: &[Threshold]) -> Result<(), NotMeasured> {
     let mut thresholds = thresholds.iter();
     match thresholds.find(|threshold| !threshold.metric.is_of_load(&threshold.series)) {
         None => Ok(()),
@@ -507,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_is_a_lane_a_metric_an_operator_and_a_value() {
+    fn a_threshold_has_a_series_a_metric_an_operator_and_a_value() {
         for (text, series, metric, operator, value) in [
             (
                 "async.p(99) < 250ms",
@@ -596,23 +598,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_threshold_says_what_to_write() {
+    fn an_invalid_threshold_is_refused_with_the_remedy() {
         for (text, expected) in [
-            ("", "write it as 'lane.metric operator value'"),
+            ("", "write it as 'contender.metric operator value'"),
             ("async.p(99)", "write it as"),
             ("async.p(99) = 1ms", "write it as"),
-            ("p(99) < 1ms", "\"p(99)\" names no lane"),
-            (".p(99) < 1ms", "\"p(99)\" names no lane"),
+            ("p(99) < 1ms", "\"p(99)\" has no contender"),
+            (".p(99) < 1ms", "\"p(99)\" has no contender"),
             (
                 "async.p(101) < 1ms",
-                "\"p(101)\" is no metric; take one of p(0) to p(100)",
+                "\"p(101)\" is not a metric; take one of p(0) to p(100)",
             ),
-            ("async.speed < 1", "\"speed\" is no metric"),
-            ("async.p(99) < soon", "\"soon\" is no time, like 250ms"),
-            ("async.p(99) < ", "\"\" is no time"),
-            ("async.speed_up > -1", "\"-1\" is no number from 0 up"),
-            ("async.efficiency > much%", "\"much%\" is no share"),
-            ("async.errors < NaN", "\"NaN\" is no number"),
+            ("async.speed < 1", "\"speed\" is not a metric"),
+            ("async.p(99) < soon", "\"soon\" is not a time, like 250ms"),
+            ("async.p(99) < ", "\"\" is not a time"),
+            ("async.speed_up > -1", "\"-1\" is not a number from 0 up"),
+            ("async.efficiency > much%", "\"much%\" is not a share"),
+            ("async.errors < NaN", "\"NaN\" is not a number"),
         ] {
             let message = parsed(text).unwrap_err().to_string();
             assert!(message.starts_with(expected), "{text}: {message}");
@@ -620,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn without_data_no_threshold_is_met() {
+    fn a_threshold_without_data_is_not_met() {
         for text in [
             "async.errors >= 0",
             "async.p(50) != 3",
@@ -637,7 +639,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operator_holds_where_it_should() {
+    fn each_operator_compares_as_it_says() {
         for (operator, below, equal, above) in [
             ("<", true, false, false),
             ("<=", true, true, false),
@@ -694,29 +696,29 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_nobody_has_is_known_before_the_race() {
+    fn an_unknown_contender_is_refused_before_the_race() {
         let known = ["async", "threaded"].map(str::to_owned);
-        let know = |text: &str| {
+        let check_names = |text: &str| {
             let all_series = ["async", "flags.py"].into_iter();
-            know_series(&[text.parse().unwrap()], all_series, &known)
+            check_series_names(&[text.parse().unwrap()], all_series, &known)
         };
-        assert_eq!(know("async.errors == 0"), Ok(()));
-        assert_eq!(know("flags.py.errors == 0"), Ok(()));
+        assert_eq!(check_names("async.errors == 0"), Ok(()));
+        assert_eq!(check_names("flags.py.errors == 0"), Ok(()));
         assert_eq!(
-            know("threaded.errors == 0"),
+            check_names("threaded.errors == 0"),
             Ok(()),
-            "it could have been there: no data"
+            "a known contender that did not race: no data"
         );
-        let message = know("asink.errors == 0").unwrap_err().to_string();
+        let message = check_names("asink.errors == 0").unwrap_err().to_string();
         assert_eq!(
             message,
-            "--threshold 'asink.errors == 0': there is no lane \"asink\"; the lanes are async, flags.py"
+            "--threshold 'asink.errors == 0': unknown contender \"asink\"; the contenders are async, flags.py"
         );
     }
 
     #[test]
-    fn what_a_load_measures_is_known_before_it_and_what_a_race_measures_is_something_else() {
-        let load = |text: &str| know_load(&[text.parse().unwrap()]);
+    fn a_metric_that_a_load_or_a_race_lacks_is_refused_before_it_starts() {
+        let load = |text: &str| check_load_metrics(&[text.parse().unwrap()]);
         for text in [
             "response.p(99.9) < 10ms",
             "service.max < 1s",
@@ -739,7 +741,7 @@ mod tests {
             let expected = format!("--threshold '{text}': for a load, write response,");
             assert!(message.starts_with(&expected), "{message}");
         }
-        let race = know_series(
+        let race = check_series_names(
             &["async.unsent == 0".parse().unwrap()],
             ["async"].into_iter(),
             &[],

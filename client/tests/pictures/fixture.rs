@@ -1,5 +1,5 @@
-//! Measurements as real ones are, computed instead of measured: the same planner, perfect workers,
-//! and small delays of a deterministic kind.
+//! Realistic measurements that are computed instead of measured: the same planner, perfect workers,
+//! and small deterministic delays.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) fn bench() -> Measurement {
     )
 }
 
-/// Faults of every kind, with retries, and one code that there is no flag for.
+/// Faults of every kind, with retries, and one code without a flag.
 pub(crate) fn flaky() -> Measurement {
     let mut codes = pop20();
     codes.push("XX".parse().unwrap());
@@ -148,6 +148,7 @@ fn race(
             keep_alive: true,
             http2: false,
             warmup: 1,
+            adaptive_rounds: false,
         },
         server: ServerRecord {
             label: "EMBEDDED".to_owned(),
@@ -179,7 +180,7 @@ fn micros(count: u64) -> Duration {
     Duration::from_micros(count)
 }
 
-/// What the planner says, with pauses of 60 ms.
+/// The plan, with pauses of 60 ms.
 fn planned(scenario: &Scenario, code: CountryCode, retries: u32) -> Planned {
     let planner = Planner::new(scenario);
     let path = format!("/flags/{cc}/{cc}.gif", cc = code.to_lowercase());
@@ -194,18 +195,18 @@ fn planned(scenario: &Scenario, code: CountryCode, retries: u32) -> Planned {
         let plan = planner.plan(&request);
         let outlook = Outlook::of(&plan, &request, Content::of(&Resource::image(code)));
         let outcome = outcome(&plan, &outlook, code);
-        let may_pass = outcome.is_error() && attempt <= retries;
+        let is_transient = outcome.is_error() && attempt <= retries;
         attempts.push(PlannedAttempt {
             outcome,
             delay: plan.delay,
             time: outlook.time.unwrap_or(Duration::from_secs(10)),
-            pause: if may_pass {
+            pause: if is_transient {
                 Duration::from_millis(60)
             } else {
                 Duration::ZERO
             },
         });
-        if !may_pass {
+        if !is_transient {
             break;
         }
     }
@@ -225,7 +226,7 @@ fn outcome(plan: &Plan, outlook: &Outlook, code: CountryCode) -> Outcome {
     }
 }
 
-/// List scheduling, with a connection per worker and a little of everything.
+/// List scheduling, with one connection per worker.
 fn samples(plan: &[Planned], workers: usize, strategy: &str, round: u64) -> Vec<Sample> {
     let mut free_at = vec![Duration::ZERO; workers];
     let own: u64 = strategy.bytes().map(u64::from).sum();
@@ -241,7 +242,7 @@ fn samples(plan: &[Planned], workers: usize, strategy: &str, round: u64) -> Vec<
         let worker = (0..workers).min_by_key(|&worker| free_at[worker]).unwrap();
         let is_first = free_at[worker].is_zero();
         let mut now = free_at[worker] + micros(30) + noise(40);
-        // Threads begin one after the other.
+        // Threads start one after the other.
         if is_first && strategy == "threaded" {
             now += micros(60) * worker as u32;
         }
@@ -272,6 +273,7 @@ fn samples(plan: &[Planned], workers: usize, strategy: &str, round: u64) -> Vec<
                 done,
                 plan: answers.then_some(attempt.delay),
                 wait: answers.then_some(held),
+                rules: None,
                 retry_in: pause,
             });
             now = done + attempt.pause;

@@ -1,5 +1,5 @@
-//! Pictures and pages of measurements: what must be in them, and what must not. How they look is
-//! for eyes: the page of every fixture is left in `target/tmp`.
+//! Pictures and pages of measurements: what must be in them, and what must not. The page of every
+//! fixture is left in `target/tmp` for visual inspection.
 
 mod fixture;
 
@@ -55,7 +55,7 @@ fn shapes<'a>(svg: &'a Document<'_>, tag: &str, attribute: &str, value: &str) ->
 
 const SVG: &str = "http://www.w3.org/2000/svg";
 
-/// The samples of the round of each series that is drawn, so often as they are.
+/// The samples of the drawn round of each series, once per panel.
 fn drawn_samples(measurement: &Measurement, panels: &[usize]) -> Vec<Sample> {
     let mut samples = Vec::new();
     for &series in panels {
@@ -69,7 +69,7 @@ fn drawn_samples(measurement: &Measurement, panels: &[usize]) -> Vec<Sample> {
 #[test]
 fn every_attempt_of_the_drawn_rounds_is_in_the_race() {
     let (_, report) = &all_fixtures()[0];
-    // Threaded and async are short: they are drawn a second time, zoomed.
+    // Threaded and async are short, so they are drawn again, zoomed.
     let samples = drawn_samples(&report.measurement, &[0, 1, 1, 2, 2]);
     for width in WIDTHS {
         with_svg(report, Figure::Race, width, |svg| {
@@ -83,7 +83,7 @@ fn every_attempt_of_the_drawn_rounds_is_in_the_race() {
 }
 
 #[test]
-fn every_error_of_the_drawn_rounds_has_its_mark() {
+fn every_error_of_the_drawn_rounds_has_a_marker() {
     let (_, report) = &all_fixtures()[1];
     let is_zoomed = |svg: &Document<'_>, series: &str| {
         let mut texts = svg.descendants().filter_map(|node| node.text());
@@ -125,10 +125,10 @@ fn every_error_of_the_drawn_rounds_has_its_mark() {
 }
 
 #[test]
-fn all_lanes_of_a_race_are_on_the_same_axis() {
+fn all_series_of_a_race_share_an_axis() {
     let (_, report) = &all_fixtures()[0];
     with_svg(report, Figure::Race, Width::Wide, |svg| {
-        // The label `1 s` of each panel that is not zoomed stands at the same place.
+        // The label `1 s` is at the same place in each panel that is not zoomed.
         let texts = svg
             .descendants()
             .filter(|node| node.has_tag_name((SVG, "text")));
@@ -142,7 +142,7 @@ fn all_lanes_of_a_race_are_on_the_same_axis() {
 }
 
 #[test]
-fn every_picture_is_well_formed_named_and_within_its_borders() {
+fn every_picture_is_well_formed_named_and_within_its_bounds() {
     for (name, report) in all_fixtures() {
         for figure in Figure::ALL {
             for width in WIDTHS {
@@ -180,7 +180,7 @@ fn every_picture_is_well_formed_named_and_within_its_borders() {
 }
 
 #[test]
-fn a_page_asks_the_network_for_nothing_and_runs_nothing() {
+fn a_page_uses_no_network_and_no_script() {
     for (name, report) in all_fixtures() {
         let html = page::html(&[(name, report)]);
         assert!(!html.contains("<script"));
@@ -209,7 +209,7 @@ fn a_page_asks_the_network_for_nothing_and_runs_nothing() {
 }
 
 #[test]
-fn a_page_is_the_same_for_the_same_measurement_and_is_for_both_themes() {
+fn a_page_is_reproducible_and_has_both_themes() {
     for (name, report) in all_fixtures() {
         let page = || page::html(&[(name, report)]);
         let html = page();
@@ -235,8 +235,7 @@ fn a_page_is_the_same_for_the_same_measurement_and_is_for_both_themes() {
 fn a_page_is_well_formed() {
     for (name, report) in all_fixtures() {
         let html = page::html(&[(name, report)]);
-        // HTML as XML: elements without an end get one, and what stands in the style is not looked
-        // at.
+        // HTML as XML: void elements are closed, and the style is skipped.
         let (head, body) = html.split_once("<body>").unwrap();
         assert_eq!(head.matches("<style>").count(), 1);
         let body = format!("<body>{}", body.trim_end_matches("</html>"));
@@ -245,7 +244,7 @@ fn a_page_is_well_formed() {
 }
 
 #[test]
-fn hostile_names_are_text() {
+fn hostile_names_are_escaped() {
     let evil = "<script>alert(\"1\")</script>&'";
     let mut measurement = fixture::bench();
     measurement.series[1].name = evil.to_owned();
@@ -271,7 +270,7 @@ fn hostile_names_are_text() {
 }
 
 #[test]
-fn what_has_no_data_is_a_sentence() {
+fn a_picture_without_data_is_a_sentence() {
     let check = |measurement: &Measurement| {
         let report = &Report::of(measurement.clone());
         page::html(&[("nothing", report)]);
@@ -323,7 +322,7 @@ fn what_has_no_data_is_a_sentence() {
             .for_each(|series| series.rounds.clear());
         check(&no_rounds);
         let html = page::html(&[("none", &Report::of(no_rounds.clone()))]);
-        assert!(html.contains("so there is no race to be seen") && !html.contains("<svg"));
+        assert!(html.contains("so there is no race to draw") && !html.contains("<svg"));
         let mut no_lanes = whole;
         no_lanes.series.clear();
         check(&no_lanes);
@@ -345,7 +344,7 @@ fn a_poster_is_a_png_of_its_size_with_text_in_our_own_font() {
     let blank = |text: &str| {
         plot::png(&format!("<svg xmlns=\"{SVG}\" width=\"200\" height=\"40\"><text y=\"30\" font-size=\"20\">{text}</text></svg>")).unwrap()
     };
-    // Letters that the font lacks would all be nothing.
+    // Characters that the font lacks would be blank.
     let letters = [
         "a", "×", "µ", "σ", "κ", "λ", "²", "√", "–", "…", "≤", "≥", "%", "−", "·", "∞",
     ];
@@ -354,7 +353,7 @@ fn a_poster_is_a_png_of_its_size_with_text_in_our_own_font() {
 }
 
 #[test]
-fn what_is_no_picture_and_what_is_too_large_is_an_error() {
+fn invalid_and_oversized_pictures_are_errors() {
     assert!(matches!(plot::png("<html/>"), Err(plot::PlotError::Svg(_))));
     let huge = format!("<svg xmlns=\"{SVG}\" width=\"90000\" height=\"90000\"/>");
     assert!(matches!(
@@ -364,7 +363,7 @@ fn what_is_no_picture_and_what_is_too_large_is_an_error() {
 }
 
 #[test]
-fn a_poster_of_many_lanes_is_longer_and_not_flat() {
+fn a_poster_of_many_series_is_taller() {
     let mut measurement = fixture::bench();
     let series = measurement.series[0].clone();
     measurement.series.extend(vec![series; 12]);
@@ -408,7 +407,7 @@ fn a_page_has_a_section_for_each_measurement() {
 }
 
 #[test]
-fn a_page_says_how_to_do_it_again() {
+fn a_page_says_how_to_repeat_the_measurement() {
     let mut measurement = fixture::flaky();
     measurement.series.truncate(1);
     measurement.command.push("it's here".to_owned());

@@ -15,8 +15,8 @@ stop() {
 }
 trap stop EXIT
 
-# The server prints `NAME URL` for each of its listeners as soon as all of them accept, so to read a line is to wait
-# until it is ready. Should it end before, there is no line, and the script ends too.
+# The server prints `NAME URL` for each listener once all of them accept, so reading a line waits until it is ready.
+# If it ends before that, there is no line, and the script ends too.
 mkfifo "$folder/lines"
 flag-server --scenario "$here/../retry.toml" --port 0 >"$folder/lines" &
 server=$!

@@ -430,7 +430,7 @@ fn short_name(country: &IsoCountry) -> anyhow::Result<&str> {
 mod tests {
     use super::*;
 
-    /// The colours that are left of some.
+    /// The colours after quantisation.
     fn quantised(pixels: &[Srgb<u8>]) -> Vec<Srgb<u8>> {
         let Indexed { palette, indices } = index(pixels).expect("a palette");
         assert!(palette.len() <= COLOURS);
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_many_colours_stays_close_to_itself() {
+    fn quantisation_stays_close_to_the_original() {
         let pixels = gradient();
         let quantised = quantised(&pixels);
 
@@ -493,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_short_is_refused() {
+    fn a_long_name_is_refused() {
         let country = |name: &str| IsoCountry {
             alpha_2: "XK".parse().expect("a code"),
             alpha_3: "XKX".to_owned(),

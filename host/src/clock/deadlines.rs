@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_comes_first_and_nobody_before_the_deadline() {
+    fn the_earliest_comes_first_and_none_before_its_deadline() {
         let start = Instant::now();
         let mut deadlines = Deadlines::new();
         for delay in [30, 10, 20] {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn who_shares_a_deadline_is_woken_in_the_order_of_arrival() {
+    fn waits_with_the_same_deadline_are_woken_in_order_of_arrival() {
         let start = Instant::now();
         let mut deadlines = Deadlines::new();
         let everybody: Vec<_> = (0..1000).collect();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_is_forgotten_and_leaves_the_others_alone() {
+    fn a_removed_wait_does_not_affect_the_others() {
         let start = Instant::now();
         let mut deadlines = Deadlines::new();
         let (stays, _) = deadlines.insert(start, "stays");
@@ -179,11 +179,11 @@ mod tests {
         assert_eq!(deadlines.get_mut(leaves), None);
         assert_eq!(deadlines.get_mut(stays), Some(&mut "stays"));
         assert_eq!(due(&mut deadlines, start), ["stays"]);
-        assert_eq!(deadlines.remove(stays), None, "taken is gone too");
+        assert_eq!(deadlines.remove(stays), None, "a taken wait is removed too");
     }
 
     #[test]
-    fn the_timer_thread_is_notified_only_of_what_it_would_oversleep() {
+    fn the_timer_thread_is_notified_only_of_earlier_deadlines() {
         let start = Instant::now();
         let mut deadlines = Deadlines::new();
         let notify = |deadlines: &mut Deadlines<()>, delay| {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_first_one_left_nobody_later_disturbs_the_timer_thread() {
+    fn a_later_wait_does_not_notify_the_timer_thread_after_a_removal() {
         let start = Instant::now();
         let mut deadlines = Deadlines::new();
         let (first, _) = deadlines.insert(start + ms(10), ());
@@ -234,9 +234,9 @@ mod tests {
     }
 
     proptest! {
-        /// Against the plainest model: a list that is searched from end to end.
+        /// Compared with a simple model: a list with linear search.
         #[test]
-        fn every_wait_ends_once_unless_removed_and_the_timer_thread_oversleeps_none(steps in steps()) {
+        fn every_wait_ends_once_unless_removed_and_none_is_late(steps in steps()) {
             let start = Instant::now();
             let mut deadlines = Deadlines::new();
             let mut model: Vec<(u64, usize, Ticket)> = Vec::new();

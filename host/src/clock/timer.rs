@@ -135,7 +135,7 @@ impl fmt::Debug for Sleep {
 /// it.
 struct Timer {
     state: Mutex<State>,
-    bell: Condvar,
+    wakeup: Condvar,
 }
 
 const UNPOISONED: &str = "nothing panics under the lock of the clock";
@@ -153,7 +153,7 @@ impl Timer {
                 deadlines: Deadlines::new(),
                 runs: false,
             }),
-            bell: Condvar::new(),
+            wakeup: Condvar::new(),
         }
     }
 
@@ -199,9 +199,9 @@ impl Timer {
             panic!("the system gives no thread to the clock: {error}");
         }
         let (ticket, notify) = state.deadlines.insert(deadline, waker);
-        drop(state); // before the bell, or the thread would wake only to wait for the lock
+        drop(state); // before notifying, or the thread would wake only to wait for the lock
         if notify {
-            self.bell.notify_one();
+            self.wakeup.notify_one();
         }
         ticket
     }
@@ -220,10 +220,10 @@ impl Timer {
                 continue;
             }
             state = match state.deadlines.fall_asleep() {
-                None => self.bell.wait(state).expect(UNPOISONED),
+                None => self.wakeup.wait(state).expect(UNPOISONED),
                 Some(next) => {
                     let nap = next.saturating_duration_since(Instant::now());
-                    let woken = self.bell.wait_timeout(state, nap);
+                    let woken = self.wakeup.wait_timeout(state, nap);
                     woken.expect(UNPOISONED).0
                 }
             };
@@ -255,7 +255,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// A timer of the test's own, so that it can count who waits.
+    /// A separate timer, so that the test can count its waits.
     fn timer() -> &'static Timer {
         Box::leak(Box::new(Timer::new()))
     }
@@ -271,32 +271,32 @@ mod tests {
 
     /// Counts how often it is woken.
     #[derive(Default)]
-    struct Bell(AtomicUsize);
+    struct WakeCounter(AtomicUsize);
 
-    impl Wake for Bell {
+    impl Wake for WakeCounter {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    impl Bell {
+    impl WakeCounter {
         fn poll(self: &Arc<Self>, sleep: &mut Sleep) -> Poll<()> {
             let waker = Waker::from(Arc::clone(self));
             Pin::new(sleep).poll(&mut Context::from_waker(&waker))
         }
 
-        fn rung(&self) -> usize {
+        fn wakes(&self) -> usize {
             self.0.load(Ordering::SeqCst)
         }
 
-        fn wait_until_rung(&self) {
-            while self.rung() == 0 {
+        fn wait_for_wake(&self) {
+            while self.wakes() == 0 {
                 thread::sleep(ms(1));
             }
         }
     }
 
-    /// Wakes the thread that waits for it; nothing but std.
+    /// Unparks a thread when woken; std only.
     struct Unpark(thread::Thread);
 
     impl Wake for Unpark {
@@ -316,7 +316,7 @@ mod tests {
         }
     }
 
-    /// Hundreds at the same time, of lengths that no millisecond ends with.
+    /// Hundreds at the same time, of lengths that are not whole milliseconds.
     async fn hundreds_that_are_never_early() {
         let tasks: Vec<_> = (0..300_u64)
             .map(|n| {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_does_not_yield() {
+    fn a_passed_deadline_does_not_yield() {
         let now = Instant::now();
         let context = &mut Context::from_waker(Waker::noop());
         assert!(pin!(hold(now, Duration::ZERO)).poll(context).is_ready());
@@ -365,46 +365,46 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_beyond_all_clocks_waits_instead_of_panicking() {
+    fn a_delay_beyond_the_clock_waits_instead_of_panicking() {
         let mut sleep = pin!(hold(Instant::now(), Duration::MAX));
         let context = &mut Context::from_waker(Waker::noop());
         assert!(sleep.as_mut().poll(context).is_pending());
     }
 
     #[test]
-    fn waits_that_are_dropped_leave_nothing_behind() {
+    fn dropped_waits_leave_nothing_behind() {
         let timer = timer();
-        let bell = Arc::new(Bell::default());
+        let counter = Arc::new(WakeCounter::default());
         let deadline = Instant::now() + FAR;
         for _ in 0..100_000 {
             let mut sleep = timer.sleep_until(deadline);
-            assert!(bell.poll(&mut sleep).is_pending());
+            assert!(counter.poll(&mut sleep).is_pending());
             assert_eq!(waiting(timer), 1);
         }
         assert_eq!(waiting(timer), 0);
-        assert_eq!(Arc::strong_count(&bell), 1, "no waker is kept");
-        assert_eq!(bell.rung(), 0);
+        assert_eq!(Arc::strong_count(&counter), 1, "no waker is kept");
+        assert_eq!(counter.wakes(), 0);
     }
 
     #[test]
-    fn many_that_wait_together_and_leave_together_leave_nothing_behind() {
+    fn many_waits_dropped_together_leave_nothing_behind() {
         let timer = timer();
-        let bell = Arc::new(Bell::default());
+        let counter = Arc::new(WakeCounter::default());
         let deadline = Instant::now() + FAR;
         let mut sleeps: Vec<_> = (0..20_000).map(|_| timer.sleep_until(deadline)).collect();
         for sleep in &mut sleeps {
-            assert!(bell.poll(sleep).is_pending());
+            assert!(counter.poll(sleep).is_pending());
         }
         assert_eq!(waiting(timer), 20_000);
         sleeps.truncate(1);
         assert_eq!(waiting(timer), 1);
         sleeps.clear();
         assert_eq!(waiting(timer), 0);
-        assert_eq!(Arc::strong_count(&bell), 1);
+        assert_eq!(Arc::strong_count(&counter), 1);
     }
 
     #[test]
-    fn a_runtime_that_ends_takes_its_waits_with_it() {
+    fn a_runtime_that_ends_drops_its_waits() {
         let timer = timer();
         for runtime in runtimes() {
             let sleep = timer.sleep_until(Instant::now() + FAR);
@@ -420,14 +420,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_is_never_dropped_is_forgotten_at_its_deadline() {
+    fn a_leaked_wait_is_removed_at_its_deadline() {
         let timer = timer();
-        let bell = Arc::new(Bell::default());
+        let counter = Arc::new(WakeCounter::default());
         let mut sleep = timer.sleep_until(Instant::now() + ms(2));
-        // The poll is ready at once if the machine was away for long.
-        if bell.poll(&mut sleep).is_pending() {
+        // The poll is ready at once if the machine was suspended for long.
+        if counter.poll(&mut sleep).is_pending() {
             mem::forget(sleep);
-            bell.wait_until_rung();
+            counter.wait_for_wake();
         }
         assert_eq!(waiting(timer), 0);
     }
@@ -435,7 +435,7 @@ mod tests {
     #[test]
     fn a_wait_that_moves_to_another_task_wakes_that_one() {
         let timer = timer();
-        let [first, last] = [(); 2].map(|()| Arc::new(Bell::default()));
+        let [first, last] = [(); 2].map(|()| Arc::new(WakeCounter::default()));
         let mut sleep = timer.sleep_until(Instant::now() + FAR);
         assert!(first.poll(&mut sleep).is_pending());
         assert!(last.poll(&mut sleep).is_pending());
@@ -449,12 +449,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_moves_the_end_both_ways() {
+    fn a_reset_moves_the_deadline_both_ways() {
         let timer = timer();
         let start = Instant::now();
         let mut sleep = timer.sleep_until(start + FAR);
-        let bell = Arc::new(Bell::default());
-        assert!(bell.poll(&mut sleep).is_pending());
+        let counter = Arc::new(WakeCounter::default());
+        assert!(counter.poll(&mut sleep).is_pending());
         for delay in [ms(5), ms(2), ms(9)] {
             sleep.reset(start + delay);
             assert_eq!(waiting(timer), 0);
@@ -462,11 +462,11 @@ mod tests {
             assert!(Instant::now() >= start + delay);
         }
         sleep.reset(start + FAR);
-        assert!(bell.poll(&mut sleep).is_pending());
+        assert!(counter.poll(&mut sleep).is_pending());
         assert_eq!(waiting(timer), 1);
     }
 
-    /// The last waker of a task may own waits, which want the lock when they are dropped.
+    /// The last waker of a task may own waits, whose drop needs the lock.
     #[test]
     fn a_waker_that_owns_waits_is_dropped_without_a_deadlock() {
         struct Owner(#[expect(dead_code, reason = "it is there to be dropped")] Sleep);
@@ -478,7 +478,11 @@ mod tests {
         let timer = timer();
         let owner = || {
             let mut owned = timer.sleep_until(Instant::now() + FAR);
-            assert!(Arc::new(Bell::default()).poll(&mut owned).is_pending());
+            assert!(
+                Arc::new(WakeCounter::default())
+                    .poll(&mut owned)
+                    .is_pending()
+            );
             Waker::from(Arc::new(Owner(owned)))
         };
         let mut sleep = timer.sleep_until(Instant::now() + FAR);
@@ -493,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waker_that_panics_harms_nobody_else() {
+    fn a_panicking_waker_does_not_affect_others() {
         struct Panics;
 
         impl Wake for Panics {
@@ -515,18 +519,22 @@ mod tests {
     #[test]
     fn coinciding_deadlines_end_together() {
         let timer = timer();
-        let bell = Arc::new(Bell::default());
+        let counter = Arc::new(WakeCounter::default());
         let deadline = Instant::now() + ms(50);
         let mut sleeps: Vec<_> = (0..2_000).map(|_| timer.sleep_until(deadline)).collect();
         let pending = sleeps
             .iter_mut()
-            .filter_map(|sleep| bell.poll(sleep).is_pending().then_some(()))
+            .filter_map(|sleep| counter.poll(sleep).is_pending().then_some(()))
             .count();
-        while bell.rung() < pending {
+        while counter.wakes() < pending {
             thread::sleep(ms(1));
         }
         assert!(Instant::now() >= deadline || pending == 0);
-        assert!(sleeps.iter_mut().all(|sleep| bell.poll(sleep).is_ready()));
+        assert!(
+            sleeps
+                .iter_mut()
+                .all(|sleep| counter.poll(sleep).is_ready())
+        );
         assert_eq!(waiting(timer), 0);
     }
 }

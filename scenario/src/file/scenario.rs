@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_without_a_name_is_called_after_its_kind_and_place() {
+    fn a_rule_without_a_name_is_named_after_its_kind_and_position() {
         let text = "[[rule]]\nfault = \"status\"\nstatus = 418\n[[rule]]\nfault = \"latency\"\ndistribution = { fixed = \"1ms\" }";
         let scenario = Scenario::from_toml(text).unwrap();
         let names: Vec<_> = scenario
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_of_nothing_is_refused() {
+    fn an_empty_choice_is_refused() {
         let rule = "[[rule]]\nfault = \"status\"\none_of = []\n";
         insta::assert_snapshot!(problems_of(rule), @"line 3: rule[1].one_of: is empty: write it as [{ status = 503, weight = 1 }, …]");
         let rule = "[[rule]]\nfault = \"status\"\none_of = 3\n";
@@ -435,12 +435,12 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_toml_is_reported_with_its_line() {
+    fn invalid_toml_is_reported_with_its_line() {
         insta::assert_snapshot!(problems_of("seed = 1\n[[rule]\n"), @"line 2: unclosed array table, expected `]`");
     }
 
     #[test]
-    fn a_rule_that_is_no_table_is_refused() {
+    fn a_rule_that_is_not_a_table_is_refused() {
         insta::assert_snapshot!(problems_of("rule = 3"), @"line 1: rule: write each rule as a table that starts with [[rule]]");
         insta::assert_snapshot!(problems_of("rule = [3]"), @"line 1: rule: write each rule as a table that starts with [[rule]]");
     }

@@ -550,7 +550,7 @@ mod tests {
         assert_eq!(kinds, KINDS.len() + ALIASES.len());
     }
 
-    /// The server reads the tables of listeners: `e2e/test_schema.py` compares those.
+    /// The server parses the tables of listeners: `e2e/test_schema.py` compares those.
     #[test]
     fn each_table_has_the_keys_of_the_reader() {
         let rules = "/$defs/rule/properties";
@@ -635,7 +635,7 @@ mod tests {
         for (name, definition) in generated()["$defs"].as_object().unwrap() {
             collect_limits(definition, &format!("{name}/"), &mut limits);
         }
-        limits.retain(|(key, _)| key != "listener/port"); // which the server reads
+        limits.retain(|(key, _)| key != "listener/port"); // parsed by the server
         for (key, limits) in limits {
             let (_, text) = texts
                 .iter()
@@ -651,7 +651,7 @@ mod tests {
         }
     }
 
-    /// Each number with a least and a greatest value.
+    /// Each number with a minimum and a maximum.
     fn collect_limits(schema: &Value, key: &str, limits: &mut Vec<(String, [Value; 2])>) {
         if let (Some(minimum), Some(maximum)) = (schema.get("minimum"), schema.get("maximum")) {
             limits.push((key.to_owned(), [minimum.clone(), maximum.clone()]));

@@ -421,7 +421,7 @@ mod tests {
     const GET: &str = "GET /flags/br/br.gif HTTP/1.1";
 
     #[test]
-    fn the_requests_of_usual_clients_take_the_fast_path() {
+    fn the_requests_of_common_clients_take_the_fast_path() {
         for lines in [
             "", // wrk
             "User-Agent: curl/7.88.1\r\nAccept: */*\r\n",

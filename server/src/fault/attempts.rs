@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_run_method_and_path_counts_for_itself() {
+    fn each_run_method_and_path_has_its_own_count() {
         let attempts = Attempts::new();
         assert_eq!(attempts.next("", "GET", "/flags/br/br.gif"), 1);
         assert_eq!(attempts.next("", "GET", "/flags/br/br.gif"), 2);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_run_is_forgotten_and_starts_again() {
+    fn the_least_recently_used_run_is_evicted_and_starts_again() {
         let attempts = Attempts::new();
         attempts.next("old", "GET", "/p");
         attempts.next("kept", "GET", "/p");
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_endless_paths_stays_bounded() {
+    fn the_paths_of_a_run_are_bounded() {
         let attempts = Attempts::new();
         for path in 0..=MAX_PATHS_PER_RUN.get() {
             attempts.next("", "GET", &path.to_string());

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_chunks_have_one_gap_less() {
+    fn n_chunks_have_n_minus_1_gaps() {
         let ms = Duration::from_millis;
         let pace = dribble(5, ms(100));
         let due = [0, 25, 50, 75, 100].map(ms);
@@ -297,7 +297,7 @@ mod tests {
             let expected: Vec<_> = ends.into_iter().zip(due).collect();
             assert_eq!(pieces(Schedule { pace, len }), expected);
         }
-        // One chunk has no gap, and a body has no more pieces than bytes.
+        // One chunk has no gap, and a body has at most as many pieces as bytes.
         let one = dribble(1, ms(100));
         assert_eq!(pieces(Schedule { pace: one, len: 9 }), [(9, ms(0))]);
         assert_eq!(
@@ -354,7 +354,7 @@ mod tests {
         }
 
         #[test]
-        fn as_many_bits_are_flipped_as_there_are_draws(
+        fn each_draw_flips_one_bit(
             len in 1_usize..300, draws in prop::collection::vec(any::<u64>(), 1..1024),
         ) {
             let bytes = Bytes::from(vec![0x5a; len]);

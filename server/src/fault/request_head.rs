@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_target_of_a_redirect_is_read_back_and_nothing_else_is() {
+    fn only_the_target_of_a_redirect_is_parsed_as_one() {
         let identity = Identity {
             key: RequestKey {
                 run: "",

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_for_those_who_ask_for_it() {
+    fn json_is_served_on_request() {
         assert!(prefers_json("application/json"));
         assert!(prefers_json("text/html;q=0.5, application/json"));
         assert!(prefers_json("application/*, text/html;q=0"));
@@ -145,12 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_country_is_no_markup() {
+    fn the_name_of_a_country_is_escaped() {
         assert_eq!(escaped("<b>A & B</b>"), "&lt;b&gt;A &amp; B&lt;/b&gt;");
     }
 
     #[test]
-    fn html_is_for_browsers_and_for_those_who_do_not_care() {
+    fn html_is_served_to_browsers_and_by_default() {
         assert!(!List::prefers_json(&HeaderMap::new()));
         assert!(!prefers_json("*/*"));
         assert!(!prefers_json(

@@ -1,4 +1,4 @@
-//! A client that speaks HTTP/2, over TCP or TLS.
+//! An HTTP/2 client, over TCP or TLS.
 
 #![allow(
     dead_code,
@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::{SAFETY, authority, image};
 
-/// What one stream came to: its head if there was one, its bytes, and the reason if it was reset.
+/// The result of a stream: its head if there was one, its bytes, and the reason if it was reset.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) head: Option<Response<()>>,
@@ -60,13 +60,14 @@ impl Connection {
         Self { send, driver }
     }
 
-    /// Opens a stream, and returns what comes of it.
-    pub(crate) async fn ask(&self, method: &str, path: &str) -> JoinHandle<Outcome> {
-        self.ask_if(method, path, ("accept", "*/*")).await
+    /// Opens a stream, and returns its result.
+    pub(crate) async fn send_request(&self, method: &str, path: &str) -> JoinHandle<Outcome> {
+        self.send_request_with(method, path, ("accept", "*/*"))
+            .await
     }
 
-    /// The same with a header.
-    pub(crate) async fn ask_if(
+    /// Like [`send_request`](Self::send_request), with a header.
+    pub(crate) async fn send_request_with(
         &self,
         method: &str,
         path: &str,
@@ -103,24 +104,24 @@ impl Connection {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Outcome {
-        within(self.ask("GET", path).await).await.unwrap()
+        within(self.send_request("GET", path).await).await.unwrap()
     }
 
-    /// That the connection still serves.
+    /// Asserts that the connection can still be used.
     pub(crate) async fn assert_usable(&self) {
         let outcome = self.get("/flags/jp/jp.gif").await;
         assert_eq!((outcome.status(), outcome.reset), (Some(200), None));
         assert_eq!(outcome.body, image(&Catalogue::embedded(), "JP"));
     }
 
-    /// That the server has said goodbye, and that it was a proper one.
-    pub(crate) async fn assert_ended_well(self) {
+    /// Asserts that the server has closed the connection gracefully.
+    pub(crate) async fn assert_closed_gracefully(self) {
         within(self.driver).await.unwrap().unwrap();
     }
 
-    /// That it ends when the client wants it to, and that the server has neither said goodbye nor
-    /// broken it before.
-    pub(crate) async fn assert_sound(self) {
+    /// Asserts that the server has neither closed nor broken the connection, and that it ends when
+    /// the client closes it.
+    pub(crate) async fn assert_open_until_closed(self) {
         assert!(!self.driver.is_finished(), "the connection has ended");
         drop(self.send);
         within(self.driver).await.unwrap().unwrap();
@@ -150,7 +151,7 @@ pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(SAFETY, future).await.expect("in time")
 }
 
-/// Trusts every certificate: what is under test is not who signed it.
+/// Trusts every certificate: signatures are not under test.
 #[derive(Debug)]
 struct TrustAll;
 

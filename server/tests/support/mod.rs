@@ -1,7 +1,6 @@
-//! A real server, and a client that takes its answers apart byte by byte.
+//! A real server, and a client that reads its answers byte by byte.
 //!
-//! What matters about the end of a connection is its kind, so it is a value here: FIN or RST, and
-//! anything else is a panic.
+//! How a connection ends matters, so it is a value here: FIN or RST; anything else panics.
 
 #![allow(
     dead_code,
@@ -18,10 +17,10 @@ use flag_scenario::{Plan, Planner, RequestKey, Scenario};
 use flag_server::{BlockingFlagServer, Builder, Endpoint, FlagServer, Record, Stopped};
 use flags_data::Catalogue;
 
-/// The flag that most tests ask for.
+/// The flag that most tests request.
 pub(crate) const BRAZIL: &str = "/flags/br/br.gif";
 
-/// Longer than anything here lasts on any machine: a test that waits for this has failed.
+/// Longer than anything here takes on any machine: a test that waits this long has failed.
 pub(crate) const SAFETY: Duration = Duration::from_secs(60);
 
 /// The bytes of Brazil's flag.
@@ -38,14 +37,14 @@ pub(crate) fn image(catalogue: &Catalogue, code: &str) -> bytes::Bytes {
         .clone()
 }
 
-/// A catalogue of one flag, Brazil's, that no socket's buffer can hold.
+/// A catalogue of one flag, Brazil's, that exceeds every socket buffer.
 pub(crate) fn huge() -> &'static Catalogue {
     static HUGE: OnceLock<Catalogue> = OnceLock::new();
     HUGE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("br");
         std::fs::create_dir(&folder).unwrap();
-        // No two places look alike, so that nothing can be left out or sent twice unseen.
+        // No two places are alike, so missing or repeated parts are detected.
         let bytes = (0_u32..3_000_000).flat_map(u32::to_le_bytes);
         let image: Vec<u8> = b"GIF89a".iter().copied().chain(bytes).collect();
         std::fs::write(folder.join("br.gif"), image).unwrap();
@@ -94,7 +93,7 @@ impl Server {
     /// A connection with one GET of Brazil's flag.
     pub(crate) fn get(&self) -> Client {
         let mut client = self.connect();
-        client.ask("GET", BRAZIL, &[]);
+        client.send_request("GET", BRAZIL, &[]);
         client
     }
 
@@ -102,14 +101,14 @@ impl Server {
         self.running.received()
     }
 
-    /// Waits until so many requests have come, and stops the server.
+    /// Waits until this many requests have arrived, and stops the server.
     pub(crate) fn stop_after(self, requests: u64) -> Stopped {
         eventually(|| (self.received() == requests).then_some(()));
         self.running.shutdown()
     }
 
-    /// The records, once there are so many: they are written when a response is over, which its
-    /// client may know first.
+    /// The records, once there are this many: they are written when a response has ended, which its
+    /// client may notice first.
     pub(crate) fn records(&self, count: usize) -> Vec<Record> {
         eventually(|| Some(self.running.records("")).filter(|records| records.len() >= count))
     }
@@ -120,7 +119,7 @@ pub(crate) fn authority(endpoints: &[Endpoint]) -> String {
     authority.to_owned()
 }
 
-/// What comes of this in the end.
+/// Waits for a result.
 pub(crate) fn eventually<T>(mut outcome: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -139,7 +138,7 @@ pub(crate) enum Ended {
     Rst,
 }
 
-/// One connection in plain text.
+/// A plain-text connection.
 pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
@@ -150,11 +149,11 @@ impl Client {
         Self(stream)
     }
 
-    pub(crate) fn ask(&mut self, method: &str, path: &str, headers: &[&str]) {
-        self.say(&request(method, path, headers));
+    pub(crate) fn send_request(&mut self, method: &str, path: &str, headers: &[&str]) {
+        self.send(&request(method, path, headers));
     }
 
-    pub(crate) fn say(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).unwrap();
     }
 
@@ -171,7 +170,7 @@ impl Client {
         Head::parse(&raw)
     }
 
-    /// The next response, if it has a body of the length that it says.
+    /// The next response, which must have a body of its declared length.
     pub(crate) fn reply(&mut self) -> (Head, Vec<u8>) {
         let head = self.head();
         let mut body = vec![0; head.length().unwrap_or(0)];
@@ -179,13 +178,13 @@ impl Client {
         (head, body)
     }
 
-    /// Everything until the end, and which end.
+    /// Everything up to the end, and how it ended.
     pub(crate) fn rest(&mut self) -> (Vec<u8>, Ended) {
-        self.rest_in_sips(|_| {})
+        self.rest_with(|_| {})
     }
 
-    /// The same, looking at how much there is after each read.
-    pub(crate) fn rest_in_sips(&mut self, mut after_read: impl FnMut(usize)) -> (Vec<u8>, Ended) {
+    /// The same, with a callback that gets the number of bytes after each read.
+    pub(crate) fn rest_with(&mut self, mut after_read: impl FnMut(usize)) -> (Vec<u8>, Ended) {
         let (mut all, mut sip) = (Vec::new(), vec![0; 64 * 1024]);
         loop {
             match self.0.read(&mut sip) {
@@ -200,9 +199,9 @@ impl Client {
         }
     }
 
-    /// That the connection still serves: a plain request gets the right bytes.
+    /// Asserts that the connection can still be used: a plain request gets the right bytes.
     pub(crate) fn assert_usable(&mut self) {
-        self.ask("GET", "/flags/jp/jp.gif", &[]);
+        self.send_request("GET", "/flags/jp/jp.gif", &[]);
         let (head, body) = self.reply();
         assert_eq!(head.status_line, "HTTP/1.1 200 OK");
         assert_eq!(body, image(&Catalogue::embedded(), "JP"));

@@ -526,11 +526,17 @@ pub(crate) struct ComparingArgs {
 /// Options of `compare`.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct CompareArgs {
-    /// The older result.
-    pub(crate) old: PathBuf,
+    /// The older and the newer result.
+    #[arg(value_names = ["OLD", "NEW"], num_args = 2, required_unless_present_all = ["old", "new"], conflicts_with_all = ["old", "new"])]
+    pub(crate) both: Vec<PathBuf>,
 
-    /// The newer result.
-    pub(crate) new: PathBuf,
+    /// Older results, or folders of them: four or more a side show what two single runs cannot.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "new")]
+    pub(crate) old: Vec<PathBuf>,
+
+    /// Newer results, or folders of them.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "old")]
+    pub(crate) new: Vec<PathBuf>,
 
     /// How.
     #[command(flatten)]
@@ -539,6 +545,18 @@ pub(crate) struct CompareArgs {
     /// The form of what is printed.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = comparison_format)]
     pub(crate) format: ComparisonFormat,
+}
+
+impl CompareArgs {
+    /// The older results.
+    pub(crate) fn older(&self) -> &[PathBuf] {
+        self.both.first().map_or(&self.old, std::slice::from_ref)
+    }
+
+    /// The newer ones.
+    pub(crate) fn newer(&self) -> &[PathBuf] {
+        self.both.get(1).map_or(&self.new, std::slice::from_ref)
+    }
 }
 
 /// Options of `report`.

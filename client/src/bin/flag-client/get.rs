@@ -1,6 +1,6 @@
 //! `flag-client get`: the book's flags2 program.
 
-use flag_client::download::{Images, Job, Watcher};
+use flag_client::download::{Images, Job, Outcome, Watcher};
 use flag_client::race::{self, Contender};
 use flag_client::report::{book, progress};
 use flag_client::result::{Kind, Report};
@@ -30,7 +30,12 @@ pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
     say(&book::closing(&round.samples, round.elapsed));
 
     let mut endings = round.samples.iter().filter(|sample| sample.is_last());
-    let has_failed = endings.any(|sample| sample.outcome.is_error());
+    let has_none = !spec.may_be_without_flags
+        && (endings.clone()).all(|sample| sample.outcome == Outcome::NotFound);
+    let has_failed = has_none || endings.any(|sample| sample.outcome.is_error());
+    if has_none && !job.cancel.is_requested() {
+        print_hint(&job);
+    }
     if let Some(file) = &spec.export_json {
         let mut measurement = race::begin(Kind::Get, &job, &target, command_line());
         measurement.interrupted = job.cancel.is_requested();
@@ -44,6 +49,16 @@ pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
         (false, true) => FAILED,
         (false, false) => 0,
     })
+}
+
+/// None of the flags is there: more likely the address is wrong than all of the codes.
+fn print_hint(job: &Job) {
+    if let Some(code) = job.codes.first() {
+        anstream::eprintln!(
+            "none of them was found, such as {}: check the address that -s names",
+            job.image_url(*code)
+        );
+    }
 }
 
 /// A line per attempt, or a bar.

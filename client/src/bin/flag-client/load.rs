@@ -33,7 +33,7 @@ pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
     check_files(spec.connections, target.embedded.is_some())?;
     let (load, seed) = spec.load(&target, cancel_on_ctrl_c()?)?;
     let (job, server) = (load.record(seed), target.record());
-    if spec.is_aloud() {
+    if spec.prints_text() {
         say(&text::opening(&job, &server));
     }
     let mut watcher = Watcher::new(&server, &job, spec.is_quiet);
@@ -48,7 +48,7 @@ pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
         LoadFormat::Text => say(&text::closing(&result)),
     }
     let checked = threshold::check_load(&spec.thresholds, &result);
-    let all_met = print_thresholds(&checked, spec.is_aloud());
+    let all_met = print_thresholds(&checked, spec.prints_text());
     if let Some(file) = &spec.export_json {
         save_load("--export-json", file, &result)?;
     }
@@ -114,7 +114,7 @@ impl Watcher {
         match self {
             #[cfg(feature = "terminal")]
             Self::View(view) => {
-                // A terminal that has gone is no reason to end what is measured.
+                // A lost terminal must not end the measurement.
                 view.show(progress).ok();
             }
             Self::Lines(next) => {

@@ -34,7 +34,7 @@ pub(crate) fn bench(spec: &BenchSpec) -> anyhow::Result<u8> {
     let mut results = Vec::new();
     let mut code = 0;
     for (number, server) in spec.servers.iter().enumerate() {
-        if number > 0 && output.is_aloud() {
+        if number > 0 && output.prints_text() {
             say("\n");
         }
         let (result, its_code) = race(spec, server, &results, &cancel)?;
@@ -153,8 +153,9 @@ impl<'a> Session<'a> {
     /// from it.
     fn run(self) -> anyhow::Result<(NamedReport, u8)> {
         let (output, name) = (&self.spec.output, self.name.clone());
-        threshold::know_series(&output.thresholds, self.race.names(), &known_contenders())?;
-        if output.is_aloud() {
+        let is_verbose = self.spec.is_verbose;
+        threshold::check_series_names(&output.thresholds, self.race.names(), &known_contenders())?;
+        if output.prints_text() {
             let opening = table::opening(&self.measurement, self.spec.rounds, self.spec.warmup);
             say(&opening);
         }
@@ -170,7 +171,7 @@ impl<'a> Session<'a> {
         };
         let report = Report::of(measurement);
         // What was measured is printed before anything can fail to be written.
-        output.print(&report, &table::closing(&report, width()))?;
+        output.print(&report, &table::closing(&report, width(), is_verbose))?;
         let all_met = output.judge(&report);
         raced?;
         let result = NamedReport { name, report };
@@ -213,7 +214,7 @@ impl<'a> Session<'a> {
         let watched = bar.clone();
         let race = race.watcher(Watcher::new(move |sample| {
             if sample.is_last() {
-                watched.advances();
+                watched.advance();
             }
         }));
         let mut next_save = Instant::now();
@@ -223,7 +224,7 @@ impl<'a> Session<'a> {
                 rounds: done,
             } => {
                 let rounds = (spec.warmup + spec.rounds.at_least()).max(done + 1) as u32;
-                bar.begins(&names[series], expected[series], all * rounds);
+                bar.begin_round(&names[series], expected[series], all * rounds);
             }
             RaceEvent::Measured {
                 series,
@@ -232,7 +233,7 @@ impl<'a> Session<'a> {
                 let series = &measurement.series[series];
                 if let (true, Some(round)) = (is_verbose, series.rounds.last()) {
                     let (number, took) = (series.rounds.len(), round.elapsed);
-                    bar.tell(&format!("round {number}: {} took {took:.3?}", series.name));
+                    bar.print_above(&format!("round {number}: {} took {took:.3?}", series.name));
                 }
                 // What cannot be saved now is tried again after the next round, and reported after
                 // the last.

@@ -35,7 +35,7 @@ impl Output {
     }
 
     /// Whether text is printed.
-    pub(crate) fn is_aloud(&self) -> bool {
+    pub(crate) fn prints_text(&self) -> bool {
         self.format == Format::Text && !self.is_quiet
     }
 
@@ -88,15 +88,18 @@ impl Output {
 
     /// Prints how the thresholds ended, and returns whether all are met.
     pub(crate) fn judge(&self, report: &Report) -> bool {
-        print_thresholds(&threshold::check(&self.thresholds, report), self.is_aloud())
+        print_thresholds(
+            &threshold::check(&self.thresholds, report),
+            self.prints_text(),
+        )
     }
 }
 
 /// Prints how thresholds ended, quietly only those that are not met; returns whether all are.
-pub(crate) fn print_thresholds(checked: &[Checked], is_aloud: bool) -> bool {
+pub(crate) fn print_thresholds(checked: &[Checked], prints_text: bool) -> bool {
     for one in checked {
         let line = table::threshold(one);
-        if is_aloud {
+        if prints_text {
             say(&line);
         } else if !one.is_met() {
             anstream::eprint!("{line}");
@@ -105,7 +108,7 @@ pub(crate) fn print_thresholds(checked: &[Checked], is_aloud: bool) -> bool {
     checked.iter().all(Checked::is_met)
 }
 
-/// A reader that has gone is no error: it may have read enough.
+/// A reader that has closed its end is not an error: it may have read enough.
 fn finished(written: io::Result<()>) -> anyhow::Result<()> {
     match written.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

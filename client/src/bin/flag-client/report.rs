@@ -35,7 +35,7 @@ pub(crate) fn report(spec: &ReportSpec) -> anyhow::Result<u8> {
         let NamedReport { name, report } = result;
         let all_series = report.measurement.series.iter();
         let names = all_series.map(|series| series.name.as_str());
-        threshold::know_series(&output.thresholds, names, &known_contenders())?;
+        threshold::check_series_names(&output.thresholds, names, &known_contenders())?;
         let mut text = table::whole(report, width());
         if results.len() > 1 {
             text = format!("{name}\n{text}\n");
@@ -50,10 +50,10 @@ pub(crate) fn report(spec: &ReportSpec) -> anyhow::Result<u8> {
 
 fn report_load(result: &LoadResult, output: &Output) -> anyhow::Result<u8> {
     output.exports.check_load()?;
-    threshold::know_load(&output.thresholds)?;
+    threshold::check_load_metrics(&output.thresholds)?;
     output.print_load(result)?;
     let checked = threshold::check_load(&output.thresholds, result);
-    let all_met = print_thresholds(&checked, output.is_aloud());
+    let all_met = print_thresholds(&checked, output.prints_text());
     output.exports.save_load(result)?;
     Ok(if all_met { 0 } else { REGRESSED })
 }

@@ -166,6 +166,8 @@ pub(crate) struct GetSpec {
     /// The folder for the images.
     pub(crate) out: PathBuf,
     pub(crate) export_json: Option<PathBuf>,
+    /// Whether codes without a flag may be all that was asked for.
+    pub(crate) may_be_without_flags: bool,
     pub(crate) is_verbose: bool,
 }
 
@@ -184,6 +186,7 @@ impl GetSpec {
             server: ServerSpec::new(args.server, args.shared.seed, "local"),
             download: DownloadSpec::new(&args.shared, args.runner, args.max_req),
             runner: runners[0],
+            may_be_without_flags: args.shared.selection.may_be_without_flags(),
             out: args.out,
             export_json: args.export_json,
             is_verbose: args.shared.verbose,
@@ -356,7 +359,7 @@ impl LoadSpec {
         if let Some(url) = &url {
             check_url(&args, url)?;
         }
-        threshold::know_load(&args.thresholds)?;
+        threshold::check_load_metrics(&args.thresholds)?;
         if let Some(file) = &args.export_json {
             check_file("--export-json", file)?;
         }
@@ -400,7 +403,7 @@ impl LoadSpec {
     }
 
     /// Whether text is printed.
-    pub(crate) fn is_aloud(&self) -> bool {
+    pub(crate) fn prints_text(&self) -> bool {
         self.format == LoadFormat::Text && !self.is_quiet
     }
 

@@ -7,8 +7,8 @@ use flag_client::download::CancelToken;
 
 use crate::exit::INTERRUPTED;
 
-/// Prints, with colours on a terminal only. A reader that has gone is no error, and no reason to
-/// panic.
+/// Prints, with colours on a terminal only. A reader that has closed its end is not an error, and
+/// never a reason to panic.
 pub(crate) fn say(text: &str) {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())

@@ -1,20 +1,21 @@
-//! One GET, as far as it got, whatever the HTTP library: the head, the body, and when each arrived.
+//! The result of one GET, with any HTTP library: the head, the body, and when each arrived.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use ::hyper::{HeaderMap, StatusCode};
 use ::reqwest::Url;
 use bytes::Bytes;
+use flag_server::FLAG_PLAN;
 
 use crate::download::error::AttemptError;
 use crate::download::retry;
 
-/// As many as reqwest follows.
+/// The limit of reqwest.
 pub(super) const MAX_REDIRECTS: usize = 10;
 
 pub(crate) const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
 
-/// One GET, as far as it got.
+/// The result of one GET, complete or not.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     /// The head of the response, if it arrived.
@@ -32,6 +33,8 @@ pub(crate) struct Head {
     /// `server-timing`: what the server planned and held.
     pub(crate) plan: Option<Duration>,
     pub(crate) wait: Option<Duration>,
+    /// `flag-plan`: the rules that the server applied.
+    pub(crate) rules: Option<String>,
     /// `retry-after`: how long the server asks to wait.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -45,6 +48,7 @@ impl Exchange {
             status,
             plan: None,
             wait: None,
+            rules: None,
             retry_after: None,
         };
         let (head, body) = match response {
@@ -60,18 +64,19 @@ pub(super) fn head(status: StatusCode, headers: &HeaderMap) -> Head {
     let at = Instant::now();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let timing = text("server-timing").unwrap_or_default();
-    let asked = text("retry-after");
+    let header = text("retry-after");
     Head {
         at,
         status: status.as_u16(),
         plan: server_timing(timing, "plan"),
         wait: server_timing(timing, "wait"),
-        retry_after: asked.and_then(|header| retry::retry_after(header, SystemTime::now())),
+        rules: text(FLAG_PLAN.as_str()).map(str::to_owned),
+        retry_after: header.and_then(|header| retry::retry_after(header, SystemTime::now())),
     }
 }
 
-/// Where a redirect leads to; `None` if it is none, or leads nowhere. reqwest has the same rules
-/// for a GET.
+/// The target of a redirect; `None` if this is not one, or has no valid target. reqwest has the
+/// same rules for a GET.
 pub(super) fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -85,7 +90,7 @@ pub(super) fn too_many_redirects() -> AttemptError {
     AttemptError::broken(format_args!("more than {MAX_REDIRECTS} redirects"))
 }
 
-/// TLS wants its cryptography named, once per process. A second call changes nothing.
+/// rustls needs a default cryptography provider, once per process. A second call changes nothing.
 pub(crate) fn install_crypto() {
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -133,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_timing_header_of_another_kind_says_nothing() {
+    fn a_server_timing_header_without_the_metric_is_ignored() {
         for header in [
             "",
             "cache;desc=hit",

@@ -1,8 +1,8 @@
-//! Downloads with `hyper`, for tasks: its pool of connections, and the little that reqwest adds and
-//! a download needs.
+//! Downloads with `hyper`, for tasks: its connection pool, and the few features of reqwest that a
+//! download needs.
 //!
-//! Nothing is repeated: not even, as reqwest does, a request of which no byte was written because
-//! its pooled connection had closed.
+//! It never retries. reqwest does, where no byte of a request was written because its pooled
+//! connection had closed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl ForTasks {
         Exchange { head, body, done }
     }
 
-    /// Leaves the head behind, also where the body fails or does not come in time.
+    /// Stores the head, even if the body then fails or times out.
     async fn follow(
         &self,
         url: &str,

@@ -19,7 +19,7 @@ impl Http {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Reqwest, Self::Ureq, Self::Hyper];
 
-    /// What the command line and the reports call it.
+    /// Its name on the command line and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Reqwest => "reqwest",
@@ -28,7 +28,7 @@ impl Http {
         }
     }
 
-    /// Whether it speaks HTTP/2.
+    /// Whether it supports HTTP/2.
     pub fn has_http2(self) -> bool {
         self != Self::Ureq
     }

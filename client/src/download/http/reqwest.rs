@@ -1,8 +1,7 @@
 //! Downloads with `reqwest`, once for threads and once for tasks.
 //!
-//! `reqwest::blocking` is not what its name says: it runs a hidden single-threaded tokio runtime,
-//! which does the input and output of all its callers, and blocks only them. It must never be
-//! called from async code.
+//! `reqwest::blocking` runs a hidden single-threaded tokio runtime, which does the input and output
+//! of all its callers and blocks only them. It must never be called from async code.
 
 use std::time::Instant;
 
@@ -18,10 +17,11 @@ use crate::download::job::Job;
 macro_rules! client {
     ($builder:ty, $job:expr) => {{
         install_crypto();
-        // A proxy of the environment would be what is measured. Retries are ours to decide and to
-        // count: reqwest's own (of requests that an HTTP/2 server refused) are off. What hyper
-        // still repeats, and reqwest cannot forbid, is a request of which no byte was written
-        // because its pooled connection had closed: the server never saw it, so it is no attempt.
+        // A proxy from the environment would be measured instead of the server. Retries are
+        // decided and counted here, so reqwest's own (of requests that an HTTP/2 server refused)
+        // are off. hyper still repeats a request of which no byte was written because its pooled
+        // connection had closed, and reqwest cannot disable that. The server never saw such a
+        // request, so it is not an attempt.
         let mut builder = <$builder>::new()
             .user_agent(USER_AGENT)
             .no_proxy()
@@ -32,7 +32,7 @@ macro_rules! client {
         if !$job.connection.keep_alive {
             builder = builder.pool_max_idle_per_host(0);
         }
-        // With https it would take what the server likes best.
+        // With https the server would choose the version.
         builder = if $job.connection.http2 {
             builder.http2_prior_knowledge()
         } else {

@@ -1,14 +1,13 @@
-//! Downloads with `ureq`, for threads: each does its own input and output, and nothing runs behind
-//! its back.
+//! Downloads with `ureq`, for threads: each does its own input and output, without background
+//! threads.
 //!
-//! Left alone, ureq would look up the host before every request, also of a pooled connection, and
-//! start a thread for that whenever there is a time limit. Here the calling thread looks it up:
-//! addresses need no waiting, and the wait for a name server is the one that the time limit does
-//! not end.
+//! By default, ureq resolves the host before every request, even for a pooled connection, and
+//! starts a thread for that whenever there is a time limit. Here the calling thread resolves it:
+//! addresses need no waiting, and the time limit does not cover the wait for a name server.
 //!
-//! ureq repeats nothing by itself. Before it takes a connection from its pool it looks whether that
-//! has closed; if it closes just after that, the attempt is a broken connection, also where nobody
-//! had seen the request.
+//! ureq never retries. It checks that a pooled connection is open before it uses it; if the
+//! connection closes just after that, the attempt is a broken connection, even if the server never
+//! saw the request.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -41,14 +40,15 @@ pub(crate) struct ForThreads(Agent);
 impl ForThreads {
     pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
         install_crypto();
-        // Of a pool with less room, some workers would find no connection.
+        // A smaller pool would leave some workers without a connection.
         let pooled = if job.connection.keep_alive {
             job.workers().get()
         } else {
             0
         };
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
-        // All of it here: with options of its own a request does not leave its TLS to the next one.
+        // All options are set here: a request with its own options would not share its TLS
+        // connection with the next one.
         let config = Config::builder()
             .user_agent(USER_AGENT)
             .timeout_global(Some(job.timeout))
@@ -56,7 +56,7 @@ impl ForThreads {
             .max_idle_connections_per_host(pooled)
             .max_idle_age(IDLE)
             .tls_config(tls.build())
-            .proxy(None) // one of the environment would be what is measured
+            .proxy(None) // one from the environment would be measured instead
             .http_status_as_error(false)
             .max_redirects(0)
             .build();
@@ -77,8 +77,8 @@ impl ForThreads {
         }
     }
 
-    /// Leaves the head behind, also where the body fails or does not come in time. ureq's own way
-    /// with redirects takes one that leads nowhere for an error, and its status is lost.
+    /// Stores the head, even if the body then fails or times out. ureq itself would report a
+    /// redirect without a valid target as an error, without its status.
     fn follow(
         &self,
         job: &Job,
@@ -103,7 +103,7 @@ impl ForThreads {
                 *arrived = Some(head(response.status(), response.headers()));
                 return read(response.body_mut()).map_err(failure);
             };
-            // Otherwise its connection could not be used again.
+            // Otherwise its connection could not be reused.
             read(response.body_mut()).map_err(failure)?;
             url = Cow::Owned(next);
         }
@@ -123,7 +123,7 @@ fn failure(error: Error) -> AttemptError {
     }
 }
 
-/// What went wrong before there was a connection: the same errors have another meaning after that.
+/// An error before there was a connection: the same errors mean something else after that.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect: {0}")]
 struct NoConnection(Error);

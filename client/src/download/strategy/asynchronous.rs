@@ -1,4 +1,4 @@
-//! Tasks on a tokio runtime, let through by a semaphore.
+//! Tasks on a tokio runtime, limited by a semaphore.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ impl Asynchronous {
     /// Sets up an HTTP client that the tasks share, and a runtime that runs them.
     ///
     /// # Errors
-    /// When one of them cannot be set up, or the client only blocks.
+    /// When either cannot be set up, or the client only blocks.
     pub fn new(http: Http, runtime: RuntimeFlavor, job: &Job) -> Result<Self, SetupError> {
         let mut builder = match runtime {
             RuntimeFlavor::CurrentThread => Builder::new_current_thread(),
@@ -49,11 +49,11 @@ impl Downloader for Asynchronous {
         self.runtime.block_on(async {
             let round = Instant::now();
             let permits = Arc::new(Semaphore::new(job.workers().get()));
-            let numbers = Arc::new(WorkerNumbers::new(job.workers().get()));
+            let numbers = Arc::new(FreeNumbers::new(job.workers().get()));
             let job = Arc::new(job.clone());
             let mut tasks = JoinSet::new();
             for &code in &job.codes {
-                // Cheap handles: a task owns all it needs, since it may outlive this function.
+                // Cheap handles: a task may outlive this function, so it owns all it needs.
                 let (http, job) = (self.http.clone(), Arc::clone(&job));
                 let (permits, numbers) = (Arc::clone(&permits), Arc::clone(&numbers));
                 tasks.spawn(async move {
@@ -80,11 +80,11 @@ impl Downloader for Asynchronous {
     }
 }
 
-/// The numbers of the workers: permits are all alike, and each download has one of them, as a
-/// thread does.
-struct WorkerNumbers(Mutex<BTreeSet<usize>>);
+/// The worker numbers: permits are anonymous, but each download reports a worker number, as with
+/// threads.
+struct FreeNumbers(Mutex<BTreeSet<usize>>);
 
-impl WorkerNumbers {
+impl FreeNumbers {
     fn new(count: usize) -> Self {
         Self(Mutex::new((0..count).collect()))
     }

@@ -14,7 +14,7 @@ pub enum Strategy {
     Sequential,
     /// A pool of OS threads that take codes from a queue, with blocking requests.
     Threaded,
-    /// Tasks on a tokio runtime, let through by a semaphore.
+    /// Tasks on a tokio runtime, limited by a semaphore.
     Async,
     /// A pool of processes that are fed from a queue, with blocking requests.
     Processes,
@@ -32,7 +32,7 @@ impl Strategy {
         Self::Processes,
     ];
 
-    /// What the command line and the reports call it.
+    /// Its name on the command line and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sequential => "sequential",
@@ -42,7 +42,7 @@ impl Strategy {
         }
     }
 
-    /// How many downloads this strategy has under way at most.
+    /// The most downloads that this strategy has in flight.
     pub fn workers(self, job: &Job) -> NonZeroUsize {
         match self {
             Self::Sequential => NonZeroUsize::MIN,
@@ -55,15 +55,15 @@ impl Strategy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuntimeFlavor {
-    /// One: waiting is all that the tasks do.
+    /// One thread: the tasks only wait.
     #[default]
     CurrentThread,
-    /// One per core.
+    /// One thread per core.
     MultiThread,
 }
 
 impl RuntimeFlavor {
-    /// What the command line and the reports call it.
+    /// Its name on the command line and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::CurrentThread => "current-thread",

@@ -1,6 +1,6 @@
 //! How downloads share time: one file per strategy, to be read side by side.
 //!
-//! Each strategy takes the codes of a job in their order, never has more downloads under way than
+//! Each strategy takes the codes of a job in their order, never has more downloads in flight than
 //! the job allows, and returns one sample for each attempt that it made.
 
 mod asynchronous;

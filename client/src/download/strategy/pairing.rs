@@ -6,19 +6,19 @@ use super::kind::{RuntimeFlavor, Strategy};
 use crate::download::error::SetupError;
 use crate::download::http::library::Http;
 
-/// Why a strategy and a library do not go together. The texts name the flags and the remedy.
+/// Why a strategy and a library do not work together. The texts name the flags and the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NoSuchRunner {
-    /// Tasks cannot wait for a library that blocks.
+    /// Tasks need a library that does not block.
     #[error("--strategy {s} --http {h}: {h} only blocks; take --http reqwest or hyper", s = .0.name(), h = .1.name())]
     Blocks(Strategy, Http),
-    /// Threads cannot wait with a library that does not block.
+    /// Threads need a library that blocks.
     #[error("--strategy {s} --http {h}: {h} never blocks; take --http reqwest or ureq", s = .0.name(), h = .1.name())]
     NeverBlocks(Strategy, Http),
     /// Only tasks have a runtime to choose.
     #[error("--strategy {s} --runtime multi-thread: only async has a runtime; leave --runtime out", s = .0.name())]
     NoRuntime(Strategy),
-    /// The library speaks HTTP/1.1 only.
+    /// The library supports HTTP/1.1 only.
     #[error("--http {h} --http2: {h} has no HTTP/2; take --http reqwest or hyper", h = .0.name())]
     NoHttp2(Http),
 }
@@ -32,7 +32,7 @@ impl From<NoSuchRunner> for SetupError {
 /// Whether this strategy works with this library, and has such a runtime.
 ///
 /// # Errors
-/// When there is no such pair, or a runtime is chosen for a strategy without one.
+/// When they do not work together, or a runtime is chosen for a strategy without one.
 pub(crate) fn check(
     strategy: Strategy,
     http: Http,

@@ -1,13 +1,13 @@
 //! A pool of worker processes that are fed from a queue, each with one blocking request at a time.
 //!
-//! The round starts the processes, and they are gone when it ends, as threads are: what they cost
-//! is part of what is measured. A thread feeds each of them, attempt by attempt, so retries,
-//! pauses, the stop and the watcher stay on this side of the pipe. The times of a sample are the
-//! worker's own, moved by the time at which the attempt was handed over: they are too early by the
-//! latency of the pipe, tens of microseconds.
+//! The round starts the processes and ends them, as it does threads: their cost is part of what is
+//! measured. A thread feeds each of them, attempt by attempt, so retries, pauses, the stop and the
+//! watcher stay on this side of the pipe. The times of a sample are the worker's own, shifted by
+//! the time at which the attempt was handed over: they are too early by the latency of the pipe,
+//! tens of microseconds.
 //!
-//! A worker that dies or answers nonsense spoils the attempt that it was at, and another takes its
-//! place.
+//! If a worker dies or its answer is invalid, its current attempt fails, and another worker
+//! replaces it.
 
 use std::io::{self, BufReader};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -48,8 +48,8 @@ impl Processes {
         })
     }
 
-    /// The most memory that was resident in each of the worker processes so far, summed up. What
-    /// they share, such as the program, counts for each. `None` where it is not known.
+    /// The peak resident memory of all worker processes so far, summed. What they share, such as
+    /// the program, counts for each. `None` where it is not known.
     pub fn peak_bytes(&self) -> Option<u64> {
         *lock(&self.peak_bytes)
     }
@@ -73,15 +73,14 @@ impl Downloader for Processes {
                     process = Process::start(job, &order)?;
                 }
             }
-            let peak = process.dismiss();
+            let peak = process.finish();
             let mut sum = lock(&self.peak_bytes);
             *sum = sum.zip(peak).map(|(sum, peak)| sum + peak);
             Ok(())
         };
         let mut failure = None;
         thread::scope(|scope| {
-            // Where the system gives no more threads or processes, those that there are do the
-            // work.
+            // If the system allows no more threads or processes, the existing ones do the work.
             for worker in 1..job.workers().get() {
                 if thread::Builder::new()
                     .spawn_scoped(scope, move || work(worker).ok())
@@ -105,11 +104,11 @@ impl Downloader for Processes {
     }
 }
 
-/// A worker process. It is gone when this is.
+/// A worker process. Dropping this ends it.
 #[derive(Debug)]
 struct Process {
     child: Child,
-    /// Dropped, it is the end of the work.
+    /// Dropping it tells the worker to end.
     tasks: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     is_dead: bool,
@@ -120,8 +119,7 @@ impl Process {
         let mut command = Command::new(&job.worker_program);
         command.arg("worker");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        // Ctrl-C is for the process that feeds it. The worker ignores it too, but not before it is
-        // up.
+        // Ctrl-C is for the parent process. The worker ignores it too, but only once it runs.
         process::shield(&mut command);
         let mut child = command.spawn()?;
         let (tasks, answers) = (child.stdin.take(), child.stdout.take());
@@ -131,15 +129,15 @@ impl Process {
             answers: BufReader::new(answers.expect("it is piped")),
             is_dead: false,
         };
-        // A worker that dies so early is found dead at its first task.
-        process.tell(order).ok();
+        // If it died already, its first task fails.
+        process.send(order).ok();
         Ok(process)
     }
 
     /// One attempt. The worker makes it while this thread waits.
     fn attempt(&mut self, download: Download, number: u32) -> Sample {
         let handed_over = Instant::now();
-        match self.ask(download, number) {
+        match self.request(download, number) {
             Ok(sample) => download.moved(sample, handed_over),
             Err(error) => {
                 self.is_dead = true;
@@ -150,33 +148,33 @@ impl Process {
         }
     }
 
-    fn ask(&mut self, download: Download, attempt: u32) -> io::Result<Sample> {
+    fn request(&mut self, download: Download, attempt: u32) -> io::Result<Sample> {
         let code = download.code();
-        self.tell(&Task { code, attempt })?;
+        self.send(&Task { code, attempt })?;
         let sample: Sample = read_line(&mut self.answers)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         if (sample.code, sample.attempt) == (code, attempt) {
             Ok(sample)
         } else {
-            Err(io::Error::other("an answer to another question"))
+            Err(io::Error::other("an answer to another task"))
         }
     }
 
-    fn tell(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
-        let tasks = self.tasks.as_mut().expect("it is dropped at the end only");
+    fn send(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
+        let tasks = self.tasks.as_mut().expect("it is dropped only at the end");
         write_line(tasks, value)
     }
 
-    /// Lets it end by itself; its peak of memory, if it reports it.
-    fn dismiss(mut self) -> Option<u64> {
+    /// Lets it end by itself, and returns its peak memory if it reports that.
+    fn finish(mut self) -> Option<u64> {
         drop(self.tasks.take());
         let final_report: Option<FinalReport> = read_line(&mut self.answers).ok()?;
         self.child.wait().ok()?;
         final_report?.peak_bytes
     }
 
-    /// Ends it, if it has not, and says how that was.
+    /// Ends it if it is still running, and describes how it ended.
     fn end(&mut self) -> String {
-        // A process that has ended cannot be killed, and is to be waited for all the same.
+        // Killing a process that has ended fails; it must be waited for anyway.
         self.child.kill().ok();
         match self.child.wait() {
             Ok(status) => status.to_string(),

@@ -45,7 +45,7 @@ impl Downloader for Threaded {
         };
         thread::scope(|scope| {
             for worker in 1..job.workers().get() {
-                // Where the system gives no more threads, those that there are do the work.
+                // If the system allows no more threads, the existing ones do the work.
                 if thread::Builder::new()
                     .spawn_scoped(scope, move || work(worker))
                     .is_err()

@@ -1,4 +1,4 @@
-//! What is said between a pool of worker processes and each of them: lines of JSON.
+//! The protocol between a pool and its worker processes: lines of JSON.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
@@ -14,7 +14,7 @@ use crate::download::images::Images;
 use crate::download::job::{ConnectionOptions, Job};
 use crate::download::retry::RetryPolicy;
 
-/// What is the same for all attempts.
+/// The part of a job that is the same for all attempts.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WorkOrder {
     base_url: String,
@@ -25,7 +25,7 @@ pub(crate) struct WorkOrder {
     images: ImagesOrder,
 }
 
-/// [`Images`] as they are sent: a catalogue is its digests.
+/// [`Images`] as they are sent: of a catalogue only the digests.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ImagesOrder {
@@ -43,7 +43,7 @@ pub(crate) struct Task {
 /// The last line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FinalReport {
-    /// The most memory that was resident, where the system reports it.
+    /// The peak resident memory, where the system reports it.
     pub(crate) peak_bytes: Option<u64>,
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn read_line<T: for<'de> Deserialize<'de>>(
     Ok(Some(serde_json::from_str(&line)?))
 }
 
-/// One value, in one piece.
+/// Writes one value in a single write.
 pub(crate) fn write_line(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_says_all_that_an_attempt_depends_on() {
+    fn an_order_carries_everything_an_attempt_depends_on() {
         let job = Job {
             timeout: Duration::from_millis(1500),
             retry: RetryPolicy {
@@ -135,22 +135,22 @@ mod tests {
         let text = serde_json::to_string(&WorkOrder::new(Http::Reqwest, &job)).unwrap();
         let order: WorkOrder = serde_json::from_str(&text).unwrap();
         assert_eq!(order.http(), Http::Reqwest);
-        let told = order.job(job.codes.clone());
-        assert_eq!(told.base_url, job.base_url);
-        assert_eq!((told.timeout, told.retry), (job.timeout, job.retry));
-        assert_eq!(told.connection, job.connection);
+        let received = order.job(job.codes.clone());
+        assert_eq!(received.base_url, job.base_url);
+        assert_eq!((received.timeout, received.retry), (job.timeout, job.retry));
+        assert_eq!(received.connection, job.connection);
 
-        // What it says of an image is the same, word for word.
+        // A rejected image has the same message, word for word.
         let brazil = flags_data::Catalogue::embedded()
             .get(code("BR"))
             .unwrap()
             .image
             .bytes
             .clone();
-        assert_eq!(told.images.accept(code("BR"), &brazil), Ok(()));
+        assert_eq!(received.images.accept(code("BR"), &brazil), Ok(()));
         for wrong in ["BR", "XX"] {
             assert_eq!(
-                told.images.accept(code(wrong), b"GIF89a"),
+                received.images.accept(code(wrong), b"GIF89a"),
                 job.images.accept(code(wrong), b"GIF89a")
             );
         }

@@ -1,14 +1,13 @@
 //! The other end of `--strategy processes`: a process that makes attempts on request, one at a
 //! time.
 //!
-//! # What is said
+//! # The protocol
 //!
 //! All of it is lines of JSON. The process reads a [`WorkOrder`] and then one [`Task`] after the
 //! other; it answers each with a [`Sample`](crate::download::Sample), whose times count from the
 //! moment at which it read the task, and the end of its input with a [`FinalReport`]. It makes
-//! single attempts: which attempt is next, the pauses before it and the stop are decided by the
-//! sender of the tasks. So a worker whose parent is gone, for whatever reason, has at most one
-//! attempt to finish.
+//! single attempts: the sender of the tasks decides about retries, pauses and the stop. So a worker
+//! whose parent has ended, for any reason, has at most one attempt to finish.
 //!
 //! This module knows nothing of pools, and does not start processes.
 
@@ -23,26 +22,26 @@ use crate::download::error::SetupError;
 use crate::download::http::client::BlockingHttp;
 use crate::os::memory;
 
-/// Why a worker ended before the end of its input.
+/// Why a worker ended before its input did.
 #[derive(Debug, Error)]
 pub enum WorkerError {
-    /// The standard streams, or what came through them.
+    /// Its input cannot be read or parsed.
     #[error(
         "a worker process reads its work from the flag-client that started it ({0}); use `flag-client get`"
     )]
     Input(io::Error),
     /// The answers cannot be written.
-    #[error("nobody reads what a worker process answers ({0})")]
+    #[error("cannot write the answer of a worker process ({0})")]
     Output(io::Error),
     /// No HTTP client.
     #[error(transparent)]
     Setup(#[from] SetupError),
 }
 
-/// Makes the attempts that `input` names, and writes what came of them to `output`.
+/// Makes the attempts that `input` names, and writes their samples to `output`.
 ///
 /// # Errors
-/// When there is no order, or the answers cannot be written.
+/// When there is no valid order, or the answers cannot be written.
 pub fn run(mut input: impl BufRead, mut output: impl Write) -> Result<(), WorkerError> {
     let order: WorkOrder = read_line(&mut input)
         .and_then(|order| order.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()))
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_answers_each_task_and_bids_farewell_at_the_end() {
+    fn a_worker_answers_each_task_and_sends_a_final_report() {
         // Port 1 of this machine: no server listens there.
         let job = Job::new("http://127.0.0.1:1/flags", vec![code("BR")]);
         let mut input = Vec::new();
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_is_told_nothing_or_nonsense_says_what_it_is_for() {
+    fn a_worker_without_a_valid_order_says_what_it_is_for() {
         for input in ["", "\n", "{}\n", "BR\n"] {
             let error = run(input.as_bytes(), io::sink()).unwrap_err();
             let text = error.to_string();

@@ -1,9 +1,8 @@
-//! An external program in the race: how it is started, timed and ended, and what the records of a
-//! fresh server say that it did. It knows nothing of the program but its command line, and of its
-//! downloads only what reached the server.
+//! An external program in the race: how it is started, timed and ended, and its downloads according
+//! to the records of a fresh server. Of the program it knows the command line only.
 //!
-//! What the server cannot see is not in the samples: a request that was never sent, the time of a
-//! connection, an image that was not looked at. Where a program leaves before the end of a
+//! The samples lack what the server cannot see: a request that was never sent, the time of a
+//! connection, whether the program checked the image. If a program disconnects before the end of a
 //! response, it has given up: that counts as a timeout.
 
 use std::ffi::OsStr;
@@ -25,7 +24,7 @@ use crate::race::contender::Contender;
 use crate::race::error::{CommandError, ContenderError};
 use crate::result::{ContenderRecord, Round};
 
-/// Programs whose argument is the program.
+/// Interpreters: their first argument names the script.
 const SCRIPTS: [&str; 10] = [
     "py", "js", "mjs", "ts", "rb", "pl", "php", "lua", "sh", "bash",
 ];
@@ -63,7 +62,7 @@ impl ExternalCommand {
     /// it is the codes with commas between them.
     ///
     /// # Errors
-    /// When the line makes no sense, there is no such program, or the port is not free.
+    /// When the line is invalid, there is no such program, or the port is not free.
     pub fn try_new(
         line: &str,
         scenario: Scenario,
@@ -89,12 +88,12 @@ impl ExternalCommand {
             port,
             has_run: AtomicBool::new(false),
         };
-        drop(command.server()?); // what is wrong with the port is better known before the race
+        drop(command.server()?); // reports a problem with the port before the race
         Ok(command)
     }
 
-    /// A server of its own for each round: there the program is never seen before, so that the
-    /// server, which counts the attempts of clients that do not number them, begins at 1.
+    /// A fresh server for each round. A server counts the attempts of clients that do not number
+    /// them, so with a fresh one the count begins at 1.
     fn server(&self) -> Result<BlockingFlagServer, CommandError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.unwrap_or(0)));
         let server = FlagServer::builder().scenario(self.scenario.clone());
@@ -105,8 +104,8 @@ impl ExternalCommand {
         })
     }
 
-    /// The words with what their placeholders stand for.
-    fn words(&self, url: &str, job: &Job) -> Vec<String> {
+    /// The words with their placeholders replaced.
+    fn expand(&self, url: &str, job: &Job) -> Vec<String> {
         let codes: Vec<String> = job.codes.iter().map(ToString::to_string).collect();
         let workers = job.workers().to_string();
         let mut filled = Vec::new();
@@ -150,14 +149,14 @@ impl Contender for ExternalCommand {
 
     fn run(&self, job: &Job) -> Result<Round, ContenderError> {
         let server = self.server()?;
-        let words = self.words(&server.flags_url(), job);
+        let words = self.expand(&server.flags_url(), job);
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        // Ctrl-C is for the race, which ends the program and all that it has started.
+        // Ctrl-C is for the race, which ends the program and all its children.
         process::shield(&mut command);
 
         let could_not = |reason| CommandError::Start {
@@ -183,7 +182,7 @@ impl Contender for ExternalCommand {
                 line: self.line.clone(),
                 exit_code,
                 downloads: samples.len(),
-                stderr_tail: stderr_tail.map_or(String::new(), |words| words.quoted()),
+                stderr_tail: stderr_tail.map_or(String::new(), |tail| tail.quoted()),
             })?;
         }
         Ok(Round {

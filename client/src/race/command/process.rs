@@ -14,50 +14,50 @@ use crate::download::CancelToken;
 use crate::os::{memory, process};
 use flag_host::lock;
 
-/// How often to check whether the program is to be ended, and what memory it has. Its own end is
-/// known at once.
+/// How often to check whether the program is to be ended, and how much memory it uses. Its exit is
+/// noticed at once.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// How long the program may take to end when it is asked to.
+/// How long the program may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
-/// What is kept of all that the program says on standard error: the end, in bytes.
+/// How many bytes of the end of standard error are kept.
 const STDERR_TAIL: usize = 4096;
-/// How long to wait for those when the program is gone: who has inherited its standard error may
-/// never close it.
+/// How long to wait for standard error to close after the program ended: a child that inherited it
+/// may keep it open.
 const STDERR_GRACE: Duration = Duration::from_millis(200);
 
-/// A process that is gone.
+/// A process that has ended.
 pub(super) struct Ended {
     pub(super) used: ResUse,
     pub(super) at: Instant,
-    /// The most memory that was seen from outside.
+    /// The peak memory that was observed from outside.
     seen_bytes: Option<u64>,
 }
 
 impl Ended {
-    /// The most that was resident at one time. Linux counts from before the process became its own
-    /// program, when it still was a copy of ours, so its figure says something only where it is
-    /// above `ours`; else there is what was seen at the last glance.
+    /// The peak resident memory. Linux counts from before `exec`, when the process still was a copy
+    /// of this one, so its figure is valid only above `ours`; otherwise the last observed value
+    /// is used.
     pub(super) fn memory_bytes(&self, ours: Option<u64>) -> Option<u64> {
-        let told = Some(self.used.rusage.maxrss).filter(|bytes| *bytes > ours.unwrap_or(0));
-        told.max(self.seen_bytes)
+        let reported = Some(self.used.rusage.maxrss).filter(|bytes| *bytes > ours.unwrap_or(0));
+        reported.max(self.seen_bytes)
     }
 }
 
 /// Waits until the process ends, or ends it when there is a stop.
 pub(super) fn wait(child: Child, cancel: &CancelToken) -> io::Result<Ended> {
     let process = child.id();
-    let (sender, news) = mpsc::channel();
-    // A thread that does nothing else knows the moment.
+    let (sender, exits) = mpsc::channel();
+    // A dedicated thread records the exact time of the exit.
     thread::Builder::new().spawn(move || {
         let used = child.wait4();
         sender.send((used, Instant::now())).ok();
     })?;
     let mut seen_bytes = None;
-    let mut asked: Option<Instant> = None;
+    let mut asked_at: Option<Instant> = None;
     loop {
-        match news.recv_timeout(POLL_INTERVAL) {
+        match exits.recv_timeout(POLL_INTERVAL) {
             Ok((used, at)) => {
-                if asked.is_some() {
+                if asked_at.is_some() {
                     process::end(process, true); // the rest of its group
                 }
                 return Ok(Ended {
@@ -69,10 +69,10 @@ pub(super) fn wait(child: Child, cancel: &CancelToken) -> io::Result<Ended> {
             Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::Other.into()),
             Err(RecvTimeoutError::Timeout) => {
                 seen_bytes = seen_bytes.max(memory::peak_of(process));
-                match asked {
+                match asked_at {
                     None if cancel.is_requested() => {
                         process::end(process, false);
-                        asked = Some(Instant::now());
+                        asked_at = Some(Instant::now());
                     }
                     Some(since) if since.elapsed() >= GRACE => process::end(process, true),
                     _ => {}
@@ -82,15 +82,15 @@ pub(super) fn wait(child: Child, cancel: &CancelToken) -> io::Result<Ended> {
     }
 }
 
-/// As a shell reports it; none if all went well.
+/// The exit code as a shell reports it; none after success.
 pub(super) fn exit_code(status: ExitStatus) -> Option<i32> {
     let signal = process::signal(status);
     let code = status.code().or(signal.map(|signal| 128 + signal));
     code.filter(|code| *code != 0)
 }
 
-/// The end of what a program says on standard error. All of it is read, or a program that says much
-/// would wait for ever.
+/// The end of a program's standard error. All of it is read; otherwise a program that writes much
+/// would block forever.
 pub(super) struct StderrTail {
     bytes: Arc<Mutex<VecDeque<u8>>>,
     end: Receiver<()>,
@@ -114,7 +114,7 @@ impl StderrTail {
         Self { bytes, end }
     }
 
-    /// As the end of a sentence; nothing if it said nothing.
+    /// The text as the end of a sentence; empty if there is none.
     pub(super) fn quoted(&self) -> String {
         // Nothing is sent: this waits for the end of the pipe, or for the grace period.
         self.end.recv_timeout(STDERR_GRACE).ok();

@@ -1,5 +1,5 @@
-//! What the records of a server say of the downloads of a program: the samples that the program
-//! itself does not make.
+//! Makes the samples of an external program, which makes none itself, from the records of the
+//! server.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use flags_data::{CountryCode, Resource, ResourceKind};
 use crate::download::http::exchange::http_error;
 use crate::download::{Outcome, Sample};
 
-/// How long the server may take to learn that the program has left.
+/// How long the server may take to notice that the program has disconnected.
 const RECORDS_GRACE: Duration = Duration::from_secs(1);
-/// When a response breaks, its client may know it before the server, and send another request. So
-/// long after it the broken one is still no sign of a second worker.
+/// A client may notice a broken response before the server does, and send its next request. Two
+/// requests that overlap for less than this do not indicate a second worker.
 const BREAK_LAG: Duration = Duration::from_millis(5);
 
-/// All that the server has written down. It may learn later than anybody that its client is gone.
+/// All records of the server. It may take a moment to notice that its client has disconnected.
 pub(super) fn records(server: &BlockingFlagServer) -> Vec<Record> {
     let count = usize::try_from(server.received()).unwrap_or(usize::MAX);
     server.wait_for_records("", count, RECORDS_GRACE)
@@ -30,7 +30,7 @@ struct Chain<'r> {
 }
 
 impl Chain<'_> {
-    /// Whether all that was to come did: a reset or a stall may be planned for after the end.
+    /// Whether the body was complete: a reset or a stall may be planned behind its end.
     fn is_whole(&self) -> bool {
         let sent = &self.last.sent;
         let is_image =
@@ -38,7 +38,7 @@ impl Chain<'_> {
         sent.end == End::Whole || (is_image && sent.end != End::Left)
     }
 
-    /// Of the answer, which with some garbage begins like one.
+    /// The status of the answer; some garbage begins like an answer.
     fn status(&self) -> Option<u16> {
         let sent = &self.last.sent;
         match &self.last.plan.ending {
@@ -76,7 +76,7 @@ impl Chain<'_> {
             End::Reset => (Outcome::BrokenConnection, "the server reset the connection"),
             End::Garbage => (
                 Outcome::BrokenConnection,
-                "the server sent something else than HTTP",
+                "the server sent something other than HTTP",
             ),
             End::Closed | End::Whole => (
                 Outcome::BrokenConnection,
@@ -87,7 +87,7 @@ impl Chain<'_> {
         (outcome, Some(format!("{what} {place}")))
     }
 
-    /// What is known of it without the others: neither its worker nor whether another attempt
+    /// Its sample without what depends on the other chains: the worker, and whether another attempt
     /// followed.
     fn sample(&self, start: Instant) -> Sample {
         let since_start = |moment: Instant| moment.saturating_duration_since(start);
@@ -115,13 +115,14 @@ impl Chain<'_> {
             plan: Some(delay),
             // Without a delay there is no wait, as in `server-timing`.
             wait: late.map(|late| if delay.is_zero() { delay } else { delay + late }),
+            rules: None,
             retry_in: None,
         }
     }
 }
 
-/// What the server saw of the images: a sample for each request that no redirect led to, in the
-/// order that [`Downloader`] asks for.
+/// A sample for each request for an image that did not follow a redirect, in the order that
+/// [`Downloader`] specifies.
 ///
 /// [`Downloader`]: crate::download::Downloader
 pub(super) fn samples(records: &[Record], start: Instant) -> Vec<Sample> {
@@ -131,7 +132,7 @@ pub(super) fn samples(records: &[Record], start: Instant) -> Vec<Sample> {
         let sample = chain.sample(start);
         all.push(Sample { worker, ..sample });
     }
-    // The attempts at one download: failures, each of which has a successor, and the last.
+    // The attempts at one download: failures that were followed by another attempt, and the last.
     let mut downloads: Vec<Vec<Sample>> = Vec::new();
     for sample in all {
         let open = downloads.iter_mut().find(|attempts| {
@@ -175,7 +176,7 @@ fn chains(records: &[Record]) -> Vec<Chain<'_>> {
     chains
 }
 
-/// Whose image was asked for, if one was.
+/// The country whose image was requested, if any.
 fn image(record: &Record) -> Option<CountryCode> {
     match Resource::parse(&record.path).kind() {
         ResourceKind::Image(code) if record.method == "GET" => Some(code),

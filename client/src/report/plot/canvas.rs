@@ -1,9 +1,9 @@
-//! What all the pictures share: the sheet with its widths and letters, axes, ticks, lines and
-//! legends. It knows no measurement.
+//! What all pictures share: the canvas and its text, axes, ticks, lines and legends. It knows no
+//! measurement.
 //!
 //! plotters has whole pixels only, which is too coarse for a transfer of a third of a millisecond:
-//! it draws on a sheet that is [`FINE`] times as large, and the SVG's `viewBox` makes it small
-//! again. All other lengths here are in CSS pixels.
+//! it draws on a canvas that is [`FINE`] times as large, and the SVG's `viewBox` scales it down.
+//! All other lengths here are in CSS pixels.
 
 use std::io;
 use std::ops::Range;
@@ -23,27 +23,26 @@ use plotters::style::{Color, FontDesc, FontFamily, FontStyle, ShapeStyle, TextSt
 use crate::report::palette::{self, Colour};
 
 const FINE: f64 = 4.0;
-/// The width of a letter as a share of its height: the mean of a sans-serif, rather too wide than
-/// too narrow.
+/// The mean width of a character of a sans-serif font as a share of its height, rounded up.
 const LETTER: f64 = 0.56;
-/// A browser takes the first, and who has no fonts but ours the second.
+/// A browser uses the first; the PNG renderer, which has our font only, the second.
 const FONTS: &str = "system-ui, DejaVu Sans, sans-serif";
 
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(super) type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Scale, Scale>>;
 pub(super) type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<io::Error>>;
 
-/// The paper of a picture, in CSS pixels.
+/// The size of a picture and of its text, in CSS pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Format {
     pub(super) width: f64,
-    /// The height of its letters.
+    /// The font size.
     pub(super) text: f64,
     /// About how many ticks fit on the horizontal axis.
     pub(super) ticks: usize,
-    /// What stays free on every side.
+    /// The margin on every side.
     pub(super) margin: f64,
-    /// How thick lines are, against those of a page.
+    /// The line width, relative to that of a page.
     pub(super) bold: f64,
 }
 
@@ -75,19 +74,18 @@ impl Format {
         self.text * 1.5
     }
 
-    /// About how wide a text is.
+    /// The approximate width of a text.
     pub(super) fn width_of(self, text: &str) -> f64 {
         text.chars().count() as f64 * self.text * LETTER
     }
 }
 
-/// CSS pixels in the units of the sheet.
+/// CSS pixels in the units of the canvas.
 pub(super) fn fine(pixels: f64) -> i32 {
     (pixels * FINE).round() as i32
 }
 
-/// A picture with this name for those who do not see it. Its paper is what it lies on, unless it is
-/// opaque.
+/// A picture with this accessible name. Its background is transparent unless it is opaque.
 pub(super) fn canvas(
     format: Format,
     height: f64,
@@ -113,7 +111,7 @@ pub(super) fn canvas(
         })();
         all.expect("a picture in memory can always be drawn");
     }
-    // plotters names the picture nothing, and measures it in its own pixels.
+    // plotters gives the picture no name, and a size in its own pixels.
     let shapes = drawn.split_once('\n').map_or("", |(_, shapes)| shapes);
     let shapes = shapes.trim_end().trim_end_matches("</svg>");
     html! {
@@ -126,7 +124,7 @@ pub(super) fn canvas(
     .into_string()
 }
 
-/// A linear scale with the ticks that it was given. The range may fall.
+/// A linear scale with given ticks. The range may be descending.
 #[derive(Debug, Clone)]
 pub(super) struct Scale {
     range: Range<f64>,
@@ -156,7 +154,7 @@ impl Ranged for Scale {
 }
 
 fn font(colour: Colour, size: f64) -> TextStyle<'static> {
-    // plotters takes the height of a line for the size of a letter.
+    // plotters takes the line height for the font size.
     let font = FontDesc::new(
         FontFamily::Name(FONTS),
         size * FINE * 1.24,
@@ -168,7 +166,7 @@ fn font(colour: Colour, size: f64) -> TextStyle<'static> {
     }
 }
 
-/// The text, or as much of it as that many letters can show.
+/// The text, cut to this many characters.
 fn cut(text: &str, letters: f64) -> String {
     let most = letters.max(1.0) as usize;
     if text.chars().count() <= most {
@@ -177,7 +175,7 @@ fn cut(text: &str, letters: f64) -> String {
     text.chars().take(most - 1).chain(['…']).collect()
 }
 
-/// The text in lines that are not wider than the sheet, as long as its words are not.
+/// The text in lines that are no wider than the canvas, unless a single word is.
 pub(super) fn wrapped(format: Format, text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -192,14 +190,14 @@ pub(super) fn wrapped(format: Format, text: &str) -> Vec<String> {
     lines
 }
 
-/// Where a text stands at its place.
+/// The horizontal anchor of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
     Start,
     Middle,
 }
 
-/// A text whose middle line is at this height.
+/// Writes a text that is vertically centred at `y`.
 pub(super) fn write(
     area: &Area<'_>,
     text: &str,
@@ -208,9 +206,9 @@ pub(super) fn write(
     colour: Colour,
     size: f64,
 ) -> Drawn {
-    // A long name is cut rather than lost beyond the border.
-    let room = f64::from(area.dim_in_pixel().0) / FINE - if at == At::Start { x } else { 0.0 };
-    let text = cut(text, room / (size * LETTER));
+    // A long name is cut rather than clipped at the border.
+    let available = f64::from(area.dim_in_pixel().0) / FINE - if at == At::Start { x } else { 0.0 };
+    let text = cut(text, available / (size * LETTER));
     let at = match at {
         At::Start => HPos::Left,
         At::Middle => HPos::Center,
@@ -219,8 +217,8 @@ pub(super) fn write(
     area.draw(&Text::new(text, (fine(x), fine(y)), style))
 }
 
-/// The title of a poster, in a strip of this height; a picture of a page has its title beside it.
-pub(super) fn top_of_poster(
+/// The title of a poster, in a strip of this height; a page shows the title outside the picture.
+pub(super) fn poster_title(
     area: &Area<'_>,
     format: Format,
     title: Option<&str>,
@@ -251,8 +249,7 @@ pub(super) struct Axis<'a> {
     pub(super) has_grid: bool,
 }
 
-/// A chart with its axes, on this part of a sheet: its upper left corner and its size, axes and
-/// labels included.
+/// A chart with its axes and labels, on this part of the canvas.
 pub(super) fn chart<'a, 'b>(
     area: &'a Area<'b>,
     format: Format,
@@ -266,7 +263,7 @@ pub(super) fn chart<'a, 'b>(
     };
     let mut chart = ChartBuilder::on(area)
         .margin_top(fine(4.0))
-        // Half of the last label hangs out.
+        // Half of the last label extends beyond the axis.
         .margin_right(fine(format.text * 2.6))
         .x_label_area_size(fine(format.line() * 1.1))
         .y_label_area_size(fine(gutter))
@@ -318,7 +315,7 @@ pub(super) fn line(
     chart.draw_series([path]).map(drop)
 }
 
-/// A line for what is ideal or planned.
+/// A dashed line, for ideal or planned values.
 pub(super) fn dashes(
     chart: &mut Chart<'_, '_>,
     points: Vec<(f64, f64)>,
@@ -371,7 +368,7 @@ pub(super) fn cross(
         .map(drop)
 }
 
-/// A text whose upper right corner is here.
+/// A text with its upper right corner at this place.
 pub(super) fn note(
     chart: &mut Chart<'_, '_>,
     at: (f64, f64),
@@ -383,9 +380,9 @@ pub(super) fn note(
     chart.draw_series([Text::new(text, at, style)]).map(drop)
 }
 
-/// What a sign in a legend looks like.
+/// The shape of a legend entry's marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum Marker {
     Bar,
     Line,
     Dashes,
@@ -394,18 +391,18 @@ pub(super) enum Sign {
     Ring,
 }
 
-/// How high a legend is.
-pub(super) fn legend_height(format: Format, entries: &[(Sign, Colour, String)]) -> f64 {
+/// The height of a legend.
+pub(super) fn legend_height(format: Format, entries: &[(Marker, Colour, String)]) -> f64 {
     let rows = places(format, entries)
         .last()
         .map_or(0, |place| place.1 + 1);
     rows as f64 * format.line()
 }
 
-/// Where each entry of a legend begins: x, and the row.
-fn places(format: Format, entries: &[(Sign, Colour, String)]) -> Vec<(f64, usize)> {
+/// Where each entry of a legend begins: its x, and its row.
+fn places(format: Format, entries: &[(Marker, Colour, String)]) -> Vec<(f64, usize)> {
     let (mut x, mut row) = (0.0, 0);
-    let place = |(.., text): &(Sign, Colour, String)| {
+    let place = |(.., text): &(Marker, Colour, String)| {
         let width = format.text * 3.4 + format.width_of(text);
         if x > 0.0 && x + width > format.width {
             (x, row) = (0.0, row + 1);
@@ -417,14 +414,14 @@ fn places(format: Format, entries: &[(Sign, Colour, String)]) -> Vec<(f64, usize
     entries.iter().map(place).collect()
 }
 
-/// A legend at this height, as many rows as it needs.
+/// A legend at this height, in as many rows as it needs.
 pub(super) fn legend(
     area: &Area<'_>,
     format: Format,
     top: f64,
-    entries: &[(Sign, Colour, String)],
+    entries: &[(Marker, Colour, String)],
 ) -> Drawn {
-    for ((x, row), (sign, colour, text)) in places(format, entries).into_iter().zip(entries) {
+    for ((x, row), (marker, colour, text)) in places(format, entries).into_iter().zip(entries) {
         let y = top + (row as f64 + 0.5) * format.line();
         let (left, right) = (x + 2.0, x + 2.0 + format.text * 1.4);
         let half = format.text * 0.35;
@@ -433,20 +430,20 @@ pub(super) fn legend(
         let stretch = |from: f64, to: f64| {
             PathElement::new([(fine(from), fine(y)), (fine(to), fine(y))], thick)
         };
-        match sign {
-            Sign::Bar => area.draw(&Rectangle::new(
+        match marker {
+            Marker::Bar => area.draw(&Rectangle::new(
                 [(fine(left), fine(y - half)), (fine(right), fine(y + half))],
                 colour.stroke().filled(),
             ))?,
-            Sign::Line => area.draw(&stretch(left, right))?,
-            Sign::Dashes => {
+            Marker::Line => area.draw(&stretch(left, right))?,
+            Marker::Dashes => {
                 let third = (right - left) / 5.0;
                 area.draw(&stretch(left, left + 2.0 * third))?;
                 area.draw(&stretch(left + 3.0 * third, right))?;
             }
-            Sign::Dot => area.draw(&Circle::new(middle, fine(half), colour.stroke().filled()))?,
-            Sign::Ring => area.draw(&Circle::new(middle, fine(half), thick))?,
-            Sign::Cross => area.draw(&Cross::new(middle, fine(half), thick))?,
+            Marker::Dot => area.draw(&Circle::new(middle, fine(half), colour.stroke().filled()))?,
+            Marker::Ring => area.draw(&Circle::new(middle, fine(half), thick))?,
+            Marker::Cross => area.draw(&Cross::new(middle, fine(half), thick))?,
         }
         let place = (right + format.text * 0.5, y);
         write(area, text, place, At::Start, palette::STROKE, format.text)?;
@@ -493,11 +490,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_is_too_long_is_cut_or_goes_on_in_the_next_line() {
+    fn a_long_text_is_cut_or_wrapped() {
         assert_eq!(cut("threaded", 8.0), "threaded");
         assert_eq!(cut("threaded", 4.5), "thr…");
         assert_eq!(cut("thread", -1.0), "…");
-        let text = "No round was completed, so there is no race to be seen. ".repeat(3);
+        let text = "No round was completed, so there is no race to draw. ".repeat(3);
         let lines = wrapped(Format::NARROW, &text);
         assert_eq!(lines.join(" "), text.trim());
         assert!(lines.len() > 1);
@@ -517,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unit_of_a_tick_is_that_of_the_axis() {
+    fn all_ticks_of_an_axis_have_one_unit() {
         assert_eq!(time_label(500.0, 1742.0), "0.5 s");
         assert_eq!(time_label(50.0, 150.0), "50 ms");
         assert_eq!(time_label(0.3, 0.9), "300 µs");

@@ -1,15 +1,15 @@
-//! What all pictures share: the data, the paper, and which series are drawn in which colours.
+//! What all pictures share: the data, the format, and the colours of the series.
 
 use super::canvas::Format;
 use crate::report::palette::{self, Colour};
 use crate::result::{ContenderRecord, Kind, Measurement, Report, Series};
 
-/// What is drawn, of what, on which paper.
+/// What a picture is drawn from, and its format.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Draft<'a> {
     pub(super) report: &'a Report,
     pub(super) format: Format,
-    /// A title, and a paper of its own.
+    /// The title of a poster, which also has an opaque background.
     pub(super) poster: Option<&'a str>,
 }
 
@@ -25,13 +25,13 @@ pub(super) fn colour(measurement: &Measurement, index: usize) -> Colour {
         return palette::series(index);
     }
     let own = contenders[index];
-    // Those of one contender stand together.
+    // The series of one contender are adjacent.
     contenders.dedup();
     let place = contenders.iter().position(|contender| *contender == own);
     palette::series(place.unwrap_or(index))
 }
 
-/// The series of a picture that has no room for all: those of a race; of a sweep the first, and of
+/// The series of a picture that cannot show all: those of a race; of a sweep the first, and for
 /// each contender the one with the most workers.
 pub(super) fn chosen(measurement: &Measurement) -> Vec<(usize, &Series)> {
     let all_series = measurement.series.iter().enumerate();

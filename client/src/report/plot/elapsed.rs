@@ -2,7 +2,7 @@
 //! ten times as fast would be a dot on a common one.
 
 use super::canvas::{
-    Area, Axis, Drawn, Format, Sign, bar, below_title, canvas, chart, dashes, dot, fine, legend,
+    Area, Axis, Drawn, Format, Marker, bar, below_title, canvas, chart, dashes, dot, fine, legend,
     legend_height, line, ticks, time_label,
 };
 use super::draft::Draft;
@@ -11,21 +11,21 @@ use crate::report::palette;
 use crate::result::stats::millis;
 use crate::result::{Measurement, Report, Series, SeriesAnalysis};
 
-/// The ideal is drawn if it is no farther from the data than this many times their own range.
+/// The ideal is drawn if its distance from the data is at most this many times their range.
 const REACH: f64 = 4.0;
 
-/// A caption with the times of more series than that would not be read.
-const MOST_TOLD: usize = 6;
+/// The most series whose times the caption lists.
+const MAX_LISTED: usize = 6;
 
 pub(super) fn caption(report: &Report) -> String {
     let all_series = all_series(report);
     if all_series.is_empty() {
         return "No round was completed, so there are no times.".to_owned();
     }
-    // For many, there is the table.
-    let told: Vec<String> = all_series
+    // With more, the table has the times.
+    let medians: Vec<String> = all_series
         .iter()
-        .filter(|_| all_series.len() <= MOST_TOLD)
+        .filter(|_| all_series.len() <= MAX_LISTED)
         .filter_map(|(_, series, numbers)| {
             let elapsed = numbers.elapsed_ms?;
             let rounds = series.rounds.len();
@@ -38,14 +38,14 @@ pub(super) fn caption(report: &Report) -> String {
             ))
         })
         .collect();
-    let told = if told.is_empty() {
+    let medians = if medians.is_empty() {
         String::new()
     } else {
-        format!(" {}.", told.join("; "))
+        format!(" {}.", medians.join("; "))
     };
     format!(
         "Each strip has a scale of its own, which does not begin at zero. A dot is a round, the first at the top; the line is the median, \
-         the shade its 95 % interval.{told}"
+         the shade its 95 % interval.{medians}"
     )
 }
 
@@ -72,10 +72,10 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     let dots = (most as f64 * 9.0).clamp(36.0, 120.0);
     let strip = format.line() * 3.0 + dots;
     let entries = [
-        (Sign::Dot, palette::STROKE, "round".to_owned()),
-        (Sign::Line, palette::STROKE, "median".to_owned()),
+        (Marker::Dot, palette::STROKE, "round".to_owned()),
+        (Marker::Line, palette::STROKE, "median".to_owned()),
         (
-            Sign::Dashes,
+            Marker::Dashes,
             palette::MUTED,
             "ideal, where it is in reach".to_owned(),
         ),
@@ -133,13 +133,10 @@ fn draw_strip(
     };
     let mut chart = chart(&part, format, format.text * 2.6, &x, &y)?;
     if let Some(elapsed) = numbers.elapsed_ms {
-        bar(
-            &mut chart,
-            (elapsed.lower, 0.0),
-            (elapsed.upper, count),
-            colour,
-            0.2,
-        )?;
+        if let Some(interval) = elapsed.interval {
+            let (lower, upper) = ((interval.lower, 0.0), (interval.upper, count));
+            bar(&mut chart, lower, upper, colour, 0.2)?;
+        }
         let median = vec![(elapsed.median, 0.0), (elapsed.median, count)];
         line(&mut chart, median, colour, 2.0 * format.bold)?;
     }

@@ -1,8 +1,7 @@
-//! The pictures of a measurement, as SVG: which there are, and what each is called. What there is
-//! no data for is not drawn, and said in a sentence instead.
+//! The pictures of a measurement, as SVG: the list of them, and the title of each. Without data, a
+//! sentence replaces the picture.
 //!
-//! A picture draws what was measured and what `Analysis` made of it; it computes only where
-//! things lie.
+//! A picture draws the measurement and its `Analysis`; it computes positions only.
 
 use super::canvas::{At, Format, canvas, wrapped, write};
 use super::draft::{Draft, POSTER_HEIGHT};
@@ -65,7 +64,7 @@ impl Figure {
         }
     }
 
-    /// What is to be seen in it, in a sentence or two; without data, why there is no picture.
+    /// What it shows, in a sentence or two; without data, why there is no picture.
     pub fn caption(self, report: &Report) -> String {
         let measurement = &report.measurement;
         match self {
@@ -98,7 +97,7 @@ pub(in crate::report) fn picture(report: &Report, figure: Figure, width: Width) 
     })
 }
 
-/// The picture as an SVG of its own; a sentence where there is no data for it.
+/// The picture as a standalone SVG; a sentence where there is no data for it.
 pub fn svg(report: &Report, figure: Figure, width: Width) -> String {
     picture(report, figure, width).unwrap_or_else(|| {
         let format = width.format();
@@ -108,8 +107,8 @@ pub fn svg(report: &Report, figure: Figure, width: Width) -> String {
     })
 }
 
-/// One picture for a slide: the race, or how a sweep scales. It has a title and white paper of its
-/// own.
+/// One picture for a slide: the race, or how a sweep scales. It has a title and a white
+/// background.
 pub fn poster(report: &Report) -> String {
     let measurement = &report.measurement;
     let flags = measurement.job.codes.len();

@@ -2,7 +2,7 @@
 //! as planned.
 
 use super::canvas::{
-    Axis, Sign, canvas, chart, dashes, fine, legend, legend_height, line, ticks, time_label,
+    Axis, Marker, canvas, chart, dashes, fine, legend, legend_height, line, ticks, time_label,
 };
 use super::draft::{Draft, chosen};
 use crate::download::Outcome;
@@ -11,13 +11,13 @@ use crate::report::palette;
 use crate::result::stats::{millis, sorted};
 use crate::result::{Measurement, Planned, Report, Series};
 
-/// The steps of a curve at most: more cannot be seen.
+/// The most steps of a curve: more cannot be distinguished.
 const STEPS: usize = 250;
 
 pub(super) fn caption(report: &Report) -> String {
     let measurement = &report.measurement;
     let analysis = &report.analysis;
-    let told: Vec<String> = chosen(measurement)
+    let percentiles: Vec<String> = chosen(measurement)
         .into_iter()
         .filter_map(|(index, series)| {
             let latency = analysis.series.get(index)?.latency?;
@@ -29,7 +29,7 @@ pub(super) fn caption(report: &Report) -> String {
             ))
         })
         .collect();
-    if told.is_empty() {
+    if percentiles.is_empty() {
         return "No flag was downloaded, so there are no latencies.".to_owned();
     }
     let planned = if planned(measurement).is_empty() {
@@ -39,7 +39,7 @@ pub(super) fn caption(report: &Report) -> String {
     };
     format!(
         "From sending a request to the end of its response, of the attempts that brought a flag. {}.{planned}",
-        told.join("; ")
+        percentiles.join("; ")
     )
 }
 
@@ -58,7 +58,7 @@ fn planned(measurement: &Measurement) -> Vec<f64> {
     sorted(whole.map(|attempt| millis(attempt.time)).collect())
 }
 
-/// The empirical distribution function, as a staircase from zero to all.
+/// The empirical distribution function, as a step function from zero to one.
 fn staircase(sorted: &[f64]) -> Vec<(f64, f64)> {
     let all = sorted.len();
     let steps = all.min(STEPS);
@@ -97,10 +97,10 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     }
     let mut entries = Vec::new();
     if !plan.is_empty() {
-        entries.push((Sign::Dashes, palette::STROKE, "planned".to_owned()));
+        entries.push((Marker::Dashes, palette::STROKE, "planned".to_owned()));
     }
     for (index, series, _) in &all_series {
-        entries.push((Sign::Line, palette::series(*index), series.name.clone()));
+        entries.push((Marker::Line, palette::series(*index), series.name.clone()));
     }
     let top = legend_height(format, &entries) + format.text * 0.5;
     let height = top + 280.0;
@@ -120,7 +120,7 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
             has_grid: true,
         };
         let mut chart = chart(&part, format, format.text * 3.8, &x, &y)?;
-        // They lie on each other: each is thinner than the one below it.
+        // They overlap: each is thinner than the one below it.
         for (place, (index, _, latencies)) in all_series.iter().enumerate() {
             let width = (all_series.len() - place) as f64 * 1.6;
             line(

@@ -1,5 +1,5 @@
-//! A picture as pixels, the same on every machine: it has its own font and asks the system for
-//! none.
+//! A picture as pixels, the same on every machine: it uses an embedded font, never one of the
+//! system.
 
 #[cfg(feature = "png")]
 use std::sync::{Arc, OnceLock};
@@ -10,23 +10,23 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb};
 use thiserror::Error;
 
-/// How it was made is in the README beside it.
+/// The README beside it says how it was made.
 #[cfg(feature = "png")]
 const FONT: &[u8] = include_bytes!("../../../assets/DejaVuSans-subset.ttf");
 #[cfg(feature = "png")]
 const FAMILY: &str = "DejaVu Sans";
 
-/// More pixels than that are a mistake, and a gigabyte.
+/// The most pixels: more would take a gigabyte and are certainly a mistake.
 #[cfg(feature = "png")]
-const MOST_PIXELS: u64 = 100_000_000;
+const MAX_PIXELS: u64 = 100_000_000;
 
 /// Why there is no PNG.
 #[derive(Debug, Error)]
 pub enum PlotError {
-    /// The program was built without them.
+    /// The program was built without PNG support.
     #[error("this build writes no .png; name an .svg, or build with `--features png`")]
     NoFeature,
-    /// It is no SVG.
+    /// It is not an SVG.
     #[error("the picture cannot be read: {0}")]
     Svg(String),
     /// It is too large.
@@ -48,7 +48,7 @@ pub const HAS_PNG: bool = cfg!(feature = "png");
 /// This SVG as the bytes of a PNG file, one pixel per pixel of the picture.
 ///
 /// # Errors
-/// When it is no SVG, or has more pixels than fit.
+/// When it is not an SVG, or has too many pixels.
 #[cfg(feature = "png")]
 pub fn png(svg: &str) -> Result<Vec<u8>, PlotError> {
     let options = Options {
@@ -59,7 +59,7 @@ pub fn png(svg: &str) -> Result<Vec<u8>, PlotError> {
     let tree = Tree::from_str(svg, &options).map_err(|error| PlotError::Svg(error.to_string()))?;
     let size = tree.size().to_int_size();
     let (width, height) = (size.width(), size.height());
-    let pixmap = (u64::from(width) * u64::from(height) <= MOST_PIXELS)
+    let pixmap = (u64::from(width) * u64::from(height) <= MAX_PIXELS)
         .then(|| Pixmap::new(width, height))
         .flatten();
     let mut pixmap = pixmap.ok_or(PlotError::Size { width, height })?;

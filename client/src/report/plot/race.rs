@@ -1,8 +1,7 @@
 //! The race: one round of each series, request by request, all on one time axis.
 //!
-//! Each worker has a band, and in it each of its downloads a row: a single worker walks down a
-//! staircase, and twenty at a time stand like a wall. All panels have as many rows as there were
-//! downloads, so nothing but time makes them differ.
+//! Each worker has a band, and in it each of its downloads has a row. All panels have one row per
+//! download, so they differ in time only.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,8 +10,8 @@ use std::time::Duration;
 use flags_data::CountryCode;
 
 use super::canvas::{
-    Area, Axis, Chart, Drawn, Format, Sign, bar, below_title, canvas, chart, cross, fine, legend,
-    legend_height, line, ring, ticks, time_label, top_of_poster,
+    Area, Axis, Chart, Drawn, Format, Marker, bar, below_title, canvas, chart, cross, fine, legend,
+    legend_height, line, poster_title, ring, ticks, time_label,
 };
 use super::draft::{Draft, POSTER_HEIGHT, chosen};
 use crate::download::{Outcome, Sample};
@@ -21,8 +20,7 @@ use crate::report::palette::{self, Colour};
 use crate::result::stats::millis;
 use crate::result::{Measurement, Round, Series};
 
-/// A series that ends before this share of the common axis is shown once more, on an axis of its
-/// own.
+/// A series that ends before this share of the common axis is drawn again on its own axis.
 const SHORT: f64 = 0.25;
 /// The least height of a row.
 const LEAST_ROW: f64 = 2.0;
@@ -30,7 +28,7 @@ const LEAST_ROW: f64 = 2.0;
 const LEAST_BAR: f64 = 1.5;
 /// The least height of all the rows of a series on a poster.
 const LEAST_PANEL: f64 = 80.0;
-/// Rows of that height have room for the name of the flag.
+/// Rows of at least this height are labelled with the code of the flag.
 const NAMED_ROW: f64 = 12.5;
 
 /// One series on one axis.
@@ -50,9 +48,9 @@ struct Row<'a> {
 pub(super) fn caption(measurement: &Measurement) -> String {
     let rounds = drawn(measurement);
     if rounds.is_empty() {
-        return "No round was completed, so there is no race to be seen.".to_owned();
+        return "No round was completed, so there is no race to draw.".to_owned();
     }
-    let mut told: Vec<String> = Vec::new();
+    let mut descriptions: Vec<String> = Vec::new();
     for (series, _, round) in &rounds {
         let downloads = round
             .samples
@@ -77,7 +75,7 @@ pub(super) fn caption(measurement: &Measurement) -> String {
             1 => format!("takes one flag after the other: {flags}, "),
             many => format!("has {many} in flight: {flags}, "),
         };
-        told.push(format!(
+        descriptions.push(format!(
             "{} {how}{}{above}.",
             series.name,
             short(round.elapsed)
@@ -88,8 +86,8 @@ pub(super) fn caption(measurement: &Measurement) -> String {
         .map(|(series, number, _)| format!("{number} of {}", series.name))
         .collect();
     format!(
-        "{} A row is a download, a band a worker. Each lane's median round is drawn: round {}.",
-        told.join(" "),
+        "{} A row is a download, a band a worker. Each contender's median round is drawn: round {}.",
+        descriptions.join(" "),
         which.join(", ")
     )
 }
@@ -133,7 +131,7 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     let frame = format.line() * 2.9;
     let row = if poster.is_some() {
         let free = POSTER_HEIGHT - top;
-        // Of many series the poster grows longer rather than flat.
+        // With many series the poster grows taller instead of compressing the panels.
         ((free / panels.len() as f64 - frame) / rows as f64)
             .max(LEAST_ROW.min(LEAST_PANEL / rows as f64))
     } else {
@@ -148,7 +146,7 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
     };
     let planned = planned(measurement);
     Some(canvas(format, height, name, poster.is_some(), |area| {
-        top_of_poster(area, format, poster, title)?;
+        poster_title(area, format, poster, title)?;
         legend(area, format, title, &entries)?;
         for (index, panel) in panels.iter().enumerate() {
             let y = top + panel_height * index as f64;
@@ -162,7 +160,11 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
 }
 
 /// The height of the title, and where the first panel begins.
-fn heights(format: Format, poster: Option<&str>, entries: &[(Sign, Colour, String)]) -> (f64, f64) {
+fn heights(
+    format: Format,
+    poster: Option<&str>,
+    entries: &[(Marker, Colour, String)],
+) -> (f64, f64) {
     let title = poster.map_or(0.0, |_| format.text * 3.0);
     (
         title,
@@ -170,7 +172,7 @@ fn heights(format: Format, poster: Option<&str>, entries: &[(Sign, Colour, Strin
     )
 }
 
-/// All on the same axis; those that are short also on one of their own.
+/// All on the same axis; short ones also on their own axis.
 fn panels(measurement: &Measurement, with_zoom: bool) -> Vec<Panel<'_>> {
     let rounds = drawn(measurement);
     let ends = rounds.iter().map(|(.., round)| end(round));
@@ -203,13 +205,13 @@ fn panels(measurement: &Measurement, with_zoom: bool) -> Vec<Panel<'_>> {
     panels
 }
 
-/// When the last of it was over, in milliseconds.
+/// When its last attempt ended, in milliseconds.
 fn end(round: &Round) -> f64 {
     let dones = round.samples.iter().map(|sample| sample.done);
     millis(dones.fold(round.elapsed, Duration::max))
 }
 
-/// By worker, and of each in the order of time.
+/// Grouped by worker, and ordered by time within each.
 fn rows(round: &Round) -> Vec<Row<'_>> {
     let mut downloads: BTreeMap<(usize, CountryCode), Vec<&Sample>> = BTreeMap::new();
     for sample in &round.samples {
@@ -224,7 +226,7 @@ fn rows(round: &Round) -> Vec<Row<'_>> {
     rows
 }
 
-/// The delays of the plan: a request that broke did not learn its own.
+/// The planned delays: a broken response does not report its own.
 fn planned(measurement: &Measurement) -> BTreeMap<(CountryCode, u32), Duration> {
     let first = measurement.job.first_attempt;
     let downloads = measurement.plan.iter().flatten();
@@ -236,7 +238,7 @@ fn planned(measurement: &Measurement) -> BTreeMap<(CountryCode, u32), Duration> 
         .collect()
 }
 
-fn entries(panels: &[Panel<'_>]) -> Vec<(Sign, Colour, String)> {
+fn entries(panels: &[Panel<'_>]) -> Vec<(Marker, Colour, String)> {
     let samples = || {
         panels
             .iter()
@@ -244,18 +246,18 @@ fn entries(panels: &[Panel<'_>]) -> Vec<(Sign, Colour, String)> {
             .flat_map(|row| &row.attempts)
     };
     let mut entries = vec![
-        (Sign::Bar, palette::PLANNED, "planned delay".to_owned()),
-        (Sign::Bar, palette::WAITING, "other waiting".to_owned()),
-        (Sign::Bar, palette::TRANSFER, "transfer".to_owned()),
+        (Marker::Bar, palette::PLANNED, "planned delay".to_owned()),
+        (Marker::Bar, palette::WAITING, "other waiting".to_owned()),
+        (Marker::Bar, palette::TRANSFER, "transfer".to_owned()),
     ];
     if samples().any(|sample| sample.retry_in.is_some()) {
-        entries.push((Sign::Line, palette::MUTED, "pause".to_owned()));
+        entries.push((Marker::Line, palette::MUTED, "pause".to_owned()));
     }
     if samples().any(|sample| sample.outcome.is_error()) {
-        entries.push((Sign::Cross, palette::FAULT, "error".to_owned()));
+        entries.push((Marker::Cross, palette::FAULT, "error".to_owned()));
     }
     if samples().any(|sample| sample.outcome == Outcome::NotFound) {
-        entries.push((Sign::Ring, palette::MUTED, "not found".to_owned()));
+        entries.push((Marker::Ring, palette::MUTED, "not found".to_owned()));
     }
     entries
 }
@@ -270,7 +272,7 @@ fn draw_panel(
     let rows = &panel.rows;
     let part = below_title(area, format, &panel.title)?;
     let count = rows.len() as f64;
-    // As many names as there is room for.
+    // As many names as fit.
     let every = (NAMED_ROW.max(format.text * 0.95) / row_height)
         .ceil()
         .max(1.0) as usize;
@@ -294,7 +296,7 @@ fn draw_panel(
     };
     let mut chart = chart(&part, format, format.text * 2.6, &x, &y)?;
     let bands = bands(rows);
-    // With a worker per row and no room between them, bands would be a pattern and no help.
+    // With one row per worker, bands would only be a pattern.
     let has_bands = row_height >= NAMED_ROW / 2.0 || bands.len() * 2 <= rows.len();
     for band in bands.into_iter().filter(|_| has_bands).skip(1).step_by(2) {
         let (top, bottom) = (band.start as f64, band.end as f64);
@@ -332,16 +334,16 @@ fn draw_row(
     row_height: f64,
     planned: &BTreeMap<(CountryCode, u32), Duration>,
 ) -> Drawn {
-    // A gap between rows that are high enough for one.
+    // A gap between rows that are high enough.
     let gap: f64 = if row_height >= 4.0 { 0.12 } else { 0.0 };
     let middle = top + 0.5;
-    // A staircase of hundreds of steps is still to be seen.
+    // Hundreds of rows stay visible.
     let half = (0.5 - gap).max(LEAST_BAR * format.bold / row_height / 2.0);
     for sample in &row.attempts {
-        let told = sample
+        let descriptions = sample
             .plan
             .or_else(|| planned.get(&(sample.code, sample.attempt)).copied());
-        for (part, colour) in parts(sample, told) {
+        for (part, colour) in parts(sample, descriptions) {
             let (from, to) = (millis(part.start), millis(part.end));
             bar(
                 chart,
@@ -353,7 +355,7 @@ fn draw_row(
         }
         let done = millis(sample.done);
         if let Some(pause) = sample.retry_in {
-            // What was asked for may be more than there was time for.
+            // The planned delay may exceed the time that the attempt took.
             let next = (done + millis(pause)).min(chart.x_range().end);
             line(
                 chart,
@@ -363,7 +365,7 @@ fn draw_row(
             )?;
         }
     }
-    // The signs come last: nothing lies on them.
+    // Markers are drawn last, on top.
     let radius = (row_height * 0.4).clamp(2.5 * format.bold, 4.5 * format.bold);
     for sample in &row.attempts {
         let end = (millis(sample.done), middle);
@@ -376,8 +378,8 @@ fn draw_row(
     Ok(())
 }
 
-/// What an attempt was made of: the planned delay, the rest until the head of the response, and the
-/// body. Parts without length are left out.
+/// The parts of an attempt: the planned delay, the rest until the head of the response, and the
+/// body. Empty parts are left out.
 fn parts(sample: &Sample, planned: Option<Duration>) -> Vec<(Range<Duration>, Colour)> {
     let headers = sample
         .headers

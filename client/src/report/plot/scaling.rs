@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use flag_scenario::forecast::ideal_makespan;
 
 use super::canvas::{
-    At, Axis, Chart, Drawn, Sign, canvas, chart, dashes, dot, fine, legend, legend_height, line,
-    note, ring, ticks, top_of_poster, write,
+    At, Axis, Chart, Drawn, Marker, canvas, chart, dashes, dot, fine, legend, legend_height, line,
+    note, poster_title, ring, ticks, write,
 };
 use super::draft::{Draft, POSTER_HEIGHT};
 use crate::report::format::{percent, times};
@@ -53,7 +53,7 @@ pub(super) fn caption(report: &Report) -> String {
         .series
         .first()
         .map_or("", |series| series.name.as_str());
-    let told: Vec<String> = analysis
+    let descriptions: Vec<String> = analysis
         .series
         .iter()
         .skip(1)
@@ -69,8 +69,9 @@ pub(super) fn caption(report: &Report) -> String {
             ))
         })
         .collect();
-    if told.is_empty() {
-        return "There are no two lanes with complete rounds, so there is no speed-up.".to_owned();
+    if descriptions.is_empty() {
+        return "Fewer than two contenders have complete rounds, so there is no speed-up."
+            .to_owned();
     }
     let curve = if measurement.plan.is_some() {
         " The dashed curve is the best that this plan allows: it flattens where the longest download alone takes all the time."
@@ -79,12 +80,12 @@ pub(super) fn caption(report: &Report) -> String {
     };
     format!(
         "How many times as fast as {first}. {}.{curve}",
-        told.join("; ")
+        descriptions.join("; ")
     )
 }
 
 fn sweep_caption(analysis: &Analysis) -> String {
-    let told: Vec<String> = analysis
+    let descriptions: Vec<String> = analysis
         .scaling
         .iter()
         .filter_map(|scaling| {
@@ -101,12 +102,12 @@ fn sweep_caption(analysis: &Analysis) -> String {
             ))
         })
         .collect();
-    if told.is_empty() {
-        return "No round was completed, so it cannot be seen how anything scales.".to_owned();
+    if descriptions.is_empty() {
+        return "No round was completed, so scaling cannot be shown.".to_owned();
     }
     format!(
         "{} Dots are medians; the lines are the Universal Scalability Law fitted to them.",
-        told.join(" ")
+        descriptions.join(" ")
     )
 }
 
@@ -121,7 +122,7 @@ pub(super) fn efficiency_caption(report: &Report) -> String {
     let best = all_series.max_by(|a, b| a.1.total_cmp(&b.1));
     let Some((worst, best)) = worst.zip(best) else {
         return if measurement.plan.is_none() {
-            "The plan is not known, so nobody can say what was possible.".to_owned()
+            "The plan is not known, so the efficiency is not known either.".to_owned()
         } else {
             "No round was completed, so there is no efficiency.".to_owned()
         };
@@ -144,7 +145,7 @@ pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {
             draw_curves(draft, name, &curves, &|at| format!("{at}/s"))
         }
         Kind::Get | Kind::Bench => {
-            // A speed-up over itself is no news.
+            // A speed-up over itself is always 1.
             let is_race = report.measurement.series.len() > 1;
             let curves = is_race.then(|| speed_ups(report))?;
             draw_curves(draft, name, &curves, &|at| format!("{at}×"))
@@ -192,7 +193,7 @@ fn throughputs(report: &Report) -> Curves {
     curves
 }
 
-/// For every number of workers: between two that were measured it is no straight line.
+/// At every number of workers, because it is not linear between the measured ones.
 fn ideal_throughputs(report: &Report) -> Option<Vec<(f64, f64)>> {
     let measurement = &report.measurement;
     let analysis = &report.analysis;
@@ -238,7 +239,7 @@ fn speed_ups(report: &Report) -> Curves {
         contenders: contenders
             .filter_map(|(index, (series, numbers))| {
                 let speed_up = numbers.speed_up?;
-                let interval = Some((speed_up.lower, speed_up.upper));
+                let interval = speed_up.interval.map(|ends| (ends.lower, ends.upper));
                 Some(Contender {
                     name: series.name.clone(),
                     colour: palette::series(index),
@@ -347,10 +348,10 @@ fn draw_curves(
     }
     let mut entries = Vec::new();
     if !curves.ideal.is_empty() {
-        entries.push((Sign::Dashes, palette::MUTED, "ideal".to_owned()));
+        entries.push((Marker::Dashes, palette::MUTED, "ideal".to_owned()));
     }
     for contender in &curves.contenders {
-        entries.push((Sign::Dot, contender.colour, contender.name.clone()));
+        entries.push((Marker::Dot, contender.colour, contender.name.clone()));
     }
     let title = poster.map_or(0.0, |_| format.text * 3.0);
     let top = title + legend_height(format, &entries) + format.text * 0.5;
@@ -361,7 +362,7 @@ fn draw_curves(
         top + 260.0 + foot
     };
     Some(canvas(format, height, name, poster.is_some(), |area| {
-        top_of_poster(area, format, poster, title)?;
+        poster_title(area, format, poster, title)?;
         legend(area, format, title, &entries)?;
         let middle = (format.width / 2.0, height - foot * 0.6);
         write(
@@ -404,12 +405,12 @@ fn draw_curves(
             .filter_map(|contender| contender.knee);
         let leftmost = knees.fold(f64::INFINITY, f64::min);
         for (place, contender) in curves.contenders.iter().enumerate() {
-            // Dots that lie on each other: the first is the widest.
+            // Overlapping dots: the first is the widest.
             let radius = 3.5 + 1.5 * (curves.contenders.len() - 1 - place) as f64;
             let radius = radius.min(9.5) * bold;
             draw_contender(&mut chart, contender, radius, highest * 1.08, bold)?;
             if let Some(knee) = contender.knee {
-                // One below the other, left of all their lines.
+                // One below the other, left of all knees.
                 let height = highest * (1.06 - 0.08 * place as f64);
                 let at = (leftmost.max(1.0).log2() - 0.06, height);
                 let text = format!("knee of {}: {knee:.0}", contender.name);

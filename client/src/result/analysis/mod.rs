@@ -3,6 +3,7 @@
 mod loss;
 mod outlier;
 mod plan;
+mod ranking;
 mod scaling;
 mod series;
 mod summary;
@@ -10,6 +11,7 @@ mod warning;
 
 pub use self::loss::Loss;
 pub use self::outlier::{Cause, Outlier};
+pub use self::ranking::Ranking;
 pub use self::scaling::{Scaling, ScalingPoint};
 pub(crate) use self::series::latencies;
 pub use self::series::{Latencies, SeriesAnalysis};

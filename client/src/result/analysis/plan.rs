@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flag_scenario::Scenario;
 use flag_scenario::forecast::ideal_makespan;
-use flags_data::CountryCode;
+use flags_data::{Catalogue, CountryCode};
 
 use crate::download::{Outcome, Sample};
 use crate::result::measurement::{Measurement, Planned, PlannedAttempt};
@@ -18,6 +18,9 @@ pub(super) struct KnownPlan<'m> {
     /// In the order of the job.
     times: Option<Vec<Duration>>,
     first_attempt: u32,
+    /// Whether the plan follows from a scenario, and not from what a server reported.
+    has_scenario: bool,
+    flags: Catalogue,
     /// Whether the server could do so much and no more, which no plan knows.
     pub(super) has_capacity: bool,
 }
@@ -31,6 +34,8 @@ impl<'m> KnownPlan<'m> {
             downloads: downloads.map(|planned| (planned.code, planned)).collect(),
             times: measurement.planned_times(),
             first_attempt: measurement.job.first_attempt,
+            has_scenario: measurement.server.scenario.is_some(),
+            flags: Catalogue::embedded(),
             has_capacity: scenario.is_some_and(|scenario| scenario.capacity().is_some()),
         }
     }
@@ -42,9 +47,20 @@ impl<'m> KnownPlan<'m> {
         (!ideal.is_zero()).then_some(ideal)
     }
 
-    /// How this download is to end.
-    pub(super) fn outcome(&self, code: CountryCode) -> Option<Outcome> {
-        self.downloads.get(&code)?.outcome()
+    /// Whether a download that ended so is done: the right flag has arrived, or it failed as
+    /// planned. Without a scenario, only the server can have said so, in the head of a response
+    /// that was an error. A 404 for a country without a flag is right too.
+    pub(super) fn is_done(&self, ending: &Sample) -> bool {
+        let planned = self.downloads.get(&ending.code);
+        match (ending.outcome, planned) {
+            (Outcome::Downloaded, _) => true,
+            (outcome, Some(planned)) if self.has_scenario => planned.outcome() == Some(outcome),
+            (Outcome::HttpError, _) => ending.rules.is_some(),
+            (Outcome::NotFound, _) => {
+                ending.rules.is_some() || self.flags.get(ending.code).is_none()
+            }
+            _ => false,
+        }
     }
 
     /// What was planned for this attempt.

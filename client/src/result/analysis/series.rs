@@ -1,7 +1,9 @@
 //! The numbers of one series.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,7 @@ use super::plan::KnownPlan;
 use crate::download::{Outcome, Sample};
 use crate::millis;
 use crate::result::estimate::Estimate;
+use crate::result::interval::Looks;
 use crate::result::measurement::{Kind, Measurement, Round, Series};
 use crate::result::stats;
 
@@ -23,6 +26,9 @@ pub struct SeriesAnalysis {
     pub name: String,
     /// The downloads under way at most.
     pub workers: usize,
+    /// Whether it did the whole job in every round: no download is missing, wrong, or failed
+    /// against the plan. Without that it has no speed-up, no efficiency and no rank.
+    pub ranked: bool,
     /// How long a round took, in milliseconds; none without a round.
     pub elapsed_ms: Option<Estimate>,
     /// The quickest round.
@@ -61,7 +67,7 @@ pub struct SeriesAnalysis {
     pub not_found: usize,
     /// Those that ended in an error.
     pub errors: usize,
-    /// Those of them that the plan wanted to go well.
+    /// Downloads of the job that are missing, wrong, or failed against the plan, in all rounds.
     pub unplanned_errors: usize,
     /// Attempts that were followed by another.
     pub retries: usize,
@@ -122,31 +128,33 @@ pub(crate) fn latencies(series: &Series, wanted: impl Fn(Outcome) -> bool) -> Ve
 
 impl SeriesAnalysis {
     pub(super) fn of(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Series) -> Self {
-        let times: Vec<f64> = series.times().into_iter().map(stats::millis).collect();
-        let elapsed_ms = Estimate::of(&times);
+        let looks = measurement.looks();
+        let elapsed_ms = Estimate::of(&series.times_ms(), looks);
         let median = elapsed_ms.map(|elapsed| Duration::from_secs_f64(elapsed.median / 1e3));
         let ideal = plan.ideal(series.workers);
-        let reference = reference(measurement, series);
+        let unplanned_errors = unplanned_errors(measurement, plan, series);
+        let ranked = is_ranked(measurement, plan, series);
+        let reference = reference(measurement, series)
+            .filter(|reference| ranked && is_ranked(measurement, plan, reference));
         let downloads = series.endings().count();
         let ended = |wanted: &dyn Fn(&Sample) -> bool| {
             series.endings().filter(|sample| wanted(sample)).count()
         };
-        let is_planned = |sample: &Sample| {
-            let outcome = plan.outcome(sample.code);
-            outcome.is_some_and(Outcome::is_error)
-        };
         Self {
             name: series.name.clone(),
             workers: series.workers.get(),
+            ranked,
             elapsed_ms,
             fastest: series.times().into_iter().min(),
             slowest: series.times().into_iter().max(),
             ideal,
-            speed_up: reference.and_then(|reference| speed_up(reference, series)),
+            speed_up: reference.and_then(|reference| speed_up(reference, series, looks)),
             ideal_speed_up: reference
                 .and_then(|reference| stats::ratio(plan.ideal(reference.workers)?, ideal?)),
-            efficiency: ideal.and_then(|ideal| stats::ratio(ideal, median?)),
-            throughput: throughput(series),
+            efficiency: ideal
+                .filter(|_| ranked)
+                .and_then(|ideal| stats::ratio(ideal, median?)),
+            throughput: throughput(series, looks),
             latency: Latencies::of(latencies(series, |outcome| outcome == Outcome::Downloaded)),
             failed_latency: Latencies::of(latencies(series, Outcome::is_error)),
             cpu_ms_per_download: cpu_per_download(series),
@@ -156,12 +164,35 @@ impl SeriesAnalysis {
             downloads,
             not_found: ended(&|sample| sample.outcome == Outcome::NotFound),
             errors: series.errors(),
-            unplanned_errors: ended(&|sample| sample.outcome.is_error() && !is_planned(sample)),
+            unplanned_errors,
             retries: series.retries(),
-            loss: Loss::of(plan, series),
+            loss: if ranked { Loss::of(plan, series) } else { None },
             outliers: outlier::all(plan, series),
         }
     }
+}
+
+/// Whether it did the whole job, in at least one round and in every one.
+fn is_ranked(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Series) -> bool {
+    !series.rounds.is_empty() && unplanned_errors(measurement, plan, series) == 0
+}
+
+/// How many downloads of the job are missing, wrong, or failed against the plan, in all rounds.
+fn unplanned_errors(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Series) -> usize {
+    let of_round = |round: &Round| {
+        let mut left: HashMap<CountryCode, usize> = HashMap::new();
+        for code in &measurement.job.codes {
+            *left.entry(*code).or_default() += 1;
+        }
+        let endings = round.samples.iter().filter(|sample| sample.is_last());
+        for sample in endings.filter(|sample| plan.is_done(sample)) {
+            if let Some(count) = left.get_mut(&sample.code) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        left.into_values().sum::<usize>()
+    };
+    series.rounds.iter().map(of_round).sum()
 }
 
 /// The series that this one is compared with.
@@ -177,15 +208,15 @@ fn reference<'m>(measurement: &'m Measurement, series: &Series) -> Option<&'m Se
 }
 
 /// Paired by round: what slowed the machine down in one round slowed both.
-fn speed_up(reference: &Series, series: &Series) -> Option<Estimate> {
+fn speed_up(reference: &Series, series: &Series, looks: Looks) -> Option<Estimate> {
     let pairs = reference.times().into_iter().zip(series.times());
     let ratios: Option<Vec<f64>> = pairs
         .map(|(reference, time)| stats::ratio(reference, time))
         .collect();
-    Estimate::of(&ratios?)
+    Estimate::of_ratios(&ratios?, looks)
 }
 
-fn throughput(series: &Series) -> Option<Estimate> {
+fn throughput(series: &Series, looks: Looks) -> Option<Estimate> {
     let per_second = |round: &Round| {
         let whole = round
             .samples
@@ -195,7 +226,7 @@ fn throughput(series: &Series) -> Option<Estimate> {
         (!round.elapsed.is_zero()).then(|| whole as f64 / round.elapsed.as_secs_f64())
     };
     let rates: Option<Vec<f64>> = series.rounds.iter().map(per_second).collect();
-    Estimate::of(&rates?)
+    Estimate::of(&rates?, looks)
 }
 
 fn cpu_per_download(series: &Series) -> Option<f64> {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::plan::KnownPlan;
+use super::ranking::Ranking;
 use super::scaling::{self, Scaling};
 use super::series::SeriesAnalysis;
 use super::warning::{self, Warning};
@@ -16,6 +17,8 @@ pub struct Analysis {
     /// One per series, in their order.
     #[serde(rename = "lanes")]
     pub series: Vec<SeriesAnalysis>,
+    /// Who won.
+    pub ranking: Ranking,
     /// How each contender of a sweep scales, in the order of the race; empty otherwise.
     pub scaling: Vec<Scaling>,
     /// What a reader should know before trusting the numbers.
@@ -31,7 +34,12 @@ impl Analysis {
             .iter()
             .map(|series| SeriesAnalysis::of(measurement, &plan, series))
             .collect();
+        let ranked: Vec<(&str, Vec<f64>)> = (measurement.series.iter().zip(&all_series))
+            .filter(|(_, numbers)| numbers.ranked)
+            .map(|(series, _)| (&*series.name, series.times_ms()))
+            .collect();
         Self {
+            ranking: Ranking::of(&ranked, measurement.looks()),
             warnings: warning::all(measurement, &plan, &all_series),
             scaling: scaling::all(measurement, &plan, &all_series),
             series: all_series,
@@ -116,6 +124,7 @@ mod tests {
             done: ms(done),
             plan: Some(ms(plan)),
             wait: Some(ms(wait)),
+            rules: None,
             retry_in: None,
         }
     }
@@ -190,12 +199,17 @@ mod tests {
     #[test]
     fn speed_ups_are_paired_by_round() {
         let analysis = both();
-        // 630/420, 640/410, 630/420: the median is 1.5, the interval goes to the second.
+        // 630/420, 640/410, 630/420: the median is 1.5. Three have their lowest and their highest.
         let speed_up = analysis.series[1].speed_up.unwrap();
         close(speed_up.median, 1.5);
-        close(speed_up.lower, 1.5);
-        close(speed_up.upper, 640.0 / 410.0);
-        close(analysis.series[0].speed_up.unwrap().upper, 1.0);
+        let interval = speed_up.interval.unwrap();
+        close(interval.lower, 1.5);
+        close(interval.upper, 640.0 / 410.0);
+        close(interval.confidence, 0.75);
+        close(
+            analysis.series[0].speed_up.unwrap().interval.unwrap().upper,
+            1.0,
+        );
     }
 
     #[test]
@@ -306,7 +320,7 @@ mod tests {
             };
             all.filter(|warning| !here(warning)).collect()
         };
-        let steady = || vec![one_after_the_other(630.0); 5];
+        let steady = || vec![one_after_the_other(630.0); 6];
         assert_eq!(kinds(&measurement(vec![series("one", 1, steady())])), []);
 
         let few = measurement(vec![
@@ -315,7 +329,7 @@ mod tests {
         ]);
         assert_eq!(kinds(&few), [Warning::TooFewRounds { rounds: 1 }]);
 
-        let noisy = [600.0, 700.0, 650.0, 800.0, 620.0]
+        let noisy = [600.0, 700.0, 650.0, 800.0, 620.0, 710.0]
             .map(one_after_the_other)
             .to_vec();
         let found = kinds(&measurement(vec![series("one", 1, noisy)]));

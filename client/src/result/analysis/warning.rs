@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::plan::KnownPlan;
 use super::series::SeriesAnalysis;
 use crate::download::Sample;
+use crate::result::interval::{FEWEST, is_autocorrelated};
 use crate::result::measurement::{ContenderRecord, Kind, Measurement, Round, Series};
 use crate::result::stats;
 
-/// With fewer rounds an interval says little: the median of four can be any of them.
-const ENOUGH_ROUNDS: usize = 5;
+/// How far a speed-up may be from the ratio of the medians beside it.
+const FAR: f64 = 0.05;
 /// The width of an interval, as a share of the median, from which the machine counts as noisy.
 const NOISY: f64 = 0.05;
 /// The share of one processor (of all, for a contender that can use them) from which a client
@@ -46,6 +47,32 @@ pub enum Warning {
         series: String,
         /// The width of the interval of its time, as a share of the median.
         spread: f64,
+    },
+    /// Each round of a series depends on the one before it: the machine drifts.
+    DependentRounds {
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
+    },
+    /// The speed-up, which is paired by round, is not the ratio of the medians in the table.
+    PairedOtherwise {
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
+        /// The median of the ratios.
+        speed_up: f64,
+        /// The ratio of the medians.
+        ratio: f64,
+    },
+    /// The series did not do the whole job.
+    NotRanked {
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
+        /// Downloads that are missing, wrong, or failed against the plan.
+        unplanned: usize,
+        /// The downloads that there should be, in all rounds.
+        wanted: usize,
     },
     /// Other programs were at work when the measurement began.
     BusyMachine {
@@ -110,6 +137,51 @@ pub enum Warning {
     ServerGone,
 }
 
+impl Warning {
+    /// The series that it is about, if it is about one.
+    pub fn series(&self) -> Option<&str> {
+        match self {
+            Self::NoisyMachine { series, .. }
+            | Self::DependentRounds { series }
+            | Self::PairedOtherwise { series, .. }
+            | Self::NotRanked { series, .. }
+            | Self::ClientSaturated { series, .. }
+            | Self::ServerNotAsPlanned { series, .. }
+            | Self::ServerLate { series, .. }
+            | Self::CommandFailed { series, .. }
+            | Self::OtherRequests { series, .. } => Some(series),
+            Self::TooFewRounds { .. }
+            | Self::BusyMachine { .. }
+            | Self::NoPlan
+            | Self::DebugBuild
+            | Self::Interrupted
+            | Self::ServerGone => None,
+        }
+    }
+
+    /// The same warning about both series, with the worse of their figures; none if each has to be
+    /// told by itself.
+    pub fn merged(&self, other: &Self) -> Option<Self> {
+        let mut merged = self.clone();
+        match (&mut merged, other) {
+            (Self::DependentRounds { .. }, Self::DependentRounds { .. }) => {}
+            (
+                Self::NoisyMachine { spread: worse, .. },
+                Self::NoisyMachine { spread: figure, .. },
+            )
+            | (
+                Self::ClientSaturated { busy: worse, .. },
+                Self::ClientSaturated { busy: figure, .. },
+            )
+            | (Self::ServerLate { p99_ms: worse, .. }, Self::ServerLate { p99_ms: figure, .. }) => {
+                *worse = worse.max(*figure);
+            }
+            _ => return None,
+        }
+        Some(merged)
+    }
+}
+
 /// All of them: those of the whole first.
 pub(super) fn all(
     measurement: &Measurement,
@@ -119,7 +191,10 @@ pub(super) fn all(
     let mut warnings = of_the_whole(measurement);
     for (series, numbers) in measurement.series.iter().zip(all_series) {
         let of_series = [
+            not_ranked(measurement, series, numbers),
             noisy(series, numbers),
+            dependent(series),
+            paired_otherwise(measurement, all_series, series, numbers),
             saturated(measurement, series),
             not_as_planned(measurement, plan, series),
             late(series),
@@ -138,7 +213,7 @@ fn of_the_whole(measurement: &Measurement) -> Vec<Warning> {
         .iter()
         .map(|series| series.rounds.len())
         .min();
-    let few = rounds.filter(|rounds| *rounds < ENOUGH_ROUNDS && measurement.kind != Kind::Get);
+    let few = rounds.filter(|rounds| *rounds < FEWEST && measurement.kind != Kind::Get);
     let cores = environment.cores.map(std::num::NonZeroUsize::get);
     let busy = environment.load.zip(cores);
     let busy = busy.filter(|(load, cores)| *load > *cores as f64 / 2.0);
@@ -155,10 +230,47 @@ fn of_the_whole(measurement: &Measurement) -> Vec<Warning> {
 }
 
 fn noisy(series: &Series, numbers: &SeriesAnalysis) -> Option<Warning> {
-    let spread = numbers.elapsed_ms?.spread();
-    (series.rounds.len() >= ENOUGH_ROUNDS && spread > NOISY).then(|| Warning::NoisyMachine {
+    let spread = numbers.elapsed_ms?.spread()?;
+    (series.rounds.len() >= FEWEST && spread > NOISY).then(|| Warning::NoisyMachine {
         series: series.name.clone(),
         spread,
+    })
+}
+
+fn dependent(series: &Series) -> Option<Warning> {
+    is_autocorrelated(&series.times_ms()).then(|| Warning::DependentRounds {
+        series: series.name.clone(),
+    })
+}
+
+fn not_ranked(
+    measurement: &Measurement,
+    series: &Series,
+    numbers: &SeriesAnalysis,
+) -> Option<Warning> {
+    (numbers.unplanned_errors > 0).then(|| Warning::NotRanked {
+        series: series.name.clone(),
+        unplanned: numbers.unplanned_errors,
+        wanted: measurement.job.codes.len() * series.rounds.len(),
+    })
+}
+
+fn paired_otherwise(
+    measurement: &Measurement,
+    all_series: &[SeriesAnalysis],
+    series: &Series,
+    numbers: &SeriesAnalysis,
+) -> Option<Warning> {
+    let first = match measurement.kind {
+        Kind::Bench if series.rounds.len() >= FEWEST => all_series.first()?,
+        Kind::Get | Kind::Bench | Kind::Sweep => return None,
+    };
+    let speed_up = numbers.speed_up?.median;
+    let ratio = first.elapsed_ms?.median / numbers.elapsed_ms?.median;
+    ((speed_up / ratio).ln().abs() > (1.0 + FAR).ln()).then(|| Warning::PairedOtherwise {
+        series: numbers.name.clone(),
+        speed_up,
+        ratio,
     })
 }
 

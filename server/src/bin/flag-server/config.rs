@@ -37,7 +37,7 @@ pub(crate) enum ConfigProblem {
     },
     /// The configuration file does not describe listeners.
     #[error(
-        "--config {path}: is no configuration; correct these lines:\n{}",
+        "--config {path}: invalid configuration; correct these lines:\n{}",
         lines(problems)
     )]
     InvalidConfig {

@@ -134,7 +134,7 @@ fn docs(command: &DocsCommand) -> ExitCode {
     }
 }
 
-/// Prints. A reader that has closed its end is no error.
+/// Prints. A reader that has closed its end is not an error.
 fn say(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
@@ -206,7 +206,7 @@ fn say_farewell(stopped: Stopped) {
 }
 
 /// One line for each listener on standard output, its name and its URL: easy to cut for a program.
-/// A parent that has closed its end is no reason to stop.
+/// A closed standard output does not stop the server.
 fn announce(server: &BlockingFlagServer) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for endpoint in server.endpoints() {

@@ -30,7 +30,7 @@ pub struct Bounds {
 
 /// The times of all requests.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ranking {
+pub struct CensoredTimes {
     /// Of those that were answered as planned.
     answered: Histogram<u64>,
     /// The same, and the lower bounds of those that are censored.
@@ -42,7 +42,7 @@ pub struct Ranking {
 /// The percentiles of all requests, for people and for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Ranks {
+pub struct Percentiles {
     /// How many requests are ranked.
     pub count: u64,
     /// Of them, those that were not sent, timed out or were cut off.
@@ -63,7 +63,7 @@ pub struct Ranks {
     pub max: Bounds,
 }
 
-impl Ranking {
+impl CensoredTimes {
     /// The requests that succeeded, those that failed as planned, the lower bounds of those that
     /// are censored, and the number of all others that failed.
     pub fn new(
@@ -133,8 +133,8 @@ impl Ranking {
     }
 
     /// The usual percentiles; none of none.
-    pub fn ranks(&self) -> Option<Ranks> {
-        Some(Ranks {
+    pub fn percentiles(&self) -> Option<Percentiles> {
+        Some(Percentiles {
             count: self.count(),
             censored: self.all.len() - self.answered.len(),
             failed: self.failed,
@@ -202,13 +202,13 @@ mod tests {
         histogram
     }
 
-    fn ranking(
+    fn times(
         answered: impl IntoIterator<Item = u64>,
         censored: impl IntoIterator<Item = u64>,
         failed: u64,
-    ) -> Ranking {
+    ) -> CensoredTimes {
         let nothing = histogram([]);
-        Ranking::new(&histogram(answered), &nothing, &histogram(censored), failed)
+        CensoredTimes::new(&histogram(answered), &nothing, &histogram(censored), failed)
     }
 
     /// Both ends in the whole milliseconds that were recorded: up to a second they are told apart.
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn if_all_were_answered_every_percentile_is_exact() {
-        let ranking = ranking(1..=1000, [], 0);
+        let times = times(1..=1000, [], 0);
         for (percent, millis) in [
             (0.0, 1),
             (50.0, 500),
@@ -231,57 +231,60 @@ mod tests {
             (100.0, 1000),
         ] {
             let expected = (Some(millis), Some(millis));
-            assert_eq!(found(ranking.percentile(percent)), expected, "p{percent}");
+            assert_eq!(found(times.percentile(percent)), expected, "p{percent}");
         }
-        assert!(ranking.mean().unwrap().is_exact());
+        assert!(times.mean().unwrap().is_exact());
     }
 
     /// 160 requests of 1000 were answered, in 1 to 160 ms; the others were not sent, and had waited
     /// for 1 to 840 ms when the load ended.
     #[test]
     fn of_an_overload_a_percentile_is_at_least_what_the_unsent_had_waited() {
-        let ranking = ranking(1..=160, 1..=840, 0);
+        let times = times(1..=160, 1..=840, 0);
         // Below the 160th of the answered, both kinds alternate in the lower bound.
-        assert_eq!(found(ranking.percentile(10.0)), (Some(50), Some(100)));
-        assert_eq!(found(ranking.percentile(99.0)), (Some(830), None));
-        assert_eq!(found(ranking.percentile(100.0)), (Some(840), None));
-        let mean = ranking.mean().unwrap();
+        assert_eq!(found(times.percentile(10.0)), (Some(50), Some(100)));
+        assert_eq!(found(times.percentile(99.0)), (Some(830), None));
+        assert_eq!(found(times.percentile(100.0)), (Some(840), None));
+        let mean = times.mean().unwrap();
         assert!(mean.lower.is_some() && mean.upper.is_none());
     }
 
     #[test]
     fn timeouts_leave_a_percentile_exact_that_lies_below_them() {
         // All bounds are above the 99 answers.
-        let ranking = ranking(1..=99, [700], 0);
-        assert_eq!(found(ranking.percentile(99.0)), (Some(99), Some(99)));
-        assert_eq!(found(ranking.percentile(99.1)), (Some(700), None));
+        let times = times(1..=99, [700], 0);
+        assert_eq!(found(times.percentile(99.0)), (Some(99), Some(99)));
+        assert_eq!(found(times.percentile(99.1)), (Some(700), None));
     }
 
     #[test]
     fn a_failure_is_slower_than_any_answer_and_than_any_wait() {
-        let ranking = ranking(1..=50, [70; 25], 25);
-        assert_eq!(ranking.count(), 100);
-        assert_eq!(found(ranking.percentile(50.0)), (Some(50), Some(50)));
-        assert_eq!(found(ranking.percentile(75.0)), (Some(70), None));
-        assert_eq!(found(ranking.percentile(76.0)), (None, None));
-        assert_eq!(found(ranking.mean()), (None, None));
-        let ranks = ranking.ranks().unwrap();
-        assert_eq!((ranks.count, ranks.censored, ranks.failed), (100, 25, 25));
+        let times = times(1..=50, [70; 25], 25);
+        assert_eq!(times.count(), 100);
+        assert_eq!(found(times.percentile(50.0)), (Some(50), Some(50)));
+        assert_eq!(found(times.percentile(75.0)), (Some(70), None));
+        assert_eq!(found(times.percentile(76.0)), (None, None));
+        assert_eq!(found(times.mean()), (None, None));
+        let percentiles = times.percentiles().unwrap();
+        assert_eq!(
+            (percentiles.count, percentiles.censored, percentiles.failed),
+            (100, 25, 25)
+        );
     }
 
     #[test]
     fn what_failed_as_planned_is_ranked_at_its_time() {
         let (succeeded, planned) = (histogram([1, 2, 3]), histogram([4]));
-        let ranking = Ranking::new(&succeeded, &planned, &histogram([]), 0);
-        assert_eq!((ranking.count(), ranking.answered()), (4, 4));
-        assert_eq!(found(ranking.percentile(100.0)), (Some(4), Some(4)));
+        let times = CensoredTimes::new(&succeeded, &planned, &histogram([]), 0);
+        assert_eq!((times.count(), times.answered()), (4, 4));
+        assert_eq!(found(times.percentile(100.0)), (Some(4), Some(4)));
     }
 
     #[test]
     fn of_no_requests_there_is_no_percentile() {
-        let ranking = ranking([], [], 0);
-        assert_eq!((ranking.percentile(50.0), ranking.mean()), (None, None));
-        assert_eq!(ranking.ranks(), None);
+        let times = times([], [], 0);
+        assert_eq!((times.percentile(50.0), times.mean()), (None, None));
+        assert_eq!(times.percentiles(), None);
     }
 
     #[test]
@@ -309,7 +312,7 @@ mod tests {
             failed in 0..20_u64,
             percent in 0.0..=100.0_f64,
         ) {
-            let ranking = ranking(answered.clone(), censored.clone(), failed);
+            let times = times(answered.clone(), censored.clone(), failed);
             let count = answered.len() + censored.len() + failed as usize;
             prop_assume!(count > 0);
             let sorted = |all: Vec<u64>| {
@@ -320,20 +323,20 @@ mod tests {
             let place = rank(percent, count as u64) as usize - 1;
             let upper = sorted(answered.clone()).get(place).copied();
             let lower = sorted([answered, censored].concat()).get(place).copied();
-            prop_assert_eq!(found(ranking.percentile(percent)), (lower, upper));
+            prop_assert_eq!(found(times.percentile(percent)), (lower, upper));
         }
 
         #[test]
-        fn added_rankings_are_the_ranking_of_all(
+        fn added_times_are_the_times_of_all(
             one in prop::collection::vec(0..5000_u64, 0..50),
             other in prop::collection::vec(0..5000_u64, 0..50),
         ) {
             let mut added = histogram(one.clone());
             added.add(histogram(other.clone())).unwrap();
             let nothing = histogram([]);
-            let parts = Ranking::new(&added, &nothing, &added, 3).ranks();
+            let parts = CensoredTimes::new(&added, &nothing, &added, 3).percentiles();
             let both = [one, other].concat();
-            prop_assert_eq!(parts, ranking(both.clone(), both, 3).ranks());
+            prop_assert_eq!(parts, times(both.clone(), both, 3).percentiles());
         }
     }
 }
