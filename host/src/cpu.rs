@@ -32,6 +32,12 @@ pub fn cpu_time() -> Option<Duration> {
     Some(threads.ended? + alive?)
 }
 
+/// The processor time, user and system, that the calling thread has used so far. `None` where it is
+/// unknown.
+pub fn thread_time() -> Option<Duration> {
+    ThreadClock::own().read()
+}
+
 /// Counts the calling thread as a server's from now on.
 pub fn enter() {
     threads().alive.insert(ThreadClock::own());

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use super::recorder::Recorder;
 use super::schedule::Pace;
 use crate::result::{
-    Environment, LoadJob, LoadKind, LoadPercentiles, LoadResult, LoadTimes, RequestCounts,
-    SCHEMA_VERSION, ServerRecord, Times,
+    Environment, GeneratorRecord, LoadJob, LoadKind, LoadPercentiles, LoadResult, LoadTimes,
+    RequestCounts, SCHEMA_VERSION, ServerRecord, Times,
 };
 
 /// The result of a load.
@@ -56,6 +56,10 @@ impl LoadOutcome {
                 planned_failures: recorder.planned.service.len(),
                 unsent: recorder.unsent,
                 cut_off: recorder.cut_off,
+            },
+            generator: GeneratorRecord {
+                busy: recorder.busy,
+                late: Times(recorder.late),
             },
             throughput: None,
             percentiles: LoadPercentiles::default(),

@@ -18,6 +18,9 @@ const DIGITS: u8 = 3;
 /// hour.
 const LONGEST: u64 = 3_600_000_000_000;
 
+/// The share of a processor from which on a thread counts as busy.
+const BUSY: f64 = 0.9;
+
 /// One request that was answered or failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
@@ -113,6 +116,10 @@ pub struct Recorder {
     pub early: Histogram<u64>,
     /// How late all of them were sent.
     pub lag: Histogram<u64>,
+    /// How late the threads of the generator did what was due, whenever they looked at themselves.
+    pub late: Histogram<u64>,
+    /// At how many of these looks a thread had been busy, with hardly a pause since the last one.
+    pub busy: u64,
     /// How many had each status.
     pub statuses: BTreeMap<u16, u64>,
     /// How many of them had it as planned, of those from 400 up.
@@ -146,6 +153,8 @@ impl Default for Recorder {
             censored: Times::new(),
             early: histogram(),
             lag: histogram(),
+            late: histogram(),
+            busy: 0,
             statuses: BTreeMap::new(),
             planned_statuses: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -195,6 +204,13 @@ impl Recorder {
         if outcome.is_answer() {
             self.last_answer = self.last_answer.max(Some(exchange.ended));
         }
+    }
+
+    /// Adds a look of a thread at itself: how late it was, and its share of a processor since the
+    /// last one, if that is known.
+    pub fn record_beat(&mut self, late: Duration, share: Option<f64>) {
+        record(&mut self.late, late);
+        self.busy += u64::from(share.is_some_and(|share| share >= BUSY));
     }
 
     /// Keeps the cause of a failure, if it is the first of its kind.
@@ -253,6 +269,8 @@ impl Recorder {
         self.censored.add(&other.censored);
         add(&mut self.early, &other.early);
         add(&mut self.lag, &other.lag);
+        add(&mut self.late, &other.late);
+        self.busy += other.busy;
         add_counts(&mut self.statuses, &other.statuses);
         add_counts(&mut self.planned_statuses, &other.planned_statuses);
         add_counts(&mut self.failures, &other.failures);
@@ -304,6 +322,8 @@ impl Recorder {
         }
         self.early.reset();
         self.lag.reset();
+        self.late.reset();
+        self.busy = 0;
         self.statuses.clear();
         self.planned_statuses.clear();
         self.failures.clear();

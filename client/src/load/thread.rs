@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use flag_host::clock;
+use flag_host::{clock, cpu};
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep_until, timeout};
 
@@ -17,6 +17,8 @@ use super::recorder::{Exchange, Recorder, RequestOutcome};
 use super::spec::Load;
 use flag_host::lock;
 
+/// How often a thread looks at itself.
+const BEAT: Duration = Duration::from_millis(50);
 /// How long a server has to close a connection that is not used again, before this side does.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -40,9 +42,32 @@ impl LoadThread {
             let station = Arc::clone(&self);
             sending.spawn(async move { station.serve(place, connection).await });
         }
+        let station = Arc::clone(&self);
+        let watching = tokio::spawn(async move { station.watch_itself().await });
         tokio::select! {
             _ = sending.join_all() => {}
             _ = self.load.cancel.pause_async(Duration::MAX) => {}
+        }
+        watching.abort();
+    }
+
+    /// Records again and again how busy this thread is, and how late it does what is due: an answer
+    /// that has arrived waits as long before it is read.
+    async fn watch_itself(&self) {
+        let (mut last, mut spent) = (Instant::now(), cpu::thread_time());
+        loop {
+            let due = last + BEAT;
+            sleep_until(due.into()).await;
+            let (now, spent_now) = (Instant::now(), cpu::thread_time());
+            if self.dispatcher.since_warmup(now).is_some() {
+                let used = spent_now
+                    .zip(spent)
+                    .map(|(now, before)| now.saturating_sub(before));
+                let share = used.map(|used| used.as_secs_f64() / (now - last).as_secs_f64());
+                let late = now.saturating_duration_since(due);
+                self.record().record_beat(late, share);
+            }
+            (last, spent) = (now, spent_now);
         }
     }
 
@@ -93,7 +118,7 @@ impl LoadThread {
                 sent: None,
             };
             if let Some(intended) = intended {
-                clock::sleep_until(intended).await;
+                clock::client_sleep_until(intended).await;
             }
             let sent = Instant::now();
             pending.sent = Some(sent);

@@ -253,6 +253,12 @@ fn message(warning: LoadWarning) -> String {
             short_ms(lag_ms),
             percent(share)
         ),
+        LoadWarning::Saturated { busy, late_ms } => format!(
+            "The load generator was saturated: its threads were busy {} of the time and read answers up to {} late (p90), which is in the \
+             service times. Take fewer connections (-c), a lower rate (-r) or more --threads, and keep other programs off its processors.",
+            percent(busy),
+            short_ms(late_ms)
+        ),
         LoadWarning::DebugBuild => {
             "This is a debug build: its figures mean little. Measure with cargo run --release."
                 .to_owned()

@@ -66,6 +66,8 @@ pub struct LoadResult {
     #[serde(rename = "cpu_per_request_ms", with = "millis::optional")]
     #[schemars(with = "Option<f64>")]
     pub cpu_per_request: Option<Duration>,
+    /// Whether the load generator kept up.
+    pub generator: GeneratorRecord,
     /// How many requests there were.
     pub requests: RequestCounts,
     /// How many of them were answered as planned per second; none if there were none.
@@ -119,6 +121,13 @@ impl Failure {
 const LATE_MS: f64 = 1.0;
 /// And its share of that of the response time.
 const LATE_SHARE: f64 = 0.05;
+/// The share of its looks at itself at which a thread may be busy.
+const BUSY_SHARE: f64 = 0.1;
+/// The 90th percentile of how late a thread may be; tokio's timers alone are up to one millisecond
+/// late.
+const LATE_MS_OF_THREAD: f64 = 2.0;
+/// With fewer looks nothing is said.
+const LOOKS: u64 = 10;
 /// The share of the requests that may be unsent or fail against the plan.
 const MOST: f64 = 0.5;
 
@@ -151,8 +160,40 @@ pub enum LoadWarning {
         /// Its share of that of the response time.
         share: f64,
     },
+    /// The threads of the load generator had hardly a pause, or did late what was due: an answer
+    /// that had arrived waited to be read.
+    Saturated {
+        /// The share of the time in which a thread was busy with hardly a pause.
+        busy: f64,
+        /// The 90th percentile of how late a thread did what was due.
+        late_ms: f64,
+    },
     /// Compiled without optimisation.
     DebugBuild,
+}
+
+/// What the threads of the load generator, which look at themselves every 50 ms, found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratorRecord {
+    /// At how many looks a thread had used 90 % of a processor or more since the last one.
+    pub busy: u64,
+    /// How late a thread did what was due. An answer that has arrived waits about as long before it
+    /// is read, and that is in its service time.
+    pub late: Times,
+}
+
+impl GeneratorRecord {
+    /// Whether it was too busy to measure such service times.
+    fn saturation(&self, service: &Times) -> Option<LoadWarning> {
+        let looks = self.late.count();
+        let busy = self.busy as f64 / looks.max(1) as f64;
+        let late_ms = self.late.percentile(90.0).unwrap_or(0.0);
+        let usual = service.percentile(90.0).unwrap_or(0.0);
+        let is_late = late_ms > LATE_MS_OF_THREAD && late_ms > LATE_SHARE * usual;
+        let is_saturated = looks >= LOOKS && (busy > BUSY_SHARE || is_late);
+        is_saturated.then_some(LoadWarning::Saturated { busy, late_ms })
+    }
 }
 
 /// Which sub-command measured.
@@ -507,6 +548,7 @@ impl LoadResult {
                 warnings.push(LoadWarning::LateSender { lag_ms, share });
             }
         }
+        warnings.extend(self.generator.saturation(&self.times.service));
         if self.environment.build == "debug" {
             warnings.push(LoadWarning::DebugBuild);
         }
@@ -634,6 +676,10 @@ mod tests {
             last_answer: Some(after(rate, sent)),
             longest_wait: Duration::ZERO,
             cpu_per_request: None,
+            generator: GeneratorRecord {
+                busy: 0,
+                late: times([1; 40]),
+            },
             requests: RequestCounts {
                 sent,
                 succeeded: sent,
@@ -802,6 +848,32 @@ mod tests {
             let checked = super::super::threshold::check_load(&[text.parse().unwrap()], &result);
             assert_eq!(checked[0].is_met(), is_met, "{text}");
         }
+    }
+
+    #[test]
+    fn a_saturated_generator_is_warned_about_although_no_request_was_sent_late() {
+        let warned = |busy, late: Vec<u64>| {
+            let mut result = well(100.0, 100);
+            assert_eq!(result.times.lag.percentile(100.0), Some(0.0));
+            result.generator.busy = busy;
+            result.generator.late = times(late);
+            let warnings = result.warnings();
+            matches!(warnings[..], [LoadWarning::Saturated { .. }])
+        };
+        assert!(warned(38, vec![1; 40]), "hardly a pause");
+        assert!(!warned(4, vec![1; 40]), "a busy moment");
+        assert!(warned(0, vec![5; 40]), "late");
+        let once = [vec![1; 39], vec![100]].concat();
+        assert!(!warned(0, once), "late once");
+        assert!(!warned(3, vec![5; 3]), "too short to say");
+    }
+
+    #[test]
+    fn a_thread_that_is_late_does_not_matter_beside_a_long_service_time() {
+        let mut result = well(100.0, 100);
+        result.generator.late = times([5; 40]);
+        result.times.service = times([200; 100]);
+        assert_eq!(result.warnings(), []);
     }
 
     #[test]

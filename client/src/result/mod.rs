@@ -23,8 +23,8 @@ pub use self::compare::Comparison;
 pub use self::environment::Environment;
 pub use self::estimate::Estimate;
 pub use self::load::{
-    Failure, LoadJob, LoadKind, LoadPercentiles, LoadResult, LoadTimes, LoadWarning, RequestCounts,
-    Throughput, Times,
+    Failure, GeneratorRecord, LoadJob, LoadKind, LoadPercentiles, LoadResult, LoadTimes,
+    LoadWarning, RequestCounts, Throughput, Times,
 };
 pub use self::measurement::{
     ContenderRecord, JobRecord, Kind, Measurement, Planned, PlannedAttempt, Round, SCHEMA_VERSION,

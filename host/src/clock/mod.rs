@@ -6,4 +6,4 @@ mod deadlines;
 mod timer;
 mod timer_slack;
 
-pub use timer::{Sleep, hold, sleep_until, start};
+pub use timer::{Sleep, client_sleep_until, hold, sleep_until, start};

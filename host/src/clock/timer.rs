@@ -37,8 +37,17 @@ use super::deadlines::{BATCH, Deadlines, Ticket};
 use super::timer_slack::be_precise;
 use crate::cpu;
 
-/// The timer of this process.
-static TIMER: Timer = Timer::new();
+/// The timer of the servers in this process.
+static TIMER: Timer = Timer::new(Owner::Server);
+/// The timer of a client, which pays for its thread itself.
+static CLIENT_TIMER: Timer = Timer::new(Owner::Client);
+
+/// Whose processor time the thread of a timer uses.
+#[derive(Clone, Copy)]
+enum Owner {
+    Server,
+    Client,
+}
 
 /// Starts the timer thread if it does not run yet, so that no wait fails because it cannot start.
 ///
@@ -65,6 +74,11 @@ pub async fn hold(start: Instant, delay: Duration) -> Duration {
 /// Waits until `deadline`. A deadline that has passed does not yield.
 pub fn sleep_until(deadline: Instant) -> Sleep {
     TIMER.sleep_until(deadline)
+}
+
+/// The same for a client: on another thread, whose processor time is not counted as a server's.
+pub fn client_sleep_until(deadline: Instant) -> Sleep {
+    CLIENT_TIMER.sleep_until(deadline)
 }
 
 /// The wait for a deadline, see [`sleep_until`].
@@ -134,6 +148,7 @@ impl fmt::Debug for Sleep {
 /// No foreign code runs under the lock: wakers are cloned before it, and woken and dropped after
 /// it.
 struct Timer {
+    owner: Owner,
     state: Mutex<State>,
     wakeup: Condvar,
 }
@@ -147,8 +162,9 @@ struct State {
 }
 
 impl Timer {
-    const fn new() -> Self {
+    const fn new(owner: Owner) -> Self {
         Self {
+            owner,
             state: Mutex::new(State {
                 deadlines: Deadlines::new(),
                 runs: false,
@@ -166,7 +182,9 @@ impl Timer {
             thread::Builder::new()
                 .name("flag-clock".to_owned())
                 .spawn(|| {
-                    cpu::enter(); // it never ends
+                    if let Owner::Server = self.owner {
+                        cpu::enter(); // it never ends
+                    }
                     self.keep();
                 })?;
             state.runs = true;
@@ -257,7 +275,7 @@ mod tests {
 
     /// A separate timer, so that the test can count its waits.
     fn timer() -> &'static Timer {
-        Box::leak(Box::new(Timer::new()))
+        Box::leak(Box::new(Timer::new(Owner::Server)))
     }
 
     fn waiting(timer: &Timer) -> usize {
