@@ -200,7 +200,7 @@ fn table(result: &LoadResult) -> Table {
         }
         table.add_row(match name {
             "response" => ranked_row(name, &result.response()),
-            "service" => ranked_row(name, &result.service()),
+            "service" => ranked_row(name, &result.service_of_sent()),
             _ => row(name, times),
         });
     }
@@ -232,8 +232,7 @@ fn row(name: &str, times: &Times) -> Vec<String> {
 fn message(warning: LoadWarning) -> String {
     match warning {
         LoadWarning::NothingSucceeded => {
-            "No request succeeded, so there are no times. Look at the statuses and failures above."
-                .to_owned()
+            "No request succeeded. Look at the statuses and failures above.".to_owned()
         }
         LoadWarning::MostFailed { share } => format!(
             "{} of the requests were not sent or failed against the plan, so the exit code is 1. Look at the statuses and failures above.",
@@ -254,8 +253,9 @@ fn message(warning: LoadWarning) -> String {
             percent(share)
         ),
         LoadWarning::Saturated { busy, late_ms } => format!(
-            "The load generator was saturated: its threads were busy {} of the time and read answers up to {} late (p90), which is in the \
-             service times. Take fewer connections (-c), a lower rate (-r) or more --threads, and keep other programs off its processors.",
+            "The load generator itself was a bottleneck, and its delays are in the service times: its threads were busy without a pause in {} \
+             of the time, and read answers {} late at p90. Take fewer connections (-c), a lower rate (-r) or more --threads, and keep other \
+             programs off its processors.",
             percent(busy),
             short_ms(late_ms)
         ),

@@ -509,6 +509,19 @@ impl LoadResult {
         )
     }
 
+    /// The service times of those that were sent.
+    pub fn service_of_sent(&self) -> CensoredTimes {
+        let times = &self.times;
+        let mut unsent = times.censored_service.0.clone();
+        unsent.reset();
+        let mut censored = times.censored_service.clone();
+        // Each of them is there with a time of zero, or else the document contradicts itself.
+        if unsent.record_n(0, self.requests.unsent).is_ok() {
+            censored.0.subtract(&unsent).ok();
+        }
+        self.all_times(&times.service, &times.planned_service, &censored)
+    }
+
     fn all_times(&self, succeeded: &Times, planned: &Times, censored: &Times) -> CensoredTimes {
         let timeouts = self.failures.get(&Failure::Timeout).copied();
         let has_time = self.requests.planned_failures + timeouts.unwrap_or(0);
@@ -824,6 +837,9 @@ mod tests {
         assert_eq!(response.p99.upper, None);
         assert!(response.p99.lower.unwrap() > Duration::from_millis(829));
         assert_eq!(result.throughput.unwrap().per_second, 160.0);
+        let of_sent = result.service_of_sent();
+        assert_eq!(of_sent.count(), 160);
+        assert!(of_sent.percentile(99.0).unwrap().is_exact());
         assert!(!result.requests.are_well());
         let warnings = result.warnings();
         assert!(
