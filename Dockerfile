@@ -50,7 +50,7 @@ RUN set -eu; . /build/env; \
         echo 'fn main() {}' > "$package/benches/$bench.rs"; \
       done; \
     done; \
-    cargo build --profile dist --locked --bins --features flag-client/png; \
+    cargo build --profile dist --locked --bins --features png; \
     cargo clean --profile dist -p flags-data -p flag-scenario -p flag-host -p flag-cli -p flag-server -p flag-client
 
 FROM dependencies AS build
@@ -60,7 +60,7 @@ COPY host host
 COPY cli cli
 COPY server server
 COPY client client
-RUN . /build/env && cargo build --profile dist --locked --bins --features flag-client/png && mv "/build/$CARGO_BUILD_TARGET/dist" /out
+RUN . /build/env && cargo build --profile dist --locked --bins --features png && mv "/build/$CARGO_BUILD_TARGET/dist" /out
 
 # The common base of both images.
 FROM scratch AS base
