@@ -68,6 +68,9 @@ def test_everything_is_accounted_for(document):
     assert requests["sent"] == 300 and requests["unsent"] == 0
     assert requests["succeeded"] == result["statuses"]["200"] and requests["failed"] == result["statuses"]["503"]
     assert requests["succeeded"] + requests["failed"] == 300
+    # The server says that its scenario wants each of these errors.
+    assert requests["planned_failures"] == result["planned_statuses"]["503"] == requests["failed"]
+    assert requests["cut_off"] == 0
     counts = {name: result["times"][name]["count"] for name in TIMES}
     assert counts["response"] == counts["service"] == requests["succeeded"]
     assert counts["failed_response"] == counts["failed_service"] == requests["failed"]
@@ -149,6 +152,85 @@ def test_any_url_is_requested_with_the_given_headers(tmp_path):
     assert (document["bytes"], document["statuses"]) == (110, {"200": 10})
 
 
+def test_all_requests_are_ranked_and_served_ones_have_the_rate_of_the_schedule(document):
+    folder, result = document
+    assert result["throughput"]["per_second"] == 1000 and result["throughput"]["over_ms"] == 300
+    for name in ["response", "service"]:
+        figures = result["percentiles"][name]
+        assert (figures["count"], figures["censored"], figures["failed"]) == (300, 0, 0)
+        for key in ["p50", "p90", "p99", "p99_9", "max", "mean"]:
+            assert figures[key]["lower_ms"] == figures[key]["upper_ms"] > 0, key
+    for name in ["response", "service"]:
+        text = (folder / "hgrm" / f"{name}.hgrm").read_text()
+        assert f"#[Without {result['requests']['failed']} requests" in text
+
+
+def test_an_overload_is_no_success(tmp_path):
+    """One connection and an answer that takes 250 ms: of 200 requests in a second, 4 or fewer are sent."""
+    (tmp_path / "s.toml").write_text('[[rule]]\nfault = "latency"\ndistribution = { fixed = "250ms" }\n')
+    how = ["--scenario", "s.toml", "-c", "1", "-r", "200", "-d", "1s", "-w", "0s"]
+    result = load(tmp_path, *how, "--export-json", "load.json", code=1)
+    document = json.loads((tmp_path / "load.json").read_text())
+    requests, response = document["requests"], document["percentiles"]["response"]
+    assert requests["sent"] + requests["unsent"] == response["count"] == 200 and requests["sent"] <= 4
+    assert response["censored"] == requests["unsent"]
+    # The first requests of those that were not sent had waited for almost a second.
+    assert response["p99"]["upper_ms"] is None and response["p99"]["lower_ms"] > 700
+    assert document["throughput"]["per_second"] <= 4
+    assert "not sent in time: " in result.stdout and "the exit code is 1" in result.stdout and "≥ " in result.stdout
+    judged = load(tmp_path, *how, "--threshold", "response.p(99) < 10s", code=99)
+    assert "✗ response.p(99) < 10s, found ≥ " in judged.stdout
+
+
+def test_an_error_that_the_plan_wants_is_no_failure_and_another_is(tmp_path):
+    (tmp_path / "s.toml").write_text('[[rule]]\nfault = "status"\nstatus = 503\n')
+    planned = load(tmp_path, "--scenario", "s.toml", "-n", "20", "-c", "2")
+    assert "status 503: 20, as planned" in planned.stdout
+    with other_server(lambda request: request.send_error(503)) as url:
+        failed = load(tmp_path, url, "-n", "20", "-c", "2", code=1)
+    assert "as planned" not in failed.stdout and "20 that failed count as longer than any other" in failed.stdout
+
+
+def test_the_first_failure_is_printed(tmp_path, server):
+    with server("--profile", "local", "--port", "0", "--tls") as running:
+        unknown = load(tmp_path, "-s", running.flags(), "-n", "3", "-c", "1", "BR", code=1)
+    assert "no connection: 3, the first: GET /flags/br/br.gif: invalid peer certificate: UnknownIssuer" in unknown.stdout
+
+
+def test_decisions_do_not_depend_on_the_order_of_arrival(tmp_path, server):
+    """The same run on one connection and on nine, against a server that stays up: the same attempts and the same decisions."""
+    (tmp_path / "s.toml").write_text('[[rule]]\nfault = "status"\nstatus = 503\nprobability = 0.5\n')
+    log = tmp_path / "decisions.jsonl"
+    with server("--scenario", tmp_path / "s.toml", "--port", "0", "--decision-log", log) as running:
+        for connections in ["1", "9"]:
+            load(tmp_path, "-s", running.flags(), "-n", "100", "-c", connections, "--run", "first", "-q", "BR", "JP", "US")
+        assert running.stop() == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {line["run"] for line in lines} == {"first"}
+    decided = [(line["path"], line["attempt"], line["sent"]["status"]) for line in lines]
+    assert len(set(decided[:100])) == 100 and sorted(decided[:100]) == sorted(decided[100:])
+    attempts = sorted(attempt for path, attempt, _ in decided[:100] if path == "/flags/br/br.gif")
+    assert attempts == list(range(1, len(attempts) + 1))
+
+
+def test_somebody_elses_server_is_told_no_attempts_and_asked_nothing_else(tmp_path):
+    seen = []
+
+    def answer(request):
+        seen.append((request.path, request.headers["flag-run"], request.headers["flag-attempt"]))
+        request.send_response(200)
+        request.send_header("content-length", "0")
+        request.end_headers()
+
+    with other_server(answer) as url:
+        load(tmp_path, f"{url}/a", "-n", "3", "-c", "1")
+        assert seen == [("/a", None, None)] * 3
+        seen.clear()
+        # Where there may be flags, the server is asked once who it is.
+        load(tmp_path, f"{url}/flags/br/br.gif", "-n", "3", "-c", "1")
+    assert seen == [("/healthz", None, None)] + [("/flags/br/br.gif", None, None)] * 3
+
+
 def test_a_load_without_a_success_fails(tmp_path):
     with other_server(lambda request: request.send_error(500)) as url:
         result = load(tmp_path, url, "-n", "5", "-c", "1", code=1)
@@ -166,6 +248,10 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path):
     assert process.returncode == 130
     document = json.loads((tmp_path / "load.json").read_text())
     assert document["interrupted"] is True and document["requests"]["succeeded"] > 0
+    # All until then were answered, but perhaps for the last ones: the rate is that of the schedule.
+    requests = document["requests"]
+    intended = requests["sent"] + requests["unsent"] + requests["cut_off"]
+    assert document["throughput"]["over_ms"] >= intended * 5
     assert f"status 200: {document['statuses']['200']}" in out
 
 

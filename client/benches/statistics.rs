@@ -44,6 +44,9 @@ fn record_one_request_of_a_load(bencher: Bencher<'_, '_>) {
             service,
             response: service,
             lag: Duration::ZERO,
+            wait: Duration::ZERO,
+            ended: service,
+            is_early: true,
             bytes: 11_600,
         }));
     });

@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -10,11 +11,12 @@ use std::time::Duration;
 
 use flag_client::download::CancelToken;
 use flag_client::load::recorder::Recorder;
-use flag_client::load::{End, Load, LoadOutcome, Pace, Requests};
+use flag_client::load::{End, Load, LoadOutcome, Pace, Requests, is_flagbench};
 use flag_client::result::Failure;
 use flag_scenario::Scenario;
 use flag_server::FlagServer;
 use hyper::HeaderMap;
+use hyper::header::HeaderValue;
 use reqwest::Url;
 use support::{done, load, server};
 
@@ -97,13 +99,7 @@ fn every_ending_is_counted_by_its_kind() {
     let base: Url = server.flags_url().parse().unwrap();
     let codes = ["BR", "CN", "IN", "US"].map(|code| code.parse().unwrap());
     let timeout = 100 * MS;
-    let Recorder {
-        statuses,
-        failures,
-        succeeded,
-        failed,
-        ..
-    } = done(&Load {
+    let recorder = done(&Load {
         requests: Requests::for_flags(&base, &codes, 7, HeaderMap::new()),
         url: base.clone(),
         end: End::After(20),
@@ -111,7 +107,22 @@ fn every_ending_is_counted_by_its_kind() {
         ..load(base.as_str())
     })
     .recorder;
+    // 5 resets are failures; 5 stalls take at least as long as was waited for them.
+    let percentiles = recorder.response().percentiles().unwrap();
+    assert_eq!(
+        (percentiles.count, percentiles.censored, percentiles.failed),
+        (20, 5, 5)
+    );
+    let Recorder {
+        statuses,
+        planned_statuses,
+        failures,
+        succeeded,
+        failed,
+        ..
+    } = recorder;
     assert_eq!(statuses, [(200, 5), (503, 5)].into());
+    assert_eq!(planned_statuses, [(503, 5)].into());
     assert_eq!(
         failures,
         [(Failure::Broken, 5), (Failure::Timeout, 5)].into()
@@ -131,6 +142,89 @@ fn a_refused_connection_is_a_separate_failure() {
         ..load(&url)
     });
     assert_eq!(outcome.recorder.failures, [(Failure::Connect, 5)].into());
+    let cause = &outcome.recorder.causes[&Failure::Connect];
+    assert!(cause.starts_with("GET /: tcp connect error: "), "{cause}");
+}
+
+/// A connection that the client closes first keeps its port for a minute, and there are some 28,000
+/// of them.
+#[test]
+fn without_keep_alive_the_server_closes_first() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x", listener.local_addr().unwrap());
+    let served = thread::spawn(move || {
+        let serve = |stream: TcpStream| {
+            let mut reader = BufReader::new(&stream);
+            let mut lines = Vec::new();
+            while lines.last().is_none_or(|line| line != "\r\n") {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                lines.push(line);
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            (&stream).write_all(answer).unwrap();
+            stream.set_read_timeout(Some(20 * MS)).unwrap();
+            let more = reader.read_line(&mut String::new());
+            let is_open = more.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            (lines.contains(&"connection: close\r\n".to_owned()), is_open)
+        };
+        let streams = listener.incoming().take(5);
+        streams
+            .map(|stream| serve(stream.unwrap()))
+            .collect::<Vec<_>>()
+    });
+    done(&Load {
+        connections: NonZeroUsize::MIN,
+        end: End::After(5),
+        keep_alive: false,
+        ..load(&url)
+    });
+    assert_eq!(served.join().unwrap(), [(true, true); 5]);
+}
+
+/// Whatever the connections and threads, and so the order in which they arrive, the same requests
+/// meet the same decisions.
+#[test]
+fn the_attempts_of_a_load_are_numbered_by_its_schedule() {
+    let rules = "
+        [[rule]]
+        fault = 'status'
+        status = 503
+        probability = 0.5
+    ";
+    let statuses = |connections, requests: fn(&Url) -> Requests| {
+        let scenario = Scenario::from_toml(rules).unwrap();
+        let server = FlagServer::builder().scenario(scenario);
+        let server = server.start_blocking().unwrap();
+        let base: Url = server.flags_url().parse().unwrap();
+        assert!(is_flagbench(&base));
+        // Twice on one server: the second does not go on where the first has ended.
+        [(); 2].map(|()| {
+            let outcome = done(&Load {
+                requests: requests(&base),
+                connections: NonZeroUsize::new(connections).unwrap(),
+                end: End::After(300),
+                url: base.clone(),
+                ..load(base.as_str())
+            });
+            outcome.recorder.statuses
+        })
+    };
+    let numbered = |base: &Url| {
+        let codes = ["BR", "CN", "IN"].map(|code| code.parse().unwrap());
+        let requests = Requests::for_flags(base, &codes, 7, HeaderMap::new());
+        requests.of_run(HeaderValue::from_static("load"))
+    };
+    let [one, again] = statuses(1, numbered);
+    assert_eq!(one, again);
+    assert_eq!(statuses(8, numbered), [one.clone(), one]);
+}
+
+#[test]
+fn somebody_elses_server_is_not_recognised_as_flagbench() {
+    let (url, _) = server(|_| false);
+    assert!(!is_flagbench(&url.parse().unwrap()));
+    assert!(!is_flagbench(&"http://127.0.0.1:1/flags".parse().unwrap()));
 }
 
 #[test]
@@ -170,4 +264,5 @@ fn a_stop_ends_the_load_at_once_and_keeps_the_counts() {
         (outcome.recorder.requests(), seen.load(Ordering::SeqCst)),
         (10, 11)
     );
+    assert_eq!(outcome.recorder.cut_off, 1);
 }

@@ -295,7 +295,7 @@ fn a_connection_that_the_server_closed_while_idle_is_reopened() {
 }
 
 #[test]
-fn unsent_requests_are_counted_without_a_latency() {
+fn unsent_requests_count_for_as_long_as_they_waited() {
     let time = pause();
     // The only connection waits for its answer past the end.
     let (answer, answered) = mpsc::channel();
@@ -321,8 +321,19 @@ fn unsent_requests_are_counted_without_a_latency() {
         (outcome.recorder.requests(), outcome.recorder.unsent),
         (1, 19)
     );
-    assert_eq!(outcome.recorder.succeeded.response.len(), 1);
     assert_eq!(seen.load(Ordering::SeqCst), 1);
+    // The first was intended at once and answered after 200 ms. The others were intended every 10 ms
+    // after it, and given up at 200 ms.
+    let times = outcome.recorder.response();
+    for (percent, millis) in [(50.0, 100), (90.0, 180), (95.0, 190)] {
+        let bounds = times.percentile(percent).unwrap();
+        let (lower, at_least) = (bounds.lower.unwrap(), millis * MS);
+        assert!(
+            lower.abs_diff(at_least) <= at_least / 500,
+            "p{percent}: {bounds:?}"
+        );
+        assert_eq!(bounds.upper, None, "p{percent}");
+    }
 }
 
 /// What coordinated omission hides: a server stalls for 2 s in the middle of 6 s at 200 requests/s,

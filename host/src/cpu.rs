@@ -33,7 +33,7 @@ pub fn client_time() -> Option<Duration> {
 /// The processor time, user and system, that all servers with a runtime of their own have used in
 /// this process so far, the clock's thread with them. A thread that has ended still counts. `None`
 /// where it is unknown: only on Linux can a thread read another's clock.
-fn server_time() -> Option<Duration> {
+pub fn server_time() -> Option<Duration> {
     let threads = threads();
     let alive: Option<Duration> = threads.alive.iter().map(|clock| clock.read()).sum();
     Some(threads.ended? + alive?)
@@ -59,6 +59,12 @@ fn process_time() -> Option<Duration> {
 #[cfg(not(all(target_os = "linux", feature = "cpu")))]
 fn process_time() -> Option<Duration> {
     None
+}
+
+/// The processor time, user and system, that the calling thread has used so far. `None` where it is
+/// unknown.
+pub fn thread_time() -> Option<Duration> {
+    ThreadClock::own().read()
 }
 
 /// Counts the calling thread as a server's from now on.

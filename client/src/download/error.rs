@@ -120,7 +120,7 @@ fn kind_of_one(error: &(dyn Error + 'static)) -> Option<Outcome> {
 }
 
 /// The error with all its causes: the outermost alone says only "error sending request".
-pub(super) fn error_chain(error: &dyn Error) -> String {
+pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -18,6 +18,7 @@ pub mod worker;
 pub use self::attempt::Download;
 pub use self::cancel::CancelToken;
 pub use self::downloader::Downloader;
+pub(crate) use self::error::error_chain;
 pub use self::error::{AttemptError, SetupError};
 pub use self::http::library::Http;
 pub use self::images::{Images, Rejected};

@@ -26,6 +26,8 @@ pub(super) struct Answer {
     pub(super) bytes: u64,
     /// Whether another request can follow on this connection.
     pub(super) keeps_alive: bool,
+    /// Whether the server announces with `flag-plan` that it does what a scenario wants.
+    pub(super) is_planned: bool,
 }
 
 /// The part that is read next.
@@ -66,6 +68,7 @@ impl Answer {
             status: 0,
             bytes: 0,
             keeps_alive: true,
+            is_planned: false,
         }
     }
 
@@ -188,6 +191,7 @@ impl Answer {
             _ => {}
         }
         let framing = Framing::of(response.headers)?;
+        self.is_planned = framing.has_plan;
         self.keeps_alive = match response.version {
             Some(1) => !framing.closes,
             _ => framing.keeps_alive && !framing.closes,
@@ -234,13 +238,14 @@ impl Answer {
     }
 }
 
-/// What the headers say about the body and the connection.
+/// What the headers say about the body, the connection, and the server's plan.
 #[derive(Debug, Default)]
 struct Framing {
     length: Option<u64>,
     coding: Option<Coding>,
     closes: bool,
     keeps_alive: bool,
+    has_plan: bool,
 }
 
 /// The last transfer coding.
@@ -280,6 +285,8 @@ impl Framing {
                     framing.closes |= word.eq_ignore_ascii_case(b"close");
                     framing.keeps_alive |= word.eq_ignore_ascii_case(b"keep-alive");
                 }
+            } else if is("flag-plan") {
+                framing.has_plan = true;
             }
         }
         Ok(framing)
@@ -378,6 +385,17 @@ mod tests {
         );
         assert!(!cut.end());
         assert!(!Answer::new().end());
+    }
+
+    #[test]
+    fn a_flagbench_server_announces_what_it_does_on_purpose() {
+        for (header, is_planned) in [("flag-plan: errors,delay\r\n", true), ("", false)] {
+            let text =
+                format!("HTTP/1.1 503 Service Unavailable\r\n{header}content-length: 0\r\n\r\n");
+            let mut answer = Answer::new();
+            assert_eq!(answer.feed(text.as_bytes()), Ok(true));
+            assert_eq!(answer.is_planned, is_planned, "{text}");
+        }
     }
 
     #[test]

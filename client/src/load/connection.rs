@@ -5,11 +5,13 @@
 //! memory.
 
 use std::cell::RefCell;
+use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::Uri;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder, MaybeHttpsStream};
@@ -23,8 +25,8 @@ use tower_service::Service as _;
 use super::answer::{Answer, Malformed};
 use super::spec::Load;
 
-use crate::download::SetupError;
 use crate::download::http::exchange::install_crypto;
+use crate::download::{SetupError, error_chain};
 use crate::result::Failure;
 
 /// The most bytes that a thread reads at once.
@@ -45,6 +47,62 @@ pub(super) struct Connector {
     tls: ClientConfig,
     is_loopback: bool,
     uri: Uri,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) struct RequestError {
+    pub(super) failure: Failure,
+    /// The error text.
+    pub(super) cause: String,
+}
+
+impl RequestError {
+    fn broken(cause: &(impl ToString + ?Sized)) -> Self {
+        Self {
+            failure: Failure::Broken,
+            cause: cause.to_string(),
+        }
+    }
+
+    fn connect(error: &(dyn Error + 'static)) -> Self {
+        let chain = error_chain(error);
+        let cause = if is_without_port(error) {
+            format!(
+                "no port is free ({chain}): a connection that this side closes keeps its port for a minute; keep connections alive, or \
+                 take a lower rate (-r)"
+            )
+        } else {
+            chain
+        };
+        Self {
+            failure: Failure::Connect,
+            cause,
+        }
+    }
+
+    pub(super) fn timeout(limit: Duration) -> Self {
+        Self {
+            failure: Failure::Timeout,
+            cause: format!(
+                "no complete answer in {}",
+                humantime::format_duration(limit)
+            ),
+        }
+    }
+}
+
+/// Whether the system had no port for a connection.
+fn is_without_port(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let error_kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if let Some(io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse) = error_kind {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// An open connection.
@@ -81,7 +139,7 @@ impl Connector {
     }
 
     /// Makes the connection with this number (the first is 0).
-    pub(super) async fn connect(&self, number: usize) -> Result<Connection, Failure> {
+    pub(super) async fn connect(&self, number: usize) -> Result<Connection, RequestError> {
         let mut tcp = self.tcp.clone();
         if self.is_loopback {
             tcp.set_local_address(source(number).map(IpAddr::V4));
@@ -92,10 +150,12 @@ impl Connector {
             .enable_http1()
             .wrap_connector(tcp);
         let stream = connector.call(self.uri.clone()).await;
-        Ok(match stream.map_err(|_| Failure::Connect)? {
-            MaybeHttpsStream::Http(stream) => Connection::Plain(stream.into_inner()),
-            stream => Connection::Tls(Box::new(TokioIo::new(stream))),
-        })
+        Ok(
+            match stream.map_err(|error| RequestError::connect(&*error))? {
+                MaybeHttpsStream::Http(stream) => Connection::Plain(stream.into_inner()),
+                stream => Connection::Tls(Box::new(TokioIo::new(stream))),
+            },
+        )
     }
 }
 
@@ -112,8 +172,8 @@ impl Connection {
         &mut self,
         request: &[u8],
         answer: &mut Answer,
-    ) -> Result<(), Failure> {
-        let broken = |_| Failure::Broken;
+    ) -> Result<(), RequestError> {
+        let broken = |error: io::Error| RequestError::broken(&error);
         match self {
             Self::Plain(stream) => stream.write_all(request).await.map_err(broken)?,
             Self::Tls(stream) => {
@@ -129,27 +189,48 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         answer: &mut Answer,
-    ) -> Poll<Result<(), Failure>> {
+    ) -> Poll<Result<(), RequestError>> {
         READ.with_borrow_mut(|buffer| {
             loop {
                 let mut read = ReadBuf::new(buffer);
                 let result = ready!(self.poll_read(cx, &mut read));
                 let is_whole = match (result, read.filled()) {
-                    (Err(_), _) => Err(Malformed),
+                    (Err(error), _) => Err(RequestError::broken(&error)),
                     (Ok(()), []) if answer.end() => Ok(true),
-                    (Ok(()), []) => Err(Malformed),
-                    (Ok(()), data) => answer.feed(data),
+                    (Ok(()), []) => Err(RequestError::broken(
+                        "the connection ended before the answer",
+                    )),
+                    (Ok(()), data) => (answer.feed(data))
+                        .map_err(|Malformed| RequestError::broken("the answer is no HTTP/1.1")),
                 };
                 match is_whole {
                     Ok(true) => return Poll::Ready(Ok(())),
                     Ok(false) => {}
-                    Err(Malformed) => return Poll::Ready(Err(Failure::Broken)),
+                    Err(error) => return Poll::Ready(Err(error)),
                 }
             }
         })
     }
 
-    /// Whether the server has closed it, or has sent unsolicited data: then it cannot be reused.
+    /// Waits until the server has closed the connection. Whoever closes first keeps the port of the
+    /// connection for a minute: a server has one for all, and a client one for each.
+    pub(super) async fn closed(&mut self) {
+        let read = |cx: &mut Context<'_>| {
+            READ.with_borrow_mut(|buffer| {
+                loop {
+                    let mut read = ReadBuf::new(buffer);
+                    let result = ready!(self.poll_read(cx, &mut read));
+                    if result.is_err() || read.filled().is_empty() {
+                        return Poll::Ready(());
+                    }
+                }
+            })
+        };
+        poll_fn(read).await;
+    }
+
+    /// Whether the server has ended it, or has sent what was not asked for: then it cannot be used
+    /// any more.
     pub(super) async fn has_ended(&mut self) -> bool {
         let look = |cx: &mut Context<'_>| {
             let mut byte = [0];
@@ -166,6 +247,30 @@ impl Connection {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("tcp connect error")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn the_cause_is_the_whole_chain_and_without_a_port_there_is_a_remedy() {
+        let cause = |kind: io::ErrorKind| RequestError::connect(&Outer(kind.into())).cause;
+        let refused = cause(io::ErrorKind::ConnectionRefused);
+        assert_eq!(refused, "tcp connect error: connection refused");
+        for kind in [io::ErrorKind::AddrNotAvailable, io::ErrorKind::AddrInUse] {
+            let cause = cause(kind);
+            assert!(
+                cause.starts_with("no port is free (tcp connect error: "),
+                "{cause}"
+            );
+            assert!(cause.contains("a lower rate (-r)"), "{cause}");
         }
     }
 }

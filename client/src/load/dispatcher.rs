@@ -3,6 +3,7 @@
 //! It decides when a request is intended, whether it counts, and when there are no more. It does
 //! not know how requests are sent.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::schedule::{End, Pace};
 use super::spec::Load;
 
 /// What a free connection does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Turn {
     /// Send the request with this number.
     Send {
@@ -22,11 +23,21 @@ pub(super) enum Turn {
         intended: Option<Instant>,
         /// Whether it is measured: requests of the warm-up are not.
         counts: bool,
+        /// Whether it is in the first half of those of an open loop that count.
+        is_early: bool,
     },
-    /// Nothing: the load is over, and this many requests that count were not sent in time.
-    Unsent(u64),
+    /// Nothing: the load is over, and these requests that count were not sent in time.
+    Unsent(Unsent),
     /// Nothing: all requests have been handed out.
     Over,
+}
+
+/// Requests that should have been sent, and were not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unsent {
+    pub(super) numbers: Range<u64>,
+    /// Until when they have waited, since the beginning.
+    pub(super) end: Duration,
 }
 
 /// All requests of a load.
@@ -35,24 +46,39 @@ pub(super) struct Dispatcher {
     pace: Pace,
     end: End,
     warmup: Duration,
+    /// Of an open loop: those that warm up, and those in the first half of the others, have smaller
+    /// numbers than these.
+    first: u64,
+    middle: u64,
+    /// How many there are, those that warm up included.
+    all: u64,
     start: OnceLock<Instant>,
     next: AtomicU64,
     /// The requests of a closed loop that count.
     counted: AtomicU64,
-    /// When the last answer that counts came, in nanoseconds since the warm-up.
-    last: AtomicU64,
 }
 
 impl Dispatcher {
     pub(super) fn new(load: &Load) -> Self {
+        Self::with(load.pace, load.end, load.warmup)
+    }
+
+    fn with(pace: Pace, end: End, warmup: Duration) -> Self {
+        let first = pace.intended_before(warmup);
+        let all = match end {
+            End::After(count) => first.saturating_add(count),
+            End::Within(duration) => pace.intended_before(warmup.saturating_add(duration)),
+        };
         Self {
-            pace: load.pace,
-            end: load.end,
-            warmup: load.warmup,
+            pace,
+            end,
+            warmup,
+            first,
+            middle: first + all.saturating_sub(first).div_ceil(2),
+            all,
             start: OnceLock::new(),
             next: AtomicU64::new(0),
             counted: AtomicU64::new(0),
-            last: AtomicU64::new(0),
         }
     }
 
@@ -84,56 +110,49 @@ impl Dispatcher {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             intended: None,
             counts,
+            is_early: false,
         }
     }
 
     fn next_of_an_open_loop(&self, start: Instant, since_start: Duration) -> Turn {
-        let before_it = self.pace.intended_before(self.warmup);
-        let all = match self.end {
-            End::After(count) => before_it.saturating_add(count),
-            End::Within(duration) => {
-                let end = self.warmup.saturating_add(duration);
-                let all = self.pace.intended_before(end);
-                if since_start >= end {
-                    // The rest in one step: with a server that stalls, it may be millions.
-                    let taken = self.next.fetch_max(all, Ordering::Relaxed);
-                    return match all.saturating_sub(taken.max(before_it)) {
-                        0 => Turn::Over,
-                        unsent => Turn::Unsent(unsent),
-                    };
-                }
-                all
+        if let End::Within(duration) = self.end {
+            let end = self.warmup.saturating_add(duration);
+            if since_start >= end {
+                // The rest in one step: with a server that stalls it may be millions.
+                return self.give_up(self.all, end).map_or(Turn::Over, Turn::Unsent);
             }
-        };
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         // An `Instant` cannot represent anything later.
         let intended = start.checked_add(self.pace.intended(number).unwrap_or_default());
         match intended {
-            Some(intended) if number < all => Turn::Send {
+            Some(intended) if number < self.all => Turn::Send {
                 number,
                 intended: Some(intended),
-                counts: number >= before_it,
+                counts: number >= self.first,
+                is_early: number < self.middle,
             },
             _ => Turn::Over,
         }
     }
 
-    /// Records that an answer that counts arrived.
-    pub(super) fn record_answer(&self, now: Instant) {
-        let since = self.since_warmup(now).unwrap_or_default();
-        let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        self.last.fetch_max(nanos, Ordering::Relaxed);
+    /// Those of an interrupted load that should have been sent until now, and were not.
+    pub(super) fn interrupt(&self, now: Instant) -> Option<Unsent> {
+        let end = now.checked_duration_since(*self.start.get()?)?;
+        self.give_up(self.all.min(self.pace.intended_before(end)), end)
+    }
+
+    /// Hands out no number below `until` any more; returns those that count and have not been.
+    fn give_up(&self, until: u64, end: Duration) -> Option<Unsent> {
+        let taken = self.next.fetch_max(until, Ordering::Relaxed);
+        let numbers = taken.max(self.first)..until;
+        (!numbers.is_empty()).then_some(Unsent { numbers, end })
     }
 
     /// The time since the end of the warm-up.
     pub(super) fn since_warmup(&self, now: Instant) -> Option<Duration> {
         now.checked_duration_since(*self.start.get()?)?
             .checked_sub(self.warmup)
-    }
-
-    /// From the end of the warm-up until the last answer.
-    pub(super) fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.last.load(Ordering::Relaxed))
     }
 }
 
@@ -144,15 +163,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn dispatcher(pace: Pace, end: End, warmup: Duration) -> Dispatcher {
-        Dispatcher {
-            pace,
-            end,
-            warmup,
-            start: OnceLock::new(),
-            next: AtomicU64::new(0),
-            counted: AtomicU64::new(0),
-            last: AtomicU64::new(0),
-        }
+        Dispatcher::with(pace, end, warmup)
     }
 
     /// The numbers that are handed out at these moments, and whether they count.
@@ -192,11 +203,17 @@ mod tests {
     fn an_open_loop_keeps_the_intended_times_even_when_late() {
         let dispatcher = dispatcher(Pace::Open { rate: 1000.0 }, End::After(2), 2 * MS);
         let start = dispatcher.begin();
-        for (number, counts) in [(0, false), (1, false), (2, true), (3, true)] {
+        for (number, counts, is_early) in [
+            (0, false, true),
+            (1, false, true),
+            (2, true, true),
+            (3, true, false),
+        ] {
             let expected = Turn::Send {
                 number,
                 intended: Some(start + MS * number as u32),
                 counts,
+                is_early,
             };
             assert_eq!(dispatcher.next(start + 100 * MS), expected);
         }
@@ -209,7 +226,11 @@ mod tests {
         let late = of();
         assert_eq!(sent(&late, [MS, 3 * MS]), [(0, false), (1, false)]);
         let end = late.begin() + 12 * MS;
-        assert_eq!(late.next(end), Turn::Unsent(10_000_000));
+        let unsent = Unsent {
+            numbers: 2_000_000..12_000_000,
+            end: 12 * MS,
+        };
+        assert_eq!(late.next(end), Turn::Unsent(unsent));
         assert_eq!(late.next(end), Turn::Over);
 
         let well = dispatcher(Pace::Open { rate: 1000.0 }, End::Within(2 * MS), MS);
@@ -219,12 +240,32 @@ mod tests {
     }
 
     #[test]
-    fn the_elapsed_time_is_from_the_warm_up_to_the_last_answer() {
+    fn of_an_interrupted_load_those_are_unsent_whose_time_had_come() {
+        let of = |end| dispatcher(Pace::Open { rate: 1000.0 }, end, MS);
+        for end in [End::Within(60_000 * MS), End::After(60_000)] {
+            let interrupted = of(end);
+            assert_eq!(
+                sent(&interrupted, [MS, 2 * MS]),
+                [(0, false), (1, true)],
+                "{end:?}"
+            );
+            let unsent = Unsent {
+                numbers: 2..10,
+                end: 10 * MS,
+            };
+            let now = interrupted.begin() + 10 * MS;
+            assert_eq!(interrupted.interrupt(now), Some(unsent), "{end:?}");
+            assert_eq!(interrupted.interrupt(now), None, "{end:?}");
+        }
+        let closed = dispatcher(Pace::Closed, End::After(9), Duration::ZERO);
+        assert_eq!(closed.interrupt(closed.begin() + MS), None);
+    }
+
+    #[test]
+    fn time_counts_from_the_warm_up() {
         let dispatcher = dispatcher(Pace::Closed, End::After(9), 10 * MS);
         let start = dispatcher.begin();
         assert_eq!(dispatcher.since_warmup(start + 9 * MS), None);
-        dispatcher.record_answer(start + 15 * MS);
-        dispatcher.record_answer(start + 12 * MS);
-        assert_eq!(dispatcher.elapsed(), 5 * MS);
+        assert_eq!(dispatcher.since_warmup(start + 12 * MS), Some(2 * MS));
     }
 }

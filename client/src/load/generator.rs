@@ -67,7 +67,11 @@ pub enum LoadError {
 /// # Errors
 /// When its threads cannot be started, or certificates for an `https` URL are missing.
 pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutcome, LoadError> {
-    let load = Arc::new(load.clone());
+    let mut load = load.clone();
+    if !load.keep_alive {
+        load.requests = load.requests.closing();
+    }
+    let load = Arc::new(load);
     let connector = Connector::new(&load)?;
     let threads = load.threads.min(load.connections);
     let dispatcher = Arc::new(Dispatcher::new(&load));
@@ -95,6 +99,8 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
         running.push(thread.spawn(move || {
             let _working = working;
             runtime.block_on(station.run(places, &ready));
+            // What is under way is cut off, and is recorded before the thread counts as ended.
+            drop(runtime);
         })?);
     }
     drop(working);
@@ -105,6 +111,12 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
     let mut spent = CpuCost::default();
     loop {
         let is_over = all_ended.recv_timeout(TICK) == Err(RecvTimeoutError::Disconnected);
+        if is_over
+            && load.cancel.is_requested()
+            && let Some(unsent) = dispatcher.interrupt(clock::now())
+        {
+            stations[0].give_up(&unsent);
+        }
         for station in &stations {
             // The threads must not wait while the results are added up.
             std::mem::swap(&mut *station.record(), &mut spare);
@@ -136,7 +148,6 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
         }
     }
     Ok(LoadOutcome {
-        elapsed: dispatcher.elapsed(),
         cpu_per_request: spent.per_request(),
         interrupted: load.cancel.is_requested(),
         recorder: total,

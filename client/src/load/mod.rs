@@ -5,6 +5,7 @@ mod connection;
 mod dispatcher;
 mod generator;
 mod outcome;
+mod recognize;
 pub mod recorder;
 mod requests;
 mod schedule;
@@ -13,6 +14,7 @@ mod thread;
 
 pub use self::generator::{LoadError, Progress, TICK, run};
 pub use self::outcome::LoadOutcome;
+pub use self::recognize::is_flagbench;
 pub use self::requests::Requests;
 pub use self::schedule::{End, Pace};
 pub use self::spec::Load;

@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::recorder::Recorder;
+use super::schedule::Pace;
 use crate::result::{
-    Environment, LoadJob, LoadKind, LoadResult, LoadTimes, RequestCounts, SCHEMA_VERSION,
-    ServerRecord, Times,
+    Environment, GeneratorRecord, LoadJob, LoadKind, LoadPercentiles, LoadResult, LoadTimes,
+    RequestCounts, SCHEMA_VERSION, ServerRecord, Times,
 };
 
 /// The result of a load.
@@ -13,12 +14,10 @@ use crate::result::{
 pub struct LoadOutcome {
     /// All requests that count.
     pub recorder: Recorder,
-    /// From the first of them until the last answer.
-    pub elapsed: Duration,
     /// The processor time of this program for each of them, user and system; none where it is not
     /// known.
     pub cpu_per_request: Option<Duration>,
-    /// Whether it was stopped: requests in flight at that time are not included.
+    /// Whether it was stopped: requests in flight at that time were cut off.
     pub interrupted: bool,
 }
 
@@ -31,7 +30,12 @@ impl LoadOutcome {
         command: Vec<String>,
     ) -> LoadResult {
         let recorder = self.recorder;
-        LoadResult {
+        let first_intended = job.rate.map_or(Duration::ZERO, |rate| {
+            let pace = Pace::Open { rate };
+            let first = pace.intended(pace.intended_before(job.warmup));
+            first.unwrap_or_default().saturating_sub(job.warmup)
+        });
+        let mut result = LoadResult {
             schema_version: SCHEMA_VERSION,
             kind: LoadKind::Load,
             command,
@@ -40,16 +44,29 @@ impl LoadOutcome {
             job,
             server,
             environment: Environment::here(),
-            elapsed: self.elapsed,
+            elapsed: recorder.last_end,
+            first_intended,
+            last_answer: recorder.last_answer,
+            longest_wait: recorder.longest_wait,
             cpu_per_request: self.cpu_per_request,
             requests: RequestCounts {
                 sent: recorder.requests(),
                 succeeded: recorder.succeeded.service.len(),
                 failed: recorder.failed.service.len(),
+                planned_failures: recorder.planned.service.len(),
                 unsent: recorder.unsent,
+                cut_off: recorder.cut_off,
             },
+            generator: GeneratorRecord {
+                busy: recorder.busy,
+                late: Times(recorder.late),
+            },
+            throughput: None,
+            percentiles: LoadPercentiles::default(),
             statuses: recorder.statuses,
+            planned_statuses: recorder.planned_statuses,
             failures: recorder.failures,
+            causes: recorder.causes,
             bytes: recorder.bytes,
             connections_made: recorder.connections,
             times: LoadTimes {
@@ -58,7 +75,14 @@ impl LoadOutcome {
                 lag: Times(recorder.lag),
                 failed_response: Times(recorder.failed.response),
                 failed_service: Times(recorder.failed.service),
+                planned_response: Times(recorder.planned.response),
+                planned_service: Times(recorder.planned.service),
+                censored_response: Times(recorder.censored.response),
+                censored_service: Times(recorder.censored.service),
+                early_response: Times(recorder.early),
             },
-        }
+        };
+        result.compute();
+        result
     }
 }

@@ -58,6 +58,7 @@ impl Load {
             warmup: self.warmup,
             timeout: self.timeout,
             keep_alive: self.keep_alive,
+            run: self.requests.run().map(str::to_owned),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use flags_data::CountryCode;
 
-use crate::result::Estimate;
 use crate::result::interval::{CONFIDENCE, Interval};
 use crate::result::threshold::{Checked, Unit};
+use crate::result::{Bounds, Estimate};
 
 /// A duration with three or four digits: `2.036 s`, `154.2 ms`, `812 µs`.
 pub(super) fn short(duration: Duration) -> String {
@@ -96,14 +96,35 @@ pub(super) fn found(checked: &Checked) -> String {
     let Some(value) = checked.found else {
         return "no data".to_owned();
     };
-    match checked.unit() {
+    if value.is_infinite() {
+        return FAILURE.to_owned();
+    }
+    let at_least = if checked.upper > checked.found {
+        "≥ "
+    } else {
+        ""
+    };
+    let value = match checked.unit() {
         Unit::Millis => short_ms(value),
         Unit::Bytes => memory(value as u64),
         Unit::Share => percent(value),
         Unit::Number if value.fract() == 0.0 => format!("{value:.0}"),
         Unit::Number => format!("{value:.2}"),
+    };
+    format!("{at_least}{value}")
+}
+
+/// A time that may be known only by its bounds: `≥ 1.5 s`, or that of a failure.
+pub(super) fn bounds(bounds: Bounds) -> String {
+    match bounds.lower {
+        None => FAILURE.to_owned(),
+        Some(lower) if bounds.is_exact() => short(lower),
+        Some(lower) => format!("≥ {}", short(lower)),
     }
 }
+
+/// Stands for the time of a request that failed against the plan, which never has an answer.
+const FAILURE: &str = "failed";
 
 /// Shown for a missing number.
 pub(super) const NONE: &str = "–";

@@ -11,8 +11,9 @@ use crate::result::Times;
 /// Lines for each halving of the distance to 100 %.
 const LINES_PER_HALF: u32 = 5;
 
-/// The whole text. Without any times it has only a heading and a summary.
-pub fn text(times: &Times) -> String {
+/// The whole text. Without any times it has only a heading and a summary. `left_out` is the number
+/// of requests that have no time among these; if there are any, a line says so.
+pub fn text(times: &Times, left_out: u64) -> String {
     let histogram = &times.0;
     let millis = |nanos: f64| nanos / 1e6;
     let mut text = format!(
@@ -47,6 +48,12 @@ pub fn text(times: &Times) -> String {
         text,
         "#[Buckets = {buckets:>12}, SubBuckets     = {sub_buckets:>12}]"
     );
+    if left_out > 0 {
+        let _ = writeln!(
+            text,
+            "#[Without {left_out} requests that were not sent or did not succeed]"
+        );
+    }
     text
 }
 
@@ -66,7 +73,7 @@ mod tests {
 
     #[test]
     fn every_line_counts_the_times_up_to_its_value() {
-        let text = text(&times(1..=4));
+        let text = text(&times(1..=4), 3);
         let lines: Vec<Vec<&str>> = (text.lines().skip(2))
             .take_while(|line| !line.starts_with('#'))
             .map(|line| line.split_whitespace().collect())
@@ -81,11 +88,12 @@ mod tests {
         let value: f64 = last[0].parse().unwrap();
         assert!((value - 4.0).abs() < 0.01, "{value}");
         assert!(text.contains("Total count    =            4]"), "{text}");
+        assert!(text.contains("\n#[Without 3 requests "), "{text}");
     }
 
     #[test]
     fn an_empty_histogram_is_a_table_without_lines() {
-        let text = text(&times([]));
+        let text = text(&times([]), 0);
         assert_eq!(text.lines().count(), 5, "{text}");
     }
 }

@@ -8,6 +8,7 @@ use std::io::{self, Stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
@@ -18,10 +19,10 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Gauge, Paragraph, Row, Sparkline, Table};
 use ratatui::{Frame, Terminal};
 
-use super::format::{NONE, percent, short};
+use super::format::{NONE, bounds, percent, short};
 use crate::load::recorder::Recorder;
 use crate::load::{Pace, Progress};
-use crate::result::LoadJob;
+use crate::result::{CensoredTimes, LoadJob};
 
 /// Whether the alternate screen is shown.
 static OPEN: AtomicBool = AtomicBool::new(false);
@@ -165,31 +166,34 @@ impl Picture {
             ("p99.9", 99.9),
             ("max", 100.0),
         ];
-        let Recorder {
-            succeeded,
-            failed,
-            lag,
-            ..
-        } = progress.total;
-        let all = [
-            ("response", &succeeded.response, self.pace != Pace::Closed),
-            ("service", &succeeded.service, true),
-            ("lag", lag, true),
-            ("failed", &failed.response, !failed.response.is_empty()),
-        ];
-        let rows = all.into_iter().filter(|(.., is_shown)| *is_shown);
-        let rows = rows.map(|(name, times, _)| {
-            let cells = PERCENTILES.map(|(_, percent)| {
+        let Recorder { failed, lag, .. } = progress.total;
+        let exact = |times: &Histogram<u64>| {
+            PERCENTILES.map(|(_, percent)| {
                 if times.is_empty() {
                     NONE.to_owned()
                 } else {
                     short(Duration::from_nanos(times.value_at_percentile(percent)))
                 }
-            });
-            Row::new([name.to_owned()].into_iter().chain(cells))
-        });
+            })
+        };
+        let ranked = |times: &CensoredTimes| {
+            let cell = |(_, percent)| times.percentile(percent).map_or(NONE.to_owned(), bounds);
+            PERCENTILES.map(cell)
+        };
+        let mut rows = Vec::new();
+        if self.pace != Pace::Closed {
+            rows.push(("response", ranked(&progress.total.response())));
+        }
+        rows.push(("service", ranked(&progress.total.service())));
+        rows.push(("lag", exact(lag)));
+        if !failed.response.is_empty() {
+            rows.push(("failed", exact(&failed.response)));
+        }
+        let rows = rows
+            .into_iter()
+            .map(|(name, cells)| Row::new([name.to_owned()].into_iter().chain(cells)));
         let names = PERCENTILES.map(|(name, _)| name);
-        Table::new(rows, [Constraint::Length(10); 6])
+        Table::new(rows, [Constraint::Length(11); 6])
             .header(Row::new(["time"].into_iter().chain(names)).bold())
             .block(Block::bordered().title(" so far "))
     }
@@ -200,7 +204,8 @@ fn endings(progress: &Progress<'_>) -> Paragraph<'static> {
     let total = progress.total;
     let statuses = total.statuses.iter().map(|(status, count)| {
         let line = Line::from(format!("status {status}: {count}"));
-        if *status < 400 { line } else { line.red() }
+        let is_right = *status < 400 || total.planned_statuses.get(status) == Some(count);
+        if is_right { line } else { line.red() }
     });
     let failures = total
         .failures
@@ -236,6 +241,7 @@ mod tests {
             warmup: Duration::ZERO,
             timeout: Duration::from_secs(10),
             keep_alive: true,
+            run: None,
         }
     }
 
@@ -262,6 +268,9 @@ mod tests {
                 service,
                 response: service * 2,
                 lag: Duration::from_micros(5),
+                wait: Duration::ZERO,
+                ended: service,
+                is_early: false,
                 bytes: 10,
             });
         }

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table};
 
-use super::format::{NONE, percent, plural, short, short_ms};
+use super::format::{NONE, bounds, percent, plural, short, short_ms};
 use super::table::{BAD, BOLD, STYLE, WARNING};
 use crate::load::Progress;
 use crate::load::recorder::Recorder;
-use crate::result::{LoadJob, LoadResult, LoadWarning, ServerRecord, Times};
+use crate::result::{
+    CensoredTimes, LoadJob, LoadResult, LoadWarning, Percentiles, RequestCounts, ServerRecord,
+    Times,
+};
 
 /// The percentiles of the table.
 const PERCENTILES: [(&str, f64); 6] = [
@@ -67,45 +70,105 @@ pub fn opening(job: &LoadJob, server: &ServerRecord) -> String {
 pub fn closing(result: &LoadResult) -> String {
     let mut text = format!("{}\n", table(result));
     let counts = result.requests;
+    let over = result.throughput.map(|throughput| throughput.over);
+    let over = over.unwrap_or(result.elapsed);
+    let seconds = over.as_secs_f64();
+    let bytes = (seconds > 0.0).then(|| result.bytes as f64 / 1e6 / seconds);
     let rate =
         |per_second: Option<f64>| per_second.map_or(NONE.to_owned(), |rate| format!("{rate:.1}"));
-    let seconds = result.elapsed.as_secs_f64();
-    let bytes = (seconds > 0.0).then(|| result.bytes as f64 / 1e6 / seconds);
     let _ = writeln!(
         text,
         "{BOLD}{} {} in {}: {}/s{BOLD:#}, {} MB/s{}",
         counts.sent,
         plural(counts.sent as usize, "request"),
-        short(result.elapsed),
-        rate(result.throughput()),
+        short(over),
+        rate(result.throughput.map(|throughput| throughput.per_second)),
         rate(bytes),
         result.cpu_per_request.map_or(String::new(), |cpu| format!(
             ", {} of processor time each",
             short_cpu(cpu)
         )),
     );
-    for (status, count) in &result.statuses {
-        let line = format!("status {status}: {count}");
-        if *status < 400 {
-            let _ = writeln!(text, "{line}");
-        } else {
-            let _ = writeln!(text, "{BAD}{line}{BAD:#}");
-        }
-    }
-    for (failure, count) in &result.failures {
-        let _ = writeln!(text, "{BAD}{}: {count}{BAD:#}", failure.name());
-    }
-    if counts.unsent > 0 {
+    if let Some(behind) = result.throughput.and_then(|throughput| throughput.behind) {
         let _ = writeln!(
             text,
-            "{BAD}not sent in time: {}{BAD:#}, for want of a free connection",
-            counts.unsent
+            "the last answer came {} after the schedule's end",
+            short(behind)
         );
+    }
+    endings(&mut text, result);
+    if let Some(percentiles) = result.percentiles.response {
+        text += &unranked(&percentiles);
     }
     for warning in result.warnings() {
         let _ = writeln!(text, "{WARNING}warning:{WARNING:#} {}", message(warning));
     }
     text
+}
+
+/// How the requests ended, each kind in a line.
+fn endings(text: &mut String, result: &LoadResult) {
+    for (status, count) in &result.statuses {
+        let planned = result.planned_statuses.get(status).copied().unwrap_or(0);
+        let planned_share = match planned {
+            0 => String::new(),
+            planned if planned == *count => ", as planned".to_owned(),
+            planned => format!(", {planned} of them as planned"),
+        };
+        let line = format!("status {status}: {count}{planned_share}");
+        let _ = if *status < 400 || planned == *count {
+            writeln!(text, "{line}")
+        } else {
+            writeln!(text, "{BAD}{line}{BAD:#}")
+        };
+    }
+    for (failure, count) in &result.failures {
+        let cause = result.causes.get(failure);
+        let first = cause.map_or(String::new(), |cause| format!(", the first: {cause}"));
+        let _ = writeln!(text, "{BAD}{}: {count}{BAD:#}{first}", failure.name());
+    }
+    let RequestCounts {
+        unsent, cut_off, ..
+    } = result.requests;
+    if unsent > 0 {
+        let _ = writeln!(
+            text,
+            "{BAD}not sent in time: {unsent}{BAD:#}, for want of a free connection"
+        );
+    }
+    if cut_off > 0 {
+        let _ = writeln!(text, "under way at the end: {cut_off}");
+    }
+}
+
+/// How requests without an answer count in the table.
+fn unranked(percentiles: &Percentiles) -> String {
+    let Percentiles {
+        count,
+        censored,
+        failed,
+        ..
+    } = *percentiles;
+    if censored + failed == 0 {
+        return String::new();
+    }
+    let are = |count: u64| if count == 1 { "counts" } else { "count" };
+    let mut parts = Vec::new();
+    if censored > 0 {
+        let waited = "without an answer in time";
+        parts.push(format!(
+            "{censored} {waited} {} as at least as long as they waited (≥)",
+            are(censored)
+        ));
+    }
+    if failed > 0 {
+        let longer = "as longer than any other";
+        parts.push(format!(
+            "{failed} that failed {} {longer} (failed)",
+            are(failed)
+        ));
+    }
+    format!("of all {count} requests, {}\n", parts.join(", and "))
 }
 
 /// The whole report of a result that was read from a file.
@@ -135,12 +198,24 @@ fn table(result: &LoadResult) -> Table {
         if (is_response && !is_open) || (name.starts_with("failed") && times.count() == 0) {
             continue;
         }
-        table.add_row(row(name, times));
+        table.add_row(match name {
+            "response" => ranked_row(name, &result.response()),
+            "service" => ranked_row(name, &result.service_of_sent()),
+            _ => row(name, times),
+        });
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// Of all requests, those without an answer included.
+fn ranked_row(name: &str, times: &CensoredTimes) -> Vec<String> {
+    let percentiles = PERCENTILES.map(|(_, percent)| times.percentile(percent));
+    let cells = percentiles.into_iter().chain([times.mean()]);
+    let cells = cells.map(|cell| cell.map_or(NONE.to_owned(), bounds));
+    [name.to_owned()].into_iter().chain(cells).collect()
 }
 
 fn row(name: &str, times: &Times) -> Vec<String> {
@@ -157,17 +232,32 @@ fn row(name: &str, times: &Times) -> Vec<String> {
 fn message(warning: LoadWarning) -> String {
     match warning {
         LoadWarning::NothingSucceeded => {
-            "No request succeeded, so there are no times. Look at the statuses and failures above."
-                .to_owned()
+            "No request succeeded. Look at the statuses and failures above.".to_owned()
         }
-        LoadWarning::TooSlow { wanted, got } => format!(
-            "Of {wanted} requests/s only {got:.1} were answered. Take more connections (-c) if the server is waiting, or a lower rate (-r)."
+        LoadWarning::MostFailed { share } => format!(
+            "{} of the requests were not sent or failed against the plan, so the exit code is 1. Look at the statuses and failures above.",
+            percent(share)
+        ),
+        LoadWarning::TooSlow { wanted, sent } => format!(
+            "Of {wanted} requests/s only {sent:.1} could be sent. Take more connections (-c) if the server is waiting, or a lower rate (-r)."
+        ),
+        LoadWarning::LateConnections { wait } => format!(
+            "All requests were sent, but some waited up to {} for a free connection. Take more connections (-c) if the server is waiting, or \
+             a lower rate (-r).",
+            short(wait)
         ),
         LoadWarning::LateSender { lag_ms, share } => format!(
             "The load generator itself was late: {} at p99, {} of the response time there. Take fewer connections (-c) or a lower rate \
              (-r), and close other programs.",
             short_ms(lag_ms),
             percent(share)
+        ),
+        LoadWarning::Saturated { busy, late_ms } => format!(
+            "The load generator itself was a bottleneck, and its delays are in the service times: its threads were busy without a pause in {} \
+             of the time, and read answers {} late at p90. Take fewer connections (-c), a lower rate (-r) or more --threads, and keep other \
+             programs off its processors.",
+            percent(busy),
+            short_ms(late_ms)
         ),
         LoadWarning::DebugBuild => {
             "This is a debug build: its figures mean little. Measure with cargo run --release."
@@ -205,19 +295,13 @@ struct Figures {
 
 impl Figures {
     fn of(recorder: &Recorder, time: Duration) -> Self {
-        let response = &recorder.succeeded.response;
-        let at = |percent| {
-            if response.is_empty() {
-                NONE.to_owned()
-            } else {
-                short(Duration::from_nanos(response.value_at_percentile(percent)))
-            }
-        };
+        let response = recorder.response();
+        let at = |percent| response.percentile(percent).map_or(NONE.to_owned(), bounds);
         Self {
             rate: recorder.requests() as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE),
             p50: at(50.0),
             p99: at(99.0),
-            errors: recorder.failed.service.len(),
+            errors: recorder.failed.service.len() - recorder.planned.service.len(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here measures or words anything.
 
 mod analysis;
+mod censored;
 pub mod compare;
 mod environment;
 mod estimate;
@@ -17,11 +18,13 @@ pub use self::analysis::{
     Analysis, Cause, Latencies, Loss, Outlier, Ranking, Scaling, ScalingPoint, SeriesAnalysis,
     Warning,
 };
+pub use self::censored::{Bounds, CensoredTimes, Percentiles};
 pub use self::compare::Comparison;
 pub use self::environment::Environment;
 pub use self::estimate::Estimate;
 pub use self::load::{
-    Failure, LoadJob, LoadKind, LoadResult, LoadTimes, LoadWarning, RequestCounts, Times,
+    Failure, GeneratorRecord, LoadJob, LoadKind, LoadPercentiles, LoadResult, LoadTimes,
+    LoadWarning, RequestCounts, Throughput, Times,
 };
 pub use self::measurement::{
     ContenderRecord, JobRecord, Kind, Measurement, Planned, PlannedAttempt, Round, SCHEMA_VERSION,

@@ -245,7 +245,25 @@ impl Metric {
         }
     }
 
-    fn of_load(self, series: &str, result: &LoadResult) -> Option<f64> {
+    /// The least and the greatest that it can be.
+    fn of_load(self, series: &str, result: &LoadResult) -> Option<(f64, f64)> {
+        let times = match series {
+            "response" => result.response(),
+            "service" => result.service(),
+            _ => {
+                let exact = self.exact_of_load(series, result)?;
+                return Some((exact, exact));
+            }
+        };
+        let bounds = match self {
+            Self::Percentile(percent) => times.percentile(percent),
+            Self::Mean => times.mean(),
+            _ => None,
+        };
+        Some(bounds?.millis())
+    }
+
+    fn exact_of_load(self, series: &str, result: &LoadResult) -> Option<f64> {
         let RequestCounts {
             sent,
             failed,
@@ -258,7 +276,7 @@ impl Metric {
         match self {
             Self::Percentile(percent) => times?.percentile(percent),
             Self::Mean => times?.mean(),
-            Self::Throughput => result.throughput(),
+            Self::Throughput => Some(result.throughput?.per_second),
             Self::Cpu => result.cpu_per_request.map(stats::millis),
             Self::ErrorRate => result.error_rate(),
             Self::Errors => counted(failed),
@@ -341,17 +359,25 @@ impl Operator {
 pub struct Checked {
     /// What must hold.
     pub threshold: Threshold,
-    /// The value; none without data.
+    /// The value, or the least that it can be; infinite for that of a failure; none without data.
     pub found: Option<f64>,
+    /// The greatest that it can be; the same if the value is exact.
+    pub upper: Option<f64>,
 }
 
 impl Checked {
-    /// Whether it holds. Without data it does not.
+    /// Whether it holds, wherever between the bounds the value is. Without data it does not.
     pub fn is_met(&self) -> bool {
         let Threshold {
             operator, value, ..
         } = self.threshold;
-        self.found.is_some_and(|found| operator.holds(found, value))
+        let Some((lower, upper)) = self.found.zip(self.upper) else {
+            return false;
+        };
+        match operator {
+            Operator::NotEqual => value < lower || value > upper,
+            _ => operator.holds(lower, value) && operator.holds(upper, value),
+        }
     }
 
     /// What the value is a number of.
@@ -373,18 +399,26 @@ pub fn check(thresholds: &[Threshold], report: &Report) -> Vec<Checked> {
             .find(|series| series.name == threshold.series)?;
         threshold.metric.of(measurement, series)
     };
-    let checked = |threshold: &Threshold| Checked {
-        threshold: threshold.clone(),
-        found: found(threshold),
+    let checked = |threshold: &Threshold| {
+        let found = found(threshold);
+        Checked {
+            threshold: threshold.clone(),
+            found,
+            upper: found,
+        }
     };
     thresholds.iter().map(checked).collect()
 }
 
 /// Compares each with what a load has measured.
 pub fn check_load(thresholds: &[Threshold], result: &LoadResult) -> Vec<Checked> {
-    let checked = |threshold: &Threshold| Checked {
-        threshold: threshold.clone(),
-        found: threshold.metric.of_load(&threshold.series, result),
+    let checked = |threshold: &Threshold| {
+        let bounds = threshold.metric.of_load(&threshold.series, result);
+        Checked {
+            threshold: threshold.clone(),
+            found: bounds.map(|(lower, _)| lower),
+            upper: bounds.map(|(_, upper)| upper),
+        }
     };
     thresholds.iter().map(checked).collect()
 }
@@ -597,6 +631,7 @@ mod tests {
             let checked = Checked {
                 threshold: text.parse().unwrap(),
                 found: None,
+                upper: None,
             };
             assert!(!checked.is_met(), "{text}");
             assert_eq!(checked.found, None);
@@ -618,6 +653,7 @@ mod tests {
                 Checked {
                     threshold: threshold.clone(),
                     found: Some(found),
+                    upper: Some(found),
                 }
                 .is_met()
             };
@@ -627,6 +663,36 @@ mod tests {
                 "{operator}"
             );
         }
+    }
+
+    #[test]
+    fn between_bounds_a_threshold_is_met_only_if_it_holds_for_both() {
+        let met = |text: &str, lower, upper| {
+            Checked {
+                threshold: text.parse().unwrap(),
+                found: Some(lower),
+                upper: Some(upper),
+            }
+            .is_met()
+        };
+        let endless = f64::INFINITY;
+        for (operator, below, within, above, endless_within) in [
+            ("<", true, false, false, false),
+            (">", false, false, true, false),
+            ("==", false, false, false, false),
+            ("!=", true, false, true, false),
+        ] {
+            let text = format!("response.p(99) {operator} 100ms");
+            let found = (
+                met(&text, 10.0, 20.0),
+                met(&text, 50.0, 150.0),
+                met(&text, 200.0, endless),
+                met(&text, 50.0, endless),
+            );
+            assert_eq!(found, (below, within, above, endless_within), "{operator}");
+        }
+        assert!(met("response.p(99) > 1s", endless, endless), "a failure");
+        assert!(!met("response.p(99) < 1s", endless, endless));
     }
 
     #[test]

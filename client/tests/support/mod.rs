@@ -188,10 +188,12 @@ pub(crate) fn server(
 pub(crate) fn serve(mut stream: &TcpStream, count: &AtomicUsize, answer: &dyn Fn(usize) -> bool) {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
+    let mut asked_to_close = false;
     // A request ends with an empty line.
     while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+        asked_to_close |= line == "connection: close\r\n";
         if line == "\r\n" {
-            let closes = answer(count.fetch_add(1, Ordering::SeqCst));
+            let closes = answer(count.fetch_add(1, Ordering::SeqCst)) || asked_to_close;
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
             if stream.write_all(answer).is_err() || closes {
                 return;

@@ -12,4 +12,4 @@ mod timer_slack;
 pub use now::now;
 #[cfg(feature = "test-util")]
 pub use paused::{Paused, pause};
-pub use timer::{Sleep, hold, sleep_until, start};
+pub use timer::{Sleep, client_sleep_until, hold, sleep_until, start};

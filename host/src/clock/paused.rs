@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::now::{now, stop};
-use super::timer::TIMER;
+use super::timer::{deadlines, look_again};
 
 /// Held by the test that has paused the time.
 static TURN: Mutex<()> = Mutex::new(());
@@ -23,7 +23,7 @@ const POLL_INTERVAL: Duration = Duration::from_micros(50);
 
 fn set(time: Option<Instant>) {
     stop(time);
-    TIMER.look_again();
+    look_again();
 }
 
 /// Stops the time of this process's clock until the guard is dropped. Another test that has stopped
@@ -53,7 +53,7 @@ impl Paused {
     pub fn waits(&self) -> Vec<Duration> {
         let now = now();
         let left = |deadline: Instant| deadline.checked_duration_since(now);
-        let all = TIMER.deadlines().into_iter().filter_map(left);
+        let all = deadlines().into_iter().filter_map(left);
         all.filter(|wait| !wait.is_zero()).collect() // those that are due are about to be woken
     }
 

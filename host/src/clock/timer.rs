@@ -2,11 +2,11 @@
 //!
 //! It knows deadlines, and not what the waits are for.
 //!
-//! tokio's timers end on its next millisecond, about one late. Here all waits of the process share
+//! tokio's timers end on its next millisecond, about one late. Here all waits of the servers share
 //! one thread that sleeps until exactly the next deadline and then wakes the task that waits for
-//! it. There is no thread and no file descriptor per wait, no spinning, and no runtime is needed,
-//! so runtimes can share it and waits may move between them. A wait that is dropped is removed at
-//! once.
+//! it; the waits of a client share another. There is no thread and no file descriptor per wait, no
+//! spinning, and no runtime is needed, so runtimes can share it and waits may move between them. A
+//! wait that is dropped is removed at once.
 //!
 //! There is no coarse sleep before the precise one: that would wake each task twice and spare the
 //! thread nothing, since it orders every deadline sooner or later. Compare them with
@@ -38,8 +38,17 @@ use super::now::now;
 use super::timer_slack::be_precise;
 use crate::cpu;
 
-/// The timer of this process.
-pub(super) static TIMER: Timer = Timer::new();
+/// The timer of the servers in this process.
+static TIMER: Timer = Timer::new(Owner::Server);
+/// The timer of a client, which pays for its thread itself.
+static CLIENT_TIMER: Timer = Timer::new(Owner::Client);
+
+/// Whose processor time the thread of a timer uses.
+#[derive(Clone, Copy)]
+enum Owner {
+    Server,
+    Client,
+}
 
 /// Starts the timer thread if it does not run yet, so that no wait fails because it cannot start.
 ///
@@ -66,6 +75,26 @@ pub async fn hold(start: Instant, delay: Duration) -> Duration {
 /// Waits until `deadline`. A deadline that has passed does not yield.
 pub fn sleep_until(deadline: Instant) -> Sleep {
     TIMER.sleep_until(deadline)
+}
+
+/// The same for a client: on another thread, whose processor time is not counted as a server's.
+pub fn client_sleep_until(deadline: Instant) -> Sleep {
+    CLIENT_TIMER.sleep_until(deadline)
+}
+
+/// When the waits of this process end.
+#[cfg(feature = "test-util")]
+pub(super) fn deadlines() -> Vec<Instant> {
+    let mut all = [TIMER.deadlines(), CLIENT_TIMER.deadlines()].concat();
+    all.sort();
+    all
+}
+
+/// Has both threads look at the deadlines, because the time has changed.
+#[cfg(feature = "test-util")]
+pub(super) fn look_again() {
+    TIMER.look_again();
+    CLIENT_TIMER.look_again();
 }
 
 /// The wait for a deadline, see [`sleep_until`].
@@ -134,7 +163,8 @@ impl fmt::Debug for Sleep {
 ///
 /// No foreign code runs under the lock: wakers are cloned before it, and woken and dropped after
 /// it.
-pub(super) struct Timer {
+struct Timer {
+    owner: Owner,
     state: Mutex<State>,
     wakeup: Condvar,
 }
@@ -148,8 +178,9 @@ struct State {
 }
 
 impl Timer {
-    const fn new() -> Self {
+    const fn new(owner: Owner) -> Self {
         Self {
+            owner,
             state: Mutex::new(State {
                 deadlines: Deadlines::new(),
                 runs: false,
@@ -167,7 +198,9 @@ impl Timer {
             thread::Builder::new()
                 .name("flag-clock".to_owned())
                 .spawn(|| {
-                    cpu::enter(); // it never ends
+                    if let Owner::Server = self.owner {
+                        cpu::enter(); // it never ends
+                    }
                     self.keep();
                 })?;
             state.runs = true;
@@ -209,13 +242,13 @@ impl Timer {
 
     /// When the waits end, the earliest first.
     #[cfg(feature = "test-util")]
-    pub(super) fn deadlines(&self) -> Vec<Instant> {
+    fn deadlines(&self) -> Vec<Instant> {
         self.lock().deadlines.all().collect()
     }
 
-    /// Has the timer thread look at the deadlines, because the time has changed.
+    /// Has the thread look at the deadlines.
     #[cfg(feature = "test-util")]
-    pub(super) fn look_again(&self) {
+    fn look_again(&self) {
         drop(self.lock()); // it is asleep, or reads the time after this
         self.wakeup.notify_one();
     }
@@ -275,7 +308,7 @@ mod tests {
 
     /// A separate timer, so that the test can count its waits.
     fn timer() -> &'static Timer {
-        Box::leak(Box::new(Timer::new()))
+        Box::leak(Box::new(Timer::new(Owner::Server)))
     }
 
     fn waiting(timer: &Timer) -> usize {

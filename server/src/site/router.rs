@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, SERVER, VARY};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -55,7 +55,7 @@ impl Site {
             list: List::new(catalogue),
         });
         let router = Router::new()
-            .route("/healthz", get(|| async { "ok" }))
+            .route("/healthz", get(healthy))
             .route("/flags", get(slash))
             .route("/flags/", get(list))
             .route("/flags/{folder}/{name}", get(file))
@@ -95,6 +95,11 @@ impl Files {
 
 fn not_found() -> Response<Body> {
     (StatusCode::NOT_FOUND, NOT_FOUND).into_response()
+}
+
+/// The header is how a client recognises a Flagbench server.
+async fn healthy() -> impl IntoResponse {
+    ([(SERVER, "flag-server")], "ok")
 }
 
 async fn slash(Extension(Prefix(prefix)): Extension<Prefix>) -> Redirect {

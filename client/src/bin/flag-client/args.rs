@@ -259,6 +259,11 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     pub(crate) no_keepalive: bool,
 
+    /// The run that requests to a Flagbench server belong to: they have the headers flag-run and
+    /// flag-attempt, so that its decisions do not depend on the order in which they arrive.
+    #[arg(long, value_name = "NAME", default_value = "load", value_parser = run)]
+    pub(crate) run: HeaderValue,
+
     /// The seed of the order of the flags, and of the embedded server instead of its scenario's
     /// own.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -721,6 +726,13 @@ fn rate(text: &str) -> Result<f64, String> {
         .ok_or_else(|| {
             "give a number of requests per second above zero, like 1000 or 0.5".to_owned()
         })
+}
+
+fn run(text: &str) -> Result<HeaderValue, String> {
+    let value = text.parse().ok();
+    value
+        .filter(|value: &HeaderValue| value.to_str().is_ok_and(|text| !text.trim().is_empty()))
+        .ok_or_else(|| "give a name of visible ASCII characters".to_owned())
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

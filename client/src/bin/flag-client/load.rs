@@ -56,11 +56,11 @@ pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
         save_hgrm(folder, &result)?;
     }
     Ok(
-        match (result.interrupted, all_met, result.requests.succeeded) {
+        match (result.interrupted, all_met, result.requests.are_well()) {
             (true, ..) => INTERRUPTED,
             (false, false, _) => REGRESSED,
-            (false, true, 0) => FAILED,
-            (false, true, _) => 0,
+            (false, true, false) => FAILED,
+            (false, true, true) => 0,
         },
     )
 }
@@ -132,7 +132,12 @@ fn save_hgrm(folder: &Path, result: &LoadResult) -> anyhow::Result<()> {
     for (name, times) in result.times.named() {
         let file = folder.join(format!("{name}.hgrm"));
         let cannot = || cannot_write("--export-hgrm", &file);
-        write_atomically(&file, hgrm::text(times).as_bytes()).with_context(cannot)?;
+        let left_out = match name {
+            "response" | "service" => result.requests.intended() - result.requests.succeeded,
+            _ => 0,
+        };
+        let text = hgrm::text(times, left_out);
+        write_atomically(&file, text.as_bytes()).with_context(cannot)?;
     }
     Ok(())
 }

@@ -12,13 +12,14 @@ use anyhow::{Context, bail};
 use flag_client::download::{
     CancelToken, ConnectionOptions, Http, Images, Job, NoSuchRunner, RetryPolicy, Runner, Strategy,
 };
-use flag_client::load::{End, Load, Pace, Requests};
+use flag_client::load::{End, Load, Pace, Requests, is_flagbench};
 use flag_client::race::{Embedded, Rounds, Target, TargetError};
 use flag_client::result::threshold::{self, Threshold};
 use flag_scenario::Scenario;
 use flag_scenario::ScenarioSource;
 use flags_data::CountryCode;
 use hyper::HeaderMap;
+use hyper::header::HeaderValue;
 use reqwest::Url;
 
 use crate::args::{
@@ -332,6 +333,8 @@ pub(crate) struct LoadSpec {
     /// The flags that are asked for; none for the URL itself.
     codes: Option<Vec<CountryCode>>,
     headers: HeaderMap,
+    /// The run that numbered requests name.
+    run: HeaderValue,
     pub(crate) connections: NonZeroUsize,
     threads: NonZeroUsize,
     pace: Pace,
@@ -383,6 +386,7 @@ impl LoadSpec {
             server,
             codes,
             headers: args.headers.into_iter().collect(),
+            run: args.run,
             connections: args.connections,
             threads: threads.map_or(args.connections, |threads| threads.min(args.connections)),
             pace: args.rate.map_or(Pace::Closed, |rate| Pace::Open { rate }),
@@ -411,10 +415,14 @@ impl LoadSpec {
         let seed = self.server.seed(target);
         let url: Url = target.base_url.parse().context("the URL of the server")?;
         let headers = self.headers.clone();
-        let requests = match &self.codes {
+        let mut requests = match &self.codes {
             None => Requests::to(&url, headers),
             Some(codes) => Requests::for_flags(&url, codes, seed, headers),
         };
+        let is_ours = || requests.are_for_flags() && is_flagbench(&url);
+        if target.embedded.is_some() || is_ours() {
+            requests = requests.of_run(self.run.clone());
+        }
         let load = Load {
             url,
             requests,
