@@ -13,13 +13,17 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::wording::words;
+use crate::truncation::Truncated;
+use crate::wording::{listed, words};
 
 /// The longest delay that a rule may ask for: an hour. More is a slip of the unit.
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(3600);
 
 /// The number of times that a sample beyond the maximum is drawn again before it is cut off.
 const RESAMPLES: usize = 16;
+
+/// The share from which on it is told that samples are cut off.
+const NOTICED: f64 = 0.001;
 
 /// A distribution over durations from 0 to a maximum; what cannot be sampled cannot be built.
 #[derive(Debug, Clone, PartialEq)]
@@ -333,11 +337,29 @@ fn standard_normal_quantile(p: f64) -> f64 {
     if q < 0.0 { -z } else { z }
 }
 
+impl Distribution {
+    /// What its ends cut off; none of a shape without any spread.
+    fn truncated(&self) -> Option<Truncated> {
+        let max = self.max.as_secs_f64();
+        let secs = Duration::as_secs_f64;
+        Some(match &self.shape {
+            Shape::Fixed(_) => return None,
+            Shape::Uniform { lower, upper } => Truncated::uniform(secs(lower), secs(upper), max),
+            Shape::Normal { sd, .. } if sd.is_zero() => return None,
+            Shape::Normal { mean, sd } => Truncated::normal(secs(mean), secs(sd), max),
+            Shape::LogNormal { sigma, .. } if *sigma == 0.0 => return None,
+            Shape::LogNormal { median, sigma } => Truncated::lognormal(secs(median), *sigma, max),
+            Shape::Exponential { mean } => Truncated::exponential(secs(mean), max),
+            Shape::Pareto { scale, shape } => Truncated::pareto(secs(scale), *shape, max),
+        })
+    }
+}
+
 impl fmt::Display for Distribution {
     /// In words, to follow "a delay": `of 500ms`, `from 500ms to 5s`, ….
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.shape {
-            Shape::Fixed(delay) => write!(f, "of {}", words(*delay)),
+            Shape::Fixed(delay) => return write!(f, "of {}", words(self.max.min(*delay))),
             Shape::Uniform { lower, upper } => {
                 write!(
                     f,
@@ -349,7 +371,7 @@ impl fmt::Display for Distribution {
             Shape::Normal { mean, sd } => {
                 write!(
                     f,
-                    "of {} on average, normal with a standard deviation of {}",
+                    "with a normal distribution, mean {} and standard deviation {}",
                     words(*mean),
                     words(*sd)
                 )
@@ -359,25 +381,56 @@ impl fmt::Display for Distribution {
                 let p99 = Duration::from_micros(p99.as_micros() as u64);
                 write!(
                     f,
-                    "of {} in the median and {} in the 99th percentile, log-normal",
+                    "with a log-normal distribution, median {} and 99th percentile {}",
                     words(*median),
                     words(p99)
                 )
             }
-            Shape::Exponential { mean } => write!(f, "of {} on average, exponential", words(*mean)),
+            Shape::Exponential { mean } => {
+                write!(f, "with an exponential distribution, mean {}", words(*mean))
+            }
             Shape::Pareto { scale, shape } => {
                 write!(
                     f,
-                    "of {} at least, Pareto with shape {shape}",
+                    "with a Pareto distribution, {} or more, shape {shape}",
                     words(*scale)
                 )
             }
         }?;
         if self.max < MAX_DELAY {
-            write!(f, ", {} at most", words(self.max))
-        } else {
-            Ok(())
+            write!(f, ", {} at most", words(self.max))?;
         }
+        match self.truncated() {
+            Some(truncated) => self.write_cut(truncated, f),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Distribution {
+    /// What the ends change, if anything that a reader would notice: the parameters are those of the
+    /// whole shape.
+    fn write_cut(&self, truncated: Truncated, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        let parts = [
+            (truncated.below, "below zero".to_owned()),
+            (truncated.above, format!("above {}", words(self.max))),
+        ];
+        let noticed = parts.into_iter().filter(|(share, _)| *share >= NOTICED);
+        let noticed: Vec<String> = noticed
+            .map(|(share, place)| format!("{} {place}", percent(share)))
+            .collect();
+        if noticed.is_empty() {
+            return Ok(());
+        }
+        let mean = Duration::from_secs_f64(truncated.mean_of_samples(RESAMPLES));
+        let mean = Duration::from_micros(mean.as_micros() as u64);
+        write!(
+            f,
+            "; without the {}, which are drawn again, {} on average",
+            listed(noticed, "and"),
+            words(mean)
+        )
     }
 }
 
@@ -399,6 +452,9 @@ fn above_zero(name: &'static str, delay: Duration) -> Result<(), InvalidDistribu
 
 #[cfg(test)]
 mod tests {
+    use chacha20::ChaCha8Rng;
+    use chacha20::rand_core::{Rng, SeedableRng};
+
     use super::*;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -536,6 +592,52 @@ mod tests {
         let mut words = [0, 1 << 63].into_iter();
         assert_eq!(normal.sample(|| words.next().unwrap()), MS(1));
         assert_eq!(normal.sample(|| 0), Duration::ZERO);
+    }
+
+    /// `check` says what is sampled, and not what the parameters would give without the ends.
+    #[test]
+    fn the_mean_in_words_is_that_of_the_samples() {
+        let cut =
+            |shape: Result<Distribution, _>, max: u64| shape.unwrap().with_max(MS(max)).unwrap();
+        for distribution in [
+            cut(Distribution::normal(MS(10), MS(100)), 3_600_000),
+            cut(Distribution::normal(MS(10), MS(100)), 50),
+            cut(Distribution::normal(MS(100), MS(1)), 50),
+            cut(Distribution::uniform(MS(20), MS(100)), 50),
+            cut(Distribution::uniform(MS(80), MS(100)), 50),
+            cut(Distribution::lognormal(MS(40), 1.0), 50),
+            cut(Distribution::lognormal(MS(40), 1.0), 3_600_000),
+            cut(Distribution::exponential(MS(100)), 50),
+            cut(Distribution::exponential(MS(100)), 1),
+            cut(Distribution::pareto(MS(10), 1.5), 50),
+            cut(Distribution::pareto(MS(10), 1.0), 50),
+            cut(Distribution::pareto(MS(49), 0.1), 50),
+            cut(Distribution::pareto(MS(80), 3.0), 50),
+        ] {
+            let samples = 40_000;
+            let mut rng = ChaCha8Rng::seed_from_u64(7);
+            let all: Duration = (0..samples)
+                .map(|_| distribution.sample(|| rng.next_u64()))
+                .sum();
+            let found = all.as_secs_f64() / f64::from(samples);
+            let expected = distribution.truncated().unwrap().mean_of_samples(RESAMPLES);
+            assert!(
+                (found / expected - 1.0).abs() < 0.02,
+                "{distribution}: {found} s"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_told_where_it_changes_the_mean() {
+        let told = |shape: Result<Distribution, _>, max: u64| {
+            shape.unwrap().with_max(MS(max)).unwrap().to_string()
+        };
+        insta::assert_snapshot!(told(Distribution::normal(MS(10), MS(100)), 3_600_000), @"with a normal distribution, mean 10ms and standard deviation 100ms; without the 46.0 % below zero, which are drawn again, 83ms 533us on average");
+        insta::assert_snapshot!(told(Distribution::normal(MS(10), MS(100)), 200), @"with a normal distribution, mean 10ms and standard deviation 100ms, 200ms at most; without the 46.0 % below zero and 2.9 % above 200ms, which are drawn again, 74ms 826us on average");
+        insta::assert_snapshot!(told(Distribution::normal(MS(100), MS(10)), 200), @"with a normal distribution, mean 100ms and standard deviation 10ms, 200ms at most");
+        insta::assert_snapshot!(told(Distribution::exponential(MS(100)), 3_600_000), @"with an exponential distribution, mean 100ms");
+        insta::assert_snapshot!(told(Distribution::uniform(MS(80), MS(100)), 50), @"from 80ms to 100ms, each as likely, 50ms at most; without the 100.0 % above 50ms, which are drawn again, 50ms on average");
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod scenario;
 mod schema;
 mod source;
 mod status_text;
+mod truncation;
 pub mod wording;
 
 pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold, OwnResponse};

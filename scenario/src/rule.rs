@@ -601,10 +601,10 @@ mod tests {
         insta::assert_snapshot!(described.join("\n"), @r#"
         r: all requests: a delay of 1s 500ms
         r: all requests: a delay from 1ms to 2ms, each as likely
-        r: all requests: a delay of 1s on average, normal with a standard deviation of 2ms
-        r: all requests: a delay of 1s in the median and 2s in the 99th percentile, log-normal, 3s at most
-        r: all requests: a delay of 1s on average, exponential
-        r: all requests: a delay of 1s at least, Pareto with shape 1.5
+        r: all requests: a delay with a normal distribution, mean 1s and standard deviation 2ms
+        r: all requests: a delay with a log-normal distribution, median 1s and 99th percentile 2s, 3s at most
+        r: all requests: a delay with an exponential distribution, mean 1s
+        r: all requests: a delay with a Pareto distribution, 1s or more, shape 1.5
         r: 25 % of the requests, by GET, for BR, JP or US: status 418
         r: all requests: status 503 (2 in 3) or 500 (1 in 3), with retry-after 2 s
         r: all requests, on the first attempt: status 418, with a body of its own
