@@ -431,6 +431,65 @@ fn a_command_that_downloads_nothing_does_not_win() {
     assert!(!text.contains("fastest"), "{text}");
 }
 
+/// One after the other they wait four times as long, on any machine.
+#[test]
+fn a_ratio_passes_fails_or_is_undecided() {
+    let folder = scratch();
+    let text = "rule = [{ name = 'delay', fault = 'latency', distribution = { fixed = '50ms' } }]";
+    std::fs::write(folder.path().join("slow.toml"), text).unwrap();
+    let race = |rounds, more: &[&str]| {
+        let args = "bench BR CN IN US --scenario slow.toml --strategy async --strategy sequential";
+        let args = format!("{args} --export-json race.json -r {rounds}");
+        let args: Vec<&str> = args.split(' ').chain(more.iter().copied()).collect();
+        let output = flag_client(&args, folder.path());
+        (output.status.code(), normalized(&output))
+    };
+    let (code, text) = race(6, &["--threshold", "sequential.ratio < 1.05"]);
+    assert_eq!(code, Some(99), "{text}");
+    assert!(
+        text.contains("\n✗ sequential.ratio < 1.05, found "),
+        "{text}"
+    );
+
+    let other = ["--reference", "sequential"];
+    let slower = ["--threshold", "async.ratio.upper < 1"];
+    let (code, text) = race(6, &[other, slower].concat());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("\n✓ async.ratio.upper < 1, found "), "{text}");
+
+    let undecided = ["--threshold", "sequential.ratio < 1.05"];
+    let (code, text) = race(2, &undecided);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("\n? sequential.ratio < 1.05, found "),
+        "{text}"
+    );
+    assert!(text.contains(": undecided, take more rounds"), "{text}");
+    let strict = [&["report", "race.json", "--strict"], &undecided[..]].concat();
+    assert_eq!(flag_client(&strict, folder.path()).status.code(), Some(99));
+    let proof = ["--threshold", "sequential.ratio.lower > 1"];
+    let (code, text) = race(2, &proof);
+    assert_eq!(code, Some(99), "{text}");
+    assert!(text.contains(", found no data"), "{text}");
+
+    for (more, expected) in [
+        (
+            ["--reference", "me"],
+            "error: --reference: no contender is called \"me\"; take one of async, sequential",
+        ),
+        (
+            ["--threshold", "async.ratio < 2"],
+            "error: --threshold 'async.ratio < 2': \"async\" is what the others are compared with",
+        ),
+    ] {
+        let args = ["bench", "--strategy", "async", "--strategy", "sequential"];
+        let output = flag_client(&[&args, &more[..]].concat(), folder.path());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.starts_with(expected), "{message}");
+    }
+}
+
 #[test]
 fn each_named_strategy_races_with_each_library_that_it_works_with() {
     let folder = scratch();

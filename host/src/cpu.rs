@@ -41,7 +41,7 @@ pub fn server_time() -> Option<Duration> {
 
 /// The processor time of this process so far, and of the children that have been waited for.
 #[cfg(all(target_os = "linux", feature = "cpu"))]
-fn process_time() -> Option<Duration> {
+pub(crate) fn process_time() -> Option<Duration> {
     use nix::sys::resource::{UsageWho, getrusage};
     use nix::sys::time::TimeVal;
     use nix::time::{ClockId, clock_gettime};

@@ -9,6 +9,7 @@ pub mod cpu;
 mod lock;
 #[cfg(feature = "processes")]
 pub mod memory;
+mod neighbours;
 #[cfg(feature = "files")]
 mod open_files;
 #[cfg(feature = "processes")]
@@ -18,6 +19,7 @@ mod unsent;
 #[cfg(feature = "files")]
 pub use atomic_file::{stream_atomically, write_atomically};
 pub use lock::lock;
+pub use neighbours::{Busy, Neighbours};
 #[cfg(feature = "files")]
 pub use open_files::allow_files;
 pub use unsent::is_sent;

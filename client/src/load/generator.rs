@@ -22,7 +22,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use flag_host::{clock, cpu};
+use flag_host::{Neighbours, clock, cpu};
 use thiserror::Error;
 
 use super::connection::Connector;
@@ -80,16 +80,16 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
     // Nothing is sent through it: it closes when the last thread ends.
     let (working, all_ended) = mpsc::channel::<()>();
 
-    let (mut stations, mut running) = (Vec::new(), Vec::new());
+    let (mut load_threads, mut running) = (Vec::new(), Vec::new());
     for index in 0..threads.get() {
-        let station = Arc::new(LoadThread {
+        let load_thread = Arc::new(LoadThread {
             load: Arc::clone(&load),
             connector: connector.clone(),
             dispatcher: Arc::clone(&dispatcher),
             recorder: Mutex::default(),
             in_flight: AtomicUsize::new(0),
         });
-        stations.push(Arc::clone(&station));
+        load_threads.push(Arc::clone(&load_thread));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -98,7 +98,7 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
         let thread = thread::Builder::new().name(format!("load-{index}"));
         running.push(thread.spawn(move || {
             let _working = working;
-            runtime.block_on(station.run(places, &ready));
+            runtime.block_on(load_thread.run(places, &ready));
             // What is under way is cut off, and is recorded before the thread counts as ended.
             drop(runtime);
         })?);
@@ -109,17 +109,18 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
     let (mut recent, mut spare) = (Recorder::default(), Recorder::default());
     let mut last = clock::now();
     let mut spent = CpuCost::default();
+    let mut neighbours = None;
     loop {
         let is_over = all_ended.recv_timeout(TICK) == Err(RecvTimeoutError::Disconnected);
         if is_over
             && load.cancel.is_requested()
             && let Some(unsent) = dispatcher.interrupt(clock::now())
         {
-            stations[0].give_up(&unsent);
+            load_threads[0].give_up(&unsent);
         }
-        for station in &stations {
+        for load_thread in &load_threads {
             // The threads must not wait while the results are added up.
-            std::mem::swap(&mut *station.record(), &mut spare);
+            std::mem::swap(&mut *load_thread.record(), &mut spare);
             recent.add(&spare);
             spare.clear();
         }
@@ -128,10 +129,14 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
         let elapsed = dispatcher.since_warmup(now);
         if elapsed.is_some() {
             spent.sample(total.requests());
+            neighbours = neighbours.or_else(Neighbours::watch);
         }
         watch(&Progress {
             elapsed,
-            in_flight: stations.iter().map(|station| station.in_flight()).sum(),
+            in_flight: load_threads
+                .iter()
+                .map(|load_thread| load_thread.in_flight())
+                .sum(),
             total: &total,
             recent: &recent,
             recent_time: now.saturating_duration_since(last),
@@ -149,6 +154,7 @@ pub fn run(load: &Load, mut watch: impl FnMut(&Progress<'_>)) -> Result<LoadOutc
     }
     Ok(LoadOutcome {
         cpu_per_request: spent.per_request(),
+        neighbours: neighbours.and_then(|neighbours| neighbours.so_far()),
         interrupted: load.cancel.is_requested(),
         recorder: total,
     })

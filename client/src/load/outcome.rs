@@ -2,11 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use flag_host::Busy;
+
 use super::recorder::Recorder;
 use super::schedule::Pace;
 use crate::result::{
     Environment, GeneratorRecord, LoadJob, LoadKind, LoadPercentiles, LoadResult, LoadTimes,
-    RequestCounts, SCHEMA_VERSION, ServerRecord, Times,
+    Neighbourhood, RequestCounts, SCHEMA_VERSION, ServerRecord, Times,
 };
 
 /// The result of a load.
@@ -17,6 +19,8 @@ pub struct LoadOutcome {
     /// The processor time of this program for each of them, user and system; none where it is not
     /// known.
     pub cpu_per_request: Option<Duration>,
+    /// What other programs did meanwhile; none where it is not known.
+    pub neighbours: Option<Busy>,
     /// Whether it was stopped: requests in flight at that time were cut off.
     pub interrupted: bool,
 }
@@ -44,6 +48,7 @@ impl LoadOutcome {
             job,
             server,
             environment: Environment::here(),
+            neighbours: self.neighbours.map(Neighbourhood::from),
             elapsed: recorder.last_end,
             first_intended,
             last_answer: recorder.last_answer,

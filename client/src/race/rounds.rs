@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chacha20::ChaCha8Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
+use flag_host::Neighbours;
 
 use super::contender::Contender;
 use super::error::ContenderError;
@@ -13,7 +14,7 @@ use super::target::Target;
 use super::{plan, record};
 use crate::download::{Job, Outcome, Watcher};
 use crate::result::interval::{Looks, is_autocorrelated};
-use crate::result::{Estimate, Kind, Measurement, Round, Series};
+use crate::result::{Estimate, Kind, Measurement, Neighbourhood, Round, Series};
 
 /// Who does which job, and how often.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Race {
     entrants: Vec<Entrant>,
     rounds: Rounds,
     warmup: usize,
+    reference: Option<String>,
     probes_memory: bool,
 }
 
@@ -178,6 +180,7 @@ impl Race {
             entrants,
             rounds: Rounds::Enough,
             warmup: 1,
+            reference: None,
             probes_memory: false,
         }
     }
@@ -192,6 +195,14 @@ impl Race {
     #[must_use]
     pub fn warmup(self, warmup: usize) -> Self {
         Self { warmup, ..self }
+    }
+
+    /// The name of the series that the others are compared with; without it, the first. A sweep
+    /// compares each contender with itself.
+    #[must_use]
+    pub fn reference(self, name: impl Into<String>) -> Self {
+        let reference = Some(name.into());
+        Self { reference, ..self }
     }
 
     /// Whether each series does the job once more before it is measured, in a process of its own
@@ -231,6 +242,7 @@ impl Race {
         let mut measurement = record::begin(self.kind, &self.job, target, command);
         measurement.job.warmup = self.warmup;
         measurement.job.adaptive_rounds = self.rounds == Rounds::Enough;
+        measurement.reference.clone_from(&self.reference);
         measurement.series = (self.entrants.iter().zip(self.jobs()))
             .map(|(entrant, job)| Series {
                 name: entrant.name.clone(),
@@ -264,12 +276,14 @@ impl Race {
     ) -> Result<(), ContenderError> {
         let jobs = self.jobs();
         let mut begun = Instant::now();
+        let mut neighbours = None;
         for round in 0.. {
             if round == self.warmup {
                 if self.probes_memory {
                     self.probe_memory(&jobs, measurement);
                 }
                 begun = Instant::now();
+                neighbours = Neighbours::watch();
             }
             for series in order(self.entrants.len(), round) {
                 watch(RaceEvent::Begins {
@@ -302,6 +316,8 @@ impl Race {
                     into.workers = into.workers.max(workers_used(&result));
                 }
                 into.rounds.push(result);
+                let busy = neighbours.and_then(|neighbours| neighbours.so_far());
+                measurement.neighbours = busy.map(Neighbourhood::from);
                 if measurement.server.scenario.is_none() {
                     measurement.plan = plan::reported(job, &measurement.series);
                 }

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use flags_data::CountryCode;
 
 use crate::result::interval::{CONFIDENCE, Interval};
-use crate::result::threshold::{Checked, Unit};
+use crate::result::threshold::{Checked, Found, Unit};
 use crate::result::{Bounds, Estimate};
 
 /// A duration with three or four digits: `2.036 s`, `154.2 ms`, `812 µs`.
@@ -91,19 +91,33 @@ pub(super) fn memory(bytes: u64) -> String {
     ByteSize(bytes).display().iec().to_string()
 }
 
+/// A ratio with its interval: `1.02 (0.97–1.08)`.
+fn ratio(estimate: &Estimate) -> String {
+    let number = |ratio: f64| format!("{ratio:.3}");
+    let median = number(estimate.median);
+    match estimate.interval {
+        None => median,
+        Some(interval) => format!(
+            "{median} ({}–{}{})",
+            number(interval.lower),
+            number(interval.upper),
+            less_than_usual(&interval)
+        ),
+    }
+}
+
 /// The value that was found for a threshold, with its unit.
 pub(super) fn found(checked: &Checked) -> String {
-    let Some(value) = checked.found else {
+    if let Found::Estimate(estimate) = &checked.found {
+        return ratio(estimate);
+    }
+    let Some((value, upper)) = checked.found.bounds() else {
         return "no data".to_owned();
     };
     if value.is_infinite() {
         return FAILURE.to_owned();
     }
-    let at_least = if checked.upper > checked.found {
-        "≥ "
-    } else {
-        ""
-    };
+    let at_least = if upper > value { "≥ " } else { "" };
     let value = match checked.unit() {
         Unit::Millis => short_ms(value),
         Unit::Bytes => memory(value as u64),

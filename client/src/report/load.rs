@@ -6,6 +6,7 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table};
 
 use super::format::{NONE, bounds, percent, plural, short, short_ms};
+use super::messages::busy_machine;
 use super::table::{BAD, BOLD, STYLE, WARNING};
 use crate::load::Progress;
 use crate::load::recorder::Recorder;
@@ -259,6 +260,7 @@ fn message(warning: LoadWarning) -> String {
             percent(busy),
             short_ms(late_ms)
         ),
+        LoadWarning::BusyMachine(neighbours) => busy_machine(neighbours),
         LoadWarning::DebugBuild => {
             "This is a debug build: its figures mean little. Measure with cargo run --release."
                 .to_owned()

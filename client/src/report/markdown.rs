@@ -7,7 +7,7 @@ use super::format::{found, list_codes, plural};
 use super::messages;
 use crate::result::Report;
 use crate::result::compare::{Comparison, Verdict};
-use crate::result::threshold::Checked;
+use crate::result::threshold::{Checked, Judgement};
 
 /// The whole report.
 pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
@@ -33,10 +33,10 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
     if !thresholds.is_empty() {
         text += "\n| threshold | found | |\n| --- | ---: | --- |\n";
         for checked in thresholds {
-            let sign = if checked.is_met() {
-                "✓"
-            } else {
-                "✗ failed"
+            let sign = match checked.judgement() {
+                Judgement::Met => "✓",
+                Judgement::Missed | Judgement::NoData => "✗ failed",
+                Judgement::Undecided => "? undecided, take more rounds",
             };
             let _ = writeln!(
                 text,

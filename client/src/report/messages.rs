@@ -6,7 +6,8 @@ use super::format::{percent, plural, short, short_ms, speed_up, times};
 use crate::result::compare::{FEWEST_ROUNDS, FEWEST_RUNS};
 use crate::result::interval::FEWEST;
 use crate::result::{
-    Cause, Comparison, Kind, Loss, Outlier, Ranking, Report, SeriesAnalysis, Warning,
+    Cause, Comparison, Kind, Loss, Neighbourhood, Outlier, Ranking, Report, Series, SeriesAnalysis,
+    Warning,
 };
 
 /// The result in one sentence, where there is something to compare: who won, if anybody did.
@@ -54,29 +55,50 @@ pub fn headline(report: &Report) -> Option<String> {
     })
 }
 
-/// How many times as fast as the first it was, with its interval, and how close to the ideal.
+/// How many times as fast as its reference it was, with its interval, and how close to the ideal.
 fn compared(report: &Report, series: &SeriesAnalysis) -> Option<String> {
     if is_reference(report, &series.name) {
         return None;
     }
-    let first = match report.measurement.kind {
+    let reference = match report.measurement.kind {
         Kind::Sweep => "with the fewest workers",
-        Kind::Get | Kind::Bench => report.measurement.series.first()?.name.as_str(),
+        Kind::Get | Kind::Bench => reference(report, &series.name)?.name.as_str(),
     };
     let speed_up = speed_up(series.speed_up?);
     let of_ideal = series.efficiency.map_or(String::new(), |share| {
         format!(", {} of the ideal in this order", percent(share))
     });
-    Some(format!("{speed_up} as fast as {first}{of_ideal}"))
+    Some(format!("{speed_up} as fast as {reference}{of_ideal}"))
+}
+
+/// What the series of this name is compared with.
+fn reference<'r>(report: &'r Report, name: &str) -> Option<&'r Series> {
+    let measurement = &report.measurement;
+    let series = measurement.series.iter().find(|series| series.name == name);
+    measurement.reference(series?)
 }
 
 /// Whether the others are compared with this one.
 fn is_reference(report: &Report, name: &str) -> bool {
-    let measurement = &report.measurement;
-    let mut all_series = measurement.series.iter();
-    let reference = (all_series.find(|series| series.name == name))
-        .and_then(|series| measurement.reference(series));
-    reference.is_some_and(|reference| reference.name == name)
+    reference(report, name).is_some_and(|reference| reference.name == name)
+}
+
+/// What else the machine did.
+pub(super) fn busy_machine(neighbours: Neighbourhood) -> String {
+    let Neighbourhood {
+        others,
+        stolen,
+        processors,
+    } = neighbours;
+    let stolen = if stolen < 0.01 {
+        String::new()
+    } else {
+        format!(", and the host of this virtual machine took {stolen:.2}")
+    };
+    format!(
+        "The machine was busy: other programs used {others:.2} of {processors} {} on average{stolen}. Close them and measure again.",
+        plural(processors, "processor")
+    )
 }
 
 /// `a`, `a and b`, `a, b and c`.
@@ -160,10 +182,7 @@ fn warning(warning: &Warning, series: &str) -> String {
             "{series}: {unplanned} of {wanted} downloads are missing, wrong, or failed against the plan. It did not do the whole job, so \
              it has no rank, no speed-up and no efficiency."
         ),
-        Warning::BusyMachine { load, cores } => format!(
-            "The machine was busy already: a load of {load:.1} on {cores} {}. Close other programs and measure again.",
-            plural(*cores, "processor")
-        ),
+        Warning::BusyMachine { neighbours } => busy_machine(*neighbours),
         Warning::ClientSaturated { busy, .. } => format!(
             "{series}: the client itself kept {busy:.2} processors busy, so this measures the client rather than the waiting. Use fewer \
              workers (-m) or longer delays, and a release build."
@@ -337,8 +356,11 @@ mod tests {
                 wanted: 20,
             },
             Warning::BusyMachine {
-                load: 3.17,
-                cores: 2,
+                neighbours: Neighbourhood {
+                    others: 0.317,
+                    stolen: 0.02,
+                    processors: 2,
+                },
             },
             Warning::ClientSaturated {
                 series: series(),

@@ -12,7 +12,7 @@ use super::format::{change, changes, found, list_codes, plural, short_ms};
 use super::messages;
 use crate::download::{Outcome, Sample};
 use crate::race::Rounds;
-use crate::result::threshold::Checked;
+use crate::result::threshold::{Checked, Judgement};
 use crate::result::{
     Analysis, Comparison, ContenderRecord, Kind, Measurement, Report, Scaling, Series,
     SeriesAnalysis,
@@ -268,13 +268,13 @@ fn outliers(analysis: &Analysis) -> String {
 
 /// The line of a threshold: whether it was met, and the value found.
 pub fn threshold(checked: &Checked) -> String {
-    let (style, sign) = if checked.is_met() {
-        (GOOD, '✓')
-    } else {
-        (BAD, '✗')
+    let (style, sign, remedy) = match checked.judgement() {
+        Judgement::Met => (GOOD, '✓', ""),
+        Judgement::Missed | Judgement::NoData => (BAD, '✗', ""),
+        Judgement::Undecided => (WARNING, '?', ": undecided, take more rounds"),
     };
     format!(
-        "{style}{sign} {}{style:#}, found {}\n",
+        "{style}{sign} {}{style:#}, found {}{remedy}\n",
         checked.threshold,
         found(checked)
     )

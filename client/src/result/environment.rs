@@ -3,6 +3,7 @@
 
 use std::num::NonZeroUsize;
 
+use flag_host::Busy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
@@ -32,6 +33,38 @@ pub struct Environment {
     /// The load average over one minute when the measurement began; none where the system has no
     /// such thing.
     pub load: Option<f64>,
+}
+
+/// What else the machine did during a measurement, in processors, on average.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Neighbourhood {
+    /// Those that other processes kept busy.
+    pub others: f64,
+    /// Those that the host of a virtual machine gave to others.
+    pub stolen: f64,
+    /// Those that there are.
+    pub processors: usize,
+}
+
+impl From<Busy> for Neighbourhood {
+    fn from(busy: Busy) -> Self {
+        Self {
+            others: busy.others,
+            stolen: busy.stolen,
+            processors: busy.processors,
+        }
+    }
+}
+
+impl Neighbourhood {
+    /// The share of the processors from which on times are not those of a quiet machine.
+    const BUSY: f64 = 0.1;
+
+    /// Whether that much was taken that times may be longer for it.
+    pub fn is_busy(&self) -> bool {
+        self.others + self.stolen > Self::BUSY * self.processors as f64
+    }
 }
 
 impl Environment {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::censored::{CensoredTimes, Percentiles};
-use super::environment::Environment;
+use super::environment::{Environment, Neighbourhood};
 use super::measurement::ServerRecord;
 
 /// Everything that was measured, and all that is needed to understand it or to do it again.
@@ -43,6 +43,9 @@ pub struct LoadResult {
     pub server: ServerRecord,
     /// The machine.
     pub environment: Environment,
+    /// What else it did during the load; none where that is not known.
+    #[serde(default)]
+    pub neighbours: Option<Neighbourhood>,
     /// From the end of the warm-up until the last request ended, with an answer or without.
     #[serde(rename = "elapsed_ms", with = "Millis")]
     pub elapsed: Duration,
@@ -163,6 +166,8 @@ pub enum LoadWarning {
         /// The 90th percentile of how late a thread did what was due.
         late_ms: f64,
     },
+    /// Other programs were at work meanwhile.
+    BusyMachine(Neighbourhood),
     /// Compiled without optimisation.
     DebugBuild,
 }
@@ -552,6 +557,10 @@ impl LoadResult {
             }
         }
         warnings.extend(self.generator.saturation(&self.times.service));
+        // A named server may run here, and be such a program.
+        let is_alone = self.server.scenario.is_some();
+        let busy = self.neighbours.filter(|it| is_alone && it.is_busy());
+        warnings.extend(busy.map(LoadWarning::BusyMachine));
         if self.environment.build == "debug" {
             warnings.push(LoadWarning::DebugBuild);
         }
@@ -590,6 +599,7 @@ impl LoadResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::result::threshold::{self, Judgement};
 
     fn times(millis: impl IntoIterator<Item = u64>) -> Times {
         let mut histogram = Histogram::new(3).unwrap();
@@ -674,6 +684,7 @@ mod tests {
                 build: "release".to_owned(),
                 ..Environment::here()
             },
+            neighbours: None,
             elapsed: after(rate, sent),
             first_intended: Duration::ZERO,
             last_answer: Some(after(rate, sent)),
@@ -851,8 +862,13 @@ mod tests {
             ("service.p(10) < 1s", true),
             ("lag.p(99) < 1s", true),
         ] {
-            let checked = super::super::threshold::check_load(&[text.parse().unwrap()], &result);
-            assert_eq!(checked[0].is_met(), is_met, "{text}");
+            let checked = threshold::check_load(&[text.parse().unwrap()], &result);
+            let expected = if is_met {
+                Judgement::Met
+            } else {
+                Judgement::Missed
+            };
+            assert_eq!(checked[0].judgement(), expected, "{text}");
         }
     }
 

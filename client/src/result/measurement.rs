@@ -13,7 +13,7 @@ use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::environment::Environment;
+use super::environment::{Environment, Neighbourhood};
 use super::interval::Looks;
 use super::stats;
 use crate::download::{Outcome, Sample};
@@ -46,6 +46,12 @@ pub struct Measurement {
     pub plan: Option<Vec<Planned>>,
     /// The machine.
     pub environment: Environment,
+    /// What else it did while the rounds were measured; none where that is not known.
+    #[serde(default)]
+    pub neighbours: Option<Neighbourhood>,
+    /// The series that the others are compared with, if it is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// One per contender (in a sweep: per contender and number of workers), in the order of the
     /// race.
     #[serde(rename = "lanes")]
@@ -294,12 +300,14 @@ impl Measurement {
             server,
             plan,
             environment: Environment::here(),
+            neighbours: None,
+            reference: None,
             series: Vec::new(),
         }
     }
 
-    /// The series that this one is compared with: the first, and in a sweep that of the same
-    /// contender with the fewest workers.
+    /// The series that this one is compared with: the first or the one that was named, and in a
+    /// sweep that of the same contender with the fewest workers.
     pub fn reference(&self, series: &Series) -> Option<&Series> {
         match self.kind {
             Kind::Sweep => {
@@ -307,7 +315,10 @@ impl Measurement {
                 let all_series = self.series.iter().filter(own);
                 all_series.min_by_key(|series| series.workers)
             }
-            Kind::Get | Kind::Bench => self.series.first(),
+            Kind::Get | Kind::Bench => match &self.reference {
+                None => self.series.first(),
+                Some(name) => self.series.iter().find(|other| other.name == *name),
+            },
         }
     }
 

@@ -20,7 +20,7 @@ pub use self::analysis::{
 };
 pub use self::censored::{Bounds, CensoredTimes, Percentiles};
 pub use self::compare::Comparison;
-pub use self::environment::Environment;
+pub use self::environment::{Environment, Neighbourhood};
 pub use self::estimate::Estimate;
 pub use self::load::{
     Failure, GeneratorRecord, LoadJob, LoadKind, LoadPercentiles, LoadResult, LoadTimes,

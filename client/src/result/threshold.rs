@@ -13,6 +13,8 @@ use flag_scenario::parse_duration;
 use thiserror::Error;
 
 use super::analysis::{SeriesAnalysis, latencies};
+use super::estimate::Estimate;
+use super::interval::{CONFIDENCE, Interval};
 use super::load::{Failure, LoadResult, RequestCounts};
 use super::measurement::Measurement;
 use super::report::Report;
@@ -43,6 +45,11 @@ enum Metric {
     /// Per worker.
     Memory,
     SpeedUp,
+    /// The time of a round divided by that of the reference.
+    Ratio,
+    /// The ends of its interval.
+    RatioLower,
+    RatioUpper,
     Efficiency,
     /// Flags per second.
     Throughput,
@@ -94,10 +101,21 @@ pub enum ThresholdError {
     NoSeries(String),
     /// No such metric.
     #[error(
-        "{0:?} is not a metric; take one of p(0) to p(100), min, med, avg, max (latency), elapsed, cpu, memory, speed_up, efficiency, \
-         throughput, error_rate, errors, unplanned_errors, retries, downloads; of load also requests, timeouts, unsent"
+        "{0:?} is not a metric; take one of p(0) to p(100), min, med, avg, max (latency), elapsed, cpu, memory, speed_up, ratio, \
+         ratio.lower, ratio.upper, efficiency, throughput, error_rate, errors, unplanned_errors, retries, downloads; of load also requests, timeouts, unsent"
     )]
     NoMetric(String),
+    /// An interval is never one number.
+    #[error("a ratio is compared with < <= > or >=: {0:?} would never be known")]
+    RatioEquals(String),
+    /// A share above the whole: per cent without the sign, most likely.
+    #[error("{text:?} is above the whole; {remedy}")]
+    AboveWhole {
+        /// What was written.
+        text: String,
+        /// What to write.
+        remedy: String,
+    },
     /// The value does not fit the metric.
     #[error("{text:?} is not a {wanted}")]
     NoValue {
@@ -118,16 +136,21 @@ impl FromStr for Threshold {
         let (left, rest) = text.split_at(place);
         let (operator, value) = Operator::split(rest).ok_or(ThresholdError::NoOperator)?;
         let left = left.trim();
-        // The name of a series may have dots, and so may the number of a percentile.
+        // The name of a series may have dots, and so may a metric.
+        let end_of_ratio = |metric| left.strip_suffix(metric).map(str::len);
         let dot = if left.ends_with(')') {
             left.rfind(".p(")
         } else {
-            left.rfind('.')
+            let ends = [".ratio.lower", ".ratio.upper"].into_iter();
+            ends.filter_map(end_of_ratio).next().or(left.rfind('.'))
         };
         let dot = dot
             .filter(|dot| *dot > 0)
             .ok_or_else(|| ThresholdError::NoSeries(left.trim_start_matches('.').to_owned()))?;
         let metric: Metric = left[dot + 1..].parse()?;
+        if metric == Metric::Ratio && matches!(operator, Operator::Equal | Operator::NotEqual) {
+            return Err(ThresholdError::RatioEquals(text.trim().to_owned()));
+        }
         Ok(Self {
             series: left[..dot].to_owned(),
             metric,
@@ -163,6 +186,9 @@ impl FromStr for Metric {
             "cpu" => Self::Cpu,
             "memory" => Self::Memory,
             "speed_up" => Self::SpeedUp,
+            "ratio" => Self::Ratio,
+            "ratio.lower" => Self::RatioLower,
+            "ratio.upper" => Self::RatioUpper,
             "efficiency" => Self::Efficiency,
             "throughput" => Self::Throughput,
             "error_rate" => Self::ErrorRate,
@@ -185,6 +211,9 @@ impl Metric {
             Self::Memory => Unit::Bytes,
             Self::Efficiency | Self::ErrorRate => Unit::Share,
             Self::SpeedUp
+            | Self::Ratio
+            | Self::RatioLower
+            | Self::RatioUpper
             | Self::Throughput
             | Self::Errors
             | Self::UnplannedErrors
@@ -196,7 +225,15 @@ impl Metric {
         }
     }
 
-    fn of(self, measurement: &Measurement, series: &SeriesAnalysis) -> Option<f64> {
+    fn of(self, measurement: &Measurement, series: &SeriesAnalysis) -> Option<Found> {
+        match self {
+            Self::Ratio => ratio(series).map(Found::Estimate),
+            _ => self.exact(measurement, series).map(Found::Exact),
+        }
+    }
+
+    /// None of a ratio, which is an estimate.
+    fn exact(self, measurement: &Measurement, series: &SeriesAnalysis) -> Option<f64> {
         let counted = |count: usize| (series.downloads > 0).then_some(count as f64);
         match self {
             Self::Percentile(percent) => {
@@ -213,6 +250,8 @@ impl Metric {
             Self::Cpu => series.cpu_ms_per_download,
             Self::Memory => Some(series.memory_bytes_per_worker? as f64),
             Self::SpeedUp => Some(series.speed_up?.median),
+            Self::RatioLower => Some(proved(&ratio(series)?)?.lower),
+            Self::RatioUpper => Some(proved(&ratio(series)?)?.upper),
             Self::Efficiency => series.efficiency,
             Self::Throughput => Some(series.throughput?.median),
             Self::ErrorRate => Some(counted(series.errors)? / series.downloads as f64),
@@ -220,7 +259,7 @@ impl Metric {
             Self::UnplannedErrors => counted(series.unplanned_errors),
             Self::Retries => counted(series.retries),
             Self::Downloads => counted(series.downloads),
-            Self::Requests | Self::Timeouts | Self::Unsent => None,
+            Self::Ratio | Self::Requests | Self::Timeouts | Self::Unsent => None,
         }
     }
 
@@ -238,6 +277,9 @@ impl Metric {
             Self::Elapsed
             | Self::Memory
             | Self::SpeedUp
+            | Self::Ratio
+            | Self::RatioLower
+            | Self::RatioUpper
             | Self::Efficiency
             | Self::UnplannedErrors
             | Self::Retries
@@ -291,33 +333,58 @@ impl Metric {
     }
 }
 
+/// The time of a round divided by that of the reference, paired by round.
+fn ratio(series: &SeriesAnalysis) -> Option<Estimate> {
+    let speed_up = series.speed_up?;
+    let inverted = |interval: Interval| Interval {
+        lower: 1.0 / interval.upper,
+        upper: 1.0 / interval.lower,
+        ..interval
+    };
+    Some(Estimate {
+        median: 1.0 / speed_up.median,
+        interval: speed_up.interval.map(inverted),
+    })
+}
+
+/// The interval, if its confidence is the usual one.
+fn proved(estimate: &Estimate) -> Option<Interval> {
+    let is_usual = |interval: &Interval| interval.confidence.is_some_and(|it| it >= CONFIDENCE);
+    estimate.interval.filter(is_usual)
+}
+
 impl Unit {
     fn parse(self, text: &str) -> Result<f64, ThresholdError> {
-        let number = || {
-            text.parse()
-                .ok()
-                .filter(|number: &f64| number.is_finite() && *number >= 0.0)
+        let number = |text: &str| {
+            let number: Option<f64> = text.parse().ok();
+            number.filter(|number| number.is_finite() && *number >= 0.0)
         };
         let (value, wanted) = match self {
             // A bare number is milliseconds, as k6 has it.
             Self::Millis => (
-                number().or_else(|| parse_duration(text).ok().map(stats::millis)),
+                number(text).or_else(|| parse_duration(text).ok().map(stats::millis)),
                 "time, like 250ms or 1.5s",
             ),
             Self::Bytes => (
-                number().or_else(|| Some(text.parse::<ByteSize>().ok()?.as_u64() as f64)),
+                number(text).or_else(|| Some(text.parse::<ByteSize>().ok()?.as_u64() as f64)),
                 "size, like 500KiB",
             ),
             Self::Share => {
-                let percent = text
-                    .strip_suffix('%')
-                    .and_then(|text| text.trim().parse::<f64>().ok());
-                let percent = percent
-                    .filter(|percent| *percent >= 0.0)
-                    .map(|percent| percent / 100.0);
-                (percent.or_else(number), "share, like 95% or 0.95")
+                let percent = text.strip_suffix('%').and_then(|text| number(text.trim()));
+                let share = percent.map(|percent| percent / 100.0);
+                let share = share.or_else(|| number(text));
+                if let Some(above) = share.filter(|share| *share > 1.0) {
+                    let remedy = if percent.is_none() && above <= 100.0 {
+                        format!("write {above}%")
+                    } else {
+                        "write 100% or less".to_owned()
+                    };
+                    let text = text.to_owned();
+                    return Err(ThresholdError::AboveWhole { text, remedy });
+                }
+                (share, "share, like 95% or 0.95")
             }
-            Self::Number => (number(), "number from 0 up"),
+            Self::Number => (number(text), "number from 0 up"),
         };
         value.ok_or_else(|| ThresholdError::NoValue {
             text: text.to_owned(),
@@ -359,24 +426,80 @@ impl Operator {
 pub struct Checked {
     /// What must hold.
     pub threshold: Threshold,
-    /// The value, or the least that it can be; infinite for that of a failure; none without data.
-    pub found: Option<f64>,
-    /// The greatest that it can be; the same if the value is exact.
-    pub upper: Option<f64>,
+    /// What it was compared with.
+    pub found: Found,
+}
+
+/// What was found for a metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Found {
+    /// Nothing was measured.
+    Nothing,
+    /// A number.
+    Exact(f64),
+    /// The least and the greatest that it can be; infinite for the time of a failure.
+    Bounds(f64, f64),
+    /// A median that another run would find elsewhere, with the interval in which it lies.
+    Estimate(Estimate),
+}
+
+impl Found {
+    /// Its ends; none without data, and of an estimate without an interval.
+    pub fn bounds(&self) -> Option<(f64, f64)> {
+        match self {
+            Self::Nothing => None,
+            Self::Exact(value) => Some((*value, *value)),
+            Self::Bounds(lower, upper) => Some((*lower, *upper)),
+            Self::Estimate(estimate) => {
+                proved(estimate).map(|interval| (interval.lower, interval.upper))
+            }
+        }
+    }
+}
+
+/// How a threshold ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// It holds, wherever between its ends the value is.
+    Met,
+    /// It does not hold, or nobody can know whether it does.
+    Missed,
+    /// More rounds can show whether it holds.
+    Undecided,
+    /// Nothing was measured, so nothing was shown.
+    NoData,
+}
+
+impl Judgement {
+    /// Whether a build does not pass with it.
+    pub fn fails(self) -> bool {
+        matches!(self, Self::Missed | Self::NoData)
+    }
 }
 
 impl Checked {
-    /// Whether it holds, wherever between the bounds the value is. Without data it does not.
-    pub fn is_met(&self) -> bool {
+    /// How it ended.
+    pub fn judgement(&self) -> Judgement {
         let Threshold {
             operator, value, ..
         } = self.threshold;
-        let Some((lower, upper)) = self.found.zip(self.upper) else {
-            return false;
+        let is_estimate = matches!(self.found, Found::Estimate(_));
+        let Some((lower, upper)) = self.found.bounds() else {
+            return if is_estimate {
+                Judgement::Undecided
+            } else {
+                Judgement::NoData
+            };
         };
-        match operator {
+        let is_met = match operator {
             Operator::NotEqual => value < lower || value > upper,
             _ => operator.holds(lower, value) && operator.holds(upper, value),
+        };
+        let may_hold = operator.holds(lower, value) || operator.holds(upper, value);
+        match (is_met, is_estimate && may_hold) {
+            (true, _) => Judgement::Met,
+            (false, true) => Judgement::Undecided,
+            (false, false) => Judgement::Missed,
         }
     }
 
@@ -393,32 +516,26 @@ pub fn check(thresholds: &[Threshold], report: &Report) -> Vec<Checked> {
         analysis,
     } = report;
     let found = |threshold: &Threshold| {
-        let series = analysis
-            .series
-            .iter()
-            .find(|series| series.name == threshold.series)?;
+        let mut all_series = analysis.series.iter();
+        let series = all_series.find(|series| series.name == threshold.series)?;
         threshold.metric.of(measurement, series)
     };
-    let checked = |threshold: &Threshold| {
-        let found = found(threshold);
-        Checked {
-            threshold: threshold.clone(),
-            found,
-            upper: found,
-        }
+    let checked = |threshold: &Threshold| Checked {
+        threshold: threshold.clone(),
+        found: found(threshold).unwrap_or(Found::Nothing),
     };
     thresholds.iter().map(checked).collect()
 }
 
 /// Compares each with what a load has measured.
 pub fn check_load(thresholds: &[Threshold], result: &LoadResult) -> Vec<Checked> {
-    let checked = |threshold: &Threshold| {
-        let bounds = threshold.metric.of_load(&threshold.series, result);
-        Checked {
-            threshold: threshold.clone(),
-            found: bounds.map(|(lower, _)| lower),
-            upper: bounds.map(|(_, upper)| upper),
-        }
+    let found = |threshold: &Threshold| {
+        let (lower, upper) = threshold.metric.of_load(&threshold.series, result)?;
+        Some(Found::Bounds(lower, upper))
+    };
+    let checked = |threshold: &Threshold| Checked {
+        threshold: threshold.clone(),
+        found: found(threshold).unwrap_or(Found::Nothing),
     };
     thresholds.iter().map(checked).collect()
 }
@@ -438,6 +555,16 @@ pub enum NotMeasured {
         /// Those that there are.
         all_series: String,
     },
+    /// What the others are compared with has no ratio of its own.
+    #[error(
+        "--threshold '{threshold}': {series:?} is what the others are compared with; name another contender, or another --reference"
+    )]
+    RatioOfReference {
+        /// What was written.
+        threshold: String,
+        /// The series that it names.
+        series: String,
+    },
     /// A metric that a race does not measure.
     #[error(
         "--threshold '{0}': requests, timeouts and unsent are counted by load; take downloads, errors or retries"
@@ -451,31 +578,51 @@ pub enum NotMeasured {
     OfLoad(String),
 }
 
-/// Whether each names a series that is there, or at least one of the known contenders (which has no
-/// data then, and fails).
+/// Whether each names a series of the measurement, or at least one of the known contenders (which
+/// has no data then, and fails), and a metric that it has.
 ///
 /// # Errors
 /// With the first that does not.
-pub fn check_series_names<'l>(
+pub fn check_names(
     thresholds: &[Threshold],
-    all_series: impl Iterator<Item = &'l str>,
+    measurement: &Measurement,
     known: &[String],
 ) -> Result<(), NotMeasured> {
-    let all_series: Vec<&str> = all_series.collect();
-    let is_known = |series: &str| {
+    let all_series = &measurement.series;
+    for Threshold {
+        series,
+        metric,
+        text,
+        ..
+    } in thresholds
+    {
+        let threshold = text.clone();
+        let found = all_series.iter().find(|other| other.name == *series);
         let contender = series.split('@').next().unwrap_or(series);
-        all_series.contains(&series) || known.iter().any(|name| name == contender)
-    };
-    for threshold in thresholds {
-        if !is_known(&threshold.series) {
+        if found.is_none() && !known.iter().any(|name| name == contender) {
+            let names: Vec<&str> = all_series.iter().map(|other| other.name.as_str()).collect();
             return Err(NotMeasured::Series {
-                threshold: threshold.text.clone(),
-                series: threshold.series.clone(),
-                all_series: all_series.join(", "),
+                threshold,
+                series: series.clone(),
+                all_series: names.join(", "),
             });
         }
-        if let Metric::Requests | Metric::Timeouts | Metric::Unsent = threshold.metric {
-            return Err(NotMeasured::OfRace(threshold.text.clone()));
+        let is_ratio = matches!(
+            metric,
+            Metric::Ratio | Metric::RatioLower | Metric::RatioUpper
+        );
+        let is_reference = |found| {
+            let reference = measurement.reference(found);
+            reference.is_some_and(|reference| reference.name == *series)
+        };
+        if is_ratio && found.is_some_and(is_reference) {
+            return Err(NotMeasured::RatioOfReference {
+                threshold,
+                series: series.clone(),
+            });
+        }
+        if let Metric::Requests | Metric::Timeouts | Metric::Unsent = metric {
+            return Err(NotMeasured::OfRace(threshold));
         }
     }
     Ok(())
@@ -495,7 +642,11 @@ pub fn check_load_metrics(thresholds: &[Threshold]) -> Result<(), NotMeasured> {
 
 #[cfg(test)]
 mod tests {
+    use flag_scenario::ScenarioSource;
+
     use super::*;
+    use crate::download::{Job, Runner, Strategy};
+    use crate::race::{Contender, Race, Target};
 
     fn parsed(text: &str) -> Result<(String, Metric, Operator, f64), ThresholdError> {
         let threshold: Threshold = text.parse()?;
@@ -582,6 +733,27 @@ mod tests {
                 8.0,
             ),
             (
+                "async.efficiency >= 100%",
+                "async",
+                Metric::Efficiency,
+                Operator::GreaterOrEqual,
+                1.0,
+            ),
+            (
+                "new.py.ratio < 1.05",
+                "new.py",
+                Metric::Ratio,
+                Operator::Less,
+                1.05,
+            ),
+            (
+                "new.py.ratio.upper < 1.05",
+                "new.py",
+                Metric::RatioUpper,
+                Operator::Less,
+                1.05,
+            ),
+            (
                 "async.memory < 1MiB",
                 "async",
                 Metric::Memory,
@@ -615,10 +787,50 @@ mod tests {
             ("async.speed_up > -1", "\"-1\" is not a number from 0 up"),
             ("async.efficiency > much%", "\"much%\" is not a share"),
             ("async.errors < NaN", "\"NaN\" is not a number"),
+            ("async.errors < inf", "\"inf\" is not a number"),
+            ("async.elapsed < inf", "\"inf\" is not a time"),
+            ("async.memory < inf", "\"inf\" is not a size"),
+            ("async.efficiency < inf%", "\"inf%\" is not a share"),
+            ("async.efficiency < inf", "\"inf\" is not a share"),
+            (
+                "async.efficiency > 50",
+                "\"50\" is above the whole; write 50%",
+            ),
+            (
+                "async.error_rate < 1.5",
+                "\"1.5\" is above the whole; write 1.5%",
+            ),
+            (
+                "async.efficiency > 150%",
+                "\"150%\" is above the whole; write 100% or less",
+            ),
+            (
+                "async.efficiency > 5000",
+                "\"5000\" is above the whole; write 100% or less",
+            ),
+            (
+                "new.ratio == 1",
+                "a ratio is compared with < <= > or >=: \"new.ratio == 1\"",
+            ),
+            ("new.ratio.middle < 1", "\"middle\" is not a metric"),
+            ("ratio.upper < 1", "\"upper\" is not a metric"),
         ] {
             let message = parsed(text).unwrap_err().to_string();
             assert!(message.starts_with(expected), "{text}: {message}");
         }
+    }
+
+    /// A measurement of `async` and `threaded`, the first of which is the reference.
+    fn measurement() -> Measurement {
+        let target = Target::embedded(&ScenarioSource::Profile("local"), None).unwrap();
+        let boxed = |strategy: Strategy| Box::new(Runner::from(strategy)) as Box<dyn Contender>;
+        let contenders = [Strategy::Async, Strategy::Threaded].map(boxed);
+        Race::bench(contenders.into(), Job::new("", Vec::new())).begin(&target, Vec::new())
+    }
+
+    fn judged(text: &str, found: Found) -> Judgement {
+        let threshold = text.parse().unwrap();
+        Checked { threshold, found }.judgement()
     }
 
     #[test]
@@ -628,13 +840,7 @@ mod tests {
             "async.p(50) != 3",
             "async.speed_up < 1",
         ] {
-            let checked = Checked {
-                threshold: text.parse().unwrap(),
-                found: None,
-                upper: None,
-            };
-            assert!(!checked.is_met(), "{text}");
-            assert_eq!(checked.found, None);
+            assert_eq!(judged(text, Found::Nothing), Judgement::NoData, "{text}");
         }
     }
 
@@ -648,15 +854,8 @@ mod tests {
             ("==", false, true, false),
             ("!=", true, false, true),
         ] {
-            let threshold: Threshold = format!("async.errors {operator} 2").parse().unwrap();
-            let met = |found| {
-                Checked {
-                    threshold: threshold.clone(),
-                    found: Some(found),
-                    upper: Some(found),
-                }
-                .is_met()
-            };
+            let text = format!("async.errors {operator} 2");
+            let met = |found| judged(&text, Found::Exact(found)) == Judgement::Met;
             assert_eq!(
                 (met(1.0), met(2.0), met(3.0)),
                 (below, equal, above),
@@ -668,12 +867,9 @@ mod tests {
     #[test]
     fn between_bounds_a_threshold_is_met_only_if_it_holds_for_both() {
         let met = |text: &str, lower, upper| {
-            Checked {
-                threshold: text.parse().unwrap(),
-                found: Some(lower),
-                upper: Some(upper),
-            }
-            .is_met()
+            let judgement = judged(text, Found::Bounds(lower, upper));
+            assert_ne!(judgement, Judgement::Undecided, "more rounds are no remedy");
+            judgement == Judgement::Met
         };
         let endless = f64::INFINITY;
         for (operator, below, within, above, endless_within) in [
@@ -696,24 +892,80 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_contender_is_refused_before_the_race() {
-        let known = ["async", "threaded"].map(str::to_owned);
-        let check_names = |text: &str| {
-            let all_series = ["async", "flags.py"].into_iter();
-            check_series_names(&[text.parse().unwrap()], all_series, &known)
+    fn a_ratio_is_undecided_as_long_as_its_interval_holds_the_limit() {
+        use Judgement::{Met, Missed, Undecided};
+
+        let with = |confidence| {
+            move |lower, upper| {
+                let interval = Interval {
+                    lower,
+                    upper,
+                    confidence: Some(confidence),
+                };
+                Found::Estimate(Estimate {
+                    median: f64::midpoint(lower, upper),
+                    interval: Some(interval),
+                })
+            }
         };
-        assert_eq!(check_names("async.errors == 0"), Ok(()));
-        assert_eq!(check_names("flags.py.errors == 0"), Ok(()));
+        let usual = with(0.95);
+        for (operator, below, within, above) in [
+            ("<", Met, Undecided, Missed),
+            ("<=", Met, Undecided, Missed),
+            (">", Missed, Undecided, Met),
+            (">=", Missed, Undecided, Met),
+        ] {
+            let text = format!("new.ratio {operator} 1.05");
+            assert_eq!(judged(&text, usual(0.98, 1.02)), below, "{operator}");
+            assert_eq!(judged(&text, usual(1.0, 1.1)), within, "{operator}");
+            assert_eq!(judged(&text, usual(1.1, 1.2)), above, "{operator}");
+        }
+        let few = with(0.9375)(1.1, 1.2);
+        assert_eq!(judged("new.ratio < 1.05", few), Undecided, "five rounds");
+        let none = Found::Estimate(Estimate {
+            median: 2.0,
+            interval: None,
+        });
+        assert_eq!(judged("new.ratio < 1.05", none), Undecided, "two rounds");
+    }
+
+    #[test]
+    fn an_unknown_contender_is_refused_before_the_race() {
+        let known = ["async", "sequential"].map(str::to_owned);
+        let names = |text: &str| check_names(&[text.parse().unwrap()], &measurement(), &known);
+        assert_eq!(names("async.errors == 0"), Ok(()));
+        assert_eq!(names("threaded.errors == 0"), Ok(()));
         assert_eq!(
-            check_names("threaded.errors == 0"),
+            names("sequential.errors == 0"),
             Ok(()),
             "a known contender that did not race: no data"
         );
-        let message = check_names("asink.errors == 0").unwrap_err().to_string();
+        let message = names("asink.errors == 0").unwrap_err().to_string();
         assert_eq!(
             message,
-            "--threshold 'asink.errors == 0': unknown contender \"asink\"; the contenders are async, flags.py"
+            "--threshold 'asink.errors == 0': unknown contender \"asink\"; the contenders are async, threaded"
         );
+    }
+
+    #[test]
+    fn the_reference_has_no_ratio_of_its_own() {
+        let names = |text: &str, measurement: &Measurement| {
+            check_names(&[text.parse().unwrap()], measurement, &[])
+        };
+        let mut measurement = measurement();
+        assert_eq!(names("threaded.ratio < 1.05", &measurement), Ok(()));
+        for metric in ["ratio", "ratio.upper", "ratio.lower"] {
+            let message = names(&format!("async.{metric} < 1.05"), &measurement)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                message.contains("\"async\" is what the others"),
+                "{message}"
+            );
+        }
+        measurement.reference = Some("threaded".to_owned());
+        assert_eq!(names("async.ratio < 1.05", &measurement), Ok(()));
+        assert!(names("threaded.ratio < 1.05", &measurement).is_err());
     }
 
     #[test]
@@ -741,11 +993,7 @@ mod tests {
             let expected = format!("--threshold '{text}': for a load, write response,");
             assert!(message.starts_with(&expected), "{message}");
         }
-        let race = check_series_names(
-            &["async.unsent == 0".parse().unwrap()],
-            ["async"].into_iter(),
-            &[],
-        );
+        let race = check_names(&["async.unsent == 0".parse().unwrap()], &measurement(), &[]);
         let message = race.unwrap_err().to_string();
         assert!(message.contains("counted by load"), "{message}");
     }

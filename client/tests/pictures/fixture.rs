@@ -160,6 +160,8 @@ fn race(
             }),
         },
         plan: Some(plan),
+        neighbours: None,
+        reference: None,
         environment: Environment {
             flag_client: "0.1.0".to_owned(),
             build: "release".to_owned(),

@@ -132,6 +132,11 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "PORT", requires = "commands", value_parser = value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
 
+    /// What the others are compared with: their speed_up, and in thresholds their ratio. [default:
+    /// the first]
+    #[arg(long, value_name = "CONTENDER")]
+    pub(crate) reference: Option<String>,
+
     /// How often, and what decides.
     #[command(flatten)]
     pub(crate) rounds: RoundsArgs,
@@ -353,7 +358,7 @@ impl FromStr for Wanted {
 /// How often each series is measured.
 #[derive(Debug, Clone, Copy, ClapArgs)]
 pub(crate) struct RoundsArgs {
-    /// How often each is measured. [default of bench: until the intervals are tight, 5 to 30 times;
+    /// How often each is measured. [default of bench: until the intervals are tight, 6 to 30 times;
     /// of sweep: 3]
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) rounds: Option<NonZeroUsize>,
@@ -376,10 +381,18 @@ pub(crate) struct OutputArgs {
     /// has no data, the exit code is 99.
     ///
     /// Metrics: p(N), min, med, avg, max (latency), elapsed, cpu (per flag), memory (per worker),
-    /// speed_up, efficiency, throughput (flags per second), error_rate, errors, unplanned_errors,
-    /// retries, downloads. Operators: < <= > >= == !=
+    /// speed_up, ratio (time of a round to that of the reference), efficiency, throughput (flags
+    /// per second), error_rate, errors, unplanned_errors, retries, downloads. Operators: < <= > >=
+    /// == !=
+    ///
+    /// ratio has an interval of 95 %: a threshold is met or missed by all of it, and otherwise
+    /// undecided, which is told and does not fail. ratio.upper and ratio.lower are its ends.
     #[arg(long = "threshold", value_name = "THRESHOLD")]
     pub(crate) thresholds: Vec<Threshold>,
+
+    /// A threshold that is undecided fails, too.
+    #[arg(long)]
+    pub(crate) strict: bool,
 
     /// The form of what is printed.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use flag_client::download::{CancelToken, Images, Runner, Watcher};
 use flag_client::race::command::ExternalCommand;
 use flag_client::race::{Contender, ContenderError, Race, RaceEvent, Target};
@@ -13,7 +14,7 @@ use flag_scenario::forecast::ideal_makespan;
 use flags_data::Catalogue;
 
 use crate::compare::exit_code;
-use crate::exit::{FAILED, INTERRUPTED, REGRESSED};
+use crate::exit::{FAILED, INTERRUPTED, REGRESSED, Usage};
 use crate::export::NamedReport;
 use crate::spec::{BenchSpec, RaceSpec, ServerSpec, SweepSpec};
 use crate::terminal::{cancel_on_ctrl_c, command_line, say, width};
@@ -73,7 +74,17 @@ fn race(
         .race
         .download
         .job(server, &target, images, cancel.clone());
-    let race = Race::bench(contenders, job).probes_memory(true);
+    let mut race = Race::bench(contenders, job).probes_memory(true);
+    if let Some(reference) = &spec.reference {
+        if !race.names().any(|name| name == reference) {
+            let names: Vec<&str> = race.names().collect();
+            bail!(Usage(format!(
+                "--reference: no contender is called {reference:?}; take one of {}",
+                names.join(", ")
+            )));
+        }
+        race = race.reference(reference);
+    }
     let session = Session::new(&spec.race, name(&target, before), race, &target);
     if let Some(baseline) = &spec.baseline {
         baseline.check(&session.measurement)?;
@@ -154,7 +165,7 @@ impl<'a> Session<'a> {
     fn run(self) -> anyhow::Result<(NamedReport, u8)> {
         let (output, name) = (&self.spec.output, self.name.clone());
         let is_verbose = self.spec.is_verbose;
-        threshold::check_series_names(&output.thresholds, self.race.names(), &known_contenders())?;
+        threshold::check_names(&output.thresholds, &self.measurement, &known_contenders())?;
         if output.prints_text() {
             let opening = table::opening(&self.measurement, self.spec.rounds, self.spec.warmup);
             say(&opening);

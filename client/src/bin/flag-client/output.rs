@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::{Context, bail};
 use flag_client::report::{csv, json, load, markdown, table};
-use flag_client::result::threshold::{self, Checked, Threshold};
+use flag_client::result::threshold::{self, Checked, Judgement, Threshold};
 use flag_client::result::{LoadResult, Report};
 
 use crate::args::{Format, OutputArgs};
@@ -19,6 +19,8 @@ pub(crate) struct Output {
     pub(crate) is_quiet: bool,
     /// What must hold.
     pub(crate) thresholds: Vec<Threshold>,
+    /// Whether a threshold that is undecided fails.
+    is_strict: bool,
     /// The files that it is written to.
     pub(crate) exports: ExportManager,
 }
@@ -30,6 +32,7 @@ impl Output {
             format: args.format,
             is_quiet: args.quiet,
             thresholds: args.thresholds.clone(),
+            is_strict: args.strict,
             exports,
         }
     }
@@ -86,26 +89,27 @@ impl Output {
         Ok(())
     }
 
-    /// Prints how the thresholds ended, and returns whether all are met.
+    /// Prints how the thresholds ended, and returns whether the build may pass.
     pub(crate) fn judge(&self, report: &Report) -> bool {
-        print_thresholds(
-            &threshold::check(&self.thresholds, report),
-            self.prints_text(),
-        )
+        let checked = threshold::check(&self.thresholds, report);
+        let passes = print_thresholds(&checked, self.prints_text());
+        let is_undecided = |one: &Checked| one.judgement() == Judgement::Undecided;
+        passes && !(self.is_strict && checked.iter().any(is_undecided))
     }
 }
 
-/// Prints how thresholds ended, quietly only those that are not met; returns whether all are.
+/// Prints how thresholds ended, quietly only those that are not met; returns whether none has
+/// failed.
 pub(crate) fn print_thresholds(checked: &[Checked], prints_text: bool) -> bool {
     for one in checked {
         let line = table::threshold(one);
         if prints_text {
             say(&line);
-        } else if !one.is_met() {
+        } else if one.judgement() != Judgement::Met {
             anstream::eprint!("{line}");
         }
     }
-    checked.iter().all(Checked::is_met)
+    !checked.iter().any(|one| one.judgement().fails())
 }
 
 /// A reader that has closed its end is not an error: it may have read enough.

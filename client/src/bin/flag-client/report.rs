@@ -33,9 +33,8 @@ pub(crate) fn report(spec: &ReportSpec) -> anyhow::Result<u8> {
     let mut all_met = true;
     for result in &results {
         let NamedReport { name, report } = result;
-        let all_series = report.measurement.series.iter();
-        let names = all_series.map(|series| series.name.as_str());
-        threshold::check_series_names(&output.thresholds, names, &known_contenders())?;
+        let measurement = &report.measurement;
+        threshold::check_names(&output.thresholds, measurement, &known_contenders())?;
         let mut text = table::whole(report, width());
         if results.len() > 1 {
             text = format!("{name}\n{text}\n");

@@ -209,6 +209,8 @@ pub(crate) struct BenchSpec {
     /// One for each race; at least one.
     pub(crate) servers: Vec<ServerSpec>,
     pub(crate) race: RaceSpec,
+    /// What the others are compared with, if not the first.
+    pub(crate) reference: Option<String>,
     /// The command lines of external programs.
     pub(crate) commands: Vec<String>,
     /// The port of the server for them; none for a free one.
@@ -241,6 +243,7 @@ impl BenchSpec {
                 output,
                 is_verbose: args.shared.verbose,
             },
+            reference: args.reference,
             commands: args.commands,
             port: args.port,
         })

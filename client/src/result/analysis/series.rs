@@ -40,8 +40,8 @@ pub struct SeriesAnalysis {
     /// The time of a perfect client with as many workers; none if the plan is not known.
     #[serde(rename = "ideal_ms", with = "OptionalMillis")]
     pub ideal: Option<Duration>,
-    /// How many times as fast as the first series (in a sweep: as its contender's series with the
-    /// fewest workers), paired by round.
+    /// How many times as fast as its reference: the first series or the one that was named; in a
+    /// sweep, its contender's series with the fewest workers. Paired by round.
     pub speed_up: Option<Estimate>,
     /// The same for perfect clients.
     pub ideal_speed_up: Option<f64>,

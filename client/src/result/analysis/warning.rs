@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::KnownPlan;
 use super::series::SeriesAnalysis;
 use crate::download::Sample;
+use crate::result::environment::Neighbourhood;
 use crate::result::interval::{FEWEST, is_autocorrelated};
 use crate::result::measurement::{ContenderRecord, Kind, Measurement, Round, Series};
 use crate::result::stats;
@@ -74,12 +75,11 @@ pub enum Warning {
         /// The downloads that there should be, in all rounds.
         wanted: usize,
     },
-    /// Other programs were at work when the measurement began.
+    /// Other programs were at work during the measurement.
     BusyMachine {
-        /// The load average over one minute.
-        load: f64,
-        /// The logical processors.
-        cores: usize,
+        /// How much they did.
+        #[serde(flatten)]
+        neighbours: Neighbourhood,
     },
     /// A client that is busy itself measures itself.
     ClientSaturated {
@@ -214,16 +214,14 @@ fn of_the_whole(measurement: &Measurement) -> Vec<Warning> {
         .map(|series| series.rounds.len())
         .min();
     let few = rounds.filter(|rounds| *rounds < FEWEST && measurement.kind != Kind::Get);
-    let cores = environment.cores.map(std::num::NonZeroUsize::get);
-    let busy = environment.load.zip(cores);
-    let busy = busy.filter(|(load, cores)| *load > *cores as f64 / 2.0);
+    let busy = measurement.neighbours.filter(Neighbourhood::is_busy);
     let is_debug = environment.build == "debug";
     let warnings = [
         measurement.interrupted.then_some(Warning::Interrupted),
         measurement.server_gone.then_some(Warning::ServerGone),
         is_debug.then_some(Warning::DebugBuild),
         few.map(|rounds| Warning::TooFewRounds { rounds }),
-        busy.map(|(load, cores)| Warning::BusyMachine { load, cores }),
+        busy.map(|neighbours| Warning::BusyMachine { neighbours }),
         measurement.plan.is_none().then_some(Warning::NoPlan),
     ];
     warnings.into_iter().flatten().collect()
