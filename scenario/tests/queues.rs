@@ -190,7 +190,11 @@ fn the_theory_has_its_known_values() {
     let erlang = Theory::new(Arrivals::Random, 2, 0.5);
     assert!((erlang.waits - 1.0 / 3.0).abs() < 1e-9, "{}", erlang.waits);
     let steady = Theory::new(Arrivals::Steady, 1, 0.5);
-    assert!((steady.waits - 0.203_187_87).abs() < 1e-8, "{}", steady.waits);
+    assert!(
+        (steady.waits - 0.203_187_87).abs() < 1e-8,
+        "{}",
+        steady.waits
+    );
 }
 
 #[test]

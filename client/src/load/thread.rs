@@ -39,11 +39,11 @@ impl LoadThread {
         self.dispatcher.begin();
         let mut sending = JoinSet::new();
         for (place, connection) in opened {
-            let station = Arc::clone(&self);
-            sending.spawn(async move { station.serve(place, connection).await });
+            let thread = Arc::clone(&self);
+            sending.spawn(async move { thread.serve(place, connection).await });
         }
-        let station = Arc::clone(&self);
-        let watching = tokio::spawn(async move { station.watch_itself().await });
+        let thread = Arc::clone(&self);
+        let watching = tokio::spawn(async move { thread.watch_itself().await });
         tokio::select! {
             _ = sending.join_all() => {}
             _ = self.load.cancel.pause_async(Duration::MAX) => {}
@@ -75,8 +75,8 @@ impl LoadThread {
     async fn open(self: &Arc<Self>, places: Range<usize>) -> Vec<(usize, Option<Connection>)> {
         let mut connecting = JoinSet::new();
         for place in places {
-            let station = Arc::clone(self);
-            connecting.spawn(async move { (place, station.connect(place).await.ok()) });
+            let thread = Arc::clone(self);
+            connecting.spawn(async move { (place, thread.connect(place).await.ok()) });
         }
         connecting.join_all().await
     }

@@ -184,7 +184,11 @@ pub fn whole(result: &LoadResult) -> String {
 
 /// A small time, with more digits than a latency.
 fn short_cpu(cpu: Duration) -> String {
-    format!("{:.1} µs", cpu.as_secs_f64() * 1e6)
+    if cpu < Duration::from_millis(1) {
+        format!("{:.1} µs", cpu.as_secs_f64() * 1e6)
+    } else {
+        short(cpu)
+    }
 }
 
 fn table(result: &LoadResult) -> Table {

@@ -539,7 +539,7 @@ impl LoadResult {
         Throughput::of_schedule(right, intended, rate, last, usual)
     }
 
-    /// What a reader must know before he believes the rest.
+    /// What a reader must know first.
     pub fn warnings(&self) -> Vec<LoadWarning> {
         let counts = self.requests;
         let mut warnings = Vec::new();
