@@ -197,6 +197,10 @@ impl Metric {
     }
 
     fn of(self, measurement: &Measurement, series: &SeriesAnalysis) -> Option<f64> {
+        // A round that was ended has shown nothing, whatever the rounds before it did.
+        if series.timed_out {
+            return None;
+        }
         let counted = |count: usize| (series.downloads > 0).then_some(count as f64);
         match self {
             Self::Percentile(percent) => {

@@ -73,7 +73,9 @@ fn race(
         .race
         .download
         .job(server, &target, images, cancel.clone());
-    let race = Race::bench(contenders, job).probes_memory(true);
+    let race = Race::bench(contenders, job)
+        .probes_memory(true)
+        .command_timeout(spec.command_timeout);
     let session = Session::new(&spec.race, name(&target, before), race, &target);
     if let Some(baseline) = &spec.baseline {
         baseline.check(&session.measurement)?;
@@ -184,7 +186,7 @@ impl<'a> Session<'a> {
         let unplanned = analysis
             .series
             .iter()
-            .any(|series| series.unplanned_errors > 0);
+            .any(|series| series.unplanned_errors > 0 || series.timed_out);
         let mut rounds = measurement.series.iter().flat_map(|series| &series.rounds);
         let failed = measurement.server_gone || unplanned || rounds.any(has_failed);
         let code = match (measurement.interrupted, all_met, failed) {
