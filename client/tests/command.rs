@@ -708,6 +708,7 @@ fn a_program_that_never_ends_does_not_hang_the_race() {
         .find(|line| line.starts_with(" bash "))
         .unwrap();
     assert!(row.trim_end().ends_with("timed out"), "{row}");
+    assert!(!text.contains("0 rounds are too few"), "{text}");
     let [own, program] = [0, 1].map(|series| &document["lanes"][series]);
     assert_eq!(
         own["rounds"].as_array().unwrap().len(),

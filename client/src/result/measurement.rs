@@ -326,10 +326,8 @@ impl Series {
     /// Whether a request of a command named a run of its own, so that it met other decisions than
     /// the plan's.
     pub fn has_own_run(&self) -> bool {
-        let mut requests = self
-            .rounds
-            .iter()
-            .filter_map(|round| round.requests.as_ref());
+        let rounds = self.rounds.iter().chain(self.timed_out());
+        let mut requests = rounds.filter_map(|round| round.requests.as_ref());
         requests.any(|requests| requests.own_run > 0)
     }
 
@@ -345,7 +343,8 @@ impl Series {
                 .chain(others);
             all.max().map_or(0, |last| last + 1)
         };
-        let most = self.rounds.iter().map(workers).max();
+        let rounds = self.rounds.iter().chain(self.timed_out());
+        let most = rounds.map(workers).max();
         most.filter(|_| self.is_command())
     }
 

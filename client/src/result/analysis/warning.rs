@@ -227,6 +227,7 @@ fn of_the_whole(measurement: &Measurement) -> Vec<Warning> {
     let rounds = measurement
         .series
         .iter()
+        .filter(|series| series.timed_out().is_none())
         .map(|series| series.rounds.len())
         .min();
     let few = rounds.filter(|rounds| *rounds < FEWEST && measurement.kind != Kind::Get);
