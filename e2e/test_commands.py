@@ -129,11 +129,11 @@ if sys.argv[1] == "endless":
 """
 
 
-def nasty(folder, kind: str, *args: str) -> tuple[str, list[str], dict, int]:
+def nasty(folder, kind: str, *args: str, workers: int = 6) -> tuple[str, list[str], dict, int]:
     """What a race with such a program prints, its row, its numbers, and the exit code."""
     (folder / "nasty.py").write_text(NASTY)
     words = [sys.executable, "nasty.py", kind, "{url}", "{workers}", "{codes}"]
-    words = ["-r", "2", "-m", "6", "--strategy", "async", "--command", shlex.join(words), *args]
+    words = ["-r", "2", "-m", str(workers), "--strategy", "async", "--command", shlex.join(words), *args]
     result = run(CLIENT, "bench", "--export-json", "result.json", *words, *FLAGS, cwd=folder)
     (_, numbers) = json.loads((folder / "result.json").read_text())["analysis"]["lanes"]
     return result.stdout, rows(result.stdout).get("nasty.py"), numbers, result.returncode
@@ -159,7 +159,7 @@ def test_a_program_with_a_run_of_its_own_has_its_flags(tmp_path):
 
 @pytest.mark.parametrize(("kind", "told"), [("metadata", "6 requests for something else"), ("head", "6 HEAD requests")])
 def test_what_else_a_program_requests_is_told_and_is_not_its_own_work(kind, told, tmp_path):
-    text, _, numbers, code = nasty(tmp_path, kind, "-m", "1")
+    text, _, numbers, code = nasty(tmp_path, kind, workers=1)
     assert code == 0, text
     assert f"nasty.py, in one round: {told}. Its time is that of another job than the rest's." in text
     assert "never requested" not in text
