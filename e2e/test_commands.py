@@ -42,9 +42,10 @@ def test_python_programs_race_in_the_same_table(tmp_path):
     table, all_series = race(tmp_path, "--profile", "bench", "-m", "3", *programs)
     assert list(all_series) == ["sequential", "threaded", "async", *PROGRAMS]
     assert [table[name][-1] for name in all_series] == ["0"] * 6, "errors"
-    assert [table[name][0] for name in ("sequential", SEQUENTIAL)] == ["1", "1"], "workers"
-    for name in ("threaded", "async", THREADS, ASYNCIO):
+    assert table["sequential"][0] == "1", "workers"
+    for name in ("threaded", "async", *PROGRAMS):
         assert table[name][0] == "3", "workers"
+    assert [table[name][1] for name in all_series] == ["–", "–", "–", "1", "3", "3"], "in flight"
     for name, series in all_series.items():
         assert len(series["rounds"]) == 2
         for measured in series["rounds"]:
@@ -89,6 +90,90 @@ def test_a_program_with_a_fixed_port_gets_it(tmp_path):
     program = command(SEQUENTIAL, f"http://localhost:{port}/flags", *FLAGS)
     _, all_series = race(tmp_path, "--profile", "local", "--strategy", "async", "--port", str(port), *program)
     assert sorted(sample["code"] for sample in samples(all_series[SEQUENTIAL])) == sorted(FLAGS * 2)
+
+
+NASTY = """
+import sys, threading, time, urllib.request
+url, workers, *codes = sys.argv[2:]
+lock, codes = threading.Lock(), codes[::-1]
+
+def fetch(path, **more):
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/{path}", **more)) as response:
+        response.read()
+
+def images():
+    while codes:
+        cc = codes.pop().lower()
+        match sys.argv[1]:
+            case "locked":
+                with lock:
+                    fetch(f"{cc}/{cc}.gif")
+            case "own-run":
+                fetch(f"{cc}/{cc}.gif", headers={"flag-run": "mine"})
+            case "metadata":
+                fetch(f"{cc}/metadata.json")
+                fetch(f"{cc}/{cc}.gif")
+            case "head":
+                fetch(f"{cc}/{cc}.gif", method="HEAD")
+                fetch(f"{cc}/{cc}.gif")
+            case _:
+                fetch(f"{cc}/{cc}.gif")
+
+threads = [threading.Thread(target=images) for _ in range(int(workers))]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+if sys.argv[1] == "endless":
+    time.sleep(1000)
+"""
+
+
+def nasty(folder, kind: str, *args: str, workers: int = 6) -> tuple[str, list[str], dict, int]:
+    """What a race with such a program prints, its row, its numbers, and the exit code."""
+    (folder / "nasty.py").write_text(NASTY)
+    words = [sys.executable, "nasty.py", kind, "{url}", "{workers}", "{codes}"]
+    words = ["-r", "2", "-m", str(workers), "--strategy", "async", "--command", shlex.join(words), *args]
+    result = run(CLIENT, "bench", "--export-json", "result.json", *words, *FLAGS, cwd=folder)
+    (_, numbers) = json.loads((folder / "result.json").read_text())["analysis"]["lanes"]
+    return result.stdout, rows(result.stdout).get("nasty.py"), numbers, result.returncode
+
+
+def test_threads_behind_a_lock_have_the_workers_that_they_were_asked_for(tmp_path):
+    text, row, numbers, code = nasty(tmp_path, "locked")
+    assert code == 0, text
+    assert row[:2] == ["6", "1"], "workers, in flight"
+    # Six flags one after the other take the sum of their delays; six at once, the longest of them.
+    assert numbers["efficiency"] < 0.5
+    assert numbers["startup_ms"] > 5
+    assert re.search(r"^nasty\.py sent its first request after .*, and took .* from there on\.$", text, re.M)
+
+
+def test_a_program_with_a_run_of_its_own_has_its_flags(tmp_path):
+    text, row, numbers, code = nasty(tmp_path, "own-run")
+    assert code == 0, text
+    assert "nasty.py, in one round: 6 requests with a flag-run of its own." in text
+    assert "never requested" not in text and row[-1] == "0"
+    assert numbers["ranked"] and numbers["ideal_ms"] is None
+
+
+@pytest.mark.parametrize(("kind", "told"), [("metadata", "6 requests for something else"), ("head", "6 HEAD requests")])
+def test_what_else_a_program_requests_is_told_and_is_not_its_own_work(kind, told, tmp_path):
+    text, _, numbers, code = nasty(tmp_path, kind, workers=1)
+    assert code == 0, text
+    assert f"nasty.py, in one round: {told}. Its time is that of another job than the rest's." in text
+    assert "never requested" not in text
+    # Each of them waited for a delay of its own, and so the program had little to do itself.
+    assert numbers["loss"]["other_requests_ms"] > numbers["ideal_ms"] / 2
+    assert "to requests that are not of the job" in text
+
+
+def test_a_program_that_never_ends_is_ended(tmp_path):
+    text, row, numbers, code = nasty(tmp_path, "endless", "--command-timeout", "3s")
+    assert code == 1, text
+    assert row[-1] == "timed out" and numbers["timed_out"] and not numbers["ranked"]
+    assert "nasty.py: the command had not ended when its time limit of 3.000 s was over." in text
+    assert "Only async did the whole job" in text
 
 
 def test_the_message_of_a_wrongly_called_program_is_shown(tmp_path):

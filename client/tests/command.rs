@@ -3,30 +3,34 @@
 #![cfg(unix)]
 
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use flag_client::download::{Job, Outcome, RetryPolicy, Runner, Sample, Strategy};
 use flag_client::race::command::ExternalCommand;
 use flag_client::race::{CommandError, Contender, ContenderError, Race, Rounds, Target};
-use flag_client::result::{Analysis, Round, Warning};
+use flag_client::result::{Analysis, ContenderRecord, Round, UnaskedRequests, Warning};
 use flag_scenario::{Scenario, ScenarioSource, named_scenario};
 use flag_server::{BlockingFlagServer, FlagServer};
 use flags_data::{Catalogue, CountryCode};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flag-client");
 
-/// A program without an HTTP client: `get /flags/br/br.gif` sends a request and reads the answer.
-/// It does not number attempts.
+/// A program without an HTTP client: `get /flags/br/br.gif` sends a request and reads the answer,
+/// `ask HEAD /flags/br/br.gif 'flag-run: mine'` one with another method and a header. It does not
+/// number attempts.
 const GET: &str = r#"
 url={url}; host=${url#http://}; host=${host%/flags}
-get() {
+ask() {
     exec 3<>/dev/tcp/${host%:*}/${host#*:}
-    printf 'GET %s HTTP/1.0\r\n\r\n' "$1" >&3
+    printf '%s %s HTTP/1.0\r\n%s\r\n\r\n' "$1" "$2" "${3:-x: y}" >&3
     cat <&3 >/dev/null
 }
+get() { ask GET "$1"; }
 "#;
 
 fn scenario(toml: &str) -> Scenario {
@@ -215,22 +219,64 @@ fn only_requests_for_images_are_samples() {
         "nothing had failed"
     );
     assert_eq!(round.exit_code, None);
+    // The list has no record; the metadata is a request of another kind.
+    let requests = round.requests.unwrap();
+    assert_eq!((requests.received, requests.unrecorded), (7, 1));
+    assert_eq!(requests.own_run, 0);
+    let [other] = &requests.others[..] else {
+        panic!("{requests:?}");
+    };
+    let named = (other.method.as_str(), other.path.as_str(), other.status);
+    assert_eq!(named, ("GET", "/flags/br/metadata.json", Some(200)));
+}
+
+#[test]
+fn every_request_of_a_program_is_its_own_whatever_it_says() {
+    let toml = "rule = [{ fault = 'latency', distribution = { fixed = '20ms' } }]";
+    let script = "ask GET /flags/br/br.gif 'flag-run: mine'
+        ask GET /flags/jp/jp.gif 'flag-run: yours'
+        ask HEAD /flags/jp/jp.gif
+        ask GET /flags/jp/jp.gif 'flag-attempt: 0'
+        ask POST /flags/br/metadata.json";
+    let round = round_of(&bash(script), toml).unwrap();
+    let codes = round.samples.iter().map(|sample| sample.code.as_str());
+    assert_eq!(codes.collect::<Vec<_>>(), ["BR", "JP"]);
+    let requests = round.requests.as_ref().unwrap();
+    assert_eq!((requests.received, requests.own_run), (5, 2));
+    assert_eq!(requests.unrecorded, 1, "it was refused");
+    let others = requests.others.iter();
+    let others = others.map(|other| (other.method.as_str(), other.path.as_str()));
+    assert_eq!(
+        others.collect::<Vec<_>>(),
+        [
+            ("HEAD", "/flags/jp/jp.gif"),
+            ("POST", "/flags/br/metadata.json")
+        ]
+    );
+    for other in &requests.others {
+        assert_eq!(other.plan, Duration::from_millis(20));
+        assert!(other.latency() >= other.plan, "{other:?}");
+        assert_eq!(other.worker, 0, "one after the other");
+    }
+    assert_eq!(round.first_request(), Some(round.samples[0].sent));
 }
 
 #[test]
 fn the_cpu_time_and_the_memory_of_the_process_are_reported() {
     let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; get /flags/br/br.gif";
-    let round = round_of(&bash(script), "").unwrap();
+    let command = command(&bash(script), &scenario(""));
+    let job = job(&["BR", "JP"]);
+    let round = command.run(&job).unwrap();
     let cpu = round.cpu.unwrap();
     assert!(
         cpu > Duration::from_millis(10) && cpu < round.elapsed * 2,
         "{round:?}"
     );
-    if cfg!(target_os = "linux") {
-        // The shell is smaller than this test process, from which it was forked.
-        let bytes = round.memory_bytes.unwrap();
-        assert!(bytes > 500_000 && bytes < 20_000_000, "{bytes}");
-    }
+    let memory = command.memory(&job);
+    assert_eq!(memory.is_some(), cfg!(target_os = "linux"));
+    // What a shell shares with other programs counts in part.
+    let bytes = memory.unwrap_or(1_000_000);
+    assert!(bytes > 300_000 && bytes < 20_000_000, "{bytes}");
     // The elapsed time is that of the process, and its first request comes late.
     assert!(round.samples[0].sent > cpu / 2 && round.samples[0].done <= round.elapsed);
 }
@@ -425,17 +471,75 @@ fn a_command_is_named_after_its_script_or_program_and_names_are_unique() {
 }
 
 #[test]
-fn the_workers_of_a_command_are_counted_by_the_server() {
+fn what_is_left_of_a_program_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("pid");
+    let script = format!(
+        "sleep 1000 & echo $! >{}; get /flags/br/br.gif",
+        pid.display()
+    );
+    let round = round_of(&bash(&script), "").unwrap();
+    assert_eq!((round.exit_code, round.time_limit), (None, None));
+    let pid = std::fs::read_to_string(&pid).unwrap();
+    let start = Instant::now();
+    while is_running(pid.trim()) {
+        assert!(start.elapsed() < Duration::from_secs(30), "{pid}");
+    }
+}
+
+#[test]
+fn the_memory_of_a_program_has_all_that_it_has_started_and_counts_what_they_share_once() {
+    // 20 MB that eight children share with the shell from which they were forked.
+    let script = "text=$(head -c 20000000 /dev/zero | tr '\\0' x); get /flags/br/br.gif
+        for i in 1 2 3 4 5 6 7 8; do (sleep 0.5; :) & done; wait";
+    let command = command(&bash(script), &scenario(""));
+    let memory = command.memory(&job(&["BR"]));
+    assert_eq!(memory.is_some(), cfg!(target_os = "linux"));
+    let bytes = memory.unwrap_or(20_000_000);
+    assert!((20_000_000..120_000_000).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn a_program_that_takes_too_long_is_ended_with_all_that_it_has_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("pid");
+    let script = format!(
+        "get /flags/br/br.gif; sleep 1000 & echo $! >{}; wait",
+        pid.display()
+    );
+    let command = command(&bash(&script), &scenario(""));
+    let limit = Duration::from_millis(1500);
+    let job = Job {
+        command_timeout: limit,
+        ..job(&["BR"])
+    };
+    let round = command.run(&job).unwrap();
+    assert_eq!(round.time_limit, Some(limit));
+    assert!(round.elapsed >= limit, "{round:?}");
+    assert_eq!(round.exit_code, Some(128 + 15));
+    // A slow machine may not have come so far.
+    let pid = std::fs::read_to_string(&pid).unwrap_or_default();
+    let start = Instant::now();
+    while !pid.is_empty() && is_running(pid.trim()) {
+        assert!(start.elapsed() < Duration::from_secs(30), "{pid}");
+    }
+}
+
+#[test]
+fn a_command_has_as_many_workers_as_it_was_asked_for_and_what_it_reached_is_told() {
     let toml = "rule = [{ fault = 'latency', distribution = { fixed = '100ms' } }]";
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("late.toml"), toml).unwrap();
     let file = folder.path().join("late.toml");
     let target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
     let out = folder.path().to_str().unwrap();
-    let job = Job::new(
-        &target.base_url,
-        Catalogue::embedded().codes().take(12).collect(),
-    );
+    let job = Job {
+        max_workers: 4.try_into().unwrap(),
+        ..Job::new(
+            &target.base_url,
+            Catalogue::embedded().codes().take(12).collect(),
+        )
+    };
     let scenario = target.embedded.as_ref().unwrap().faults().clone();
     let contender = |strategy, workers| -> Box<dyn Contender> {
         let line = line(&[
@@ -465,9 +569,13 @@ fn the_workers_of_a_command_are_counted_by_the_server() {
     let [one, four, other] = &analysis.series[..] else {
         panic!("{analysis:?}");
     };
-    assert_eq!((one.workers, four.workers, other.workers), (1, 4, 1));
-    assert_eq!(one.ideal, Some(Duration::from_millis(1200)));
-    assert_eq!(four.ideal, Some(Duration::from_millis(300)));
+    assert_eq!((one.workers, four.workers, other.workers), (4, 4, 4));
+    let reached = [one, four, other].map(|series| series.max_in_flight);
+    assert_eq!(reached, [Some(1), Some(4), Some(1)]);
+    for series in [one, four] {
+        assert_eq!(series.ideal, Some(Duration::from_millis(300)));
+    }
+    assert!(one.efficiency.unwrap() < 0.25, "{one:?}");
     assert_eq!(
         (one.downloads, four.downloads, other.downloads),
         (24, 24, 6)
@@ -477,6 +585,11 @@ fn the_workers_of_a_command_are_counted_by_the_server() {
         let loss = series.loss.unwrap();
         let startup = loss.startup_ms.unwrap();
         assert!(startup > 0.0 && startup <= loss.client_ms + 1.0, "{loss:?}");
+        assert_eq!(series.startup_ms.unwrap(), startup);
+        let rest = series.from_first_request_ms.unwrap().median;
+        let whole = series.elapsed_ms.unwrap().median;
+        assert!(rest >= 300.0 && rest < whole, "{series:?}");
+        assert_eq!(loss.other_requests_ms, Some(0.0));
         assert!(series.efficiency.unwrap() < 1.0);
     }
     let said: Vec<&Warning> = analysis
@@ -493,6 +606,12 @@ fn the_workers_of_a_command_are_counted_by_the_server() {
         series: "bash".to_owned(),
         missing: 2 * 10,
         extra: 2,
+        flags: 12,
+        in_one_round: UnaskedRequests {
+            missing: 10,
+            repeated: 1,
+            ..UnaskedRequests::default()
+        },
     };
     assert_eq!(said, [&expected]);
 }
@@ -501,6 +620,173 @@ fn bench(args: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(PROGRAM);
     command.arg("bench").args(args).current_dir(folder);
     command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// A race of `async` and this program for two flags, and what it printed.
+fn race_of_two(line: &str, args: &[&str]) -> (Option<i32>, String, serde_json::Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = "rule = [{ fault = 'latency', distribution = { fixed = '30ms' } }]";
+    std::fs::write(folder.path().join("late.toml"), toml).unwrap();
+    let always = "BR JP --strategy async -w 0 -r 3 --scenario late.toml --export-json r.json";
+    let mut all: Vec<&str> = always.split(' ').collect();
+    all.extend(["--command", line]);
+    all.extend(args);
+    let output = bench(&all, folder.path());
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+    let document = std::fs::read(folder.path().join("r.json")).unwrap();
+    let document = serde_json::from_slice(&document).unwrap();
+    (output.status.code(), text, document)
+}
+
+#[test]
+fn a_program_with_a_run_of_its_own_has_done_the_job_and_is_told() {
+    let script = "for cc in br jp; do ask GET /flags/$cc/$cc.gif 'flag-run: mine'; done";
+    let (code, text, document) = race_of_two(&bash(script), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    let told = "warning: bash, in one round: 2 requests with a flag-run of its own. \
+                Without flag-run it meets the same delays and faults as the rest.\n";
+    assert!(text.contains(told), "{text}");
+    assert!(!text.contains("never requested"), "{text}");
+    let [own, program] = [0, 1].map(|series| &document["analysis"]["lanes"][series]);
+    assert_eq!(program["ranked"], true);
+    assert_eq!(program["errors"], 0);
+    // The plan is that of another run, so nothing is measured against it.
+    assert!(own["ideal_ms"].is_number() && program["ideal_ms"].is_null());
+    assert!(program["efficiency"].is_null() && program["loss"].is_null());
+}
+
+#[test]
+fn requests_that_are_not_of_the_job_are_told_and_are_not_the_programs_own_work() {
+    let script = "for cc in br jp; do
+            ask HEAD /flags/$cc/$cc.gif; get /flags/$cc/$cc.gif; get /flags/$cc/metadata.json
+        done; get /flags/jp/jp.gif; get /flags/de/de.gif; get /flags/";
+    let (code, text, document) = race_of_two(&bash(script), &["-m", "1"]);
+    assert_eq!(code, Some(0), "{text}");
+    let told = "warning: bash, in one round: 1 flag downloaded again, 1 flag that the job does not have, \
+                2 HEAD requests, 2 requests for something else, 1 request without a record. \
+                Its time is that of another job than the rest's.\n";
+    assert!(text.contains(told), "{text}");
+    let program = &document["analysis"]["lanes"][1];
+    assert_eq!(program["ranked"], true, "it has all flags");
+    let loss = &program["loss"];
+    let part = |name: &str| loss[name].as_f64().unwrap();
+    // Six delays of 30 ms were held for what nobody had asked for.
+    assert!(part("other_requests_ms") >= 180.0, "{loss}");
+    assert!(part("total_ms") >= part("other_requests_ms"), "{loss}");
+    assert_eq!(part("order_ms"), 0.0, "{loss}");
+    let requests = &document["lanes"][1]["rounds"][0]["requests"];
+    assert_eq!(requests["received"], 9);
+}
+
+#[test]
+fn no_more_flags_are_missing_than_the_job_has() {
+    let (code, text, document) = race_of_two(&bash("get /flags/br/br.gif"), &[]);
+    assert_eq!(code, Some(1), "{text}");
+    let told = "warning: bash, in one round: 1 of 2 flags never requested.";
+    assert!(text.contains(told), "{text}");
+    let warnings = document["analysis"]["warnings"].as_array().unwrap();
+    let other = warnings
+        .iter()
+        .find(|warning| warning["kind"] == "other_requests");
+    let other = other.unwrap();
+    assert_eq!((&other["missing"], &other["flags"]), (&3.into(), &2.into()));
+    assert_eq!(other["in_one_round"]["missing"], 1);
+}
+
+#[test]
+fn a_program_that_never_ends_does_not_hang_the_race() {
+    let script = "get /flags/br/br.gif; get /flags/jp/jp.gif; sleep 1000";
+    let (code, text, document) = race_of_two(&bash(script), &["--command-timeout", "1500ms"]);
+    assert_eq!(code, Some(1), "{text}");
+    let told = "warning: bash: the command had not ended when its time limit of 1.500 s was over. It was ended with all \
+                that it had started, runs no more, and has no rank. Give it longer with --command-timeout.\n";
+    assert!(text.contains(told), "{text}");
+    let headline = "\nOnly async did the whole job, so there is nothing to compare.\n";
+    assert!(text.contains(headline), "{text}");
+    let row = text
+        .lines()
+        .find(|line| line.starts_with(" bash "))
+        .unwrap();
+    assert!(row.trim_end().ends_with("timed out"), "{row}");
+    assert!(!text.contains("0 rounds are too few"), "{text}");
+    let [own, program] = [0, 1].map(|series| &document["lanes"][series]);
+    assert_eq!(
+        own["rounds"].as_array().unwrap().len(),
+        3,
+        "the rest went on"
+    );
+    assert_eq!(program["rounds"].as_array().unwrap().len(), 0);
+    assert_eq!(program["unfinished"]["time_limit_ms"], 1500.0);
+    assert_eq!(program["unfinished"]["exit_code"], 128 + 15);
+    assert_eq!(document["analysis"]["lanes"][1]["timed_out"], true);
+}
+
+#[test]
+fn thresholds_on_a_program_that_never_ends_have_no_data() {
+    let threshold = ["--threshold", "bash.elapsed < 1h"];
+    let args = [&threshold[..], &["--command-timeout", "200ms"]].concat();
+    let (code, text, _) = race_of_two(&bash("get /flags/br/br.gif; sleep 1000"), &args);
+    assert_eq!(code, Some(99), "{text}");
+}
+
+#[test]
+fn an_impossible_time_limit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = ["BR", "--command", "true {url}"];
+    for (args, expected) in [
+        (&["--command-timeout", "0s"][..], "give a time above zero"),
+        (&["--command-timeout", "100h"], "more than a day"),
+        (&["--command-timeout", "soon"], "invalid duration"),
+    ] {
+        let output = bench(&[&program, args].concat(), folder.path());
+        assert_eq!(output.status.code(), Some(2));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(expected), "{error}");
+    }
+    let output = bench(&["BR", "--command-timeout", "1s"], folder.path());
+    assert_eq!(output.status.code(), Some(2), "there is no command");
+}
+
+#[test]
+fn the_default_time_limit_follows_from_the_slowest_round() {
+    /// Takes this long, or as it is told.
+    #[derive(Debug)]
+    struct Slow(Duration, Mutex<Vec<Duration>>);
+
+    impl Contender for &'static Slow {
+        fn name(&self) -> String {
+            "slow".to_owned()
+        }
+        fn record(&self) -> ContenderRecord {
+            ContenderRecord::Custom
+        }
+        fn workers(&self, job: &Job) -> NonZeroUsize {
+            job.workers()
+        }
+        fn run(&self, job: &Job) -> Result<Round, ContenderError> {
+            self.1.lock().unwrap().push(job.command_timeout);
+            Ok(Round {
+                elapsed: self.0,
+                ..Round::default()
+            })
+        }
+    }
+
+    let limits = |seconds, timeout| {
+        let slow: &'static Slow = Box::leak(Box::new(Slow(
+            Duration::from_secs(seconds),
+            Mutex::default(),
+        )));
+        let target = Target::embedded(&ScenarioSource::Profile("local"), None).unwrap();
+        let race = Race::bench(vec![Box::new(slow)], job(&["BR"])).command_timeout(timeout);
+        let race = race.rounds(Rounds::Exactly(1.try_into().unwrap()));
+        race.run_on(&target).unwrap();
+        let limits = slow.1.lock().unwrap();
+        limits.iter().map(Duration::as_secs).collect::<Vec<_>>()
+    };
+    assert_eq!(limits(1, None), [60, 60]);
+    assert_eq!(limits(7, None), [60, 70]);
+    assert_eq!(limits(7, Some(Duration::from_secs(5))), [5, 5]);
 }
 
 #[test]

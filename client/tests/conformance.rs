@@ -371,8 +371,15 @@ fn the_memory_of_a_runner_is_known_on_linux_and_never_fails_a_round() {
         assert_eq!(server.received() - before, 8, "{runner:?}: one round");
         peaks.insert(runner.name(), peak);
     }
-    // Each process has its own program.
+    // Each process has an HTTP client of its own; the program, which they share, counts once.
     assert!(peaks["processes"] >= peaks["threaded"], "{peaks:?}");
+    if let Some(all) = peaks["processes"] {
+        let alone = resident_size_of_a_worker();
+        assert!(
+            all < 8 * alone / 2,
+            "{all} of 8 processes with {alone} each"
+        );
+    }
 
     let elsewhere = Job {
         worker_program: "no-such-program".into(),
@@ -381,4 +388,28 @@ fn the_memory_of_a_runner_is_known_on_linux_and_never_fails_a_round() {
     assert_eq!(memory::probe(&Runner::default(), &elsewhere), None);
     job.cancel.request();
     assert_eq!(memory::probe(&Runner::default(), &job), None);
+}
+
+/// What a worker process has in memory, with all that it shares.
+fn resident_size_of_a_worker() -> u64 {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_flag-client"));
+    command.arg("worker").stdin(std::process::Stdio::piped());
+    command.stderr(std::process::Stdio::null());
+    let mut worker = command.spawn().unwrap();
+    let file = format!("/proc/{}/status", worker.id());
+    let resident = || {
+        let status = std::fs::read_to_string(&file).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.unwrap().parse::<u64>().unwrap() * 1024
+    };
+    // It grows until it waits for its order.
+    let mut size = 0;
+    while resident() > size {
+        size = resident();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    drop(worker.stdin.take());
+    worker.wait().unwrap();
+    size
 }

@@ -30,8 +30,8 @@ impl Contender for Scripted {
         ContenderRecord::Custom
     }
 
-    fn workers(&self, job: &Job) -> Option<NonZeroUsize> {
-        Some(job.workers())
+    fn workers(&self, job: &Job) -> NonZeroUsize {
+        job.workers()
     }
 
     fn run(&self, job: &Job) -> Result<Round, ContenderError> {

@@ -56,6 +56,16 @@ impl BlockingFlagServer {
         self.server.records(run)
     }
 
+    /// As [`FlagServer::unrecorded`].
+    pub fn unrecorded(&self) -> u64 {
+        self.server.unrecorded()
+    }
+
+    /// As [`FlagServer::settled_records`].
+    pub fn settled_records(&self, timeout: Duration) -> Vec<Record> {
+        self.threads.block_on(self.server.settled_records(timeout))
+    }
+
     /// As [`FlagServer::wait_for_records`].
     pub fn wait_for_records(&self, run: &str, count: usize, timeout: Duration) -> Vec<Record> {
         let waiting = self.server.wait_for_records(run, count, timeout);

@@ -96,6 +96,9 @@ pub enum End {
 #[derive(Debug, Default)]
 pub(crate) struct RecordLog {
     received: AtomicU64,
+    /// Those whose record has been written.
+    written: AtomicU64,
+    unrecorded: AtomicU64,
     kept: Option<Mutex<LruCache<Box<str>, VecDeque<Record>>>>,
     file: Option<Sender<Record>>,
 }
@@ -105,6 +108,8 @@ impl RecordLog {
     pub(crate) fn new(keep: bool, file: Option<Sender<Record>>) -> Self {
         Self {
             received: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            unrecorded: AtomicU64::new(0),
             kept: keep.then(|| Mutex::new(LruCache::new(MAX_RUNS))),
             file,
         }
@@ -113,6 +118,11 @@ impl RecordLog {
     /// Counts a request.
     pub(crate) fn count(&self) {
         self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that is neither decided nor recorded.
+    pub(crate) fn count_unrecorded(&self) {
+        self.unrecorded.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether records are kept or written.
@@ -158,6 +168,27 @@ impl RecordLog {
         self.received.load(Ordering::Relaxed)
     }
 
+    /// How many requests came that were neither decided nor recorded.
+    pub(crate) fn unrecorded(&self) -> u64 {
+        self.unrecorded.load(Ordering::Relaxed)
+    }
+
+    /// Whether every request that was counted has its record.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.is_kept() || self.written.load(Ordering::Acquire) >= self.received()
+    }
+
+    /// The records of all runs that are remembered.
+    pub(crate) fn all_records(&self) -> Vec<Record> {
+        let Some(kept) = &self.kept else {
+            return Vec::new();
+        };
+        let runs = lock(kept);
+        runs.iter()
+            .flat_map(|(_, records)| records.iter().cloned())
+            .collect()
+    }
+
     /// The records of a run, oldest first.
     pub(crate) fn records(&self, run: &str) -> Vec<Record> {
         let Some(kept) = &self.kept else {
@@ -178,6 +209,7 @@ impl RecordLog {
             }
             records.push_back(record.clone());
         }
+        self.written.fetch_add(1, Ordering::Release);
         if let Some(file) = &self.file {
             // A writer that has failed has logged its error; requests are still served.
             drop(file.send(record));

@@ -223,6 +223,25 @@ impl FlagServer {
             .collect()
     }
 
+    /// How many requests have come that have no record: for anything that is not below `/flags/`, for
+    /// the list of the flags, or with an invalid `flag-run` or `flag-attempt`.
+    pub fn unrecorded(&self) -> u64 {
+        self.records.iter().map(|log| log.unrecorded()).sum()
+    }
+
+    /// Waits until no request is under way, at most for `timeout`, and returns the
+    /// [records](Self::records) of all runs. Those that are under way after it, or that the limits
+    /// made the server forget, are missing: [`received`](Self::received) counts them.
+    pub async fn settled_records(&self, timeout: Duration) -> Vec<Record> {
+        let start = clock::now();
+        let is_settled = || self.records.iter().all(|log| log.is_settled());
+        while !is_settled() && clock::now().saturating_duration_since(start) < timeout {
+            clock::sleep_until(clock::now() + RECORD_POLL_INTERVAL).await;
+        }
+        let logs = self.records.iter();
+        logs.flat_map(|log| log.all_records()).collect()
+    }
+
     /// Waits until there are `count` [records](Self::records) of this run, and returns them. If
     /// there are still fewer after `timeout`, it returns those that there are.
     ///

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use flag_scenario::Ending;
 use flag_server::{End, Record};
-use support::{BRAZIL, Ended, Server, brazil, differing_bits, huge, image, plan, request, rules};
+use support::{
+    BRAZIL, Ended, SAFETY, Server, brazil, differing_bits, huge, image, plan, request, rules,
+};
 
 fn rule(fault: &str) -> String {
     format!("rule = [{{ {fault} }}]")
@@ -444,4 +446,27 @@ fn faults_that_replace_the_flag_apply_to_head_and_conditional_requests() {
             assert_eq!(client.rest(), (vec![], ended), "{fault} {method} {header}");
         }
     }
+}
+
+#[test]
+fn every_request_of_every_run_is_known_afterwards() {
+    let server = Server::with("");
+    let mut client = server.connect();
+    let mut send = |method: &str, path: &str, headers: &[&str]| {
+        client.send_request(method, path, headers);
+        client.head()
+    };
+    // Without bodies, so that the next head follows at once.
+    send("HEAD", BRAZIL, &[]);
+    send("HEAD", BRAZIL, &["flag-run: mine"]);
+    send("HEAD", "/flags/br/metadata.json", &["flag-run: yours"]);
+    send("HEAD", "/flags/", &[]);
+    send("HEAD", "/healthz", &[]);
+    let refused = send("HEAD", BRAZIL, &["flag-attempt: 0"]);
+    assert_eq!(refused.status_line, "HTTP/1.1 400 Bad Request");
+    let records = server.running.settled_records(SAFETY);
+    let mut runs: Vec<&str> = records.iter().map(|record| record.run.as_str()).collect();
+    runs.sort_unstable();
+    assert_eq!(runs, ["", "mine", "yours"]);
+    assert_eq!((server.received(), server.running.unrecorded()), (3, 3));
 }

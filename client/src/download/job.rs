@@ -35,6 +35,9 @@ pub struct Job {
     pub watcher: Watcher,
     /// Ends the round early: no new attempt is begun.
     pub cancel: CancelToken,
+    /// How long an external program may take for the whole job. It cannot be asked to stop as other
+    /// downloaders are: it is ended.
+    pub command_timeout: Duration,
     /// How the connections are used.
     pub connection: ConnectionOptions,
     /// The program that worker processes run: `flag-client`.
@@ -67,6 +70,9 @@ impl Job {
     /// The default time limit of one attempt.
     pub const TIMEOUT: Duration = Duration::from_secs(10);
 
+    /// The least default of the time limit of an external program.
+    pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+
     /// These flags, with the defaults of the command line: 30 at a time, 10 seconds for each, no
     /// retries; they are compared with the embedded catalogue. The program of the workers is the
     /// `flag-client` that the system finds.
@@ -80,6 +86,7 @@ impl Job {
             images: Images::Verify(Catalogue::embedded()),
             watcher: Watcher::default(),
             cancel: CancelToken::default(),
+            command_timeout: Self::COMMAND_TIMEOUT,
             connection: ConnectionOptions::default(),
             // Not the program that runs: that may be anybody's, and would not know what it is
             // started for.

@@ -20,8 +20,8 @@ pub trait Contender: fmt::Debug {
     /// Its record in the document.
     fn record(&self) -> ContenderRecord;
 
-    /// The most downloads that it has in flight; none if only the server knows.
-    fn workers(&self, job: &Job) -> Option<NonZeroUsize>;
+    /// The most downloads that it is to have in flight.
+    fn workers(&self, job: &Job) -> NonZeroUsize;
 
     /// Does the job, with fresh connections. Setting up an HTTP client is not part of the time.
     ///
@@ -29,8 +29,7 @@ pub trait Contender: fmt::Debug {
     /// When it cannot be set up.
     fn run(&self, job: &Job) -> Result<Round, ContenderError>;
 
-    /// The growth of resident memory in one round, in a separate process; none if it cannot be
-    /// measured.
+    /// The growth of memory in one round more, in separate processes; none if it cannot be measured.
     fn memory(&self, _job: &Job) -> Option<u64> {
         None
     }
@@ -64,8 +63,8 @@ impl Contender for Runner {
         }
     }
 
-    fn workers(&self, job: &Job) -> Option<NonZeroUsize> {
-        Some(Self::workers(self, job))
+    fn workers(&self, job: &Job) -> NonZeroUsize {
+        Self::workers(self, job)
     }
 
     fn run(&self, job: &Job) -> Result<Round, ContenderError> {
@@ -108,8 +107,8 @@ impl<D: Downloader, F: Fn(&Job) -> Result<D, SetupError>> Contender for Custom<F
         ContenderRecord::Custom
     }
 
-    fn workers(&self, job: &Job) -> Option<NonZeroUsize> {
-        Some(job.workers())
+    fn workers(&self, job: &Job) -> NonZeroUsize {
+        job.workers()
     }
 
     fn run(&self, job: &Job) -> Result<Round, ContenderError> {

@@ -1,8 +1,7 @@
 //! How much memory a runner needs: one round in a separate process, so that nothing else is
 //! measured.
 //!
-//! Resident memory comes from Linux (`/proc/self/status`); on other systems it is unknown. A probe
-//! that fails never fails the race.
+//! Memory comes from Linux; on other systems it is unknown. A probe that fails never fails the race.
 
 use std::io::{self, BufRead, Write};
 use std::num::NonZeroUsize;
@@ -10,13 +9,13 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use flag_host::memory;
 use flags_data::CountryCode;
 use serde::{Deserialize, Serialize};
 
+use super::peak_memory::PeakMemory;
 use crate::download::worker::WorkerError;
 use crate::download::worker::protocol::{WorkOrder, read_line, write_line};
-use crate::download::{Downloader, Http, Job, Processes, Runner, RuntimeFlavor, Strategy};
+use crate::download::{Job, Runner, RuntimeFlavor, SetupError, Strategy};
 
 /// How often to check whether the round is over: a probe is not timed.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -34,13 +33,12 @@ struct ProbeOrder {
 /// The result of the round.
 #[derive(Debug, Serialize, Deserialize)]
 struct ProbeResult {
-    peak_bytes: Option<u64>,
+    grown_bytes: Option<u64>,
 }
 
-/// Runs the job once in a fresh process, and returns the growth of its resident memory in bytes,
-/// from before the HTTP client was set up to the peak, plus all memory of worker processes. The
-/// images go where those of the job go. `None` where it cannot be measured: not on Linux, or the
-/// job was stopped.
+/// Runs the job once in a fresh process, and returns the growth of the memory of that process and
+/// of its workers in bytes, from before the HTTP client was set up to the peak. The images go where
+/// those of the job go. `None` where it cannot be measured: not on Linux, or the job was stopped.
 pub fn probe(runner: &Runner, job: &Job) -> Option<u64> {
     let mut command = Command::new(&job.worker_program);
     command.arg("probe");
@@ -65,7 +63,7 @@ pub fn probe(runner: &Runner, job: &Job) -> Option<u64> {
     drop(input);
     let output = child.wait_with_output().ok()?;
     let result: Option<ProbeResult> = read_line(&mut &output.stdout[..]).ok()?;
-    result?.peak_bytes.filter(|_| !job.cancel.is_requested())
+    result?.grown_bytes.filter(|_| !job.cancel.is_requested())
 }
 
 /// The other side of [`probe`]: runs the round that `input` describes, and writes the result to
@@ -92,29 +90,14 @@ pub fn run(
         cancel.request();
     });
 
-    memory::reset_peak();
-    let before = memory::resident();
-    let of_workers = round(order.strategy, http, order.runtime, &job)?;
-    let grown = || Some(memory::peak()?.saturating_sub(before?));
+    let memory = PeakMemory::watch(std::process::id()).map_err(WorkerError::Input)?;
+    let runner = Runner::try_new(order.strategy, http, order.runtime).map_err(SetupError::from)?;
+    let downloader = runner.prepare(&job)?;
+    downloader.download_many(&job);
+    let peak = memory.stop();
+    drop(downloader); // its memory counts until here
     let result = ProbeResult {
-        peak_bytes: grown().zip(of_workers).map(|(own, theirs)| own + theirs),
+        grown_bytes: peak.map(|peak| peak.most - peak.first),
     };
     write_line(&mut output, &result).map_err(WorkerError::Output)
-}
-
-/// Runs the round, and returns the peak memory of the worker processes, if any.
-fn round(
-    strategy: Strategy,
-    http: Http,
-    runtime: RuntimeFlavor,
-    job: &Job,
-) -> Result<Option<u64>, crate::download::SetupError> {
-    if strategy == Strategy::Processes {
-        let processes = Processes::new(http, job)?;
-        processes.download_many(job);
-        return Ok(processes.peak_bytes());
-    }
-    let runner = Runner::try_new(strategy, http, runtime)?;
-    runner.prepare(job)?.download_many(job);
-    Ok(Some(0))
 }

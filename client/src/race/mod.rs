@@ -6,6 +6,7 @@ pub mod command;
 mod contender;
 mod error;
 pub mod memory_probe;
+mod peak_memory;
 pub mod plan;
 mod record;
 mod rounds;

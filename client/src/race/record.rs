@@ -1,7 +1,5 @@
 //! What is written down of a race before anything is measured.
 
-use std::num::NonZeroUsize;
-
 use super::contender::Contender;
 use super::plan;
 use super::target::Target;
@@ -32,7 +30,7 @@ pub fn series(contender: &dyn Contender, job: &Job) -> Series {
     Series {
         name: contender.name(),
         contender: contender.record(),
-        workers: contender.workers(job).unwrap_or(NonZeroUsize::MIN),
+        workers: contender.workers(job),
         memory_bytes: None,
         rounds: Vec::new(),
         unfinished: None,

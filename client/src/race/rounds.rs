@@ -27,6 +27,7 @@ pub struct Race {
     warmup: usize,
     reference: Option<String>,
     probes_memory: bool,
+    command_timeout: Option<Duration>,
 }
 
 /// A contender with a number of workers: it has a series.
@@ -153,7 +154,7 @@ impl Race {
                     max_workers,
                     ..job.clone()
                 };
-                let workers = contender.workers(&job).unwrap_or(max_workers);
+                let workers = contender.workers(&job);
                 let name = format!("{}@{workers}", contender.name());
                 if entrants.iter().all(|entrant| entrant.name != name) {
                     entrants.push(Entrant {
@@ -182,6 +183,7 @@ impl Race {
             warmup: 1,
             reference: None,
             probes_memory: false,
+            command_timeout: None,
         }
     }
 
@@ -214,6 +216,23 @@ impl Race {
             ..self
         }
     }
+
+    /// How long a round of an external program may take; without it, [`TIMES_SLOWEST`] times as long
+    /// as the slowest round so far, or as the planned downloads one after the other, and
+    /// [a minute](Job::COMMAND_TIMEOUT) at least. A program that takes longer is ended, and runs no
+    /// more.
+    ///
+    /// [`TIMES_SLOWEST`]: Self::TIMES_SLOWEST
+    #[must_use]
+    pub fn command_timeout(self, command_timeout: Option<Duration>) -> Self {
+        Self {
+            command_timeout,
+            ..self
+        }
+    }
+
+    /// How many times as long as the slowest round an external program may take by default.
+    pub const TIMES_SLOWEST: u32 = 10;
 
     /// What sees each attempt as it ends, instead of the job's own.
     #[must_use]
@@ -274,22 +293,28 @@ impl Race {
         measurement: &mut Measurement,
         mut watch: impl FnMut(RaceEvent<'_>),
     ) -> Result<(), ContenderError> {
-        let jobs = self.jobs();
+        let mut jobs = self.jobs();
+        let planned = measurement.planned_times();
+        let mut slowest: Duration = planned.iter().flatten().sum();
         let mut begun = Instant::now();
         let mut neighbours = None;
         for round in 0.. {
             if round == self.warmup {
                 if self.probes_memory {
-                    self.probe_memory(&jobs, measurement);
+                    self.probe_memory(&jobs, slowest, measurement);
                 }
                 begun = Instant::now();
                 neighbours = Neighbours::watch();
             }
             for series in order(self.entrants.len(), round) {
+                if measurement.series[series].timed_out().is_some() {
+                    continue;
+                }
                 watch(RaceEvent::Begins {
                     series,
                     rounds: round,
                 });
+                jobs[series].command_timeout = self.time_limit(slowest);
                 let (contender, job) = (
                     &self.contenders[self.entrants[series].contender],
                     &jobs[series],
@@ -308,12 +333,13 @@ impl Race {
                     measurement.server_gone = is_gone && !stopped;
                     return Ok(());
                 }
-                if round < self.warmup {
+                if result.time_limit.is_some() {
+                    into.unfinished = Some(result);
                     continue;
                 }
-                into.memory_bytes = into.memory_bytes.max(result.memory_bytes);
-                if contender.workers(job).is_none() {
-                    into.workers = into.workers.max(workers_used(&result));
+                slowest = slowest.max(result.elapsed);
+                if round < self.warmup {
+                    continue;
                 }
                 into.rounds.push(result);
                 let busy = neighbours.and_then(|neighbours| neighbours.so_far());
@@ -326,20 +352,37 @@ impl Race {
                     measurement,
                 });
             }
-            let times: Vec<_> = measurement.series.iter().map(Series::times_ms).collect();
-            if round >= self.warmup && self.rounds.are_done(&times, begun.elapsed()) {
+            let racing = measurement
+                .series
+                .iter()
+                .filter(|series| series.timed_out().is_none());
+            let times: Vec<_> = racing.map(Series::times_ms).collect();
+            if times.is_empty()
+                || (round >= self.warmup && self.rounds.are_done(&times, begun.elapsed()))
+            {
                 break;
             }
         }
         Ok(())
     }
 
+    /// How long a round of an external program may take.
+    fn time_limit(&self, slowest: Duration) -> Duration {
+        let default = slowest.saturating_mul(Self::TIMES_SLOWEST);
+        self.command_timeout
+            .unwrap_or_else(|| default.max(Job::COMMAND_TIMEOUT))
+    }
+
     /// Lets each series do the job once more, in a process of its own that is asked for its memory.
-    fn probe_memory(&self, jobs: &[Job], measurement: &mut Measurement) {
+    fn probe_memory(&self, jobs: &[Job], slowest: Duration, measurement: &mut Measurement) {
         for ((entrant, job), series) in self.entrants.iter().zip(jobs).zip(&mut measurement.series)
         {
-            if !job.cancel.is_requested() {
-                series.memory_bytes = self.contenders[entrant.contender].memory(job);
+            if !job.cancel.is_requested() && series.timed_out().is_none() {
+                let job = Job {
+                    command_timeout: self.time_limit(slowest),
+                    ..job.clone()
+                };
+                series.memory_bytes = self.contenders[entrant.contender].memory(&job);
             }
         }
     }
@@ -349,10 +392,4 @@ impl Race {
 fn is_gone(round: &Round) -> bool {
     let outcomes = || round.samples.iter().map(|sample| sample.outcome);
     outcomes().next().is_some() && outcomes().all(|outcome| outcome == Outcome::NoConnection)
-}
-
-/// The number of workers that the samples name.
-fn workers_used(round: &Round) -> NonZeroUsize {
-    let last = round.samples.iter().map(|sample| sample.worker).max();
-    NonZeroUsize::MIN.saturating_add(last.unwrap_or(0))
 }

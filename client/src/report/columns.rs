@@ -22,9 +22,14 @@ pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
     }
     let any = |has: fn(&SeriesAnalysis) -> bool| analysis.series.iter().any(has);
     let is_sweep = !analysis.scaling.is_empty();
-    let all: [(bool, &'static str, Cell); 14] = [
+    let all: [(bool, &'static str, Cell); 15] = [
         (true, "strategy", |series| series.name.clone()),
         (!is_sweep, "workers", |series| series.workers.to_string()),
+        (
+            any(|series| series.max_in_flight.is_some()),
+            "in flight",
+            |series| or_none(series.max_in_flight, |most| most.to_string()),
+        ),
         (true, "median", |series| {
             or_none(series.elapsed_ms, |time| short_ms(time.median))
         }),
@@ -64,7 +69,13 @@ pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
         (any(|series| series.retries > 0), "retries", |series| {
             series.retries.to_string()
         }),
-        (true, "errors", |series| series.errors.to_string()),
+        (true, "errors", |series| {
+            if series.timed_out {
+                "timed out".to_owned()
+            } else {
+                series.errors.to_string()
+            }
+        }),
     ];
     let wanted = all.into_iter().filter(|(is_wanted, ..)| *is_wanted);
     wanted

@@ -47,6 +47,9 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
         }
     }
     text.push('\n');
+    for startup in messages::startups(analysis) {
+        let _ = writeln!(text, "{}\n", escaped(&startup));
+    }
     let count = measurement.job.codes.len();
     let server = match &measurement.server.scenario {
         Some(scenario) => format!("scenario {}, seed {}", scenario.name, scenario.seed),

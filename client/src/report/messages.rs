@@ -6,15 +6,15 @@ use super::format::{percent, plural, short, short_ms, speed_up, times};
 use crate::result::compare::{FEWEST_ROUNDS, FEWEST_RUNS};
 use crate::result::interval::FEWEST;
 use crate::result::{
-    Cause, Comparison, Kind, Loss, Neighbourhood, Outlier, Ranking, Report, Series, SeriesAnalysis,
-    Warning,
+    Analysis, Cause, Comparison, Kind, Loss, Neighbourhood, Outlier, Ranking, Report, Series,
+    SeriesAnalysis, UnaskedRequests, Warning,
 };
 
 /// The result in one sentence, where there is something to compare: who won, if anybody did.
 pub fn headline(report: &Report) -> Option<String> {
     let analysis = &report.analysis;
     // Of a race that ended before everybody had a round, the warnings say why.
-    let has_begun = |series: &SeriesAnalysis| series.elapsed_ms.is_some();
+    let has_begun = |series: &SeriesAnalysis| series.elapsed_ms.is_some() || series.timed_out;
     if analysis.series.len() < 2 || !analysis.series.iter().all(has_begun) {
         return None;
     }
@@ -225,26 +225,81 @@ fn warning(warning: &Warning, series: &str) -> String {
              itself to see what it says.",
             plural(*rounds, "round")
         ),
-        Warning::OtherRequests { missing, extra, .. } => {
-            let mut found = Vec::new();
-            if *missing > 0 {
-                found.push(format!(
-                    "{missing} {} of the job never requested",
-                    plural(*missing, "flag")
-                ));
-            }
-            if *extra > 0 {
-                found.push(format!("{extra} {} too many", plural(*extra, "download")));
-            }
+        Warning::CommandTimedOut {
+            limit_ms, rounds, ..
+        } => {
+            let before = match rounds {
+                0 => String::new(),
+                rounds => format!(" after {rounds} complete {}", plural(*rounds, "round")),
+            };
             format!(
-                "{series}: {}. It did another job than the rest, so its time cannot be compared: give the command the same flags.",
-                found.join(", ")
+                "{series}: the command had not ended{before} when its time limit of {} was over. It was ended with all that it had \
+                 started, runs no more, and has no rank. Give it longer with --command-timeout.",
+                short_ms(*limit_ms)
             )
         }
+        Warning::OtherRequests {
+            flags,
+            in_one_round,
+            ..
+        } => other_requests(series, *flags, in_one_round),
         Warning::ServerGone => "The server could not be reached any more, and the race ended there. Look at why it ended, and start it again."
             .to_owned(),
         Warning::Interrupted => "It ended early, after fewer rounds than asked for. Every round that is shown was complete.".to_owned(),
     }
+}
+
+/// The requests of a command that are not those of the job.
+fn other_requests(series: &str, flags: usize, found: &UnaskedRequests) -> String {
+    let UnaskedRequests {
+        missing,
+        repeated,
+        foreign,
+        head,
+        other,
+        unrecorded,
+        own_run,
+    } = *found;
+    let counts = [
+        (repeated, "flag", " downloaded again"),
+        (foreign, "flag", " that the job does not have"),
+        (head, "HEAD request", ""),
+        (other, "request", " for something else"),
+        (unrecorded, "request", " without a record"),
+        (own_run, "request", " with a flag-run of its own"),
+    ];
+    let mut texts = Vec::new();
+    if missing > 0 {
+        texts.push(format!(
+            "{missing} of {flags} {} never requested",
+            plural(flags, "flag")
+        ));
+    }
+    for (count, noun, which) in counts {
+        if count > 0 {
+            texts.push(format!("{count} {}{which}", plural(count, noun)));
+        }
+    }
+    let remedy = if own_run > 0 {
+        "Without flag-run it meets the same delays and faults as the rest."
+    } else {
+        "Its time is that of another job than the rest's."
+    };
+    format!("{series}, in one round: {}. {remedy}", texts.join(", "))
+}
+
+/// How long each command took to start, and from there on.
+pub fn startups(analysis: &Analysis) -> Vec<String> {
+    let of = |series: &SeriesAnalysis| {
+        let (startup, rest) = series.startup_ms.zip(series.from_first_request_ms)?;
+        Some(format!(
+            "{} sent its first request after {}, and took {} from there on.",
+            series.name,
+            short_ms(startup),
+            short_ms(rest.median)
+        ))
+    };
+    analysis.series.iter().filter_map(of).collect()
 }
 
 /// The outlier, how far it was from the median, and its cause.
@@ -289,6 +344,7 @@ pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
         transfer_ms,
         client_ms,
         startup_ms,
+        other_requests_ms,
         order_ms,
     } = numbers.loss?;
     let own = match startup_ms {
@@ -299,6 +355,10 @@ pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
         None => "to the client's own work between downloads".to_owned(),
     };
     let mut parts = [
+        (
+            other_requests_ms.unwrap_or_default(),
+            "to requests that are not of the job",
+        ),
         (waiting_ms, "to connecting, sending and being answered"),
         (server_ms, "to delays that the server held too long"),
         (transfer_ms, "to the bodies"),
@@ -382,10 +442,35 @@ mod tests {
                 exit_code: 2,
                 rounds: 5,
             },
+            Warning::CommandTimedOut {
+                series: series(),
+                limit_ms: 60_000.0,
+                rounds: 2,
+            },
+            Warning::OtherRequests {
+                series: series(),
+                missing: 30,
+                extra: 9,
+                flags: 20,
+                in_one_round: UnaskedRequests {
+                    missing: 15,
+                    repeated: 2,
+                    foreign: 1,
+                    head: 20,
+                    other: 3,
+                    unrecorded: 4,
+                    own_run: 0,
+                },
+            },
             Warning::OtherRequests {
                 series: series(),
                 missing: 0,
-                extra: 1,
+                extra: 0,
+                flags: 20,
+                in_one_round: UnaskedRequests {
+                    own_run: 20,
+                    ..UnaskedRequests::default()
+                },
             },
             Warning::ServerGone,
             Warning::Interrupted,

@@ -131,6 +131,7 @@ fn figure(report: &Report, figure: Figure) -> Markup {
 fn numbers(analysis: &Analysis) -> Markup {
     let has = |wanted: &dyn Fn(&SeriesAnalysis) -> bool| analysis.series.iter().any(wanted);
     let has_cpu = has(&|series| series.cpu_ms_per_download.is_some());
+    let has_command = has(&|series| series.max_in_flight.is_some());
     let has_memory = has(&|series| series.memory_bytes_per_worker.is_some());
     html! {
         div.scroll role="region" aria-label="The numbers" tabindex="0" {
@@ -141,6 +142,7 @@ fn numbers(analysis: &Analysis) -> Markup {
                             "efficiency", "latency"] { th scope="col" { (head) } }
                         @if has_cpu { th scope="col" { "CPU per download" } }
                         @if has_memory { th scope="col" { "memory per worker" } }
+                        @if has_command { th scope="col" { "in flight" } th scope="col" { "from the first request" } }
                         @for head in ["errors", "retries"] { th scope="col" { (head) } }
                     }
                 }
@@ -158,7 +160,11 @@ fn numbers(analysis: &Analysis) -> Markup {
                             (pair(series.latency.map(|latency| (short_ms(latency.p50), format!("p99 {}", short_ms(latency.p99))))))
                             @if has_cpu { (cell(series.cpu_ms_per_download.map(short_ms))) }
                             @if has_memory { (cell(series.memory_bytes_per_worker.map(memory))) }
-                            (pair(Some((series.errors.to_string(), unplanned(series)))))
+                            @if has_command {
+                                (pair(series.max_in_flight.map(|most| (most.to_string(), format!("of {}", series.workers)))))
+                                (pair(series.from_first_request_ms.zip(series.startup_ms).map(|(rest, startup)| (short_ms(rest.median), format!("after {}", short_ms(startup))))))
+                            }
+                            (pair(Some(errors(series))))
                             (cell(Some(series.retries)))
                         }
                     }
@@ -168,6 +174,10 @@ fn numbers(analysis: &Analysis) -> Markup {
         p.note {
             "Under a median or a speed-up stands its 95 % interval, under the median latency its 99th percentile; a speed-up is paired by round. Ideal and possible are those of a client \
              that takes no time itself. Whoever has unplanned errors did not do the whole job, and is not ranked."
+            @if has_command {
+                " Of a command, in flight is the most requests that the server saw at one time, of as many as it was asked for; under the time from its first request on \
+                 stands how long it took to start."
+            }
         }
     }
 }
@@ -178,12 +188,16 @@ fn cell(value: Option<impl Display>) -> Markup {
     }
 }
 
-/// How many errors were unplanned; empty without errors.
-fn unplanned(series: &SeriesAnalysis) -> String {
-    match (series.errors, series.unplanned_errors) {
+/// How many errors there were, and how many were unplanned.
+fn errors(series: &SeriesAnalysis) -> (String, String) {
+    if series.timed_out {
+        return ("timed out".to_owned(), String::new());
+    }
+    let unplanned = match (series.errors, series.unplanned_errors) {
         (0, 0) => String::new(),
         (_, unplanned) => format!("{unplanned} unplanned"),
-    }
+    };
+    (series.errors.to_string(), unplanned)
 }
 
 /// A value above a second one, such as its interval.

@@ -14,8 +14,7 @@ use crate::download::{Outcome, Sample};
 use crate::race::Rounds;
 use crate::result::threshold::{Checked, Judgement};
 use crate::result::{
-    Analysis, Comparison, ContenderRecord, Kind, Measurement, Report, Scaling, Series,
-    SeriesAnalysis,
+    Analysis, Comparison, Kind, Measurement, Report, Scaling, Series, SeriesAnalysis,
 };
 
 /// The longest bar.
@@ -49,8 +48,7 @@ pub fn opening(measurement: &Measurement, rounds: Rounds, warmup: usize) -> Stri
             format!("{} or {last} rounds", others.join(", "))
         }
     };
-    let is_command = |series: &Series| matches!(series.contender, ContenderRecord::Command { .. });
-    let exception = if measurement.series.iter().any(is_command) {
+    let exception = if measurement.series.iter().any(Series::is_command) {
         ", except those downloaded by a command"
     } else {
         ""
@@ -111,6 +109,9 @@ pub fn closing(report: &Report, width: Option<usize>, is_verbose: bool) -> Strin
         text += &sentence(&self::scaling(scaling));
     }
     text += &errors(&report.measurement);
+    for startup in messages::startups(analysis) {
+        text += &sentence(&startup);
+    }
     if analysis.scaling.is_empty() {
         for series in &analysis.series {
             text +=
@@ -131,13 +132,14 @@ fn sentence(text: &str) -> String {
 }
 
 /// The columns that may be left out, the least important first.
-const LESS_WANTED: [&str; 6] = [
+const LESS_WANTED: [&str; 7] = [
     "memory/worker",
     "CPU/flag",
     "p50",
     "95 % interval",
     "ideal",
     "p99",
+    "in flight",
 ];
 
 fn table(analysis: &Analysis, width: usize) -> Table {

@@ -174,15 +174,17 @@ pub struct Series {
     pub name: String,
     /// Who it is.
     pub contender: ContenderRecord,
-    /// The downloads under way at most; of a command, those that the server saw at one time.
+    /// The downloads under way at most; of a command, as many as it was asked for.
     pub workers: NonZeroUsize,
-    /// The growth of resident memory in one round, with a process of its own; of a command, the
-    /// peak of the process. None where it cannot be measured.
+    /// The growth of memory in one round more, with processes of its own: of the sum of the
+    /// proportional set sizes (Pss) of all of them, from before the HTTP client is set up to the
+    /// peak. Of a command all memory is growth, its interpreter included. None where it cannot be
+    /// measured.
     pub memory_bytes: Option<u64>,
     /// The measured rounds that were complete.
     pub rounds: Vec<Round>,
-    /// The round that was under way when all ended early. Its samples are whole; no number counts
-    /// it.
+    /// The round that was under way when all ended early, or the one of a command that its time
+    /// limit ended. Its samples are whole; no time counts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<Round>,
 }
@@ -232,11 +234,80 @@ pub struct Round {
     /// (128 + n).
     #[serde(default)]
     pub exit_code: Option<i32>,
+    /// The time limit that ended a command, if it did.
+    #[serde(
+        rename = "time_limit_ms",
+        with = "OptionalMillis",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub time_limit: Option<Duration>,
     /// One per attempt; those at one code in their order.
     pub samples: Vec<Sample>,
-    /// The most memory that an external program used. A document has it once per series.
-    #[serde(skip)]
-    pub memory_bytes: Option<u64>,
+    /// The requests of a command, as the server saw them; of a command only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<CommandRequests>,
+}
+
+/// The requests of a command in one round, as the server saw them. Those for images are samples.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommandRequests {
+    /// All that came between its start and its end.
+    pub received: usize,
+    /// Those that named a run of their own (`flag-run`): they met what was decided for that run.
+    pub own_run: usize,
+    /// Those without a record: for anything that is not below `/flags/`, for the list of the flags,
+    /// with an invalid `flag-run` or `flag-attempt`, or more than a server keeps.
+    pub unrecorded: usize,
+    /// Those that were for no image, or no GET.
+    pub others: Vec<OtherRequest>,
+}
+
+/// A request of a command that was for no image, or no GET. All times count from the start of its
+/// round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OtherRequest {
+    /// The method.
+    pub method: String,
+    /// The canonical path; of a longer one, its first 200 characters.
+    pub path: String,
+    /// Which of the workers sent it, as in the samples.
+    pub worker: usize,
+    /// The status of the response, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// When the server had received it.
+    #[serde(rename = "sent_ms", with = "Millis")]
+    pub sent: Duration,
+    /// When all was over.
+    #[serde(rename = "done_ms", with = "Millis")]
+    pub done: Duration,
+    /// The delay that the server held, as planned.
+    #[serde(rename = "plan_ms", with = "Millis")]
+    pub plan: Duration,
+}
+
+impl OtherRequest {
+    /// From its arrival to the end of the response.
+    pub fn latency(&self) -> Duration {
+        self.done.saturating_sub(self.sent)
+    }
+}
+
+impl Round {
+    /// The requests of a command that were for no image, or no GET.
+    pub fn other_requests(&self) -> impl Iterator<Item = &OtherRequest> {
+        self.requests.iter().flat_map(|requests| &requests.others)
+    }
+
+    /// When the first request was sent; none without a request.
+    pub fn first_request(&self) -> Option<Duration> {
+        let others = self.other_requests().map(|request| request.sent);
+        let all = self.samples.iter().map(|sample| sample.sent).chain(others);
+        all.min()
+    }
 }
 
 impl Series {
@@ -245,6 +316,42 @@ impl Series {
         self.name
             .rsplit_once('@')
             .map_or(&self.name, |(name, _)| name)
+    }
+
+    /// Whether it is that of an external program.
+    pub fn is_command(&self) -> bool {
+        matches!(self.contender, ContenderRecord::Command { .. })
+    }
+
+    /// The round that the command's time limit ended, if there is one: the last of this series.
+    pub fn timed_out(&self) -> Option<&Round> {
+        let unfinished = self.unfinished.as_ref();
+        unfinished.filter(|round| round.time_limit.is_some())
+    }
+
+    /// Whether a request of a command named a run of its own, so that it met other decisions than
+    /// the plan's.
+    pub fn has_own_run(&self) -> bool {
+        let rounds = self.rounds.iter().chain(self.timed_out());
+        let mut requests = rounds.filter_map(|round| round.requests.as_ref());
+        requests.any(|requests| requests.own_run > 0)
+    }
+
+    /// The most requests of a command that the server saw at one time; none of other contenders,
+    /// which are known to use their workers.
+    pub fn max_in_flight(&self) -> Option<usize> {
+        let workers = |round: &Round| {
+            let others = round.other_requests().map(|request| request.worker);
+            let all = round
+                .samples
+                .iter()
+                .map(|sample| sample.worker)
+                .chain(others);
+            all.max().map_or(0, |last| last + 1)
+        };
+        let rounds = self.rounds.iter().chain(self.timed_out());
+        let most = rounds.map(workers).max();
+        most.filter(|_| self.is_command())
     }
 
     /// The time that each round took.

@@ -16,7 +16,7 @@ pub mod threshold;
 
 pub use self::analysis::{
     Analysis, Cause, Latencies, Loss, Outlier, Ranking, Scaling, ScalingPoint, SeriesAnalysis,
-    Warning,
+    UnaskedRequests, Warning,
 };
 pub use self::censored::{Bounds, CensoredTimes, Percentiles};
 pub use self::compare::Comparison;
@@ -27,7 +27,7 @@ pub use self::load::{
     LoadWarning, RequestCounts, Throughput, Times,
 };
 pub use self::measurement::{
-    ContenderRecord, JobRecord, Kind, Measurement, Planned, PlannedAttempt, Round, SCHEMA_VERSION,
-    ScenarioRecord, Series, ServerRecord,
+    CommandRequests, ContenderRecord, JobRecord, Kind, Measurement, OtherRequest, Planned,
+    PlannedAttempt, Round, SCHEMA_VERSION, ScenarioRecord, Series, ServerRecord,
 };
 pub use self::report::Report;

@@ -226,6 +226,10 @@ impl Metric {
     }
 
     fn of(self, measurement: &Measurement, series: &SeriesAnalysis) -> Option<Found> {
+        // A round that was ended has shown nothing, whatever the rounds before it did.
+        if series.timed_out {
+            return None;
+        }
         match self {
             Self::Ratio => ratio(series).map(Found::Estimate),
             _ => self.exact(measurement, series).map(Found::Exact),

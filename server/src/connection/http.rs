@@ -55,7 +55,10 @@ async fn answer(
     let resource = Resource::parse(&path);
     let response = if resource.has_faults() {
         match app.injector.decide(&RequestHead::of(&request, &resource)) {
-            Err(refusal) => (*refusal).map(Body::from),
+            Err(refusal) => {
+                app.injector.count_undecided();
+                (*refusal).map(Body::from)
+            }
             Ok(decision) => match app.injector.apply(decision).await {
                 Reply::Refuse(refusal, record) => refuse(refusal, record, &method),
                 Reply::Break(fault, record) => {
@@ -72,6 +75,7 @@ async fn answer(
             },
         }
     } else {
+        app.injector.count_undecided();
         app.site.answer(request, &resource).await
     };
     let response = if method == Method::HEAD {

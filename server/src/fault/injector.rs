@@ -115,6 +115,11 @@ impl FaultInjector {
         &self.shutdown
     }
 
+    /// Counts a request that it does not decide about.
+    pub(crate) fn count_undecided(&self) {
+        self.records.count_unrecorded();
+    }
+
     /// Decides what is to happen to a request for a resource that [has
     /// faults](flags_data::Resource::has_faults), counts it, and opens its record.
     ///

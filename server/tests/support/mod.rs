@@ -71,7 +71,7 @@ pub(crate) fn rules(text: &str) -> Builder {
 
 /// A server of one listener, on threads of its own.
 pub(crate) struct Server {
-    running: BlockingFlagServer,
+    pub(crate) running: BlockingFlagServer,
     pub(crate) authority: String,
 }
 

@@ -123,7 +123,7 @@ pub(crate) struct BenchArgs {
     /// and {codes} for the codes: a word each, or in a longer word with commas between them. There
     /// is no shell; where one is needed, write sh -c '…'. Every round gets a fresh embedded server,
     /// whose log has what the program asked for; --timeout, --retries and the options of the
-    /// strategies are not for it. It comes after the strategies.
+    /// strategies are not for it. What it has started ends with it. It comes after the strategies.
     #[arg(long = "command", value_name = "COMMAND", conflicts_with_all = ["servers", "attempt"])]
     pub(crate) commands: Vec<String>,
 
@@ -131,6 +131,13 @@ pub(crate) struct BenchArgs {
     /// download from. [default: a free one]
     #[arg(long, value_name = "PORT", requires = "commands", value_parser = value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
+
+    /// The time limit of one round of a --command. A program that takes longer is ended with all
+    /// that it has started, runs no more, has no rank, and the exit code is 1. [default: 10 times
+    /// the slowest round so far, or the planned time of one download after the other if that is
+    /// longer; at least 60s]
+    #[arg(long, value_name = "DURATION", requires = "commands", value_parser = positive_duration)]
+    pub(crate) command_timeout: Option<Duration>,
 
     /// What the others are compared with: their speed_up, and in thresholds their ratio. [default:
     /// the first]

@@ -74,7 +74,9 @@ fn race(
         .race
         .download
         .job(server, &target, images, cancel.clone());
-    let mut race = Race::bench(contenders, job).probes_memory(true);
+    let mut race = Race::bench(contenders, job)
+        .probes_memory(true)
+        .command_timeout(spec.command_timeout);
     if let Some(reference) = &spec.reference {
         if !race.names().any(|name| name == reference) {
             let names: Vec<&str> = race.names().collect();
@@ -195,7 +197,7 @@ impl<'a> Session<'a> {
         let unplanned = analysis
             .series
             .iter()
-            .any(|series| series.unplanned_errors > 0);
+            .any(|series| series.unplanned_errors > 0 || series.timed_out);
         let mut rounds = measurement.series.iter().flat_map(|series| &series.rounds);
         let failed = measurement.server_gone || unplanned || rounds.any(has_failed);
         let code = match (measurement.interrupted, all_met, failed) {

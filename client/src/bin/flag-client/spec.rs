@@ -215,6 +215,8 @@ pub(crate) struct BenchSpec {
     pub(crate) commands: Vec<String>,
     /// The port of the server for them; none for a free one.
     pub(crate) port: Option<u16>,
+    /// How long a round of them may take; none for a limit that follows from the others.
+    pub(crate) command_timeout: Option<Duration>,
     pub(crate) baseline: Option<Baseline>,
 }
 
@@ -246,6 +248,7 @@ impl BenchSpec {
             reference: args.reference,
             commands: args.commands,
             port: args.port,
+            command_timeout: args.command_timeout,
         })
     }
 }

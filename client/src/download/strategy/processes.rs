@@ -25,13 +25,11 @@ use crate::download::error::SetupError;
 use crate::download::http::library::Http;
 use crate::download::job::Job;
 use crate::download::sample::Sample;
-use crate::download::worker::protocol::{FinalReport, Task, WorkOrder, read_line, write_line};
+use crate::download::worker::protocol::{Task, WorkOrder, read_line, write_line};
 /// Downloads as many flags at a time as the pool has processes.
 #[derive(Debug)]
 pub struct Processes {
     http: Http,
-    /// The peaks of the workers that have ended; `None` once one did not report it.
-    peak_bytes: Mutex<Option<u64>>,
 }
 
 impl Processes {
@@ -41,16 +39,7 @@ impl Processes {
     /// When the library does not block.
     pub fn new(http: Http, _job: &Job) -> Result<Self, SetupError> {
         pairing::check(Strategy::Processes, http, RuntimeFlavor::default())?;
-        Ok(Self {
-            http,
-            peak_bytes: Mutex::new(Some(0)),
-        })
-    }
-
-    /// The peak resident memory of all worker processes so far, summed. What they share, such as
-    /// the program, counts for each. `None` where it is not known.
-    pub fn peak_bytes(&self) -> Option<u64> {
-        *lock(&self.peak_bytes)
+        Ok(Self { http })
     }
 }
 
@@ -68,13 +57,10 @@ impl Downloader for Processes {
                 let attempts = download.run_with(job, |number| process.attempt(download, number));
                 lock(&samples).extend(attempts);
                 if process.is_dead {
-                    *lock(&self.peak_bytes) = None;
                     process = Process::start(job, &order)?;
                 }
             }
-            let peak = process.finish();
-            let mut sum = lock(&self.peak_bytes);
-            *sum = sum.zip(peak).map(|(sum, peak)| sum + peak);
+            process.finish();
             Ok(())
         };
         let mut failure = None;
@@ -163,12 +149,10 @@ impl Process {
         write_line(tasks, value)
     }
 
-    /// Lets it end by itself, and returns its peak memory if it reports that.
-    fn finish(mut self) -> Option<u64> {
+    /// Lets it end by itself.
+    fn finish(mut self) {
         drop(self.tasks.take());
-        let final_report: Option<FinalReport> = read_line(&mut self.answers).ok()?;
-        self.child.wait().ok()?;
-        final_report?.peak_bytes
+        self.child.wait().ok();
     }
 
     /// Ends it if it is still running, and describes how it ended.

@@ -40,13 +40,6 @@ pub(crate) struct Task {
     pub(crate) attempt: u32,
 }
 
-/// The last line.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct FinalReport {
-    /// The peak resident memory, where the system reports it.
-    pub(crate) peak_bytes: Option<u64>,
-}
-
 impl WorkOrder {
     pub(crate) fn new(http: Http, job: &Job) -> Self {
         let digest = |&code: &CountryCode| Some((code, *job.images.expected(code)?.as_bytes()));

@@ -5,8 +5,7 @@
 //!
 //! All of it is lines of JSON. The process reads a [`WorkOrder`] and then one [`Task`] after the
 //! other; it answers each with a [`Sample`](crate::download::Sample), whose times count from the
-//! moment at which it read the task, and the end of its input with a [`FinalReport`]. It makes
-//! single attempts: the sender of the tasks decides about retries, pauses and the stop. So a worker
+//! moment at which it read the task, and ends with its input. It makes single attempts: the sender of the tasks decides about retries, pauses and the stop. So a worker
 //! whose parent has ended, for any reason, has at most one attempt to finish.
 //!
 //! This module knows nothing of pools, and does not start processes.
@@ -14,10 +13,9 @@
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
 
-use flag_host::memory;
 use thiserror::Error;
 
-use super::protocol::{FinalReport, Task, WorkOrder, read_line, write_line};
+use super::protocol::{Task, WorkOrder, read_line, write_line};
 use crate::download::attempt::Download;
 use crate::download::error::SetupError;
 use crate::download::http::client::BlockingHttp;
@@ -54,10 +52,7 @@ pub fn run(mut input: impl BufRead, mut output: impl Write) -> Result<(), Worker
         let sample = Download::new(taken, code, 0).attempt(&job, &http, attempt);
         write_line(&mut output, &sample).map_err(WorkerError::Output)?;
     }
-    let final_report = FinalReport {
-        peak_bytes: memory::peak(),
-    };
-    write_line(&mut output, &final_report).map_err(WorkerError::Output)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -74,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_answers_each_task_and_sends_a_final_report() {
+    fn a_worker_answers_each_task_and_ends_with_its_input() {
         // Port 1 of this machine: no server listens there.
         let job = Job::new("http://127.0.0.1:1/flags", vec![code("BR")]);
         let mut input = Vec::new();
@@ -91,8 +86,6 @@ mod tests {
             assert_eq!((sample.code, sample.attempt), (code("BR"), attempt));
             assert_eq!(sample.outcome, Outcome::NoConnection);
         }
-        let final_report: FinalReport = read_line(&mut answers).unwrap().unwrap();
-        assert_eq!(final_report.peak_bytes.is_some(), cfg!(target_os = "linux"));
         assert!(answers.is_empty());
     }
 

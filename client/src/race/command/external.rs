@@ -1,4 +1,4 @@
-//! An external program in the race: how it is started, timed and ended, and its downloads according
+//! An external program in the race: how it is started, timed and ended, and its requests according
 //! to the records of a fresh server. Of the program it knows the command line only.
 //!
 //! The samples lack what the server cannot see: a request that was never sent, the time of a
@@ -13,15 +13,16 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use flag_host::{memory, process};
+use flag_host::process;
 use flag_scenario::Scenario;
 use flag_server::{BlockingFlagServer, FlagServer, StartError};
 
 use super::process::{StderrTail, exit_code, wait};
-use super::records::{records, samples};
+use super::records::Seen;
 use crate::download::{Job, Outcome, Sample};
 use crate::race::contender::Contender;
 use crate::race::error::{CommandError, ContenderError};
+use crate::race::peak_memory::PeakMemory;
 use crate::result::{ContenderRecord, Round};
 
 /// Interpreters: their first argument names the script.
@@ -119,6 +120,17 @@ impl ExternalCommand {
         }
         filled
     }
+
+    /// The program, ready to start. Ctrl-C is for the race, which ends the program and all its
+    /// children.
+    fn program(&self, server: &BlockingFlagServer, job: &Job) -> Command {
+        let words = self.expand(&server.flags_url(), job);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        process::shield(&mut command);
+        command
+    }
 }
 
 impl Contender for ExternalCommand {
@@ -143,35 +155,26 @@ impl Contender for ExternalCommand {
         }
     }
 
-    fn workers(&self, _job: &Job) -> Option<NonZeroUsize> {
-        None
+    /// As many as it is asked for, whether or not it has so many requests in flight.
+    fn workers(&self, job: &Job) -> NonZeroUsize {
+        job.workers()
     }
 
     fn run(&self, job: &Job) -> Result<Round, ContenderError> {
         let server = self.server()?;
-        let words = self.expand(&server.flags_url(), job);
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        // Ctrl-C is for the race, which ends the program and all its children.
-        process::shield(&mut command);
-
+        let mut command = self.program(&server, job);
+        command.stderr(Stdio::piped());
         let could_not = |reason| CommandError::Start {
             line: self.line.clone(),
             reason,
         };
         let start = Instant::now();
         let mut child = command.spawn().map_err(could_not)?;
-        // Not before: other threads may have needed more memory since then, and the process was a
-        // copy of that.
-        let ours = memory::peak();
         let stderr_tail = child.stderr.take().map(StderrTail::of);
-        let ended = wait(child, &job.cancel).map_err(could_not)?;
+        let limit = job.command_timeout;
+        let ended = wait(child, start, limit, &job.cancel).map_err(could_not)?;
 
-        let samples = samples(&records(&server), start);
+        let Seen { samples, requests } = Seen::by(&server, start, ended.at);
         let exit_code = exit_code(ended.used.status);
         let is_first = !self.has_run.swap(true, Ordering::Relaxed);
         let is_well = |sample: &Sample| sample.outcome == Outcome::Downloaded;
@@ -179,6 +182,7 @@ impl Contender for ExternalCommand {
             && is_first
             && samples.iter().all(is_well)
             && !job.cancel.is_requested()
+            && !ended.timed_out
         {
             Err(CommandError::Failed {
                 line: self.line.clone(),
@@ -191,9 +195,22 @@ impl Contender for ExternalCommand {
             samples,
             elapsed: ended.at.saturating_duration_since(start),
             cpu: Some(ended.used.rusage.utime + ended.used.rusage.stime),
-            memory_bytes: ended.memory_bytes(ours),
             exit_code,
+            time_limit: ended.timed_out.then_some(limit),
+            requests: Some(requests),
             ..Round::default()
         })
+    }
+
+    /// In a round that is not timed.
+    fn memory(&self, job: &Job) -> Option<u64> {
+        let server = self.server().ok()?;
+        let mut command = self.program(&server, job);
+        let start = Instant::now();
+        let child = command.stderr(Stdio::null()).spawn().ok()?;
+        let memory = PeakMemory::watch(child.id()).ok()?;
+        let ended = wait(child, start, job.command_timeout, &job.cancel).ok()?;
+        let peak = memory.stop()?;
+        (!ended.timed_out && !job.cancel.is_requested()).then_some(peak.most)
     }
 }

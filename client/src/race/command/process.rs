@@ -1,4 +1,5 @@
-//! How a program that was started ends: its exit, its memory, and the end of its standard error.
+//! How a program that was started ends: its exit, by itself or by its time limit, and the end of its
+//! standard error.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -8,13 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_host::{lock, memory, process};
+use flag_host::{lock, process};
 use wait4::{ResUse, Wait4};
 
 use crate::download::CancelToken;
 
-/// How often to check whether the program is to be ended, and how much memory it uses. Its exit is
-/// noticed at once.
+/// How often to check whether the program is to be ended. Its exit is noticed at once.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the program may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
@@ -28,22 +28,18 @@ const STDERR_GRACE: Duration = Duration::from_millis(200);
 pub(super) struct Ended {
     pub(super) used: ResUse,
     pub(super) at: Instant,
-    /// The peak memory that was observed from outside.
-    seen_bytes: Option<u64>,
+    /// Whether it was ended because it took too long.
+    pub(super) timed_out: bool,
 }
 
-impl Ended {
-    /// The peak resident memory. Linux counts from before `exec`, when the process still was a copy
-    /// of this one, so its figure is valid only above `ours`; otherwise the last observed value
-    /// is used.
-    pub(super) fn memory_bytes(&self, ours: Option<u64>) -> Option<u64> {
-        let reported = Some(self.used.rusage.maxrss).filter(|bytes| *bytes > ours.unwrap_or(0));
-        reported.max(self.seen_bytes)
-    }
-}
-
-/// Waits until the process ends, or ends it when there is a stop.
-pub(super) fn wait(child: Child, cancel: &CancelToken) -> io::Result<Ended> {
+/// Waits until the process ends, or ends it when there is a stop, or when it has run for `limit`
+/// since `start`. What it has started ends with it: the next contender races alone.
+pub(super) fn wait(
+    child: Child,
+    start: Instant,
+    limit: Duration,
+    cancel: &CancelToken,
+) -> io::Result<Ended> {
     let process = child.id();
     let (sender, exits) = mpsc::channel();
     // A dedicated thread records the exact time of the exit.
@@ -51,32 +47,35 @@ pub(super) fn wait(child: Child, cancel: &CancelToken) -> io::Result<Ended> {
         let used = child.wait4();
         sender.send((used, Instant::now())).ok();
     })?;
-    let mut seen_bytes = None;
+    let mut timed_out = false;
     let mut asked_at: Option<Instant> = None;
     loop {
-        match exits.recv_timeout(POLL_INTERVAL) {
+        let pause = match asked_at {
+            None => POLL_INTERVAL.min(limit.saturating_sub(start.elapsed())),
+            Some(_) => POLL_INTERVAL,
+        };
+        match exits.recv_timeout(pause) {
             Ok((used, at)) => {
-                if asked_at.is_some() {
-                    process::end(process, true); // the rest of its group
+                // The rest of its group, where a group outlives the process that began it.
+                if cfg!(unix) || asked_at.is_some() {
+                    process::end(process, true);
                 }
                 return Ok(Ended {
                     used: used?,
                     at,
-                    seen_bytes,
+                    timed_out,
                 });
             }
             Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::Other.into()),
-            Err(RecvTimeoutError::Timeout) => {
-                seen_bytes = seen_bytes.max(memory::peak_of(process));
-                match asked_at {
-                    None if cancel.is_requested() => {
-                        process::end(process, false);
-                        asked_at = Some(Instant::now());
-                    }
-                    Some(since) if since.elapsed() >= GRACE => process::end(process, true),
-                    _ => {}
+            Err(RecvTimeoutError::Timeout) => match asked_at {
+                None if cancel.is_requested() || start.elapsed() >= limit => {
+                    timed_out = !cancel.is_requested();
+                    process::end(process, false);
+                    asked_at = Some(Instant::now());
                 }
-            }
+                Some(since) if since.elapsed() >= GRACE => process::end(process, true),
+                _ => {}
+            },
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Makes the samples of an external program, which makes none itself, from the records of the
-//! server.
+//! server, and lists its other requests. All of them are the program's, whatever run, method or
+//! resource they name: no one else knows the server.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use flags_data::{CountryCode, Resource, ResourceKind};
 
 use crate::download::http::exchange::http_error;
 use crate::download::{Outcome, Sample};
+use crate::result::{CommandRequests, OtherRequest};
 
 /// How long the server may take to notice that the program has disconnected.
 const RECORDS_GRACE: Duration = Duration::from_secs(1);
@@ -16,25 +18,64 @@ const RECORDS_GRACE: Duration = Duration::from_secs(1);
 /// requests that overlap for less than this do not indicate a second worker.
 const BREAK_LAG: Duration = Duration::from_millis(5);
 
-/// All records of the server. It may take a moment to notice that its client has disconnected.
-pub(super) fn records(server: &BlockingFlagServer) -> Vec<Record> {
-    let count = usize::try_from(server.received()).unwrap_or(usize::MAX);
-    server.wait_for_records("", count, RECORDS_GRACE)
+/// How much of a path is kept.
+const PATH_LEN: usize = 200;
+
+/// What a program requested.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// In the order that [`Downloader`](crate::download::Downloader) specifies.
+    pub(super) samples: Vec<Sample>,
+    pub(super) requests: CommandRequests,
 }
 
-/// A request for an image, with the redirects that followed from it.
+impl Seen {
+    /// All that came to the server of a program between its start and its end. The server may take
+    /// a moment to notice that the program has disconnected.
+    pub(super) fn by(server: &BlockingFlagServer, start: Instant, end: Instant) -> Self {
+        let mut records = server.settled_records(RECORDS_GRACE);
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let forgotten = count(server.received()).saturating_sub(records.len());
+        let unrecorded = count(server.unrecorded()).saturating_add(forgotten);
+        records.retain(|record| record.times.received <= end);
+        let chains = chains(&records);
+        let workers = workers(&chains);
+        let (mut samples, mut others) = (Vec::new(), Vec::new());
+        for (chain, worker) in chains.iter().zip(workers) {
+            match chain.code {
+                Some(code) => samples.push(chain.sample(code, worker, start)),
+                None => others.push(chain.other_request(worker, start)),
+            }
+        }
+        Self {
+            samples: in_order(samples),
+            requests: CommandRequests {
+                received: records.len().saturating_add(unrecorded),
+                own_run: records
+                    .iter()
+                    .filter(|record| !record.run.is_empty())
+                    .count(),
+                unrecorded,
+                others,
+            },
+        }
+    }
+}
+
+/// A request, with the redirects that followed from it.
 struct Chain<'r> {
-    code: CountryCode,
+    /// The country whose image was requested, if any.
+    code: Option<CountryCode>,
     first: &'r Record,
     last: &'r Record,
 }
 
 impl Chain<'_> {
     /// Whether the body was complete: a reset or a stall may be planned behind its end.
-    fn is_whole(&self) -> bool {
+    fn is_whole(&self, code: CountryCode) -> bool {
         let sent = &self.last.sent;
         let is_image =
-            sent.status == Some(200) && sent.bytes == Content::of(&Resource::image(self.code)).len;
+            sent.status == Some(200) && sent.bytes == Content::of(&Resource::image(code)).len;
         sent.end == End::Whole || (is_image && sent.end != End::Left)
     }
 
@@ -60,13 +101,13 @@ impl Chain<'_> {
         ending.response(&request, self.last.hop).is_some()
     }
 
-    fn outcome(&self) -> (Outcome, Option<String>) {
+    fn outcome(&self, is_whole: bool) -> (Outcome, Option<String>) {
         let sent = &self.last.sent;
         let place = match self.status() {
             None => "before it answered".to_owned(),
             Some(_) => format!("after {} bytes of the body", sent.bytes),
         };
-        if self.is_whole() {
+        if is_whole {
             let status = sent.status.unwrap_or_default();
             return match (status, &self.last.plan.ending) {
                 (200, Some(Ending::Corrupt { draws })) => {
@@ -98,24 +139,24 @@ impl Chain<'_> {
         (outcome, Some(format!("{what} {place}")))
     }
 
-    /// Its sample without what depends on the other chains: the worker, and whether another attempt
-    /// followed.
-    fn sample(&self, start: Instant) -> Sample {
+    /// Its sample, but for whether another attempt followed.
+    fn sample(&self, code: CountryCode, worker: usize, start: Instant) -> Sample {
         let since_start = |moment: Instant| moment.saturating_duration_since(start);
-        let (outcome, error) = self.outcome();
+        let is_whole = self.is_whole(code);
+        let (outcome, error) = self.outcome(is_whole);
         let (first, last) = (self.first, self.last);
         let delay = first.plan.delay;
         let late = first
             .late_ms
             .map(|late| Duration::from_secs_f64(late.max(0.0) / 1e3));
         Sample {
-            code: self.code,
+            code,
             attempt: first.attempt,
-            worker: 0,
+            worker,
             outcome,
             error,
             status: self.status(),
-            bytes: if self.is_whole() {
+            bytes: if is_whole {
                 last.sent.bytes as usize
             } else {
                 0
@@ -130,19 +171,25 @@ impl Chain<'_> {
             retry_in: None,
         }
     }
+
+    /// The request, where it was for no image.
+    fn other_request(&self, worker: usize, start: Instant) -> OtherRequest {
+        let since_start = |moment: Instant| moment.saturating_duration_since(start);
+        OtherRequest {
+            method: self.first.method.clone(),
+            path: self.first.path.chars().take(PATH_LEN).collect(),
+            worker,
+            status: self.status(),
+            sent: since_start(self.first.times.received),
+            done: since_start(self.last.times.ended),
+            plan: self.first.plan.delay,
+        }
+    }
 }
 
-/// A sample for each request for an image that did not follow a redirect, in the order that
-/// [`Downloader`] specifies.
-///
-/// [`Downloader`]: crate::download::Downloader
-pub(super) fn samples(records: &[Record], start: Instant) -> Vec<Sample> {
-    let mut all = Vec::new();
-    let chains = chains(records);
-    for (chain, worker) in chains.iter().zip(workers(&chains)) {
-        let sample = chain.sample(start);
-        all.push(Sample { worker, ..sample });
-    }
+/// The samples grouped by download, with what links its attempts; the download that ended first
+/// comes first.
+fn in_order(all: Vec<Sample>) -> Vec<Sample> {
     // The attempts at one download: failures that were followed by another attempt, and the last.
     let mut downloads: Vec<Vec<Sample>> = Vec::new();
     for sample in all {
@@ -164,21 +211,25 @@ pub(super) fn samples(records: &[Record], start: Instant) -> Vec<Sample> {
     downloads.into_iter().flatten().collect()
 }
 
-/// The requests for images, in the order in which they came.
+/// The requests that no redirect led to, in the order in which they came.
 fn chains(records: &[Record]) -> Vec<Chain<'_>> {
     let mut records: Vec<&Record> = records.iter().collect();
     records.sort_by_key(|record| record.times.received);
     let mut chains: Vec<Chain<'_>> = Vec::new();
     for record in records {
-        let Some(code) = image(record) else { continue };
         let leads_here = |chain: &&mut Chain<'_>| {
             let last = chain.last;
-            chain.code == code && last.attempt == record.attempt && last.hop + 1 == record.hop
+            last.hop + 1 == record.hop
+                && (last.attempt, &last.run) == (record.attempt, &record.run)
+                && (&last.method, &last.path) == (&record.method, &record.path)
         };
-        match chains.iter_mut().rev().find(leads_here) {
+        let chain = (record.hop > 0)
+            .then(|| chains.iter_mut().rev().find(leads_here))
+            .flatten();
+        match chain {
             Some(chain) => chain.last = record,
             None => chains.push(Chain {
-                code,
+                code: image(record),
                 first: record,
                 last: record,
             }),

@@ -71,7 +71,8 @@ pub(super) fn caption(measurement: &Measurement) -> String {
                     format!(", {} above the ideal", percent(share))
                 }
             });
-        let how = match series.workers.get() {
+        let in_flight = series.max_in_flight();
+        let how = match in_flight.unwrap_or(series.workers.get()) {
             1 => format!("takes one flag after the other: {flags}, "),
             many => format!("has {many} in flight: {flags}, "),
         };

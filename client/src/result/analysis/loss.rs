@@ -1,13 +1,15 @@
 //! Where the time beyond the ideal went.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::plan::KnownPlan;
 use crate::download::Sample;
-use crate::result::measurement::{ContenderRecord, PlannedAttempt, Round, Series};
+use crate::result::measurement::{OtherRequest, PlannedAttempt, Round, Series};
 use crate::result::stats;
 
 /// Where the time beyond the ideal went, over the attempts of the worker that ended last: its parts
@@ -27,6 +29,8 @@ pub struct Loss {
     pub client_ms: f64,
     /// What of that came before the first request. Of a command only, whose process has to start.
     pub startup_ms: Option<f64>,
+    /// Requests that are not of the job. Of a command only: HEAD, metadata, flags again.
+    pub other_requests_ms: Option<f64>,
     /// The downloads were shared out otherwise than the perfect client would have; below zero if
     /// that was luck.
     pub order_ms: f64,
@@ -36,14 +40,11 @@ impl Loss {
     /// Of a series; none if the plan is not known, or nothing was measured.
     pub(super) fn of(plan: &KnownPlan<'_>, series: &Series) -> Option<Self> {
         let ideal = plan.ideal(series.workers)?;
-        let is_command = matches!(series.contender, ContenderRecord::Command { .. });
-        let planned = |sample: &Sample| {
-            let unasked = || unasked(sample).filter(|_| is_command);
-            plan.attempt(sample).or_else(unasked)
-        };
+        let is_command = series.is_command();
+        let planned = |sample: &Sample| plan.attempt(sample);
         let rounds = series.rounds.iter();
         let rounds: Vec<Self> = rounds
-            .map(|round| Self::of_round(round, ideal, planned))
+            .map(|round| Self::of_round(round, ideal, is_command, planned))
             .collect::<Option<_>>()?;
         let median = |part: fn(&Self) -> f64| {
             let parts: Vec<f64> = rounds.iter().map(part).collect();
@@ -56,19 +57,23 @@ impl Loss {
             transfer_ms: median(|loss| loss.transfer_ms)?,
             client_ms: median(|loss| loss.client_ms)?,
             startup_ms: median(|loss| loss.startup_ms.unwrap_or_default()).filter(|_| is_command),
+            other_requests_ms: median(|loss| loss.other_requests_ms.unwrap_or_default())
+                .filter(|_| is_command),
             order_ms: median(|loss| loss.order_ms)?,
         })
     }
 
     /// Over the attempts of the worker that ended last. None without a sample, or if one has no
-    /// plan.
+    /// plan; of a command, that one is not of the job.
     fn of_round(
         round: &Round,
         ideal: Duration,
+        is_command: bool,
         planned: impl Fn(&Sample) -> Option<PlannedAttempt>,
     ) -> Option<Self> {
         let last = round.samples.iter().max_by_key(|sample| sample.done)?;
-        let first = round.samples.iter().map(|sample| sample.sent).min()?;
+        let first = round.first_request()?;
+        let firsts = first_attempts(round);
         let mut loss = Self {
             total_ms: more(round.elapsed, ideal),
             server_ms: 0.0,
@@ -76,12 +81,23 @@ impl Loss {
             transfer_ms: 0.0,
             client_ms: 0.0,
             startup_ms: Some(stats::millis(first)),
+            other_requests_ms: None,
             order_ms: 0.0,
         };
         let (mut wanted, mut busy) = (Duration::ZERO, Duration::ZERO);
+        let mut others: Duration = (round.other_requests())
+            .filter(|request| request.worker == last.worker)
+            .map(OtherRequest::latency)
+            .sum();
         let own = |sample: &&Sample| sample.worker == last.worker;
         for sample in round.samples.iter().filter(own) {
-            let planned = planned(sample)?;
+            let is_repeated = firsts[&(sample.code, sample.attempt)] < sample.sent;
+            let planned = planned(sample).filter(|_| !(is_command && is_repeated));
+            if planned.is_none() && is_command {
+                others += sample.latency();
+                continue;
+            }
+            let planned = planned?;
             let pause = sample.retry_in.unwrap_or_default();
             wanted += planned.time + pause;
             busy += sample.latency() + pause;
@@ -97,7 +113,8 @@ impl Loss {
             loss.waiting_ms += more(until_head, planned.delay) - late;
             loss.transfer_ms += more(sample.done.saturating_sub(headers), body);
         }
-        loss.client_ms = more(round.elapsed, busy);
+        loss.other_requests_ms = Some(stats::millis(others));
+        loss.client_ms = more(round.elapsed, busy + others);
         loss.order_ms = more(wanted, ideal);
         Some(loss)
     }
@@ -108,14 +125,14 @@ fn more(longer: Duration, shorter: Duration) -> f64 {
     stats::millis(longer) - stats::millis(shorter)
 }
 
-/// What was planned for an attempt that the job does not have, and a command made: all that is
-/// known is the delay.
-fn unasked(sample: &Sample) -> Option<PlannedAttempt> {
-    let delay = sample.plan?;
-    Some(PlannedAttempt {
-        outcome: sample.outcome,
-        delay,
-        time: delay,
-        pause: Duration::ZERO,
-    })
+/// When each attempt at each flag was first made: a command may make one again.
+fn first_attempts(round: &Round) -> HashMap<(CountryCode, u32), Duration> {
+    let mut firsts = HashMap::new();
+    for sample in &round.samples {
+        let first = firsts
+            .entry((sample.code, sample.attempt))
+            .or_insert(sample.sent);
+        *first = sample.sent.min(*first);
+    }
+    firsts
 }

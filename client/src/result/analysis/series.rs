@@ -24,13 +24,23 @@ use crate::result::stats;
 pub struct SeriesAnalysis {
     /// As the series is called.
     pub name: String,
-    /// The downloads under way at most.
+    /// The downloads under way at most; of a command, as many as it was asked for.
     pub workers: usize,
+    /// The most requests that the server saw in flight at one time; of a command only.
+    pub max_in_flight: Option<usize>,
+    /// Whether its time limit ended a round: it then ran no more, and is not ranked. Of a command
+    /// only.
+    pub timed_out: bool,
     /// Whether it did the whole job in every round: no download is missing, wrong, or failed
     /// against the plan. Without that it has no speed-up, no efficiency and no rank.
     pub ranked: bool,
     /// How long a round took, in milliseconds; none without a round.
     pub elapsed_ms: Option<Estimate>,
+    /// From the start of the process to its first request, in milliseconds; the median of the
+    /// rounds. Of a command only.
+    pub startup_ms: Option<f64>,
+    /// How long a round took from the first request on, in milliseconds. Of a command only.
+    pub from_first_request_ms: Option<Estimate>,
     /// The quickest round.
     #[serde(rename = "fastest_ms", with = "OptionalMillis")]
     pub fastest: Option<Duration>,
@@ -128,9 +138,11 @@ impl SeriesAnalysis {
         let looks = measurement.looks();
         let elapsed_ms = Estimate::of(&series.times_ms(), looks);
         let median = elapsed_ms.map(|elapsed| Duration::from_secs_f64(elapsed.median / 1e3));
-        let ideal = plan.ideal(series.workers);
+        // In another run other things are decided.
+        let ideal = plan.ideal(series.workers).filter(|_| !series.has_own_run());
         let unplanned_errors = unplanned_errors(measurement, plan, series);
-        let ranked = !series.rounds.is_empty() && unplanned_errors == 0;
+        let ranked = is_ranked(measurement, plan, series);
+        let startups = startups(series);
         let reference = (measurement.reference(series))
             .filter(|reference| ranked && is_ranked(measurement, plan, reference));
         let downloads = series.endings().count();
@@ -140,8 +152,13 @@ impl SeriesAnalysis {
         Self {
             name: series.name.clone(),
             workers: series.workers.get(),
+            max_in_flight: series.max_in_flight(),
+            timed_out: series.timed_out().is_some(),
             ranked,
             elapsed_ms,
+            startup_ms: startups.as_deref().and_then(stats::median),
+            from_first_request_ms: startups
+                .and_then(|startups| from_first_request(series, &startups, looks)),
             fastest: series.times().into_iter().min(),
             slowest: series.times().into_iter().max(),
             ideal,
@@ -163,7 +180,9 @@ impl SeriesAnalysis {
             errors: series.errors(),
             unplanned_errors,
             retries: series.retries(),
-            loss: if ranked { Loss::of(plan, series) } else { None },
+            loss: ideal
+                .filter(|_| ranked)
+                .and_then(|_| Loss::of(plan, series)),
             outliers: outlier::all(plan, series),
         }
     }
@@ -171,7 +190,9 @@ impl SeriesAnalysis {
 
 /// Whether it did the whole job, in at least one round and in every one.
 fn is_ranked(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Series) -> bool {
-    !series.rounds.is_empty() && unplanned_errors(measurement, plan, series) == 0
+    !series.rounds.is_empty()
+        && series.timed_out().is_none()
+        && unplanned_errors(measurement, plan, series) == 0
 }
 
 /// How many downloads of the job are missing, wrong, or failed against the plan, in all rounds.
@@ -189,7 +210,24 @@ fn unplanned_errors(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Se
         }
         left.into_values().sum::<usize>()
     };
-    series.rounds.iter().map(of_round).sum()
+    let rounds = series.rounds.iter().chain(series.timed_out());
+    rounds.map(of_round).sum()
+}
+
+/// When the first request of each round of a command was sent, in milliseconds; none if a round had
+/// no request.
+fn startups(series: &Series) -> Option<Vec<f64>> {
+    if !series.is_command() {
+        return None;
+    }
+    let firsts = series.rounds.iter().map(Round::first_request);
+    firsts.map(|first| first.map(stats::millis)).collect()
+}
+
+fn from_first_request(series: &Series, startups: &[f64], looks: Looks) -> Option<Estimate> {
+    let times = series.times_ms().into_iter().zip(startups);
+    let times: Vec<f64> = times.map(|(time, startup)| time - startup).collect();
+    Estimate::of(&times, looks)
 }
 
 /// Paired by round: what slowed the machine down in one round slowed both.

@@ -135,9 +135,8 @@ mod tests {
             began: Duration::ZERO,
             elapsed: ms(elapsed),
             cpu: Some(ms(cpu)),
-            exit_code: None,
             samples,
-            memory_bytes: None,
+            ..Round::default()
         }
     }
 

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::plan::KnownPlan;
+use super::requests::UnaskedRequests;
 use super::series::SeriesAnalysis;
 use crate::download::Sample;
 use crate::result::environment::Neighbourhood;
@@ -121,7 +121,17 @@ pub enum Warning {
         /// In how many rounds.
         rounds: usize,
     },
-    /// An external program did not ask for each flag of the job exactly once.
+    /// An external program took longer than it may, and was ended.
+    CommandTimedOut {
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
+        /// Its time limit, in milliseconds.
+        limit_ms: f64,
+        /// The rounds that were complete before.
+        rounds: usize,
+    },
+    /// An external program did not ask for each flag of the job exactly once, or asked for more.
     OtherRequests {
         /// The series.
         #[serde(rename = "lane")]
@@ -130,6 +140,10 @@ pub enum Warning {
         missing: usize,
         /// Images beyond that, in all rounds.
         extra: usize,
+        /// The flags of the job.
+        flags: usize,
+        /// The most of each kind in one round.
+        in_one_round: UnaskedRequests,
     },
     /// Its user ended it early.
     Interrupted,
@@ -149,6 +163,7 @@ impl Warning {
             | Self::ServerNotAsPlanned { series, .. }
             | Self::ServerLate { series, .. }
             | Self::CommandFailed { series, .. }
+            | Self::CommandTimedOut { series, .. }
             | Self::OtherRequests { series, .. } => Some(series),
             Self::TooFewRounds { .. }
             | Self::BusyMachine { .. }
@@ -199,6 +214,7 @@ pub(super) fn all(
             not_as_planned(measurement, plan, series),
             late(series),
             failed(series),
+            timed_out(series),
             other_requests(measurement, series),
         ];
         warnings.extend(of_series.into_iter().flatten());
@@ -211,6 +227,7 @@ fn of_the_whole(measurement: &Measurement) -> Vec<Warning> {
     let rounds = measurement
         .series
         .iter()
+        .filter(|series| series.timed_out().is_none())
         .map(|series| series.rounds.len())
         .min();
     let few = rounds.filter(|rounds| *rounds < FEWEST && measurement.kind != Kind::Get);
@@ -246,7 +263,8 @@ fn not_ranked(
     series: &Series,
     numbers: &SeriesAnalysis,
 ) -> Option<Warning> {
-    (numbers.unplanned_errors > 0).then(|| Warning::NotRanked {
+    // Of what was ended early, another warning speaks.
+    (numbers.unplanned_errors > 0 && !numbers.timed_out).then(|| Warning::NotRanked {
         series: series.name.clone(),
         unplanned: numbers.unplanned_errors,
         wanted: measurement.job.codes.len() * series.rounds.len(),
@@ -303,6 +321,9 @@ fn not_as_planned(
     series: &Series,
 ) -> Option<Warning> {
     measurement.server.scenario.as_ref()?;
+    if series.has_own_run() {
+        return None; // another warning says why
+    }
     let ended_otherwise = |sample: &&Sample| {
         let planned = plan.attempt(sample);
         planned.is_some_and(|planned| planned.outcome != sample.outcome)
@@ -343,25 +364,31 @@ fn failed(series: &Series) -> Option<Warning> {
     })
 }
 
-fn other_requests(measurement: &Measurement, series: &Series) -> Option<Warning> {
-    let ContenderRecord::Command { .. } = series.contender else {
-        return None;
-    };
-    let wanted = &measurement.job.codes;
-    let (mut missing, mut extra) = (0, 0);
-    for round in &series.rounds {
-        let endings = round.samples.iter().filter(|sample| sample.is_last());
-        let mut codes: Vec<CountryCode> = endings.map(|sample| sample.code).collect();
-        let all = codes.len();
-        codes.sort_unstable();
-        codes.dedup();
-        codes.retain(|code| wanted.contains(code));
-        missing += wanted.len() - codes.len();
-        extra += all - codes.len();
-    }
-    (missing + extra > 0).then(|| Warning::OtherRequests {
+fn timed_out(series: &Series) -> Option<Warning> {
+    Some(Warning::CommandTimedOut {
         series: series.name.clone(),
-        missing,
-        extra,
+        limit_ms: stats::millis(series.timed_out()?.time_limit?),
+        rounds: series.rounds.len(),
+    })
+}
+
+fn other_requests(measurement: &Measurement, series: &Series) -> Option<Warning> {
+    if !series.is_command() {
+        return None;
+    }
+    let wanted = &measurement.job.codes;
+    let rounds = series.rounds.iter();
+    let rounds = rounds.map(|round| UnaskedRequests::of(round, wanted));
+    let all: Vec<UnaskedRequests> = rounds.collect();
+    let in_one_round = all.iter().copied().reduce(UnaskedRequests::max)?;
+    (in_one_round != UnaskedRequests::default()).then(|| Warning::OtherRequests {
+        series: series.name.clone(),
+        missing: all.iter().map(|of_round| of_round.missing).sum(),
+        extra: all
+            .iter()
+            .map(|of_round| of_round.repeated + of_round.foreign)
+            .sum(),
+        flags: wanted.len(),
+        in_one_round,
     })
 }
