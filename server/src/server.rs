@@ -223,8 +223,8 @@ impl FlagServer {
             .collect()
     }
 
-    /// How many requests have come that have no record: for anything that is not below `/flags/`, for
-    /// the list of the flags, or with an invalid `flag-run` or `flag-attempt`.
+    /// How many requests have come that have no record: for anything that is not below `/flags/`,
+    /// for the list of the flags, or with an invalid `flag-run` or `flag-attempt`.
     pub fn unrecorded(&self) -> u64 {
         self.records.iter().map(|log| log.unrecorded()).sum()
     }

@@ -29,7 +29,8 @@ pub trait Contender: fmt::Debug {
     /// When it cannot be set up.
     fn run(&self, job: &Job) -> Result<Round, ContenderError>;
 
-    /// The growth of memory in one round more, in separate processes; none if it cannot be measured.
+    /// The growth of memory in one round more, in separate processes; none if it cannot be
+    /// measured.
     fn memory(&self, _job: &Job) -> Option<u64> {
         None
     }

@@ -1,7 +1,8 @@
 //! How much memory a runner needs: one round in a separate process, so that nothing else is
 //! measured.
 //!
-//! Memory comes from Linux; on other systems it is unknown. A probe that fails never fails the race.
+//! Memory comes from Linux; on other systems it is unknown. A probe that fails never fails the
+//! race.
 
 use std::io::{self, BufRead, Write};
 use std::num::NonZeroUsize;

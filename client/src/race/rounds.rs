@@ -217,10 +217,10 @@ impl Race {
         }
     }
 
-    /// How long a round of an external program may take; without it, [`TIMES_SLOWEST`] times as long
-    /// as the slowest round so far, or as the planned downloads one after the other, and
-    /// [a minute](Job::COMMAND_TIMEOUT) at least. A program that takes longer is ended, and runs no
-    /// more.
+    /// How long a round of an external program may take; without it, [`TIMES_SLOWEST`] times as
+    /// long as the slowest round so far, or as the planned downloads one after the other, and
+    /// [a minute](Job::COMMAND_TIMEOUT) at least. A program that takes longer is ended, and runs
+    /// no more.
     ///
     /// [`TIMES_SLOWEST`]: Self::TIMES_SLOWEST
     #[must_use]

@@ -5,8 +5,9 @@
 //!
 //! All of it is lines of JSON. The process reads a [`WorkOrder`] and then one [`Task`] after the
 //! other; it answers each with a [`Sample`](crate::download::Sample), whose times count from the
-//! moment at which it read the task, and ends with its input. It makes single attempts: the sender of the tasks decides about retries, pauses and the stop. So a worker
-//! whose parent has ended, for any reason, has at most one attempt to finish.
+//! moment at which it read the task, and ends with its input. It makes single attempts: the sender
+//! of the tasks decides about retries, pauses and the stop. So a worker whose parent has ended, for
+//! any reason, has at most one attempt to finish.
 //!
 //! This module knows nothing of pools, and does not start processes.
 

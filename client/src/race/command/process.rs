@@ -1,5 +1,5 @@
-//! How a program that was started ends: its exit, by itself or by its time limit, and the end of its
-//! standard error.
+//! How a program that was started ends: its exit, by itself or by its time limit, and the end of
+//! its standard error.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
