@@ -2,7 +2,7 @@
 //! with their cause, and where the lost time went. Every form of report uses the same; what
 //! deserves a message is decided in [`result`](crate::result).
 
-use super::format::{percent, plural, short, short_ms, speed_up, times};
+use super::format::{percent, plural, short, short_ms, speed_up, times, whole_and_parts};
 use crate::result::compare::{FEWEST_ROUNDS, FEWEST_RUNS};
 use crate::result::interval::FEWEST;
 use crate::result::{
@@ -261,9 +261,15 @@ pub fn cause(cause: Cause) -> &'static str {
     }
 }
 
-/// Where the time beyond the ideal went, the largest share first; none if the plan is not known.
+/// Where the time beyond the ideal went in the median round, the largest part first; none if the
+/// plan is not known.
 pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
+    numbers.loss.map(|loss| lost(series, loss))
+}
+
+fn lost(series: &str, loss: Loss) -> String {
     let Loss {
+        round,
         total_ms,
         server_ms,
         waiting_ms,
@@ -271,7 +277,13 @@ pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
         client_ms,
         startup_ms,
         order_ms,
-    } = numbers.loss?;
+        unexplained_ms,
+    } = loss;
+    let which = format!("the ideal in round {round}, its median");
+    if total_ms < 0.0 {
+        let total = short_ms(-total_ms);
+        return format!("{series} was {total} below {which}: nothing was lost.");
+    }
     let own = match startup_ms {
         Some(before) => format!(
             "to the program's own work, of which {} before its first request",
@@ -284,27 +296,21 @@ pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
         (server_ms, "to delays that the server held too long"),
         (transfer_ms, "to the bodies"),
         (client_ms, &own),
-        (order_ms, "to downloads shared out otherwise than ideally"),
+        (order_ms, "to a worker that had more to do than ideally"),
+        (unexplained_ms, "unexplained"),
     ];
-    parts.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-    // Parts below 2 % of the whole and below ten microseconds are not listed.
-    let least = (total_ms.abs() / 50.0).max(0.01);
-    let largest: Vec<String> = parts
-        .iter()
-        .filter(|(part, _)| part.abs() >= least)
-        .map(|(part, name)| format!("{} {name}", short_ms(*part)))
+    parts[..5].sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (total, shown) = whole_and_parts(&parts.map(|(part, _)| part));
+    let named = parts.iter().zip(shown);
+    let named: Vec<String> = named
+        .filter_map(|((_, name), shown)| Some(format!("{} {name}", shown?)))
         .collect();
-    let total = short_ms(total_ms.abs());
-    let total = if total_ms < 0.0 {
-        format!("{series} was {total} below the ideal")
-    } else {
-        format!("{series} lost {total} against the ideal")
-    };
-    Some(if largest.is_empty() {
+    let total = format!("{series} lost {total} against {which}");
+    if named.is_empty() {
         format!("{total}.")
     } else {
-        format!("{total}: {}.", largest.join(", "))
-    })
+        format!("{total}: {}.", named.join(", "))
+    }
 }
 
 #[cfg(test)]
@@ -369,6 +375,38 @@ mod tests {
             Warning::Interrupted,
         ];
         insta::assert_snapshot!(super::warnings(&warnings).join("\n"));
+    }
+
+    #[test]
+    fn the_parts_of_a_loss_add_up_as_they_are_written() {
+        let known = Loss {
+            round: 4,
+            total_ms: 25.2,
+            waiting_ms: 7.46,
+            server_ms: 2.43,
+            client_ms: 11.02,
+            unexplained_ms: 4.29,
+            ..Loss::default()
+        };
+        let command = Loss {
+            startup_ms: Some(10.5),
+            ..known
+        };
+        let quicker = Loss {
+            round: 1,
+            total_ms: -1.3,
+            ..Loss::default()
+        };
+        let texts = [
+            lost("async", known),
+            lost("flags.py", command),
+            lost("threaded", quicker),
+        ];
+        insta::assert_snapshot!(texts.join("\n"), @r"
+        async lost 25.2 ms against the ideal in round 4, its median: 11.0 ms to the client's own work between downloads, 7.5 ms to connecting, sending and being answered, 2.4 ms to delays that the server held too long, 4.3 ms unexplained.
+        flags.py lost 25.2 ms against the ideal in round 4, its median: 11.0 ms to the program's own work, of which 10.5 ms before its first request, 7.5 ms to connecting, sending and being answered, 2.4 ms to delays that the server held too long, 4.3 ms unexplained.
+        threaded was 1.3 ms below the ideal in round 1, its median: nothing was lost.
+        ");
     }
 
     #[test]
