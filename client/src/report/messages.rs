@@ -6,7 +6,8 @@ use super::format::{percent, plural, short, short_ms, speed_up, times, whole_and
 use crate::result::compare::{FEWEST_ROUNDS, FEWEST_RUNS};
 use crate::result::interval::FEWEST;
 use crate::result::{
-    Cause, Comparison, Kind, Loss, Outlier, Ranking, Report, SeriesAnalysis, Warning,
+    Cause, Comparison, FEWEST_LEVELS, Kind, Loss, MANY_WORKERS, Missing, Outlier, Ranking, Report,
+    Scaling, SeriesAnalysis, Warning,
 };
 
 /// The result in one sentence, where there is something to compare: who won, if anybody did.
@@ -313,11 +314,100 @@ fn lost(series: &str, loss: Loss) -> String {
     }
 }
 
+/// How the contenders of a sweep scale, a sentence or two each; those for which the same is missing
+/// share one. With a single number of workers there is nothing to say.
+pub fn scaling(all: &[Scaling]) -> Vec<String> {
+    let all: Vec<&Scaling> = (all.iter())
+        .filter(|scaling| scaling.points.len() > 1)
+        .collect();
+    let mut texts: Vec<String> = all.iter().map(|scaling| knee(scaling)).collect();
+    texts.extend(all.iter().filter_map(|scaling| growth(scaling)));
+    let mut lacking: Vec<(&[Missing], Vec<String>)> = Vec::new();
+    for scaling in all.iter().filter(|scaling| !scaling.usl_missing.is_empty()) {
+        let name = scaling.contender.clone();
+        match lacking
+            .iter_mut()
+            .find(|(missing, _)| *missing == scaling.usl_missing)
+        {
+            Some((_, names)) => names.push(name),
+            None => lacking.push((&scaling.usl_missing, vec![name])),
+        }
+    }
+    texts.extend(lacking.iter().map(|(missing, names)| {
+        let needed = missing.iter().map(|missing| needed(*missing));
+        let needed = flag_scenario::wording::listed(needed, "and");
+        format!(
+            "{}: the time lost that grows with the workers is not known. That takes {needed}.",
+            listed(names)
+        )
+    }));
+    texts
+}
+
+fn knee(scaling: &Scaling) -> String {
+    let name = &scaling.contender;
+    match (scaling.knee, scaling.points.last()) {
+        (Some(knee), _) => format!(
+            "{name}: the knee is at {knee:.1} workers: with perfect scaling, that many would suffice."
+        ),
+        (None, last) => format!(
+            "{name}: no knee, it scales almost in proportion up to {} workers.",
+            last.map_or(0, |point| point.workers)
+        ),
+    }
+}
+
+/// The time lost that grows with the workers.
+fn growth(scaling: &Scaling) -> Option<String> {
+    let law = scaling.usl?;
+    let of = |name: &str, value: f64, lower: f64, upper: f64| {
+        if lower <= 0.0 && 0.0 <= upper {
+            format!("{name} below {}", coefficient(upper))
+        } else {
+            let [value, lower, upper] = [value, lower, upper].map(coefficient);
+            format!("{name} {value} ({lower} to {upper})")
+        }
+    };
+    let peak = scaling.peak.map_or(String::new(), |peak| {
+        format!("; a job that can be shared out perfectly would be the fastest with {peak:.0} workers")
+    });
+    Some(format!(
+        "{}: time lost that grows with the workers (connecting included): {}, {}{peak}.",
+        scaling.contender,
+        of("σ", law.sigma, law.sigma_lower, law.sigma_upper),
+        of("κ", law.kappa, law.kappa_lower, law.kappa_upper),
+    ))
+}
+
+/// Two digits, without an exponent: `0.0012`.
+fn coefficient(value: f64) -> String {
+    let sign = if value < 0.0 { "−" } else { "" };
+    let size = value.abs();
+    let digits = if size > 0.0 {
+        (1.0 - size.log10().floor()).clamp(0.0, 12.0) as usize
+    } else {
+        0
+    };
+    format!("{sign}{size:.digits$}")
+}
+
+fn needed(missing: Missing) -> String {
+    match missing {
+        Missing::Rounds => format!("{FEWEST} rounds (-r {FEWEST})"),
+        Missing::Levels => format!(
+            "{FEWEST_LEVELS} numbers of workers with 1 and one of {MANY_WORKERS} or more (-m 1,2,4,8,16)"
+        ),
+        Missing::Ideal => "an ideal at each number of workers".to_owned(),
+        Missing::WholeJob => "rounds without unplanned errors".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::result::{ScalingPoint, Usl};
 
     #[test]
     fn a_warning_names_the_contender_and_the_remedy() {
@@ -375,6 +465,67 @@ mod tests {
             Warning::Interrupted,
         ];
         insta::assert_snapshot!(super::warnings(&warnings).join("\n"));
+    }
+
+    fn scaling_of(contender: &str, usl: Option<Usl>, usl_missing: &[Missing]) -> Scaling {
+        let point = |workers| ScalingPoint {
+            workers,
+            throughput: 10.0 * workers as f64,
+            ideal_throughput: None,
+            fitted_throughput: None,
+        };
+        Scaling {
+            contender: contender.to_owned(),
+            points: vec![point(1), point(16)],
+            peak: None,
+            knee: None,
+            usl,
+            usl_missing: usl_missing.to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_grows_with_the_workers_is_named_only_where_it_is_known() {
+        let law = Usl {
+            lambda: 10.0,
+            sigma: 0.0016,
+            sigma_lower: 0.001_04,
+            sigma_upper: 0.002_1,
+            kappa: 0.000_01,
+            kappa_lower: -0.000_02,
+            kappa_upper: 0.000_034,
+            r_squared: 0.99,
+        };
+        let with_peak = Scaling {
+            knee: Some(11.74),
+            peak: Some(31.6),
+            ..scaling_of(
+                "threaded",
+                Some(Usl {
+                    kappa_lower: 0.000_004,
+                    ..law
+                }),
+                &[],
+            )
+        };
+        let all = [
+            scaling_of("async", Some(law), &[]),
+            with_peak,
+            scaling_of("processes", None, &[Missing::Rounds, Missing::Levels]),
+            scaling_of("custom", None, &[Missing::Rounds, Missing::Levels]),
+            scaling_of("other", None, &[Missing::Ideal, Missing::WholeJob]),
+        ];
+        insta::assert_snapshot!(scaling(&all).join("\n"), @r"
+        async: no knee, it scales almost in proportion up to 16 workers.
+        threaded: the knee is at 11.7 workers: with perfect scaling, that many would suffice.
+        processes: no knee, it scales almost in proportion up to 16 workers.
+        custom: no knee, it scales almost in proportion up to 16 workers.
+        other: no knee, it scales almost in proportion up to 16 workers.
+        async: time lost that grows with the workers (connecting included): σ 0.0016 (0.0010 to 0.0021), κ below 0.000034.
+        threaded: time lost that grows with the workers (connecting included): σ 0.0016 (0.0010 to 0.0021), κ 0.000010 (0.0000040 to 0.000034); a job that can be shared out perfectly would be the fastest with 32 workers.
+        processes and custom: the time lost that grows with the workers is not known. That takes 6 rounds (-r 6) and 5 numbers of workers with 1 and one of 16 or more (-m 1,2,4,8,16).
+        other: the time lost that grows with the workers is not known. That takes an ideal at each number of workers and rounds without unplanned errors.
+        ");
     }
 
     #[test]

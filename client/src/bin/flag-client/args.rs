@@ -353,8 +353,8 @@ impl FromStr for Wanted {
 /// How often each series is measured.
 #[derive(Debug, Clone, Copy, ClapArgs)]
 pub(crate) struct RoundsArgs {
-    /// How often each is measured. [default of bench: until the intervals are tight, 5 to 30 times;
-    /// of sweep: 3]
+    /// How often each is measured. [default of bench: until the intervals are tight, 6 to 30 times;
+    /// of sweep: 6]
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) rounds: Option<NonZeroUsize>,
 
@@ -666,7 +666,8 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "0", value_parser = retries)]
     pub(crate) retries: u32,
 
-    /// Print more: a line per attempt (get) or per round (bench).
+    /// Print more: a line per attempt (get) or per round (bench, sweep); with the result of a race,
+    /// where the lost time went, and outliers.
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }

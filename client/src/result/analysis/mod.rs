@@ -12,7 +12,7 @@ mod warning;
 pub use self::loss::Loss;
 pub use self::outlier::{Cause, Outlier};
 pub use self::ranking::Ranking;
-pub use self::scaling::{Scaling, ScalingPoint};
+pub use self::scaling::{FEWEST_LEVELS, MANY_WORKERS, Missing, Scaling, ScalingPoint, Usl};
 pub(crate) use self::series::latencies;
 pub use self::series::{Latencies, SeriesAnalysis};
 pub use self::summary::Analysis;

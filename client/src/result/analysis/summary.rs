@@ -59,6 +59,7 @@ mod tests {
     use crate::download::{Job, Outcome, Sample};
     use crate::race::{Target, begin};
     use crate::result::analysis::outlier::Cause;
+    use crate::result::analysis::scaling::Missing;
     use crate::result::compare::{Comparison, Verdict};
     use crate::result::measurement::{
         ContenderRecord, Kind, Planned, PlannedAttempt, Round, Series,
@@ -447,7 +448,85 @@ mod tests {
         close(scaling.points[0].throughput, 5.0);
         close(scaling.points[3].throughput, 15.0);
         close(scaling.knee.unwrap(), 3.0);
-        assert!(scaling.usl.is_some());
+        assert_eq!(scaling.usl, None);
+        assert_eq!(scaling.usl_missing, [Missing::Rounds, Missing::Levels]);
+    }
+
+    /// The rounds of a sweep take the ideal times of 600, 400 and 300 ms times what this gives for
+    /// the number of workers.
+    fn sweep(levels: &[usize], rounds: usize, ratio: impl Fn(f64, usize) -> f64) -> Measurement {
+        let of_level = |&workers: &usize| {
+            let ideal = match workers {
+                1 => 600.0,
+                2 => 400.0,
+                _ => 300.0,
+            };
+            let time = |round| ideal * ratio(workers as f64, round);
+            let rounds = (0..rounds).map(|round| one_after_the_other(time(round)));
+            series(&format!("own@{workers}"), workers, rounds.collect())
+        };
+        Measurement {
+            kind: Kind::Sweep,
+            ..measurement(levels.iter().map(of_level).collect())
+        }
+    }
+
+    fn scaling(measurement: &Measurement) -> Scaling {
+        Analysis::of(measurement).scaling.remove(0)
+    }
+
+    const LEVELS: [usize; 5] = [1, 2, 4, 8, 16];
+
+    #[test]
+    fn the_growth_beyond_the_ideal_is_found_and_the_ideal_has_none() {
+        let growing = |n: f64, _: usize| 1.05 * (1.0 + 0.01 * (n - 1.0) + 0.001 * n * (n - 1.0));
+        let found = scaling(&sweep(&LEVELS, 6, growing));
+        let law = found.usl.unwrap();
+        close(law.lambda, 3.0 / 0.63);
+        close(law.sigma, 0.01);
+        close(law.kappa, 0.001);
+        close(law.r_squared, 1.0);
+        // √(0.99 / 0.001) = 31.46, and twice 16 is 32.
+        assert!((found.peak.unwrap() - 31.464).abs() < 1e-3);
+        for point in &found.points {
+            close(point.fitted_throughput.unwrap(), point.throughput);
+        }
+        // The plan alone, with noise of one percent that knows no workers.
+        let noise = |n: f64, round: usize| 1.0 + 0.01 * (17.0 * n + 5.0 * round as f64).sin();
+        let found = scaling(&sweep(&LEVELS, 6, noise));
+        let law = found.usl.unwrap();
+        assert!(law.sigma_lower < 0.0 && law.sigma_upper > 0.0, "{law:?}");
+        assert!(law.kappa_lower < 0.0 && law.kappa_upper > 0.0, "{law:?}");
+        assert_eq!(found.peak, None);
+    }
+
+    #[test]
+    fn a_peak_is_named_only_within_twice_the_workers_measured() {
+        let growing = |n: f64, _: usize| 1.0 + 0.0009 * n * (n - 1.0);
+        // √(1 / 0.0009) = 33.3 is more than 32, and less than 40.
+        assert_eq!(scaling(&sweep(&LEVELS, 6, growing)).peak, None);
+        let further = scaling(&sweep(&[1, 2, 4, 8, 20], 6, growing));
+        assert!((further.peak.unwrap() - 33.333).abs() < 1e-3);
+    }
+
+    #[test]
+    fn what_is_missing_for_the_growth_is_named() {
+        let missing = |measurement: &Measurement| {
+            let found = scaling(measurement);
+            assert_eq!((found.usl, found.peak), (None, None));
+            found.usl_missing
+        };
+        let ideal = |_: f64, _: usize| 1.0;
+        assert_eq!(missing(&sweep(&LEVELS, 5, ideal)), [Missing::Rounds]);
+        for levels in [&LEVELS[..4], &[2, 4, 8, 16, 32], &[1, 2, 3, 4, 8]] {
+            assert_eq!(missing(&sweep(levels, 6, ideal)), [Missing::Levels]);
+        }
+        let mut unknown = sweep(&LEVELS, 6, ideal);
+        unknown.plan = None;
+        assert_eq!(missing(&unknown), [Missing::Ideal]);
+        let mut failed = sweep(&LEVELS, 6, ideal);
+        failed.series[2].rounds[3].samples.pop();
+        assert_eq!(missing(&failed), [Missing::WholeJob]);
     }
 
     /// One contender whose first download was changed, and whether it is ranked.
