@@ -102,3 +102,20 @@ def test_the_documents_have_commands():
 def test_the_gate_runs_the_test_command_of_the_readme():
     assert "cargo test --workspace" in (ROOT / "README.md").read_text()
     assert "cargo test --workspace" in (ROOT / ".ci" / "run").read_text()
+
+
+def http_library(program: str) -> str:
+    """What a program of the examples imports for its requests, itself or through another of them."""
+    text = (ROOT / "examples" / "python" / program).read_text()
+    imported = re.search(r"^\s*(?:from|import) (urllib|httpx|requests|aiohttp)\b", text, re.M)
+    return imported[1] if imported else http_library(re.search(r"^from (flags_(?!common)\w+) import", text, re.M)[1] + ".py")
+
+
+def test_the_documents_name_the_http_library_that_a_program_imports():
+    named = []
+    for document in DOCUMENTS:
+        labels = re.findall(r"((?:`flags_\w+\.py`(?: and |, )?)+) \((\w+)\)", document.read_text())
+        named += [(program, library) for programs, library in labels for program in re.findall(r"flags_\w+\.py", programs)]
+    assert len(named) >= 6
+    for program, library in named:
+        assert http_library(program) == library, program

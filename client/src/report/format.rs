@@ -151,6 +151,11 @@ pub(super) fn bounds(bounds: Bounds) -> String {
 /// Stands for the time of a request that failed against the plan, which never has an answer.
 const FAILURE: &str = "failed";
 
+/// A time in milliseconds, or that of a failure.
+pub(super) fn or_failed(millis: Option<f64>) -> String {
+    millis.map_or_else(|| FAILURE.to_owned(), short_ms)
+}
+
 /// Shown for a missing number.
 pub(super) const NONE: &str = "–";
 
@@ -214,7 +219,10 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let (whole, parts) = whole_and_parts(&[1.04, 1.04, 1.04, 0.003]);
         assert_eq!(whole, "3.1 ms");
-        assert_eq!(parts, [text("1.0 ms"), text("1.1 ms"), text("1.0 ms"), None]);
+        assert_eq!(
+            parts,
+            [text("1.0 ms"), text("1.1 ms"), text("1.0 ms"), None]
+        );
         let (whole, parts) = whole_and_parts(&[1200.0, 300.4]);
         assert_eq!(
             (whole, parts),

@@ -190,6 +190,11 @@ fn warning(warning: &Warning, series: &str) -> String {
                 found.join(", and ")
             )
         }
+        Warning::BelowPlan { most_ms, .. } => format!(
+            "{series}: attempts were quicker than planned, by up to {}. The server does not follow the plan, so ideal, efficiency and excess \
+             mean little: check that its scenario and its seed are those of the plan.",
+            short_ms(*most_ms)
+        ),
         Warning::ServerLate { p99_ms, .. } => format!(
             "{series}: the server held one delay in a hundred {} or more longer than planned. It lacks processor time: close other \
              programs, or run the server on another machine.",
@@ -444,6 +449,10 @@ mod tests {
                 series: series(),
                 outcomes: 1,
                 delays: 2,
+            },
+            Warning::BelowPlan {
+                series: series(),
+                most_ms: 12.3,
             },
             Warning::ServerLate {
                 series: series(),

@@ -121,9 +121,10 @@ pub fn closing(report: &Report, width: Option<usize>, is_verbose: bool) -> Strin
 }
 
 /// The columns that may be left out, the least important first.
-const LESS_WANTED: [&str; 6] = [
+const LESS_WANTED: [&str; 7] = [
     "memory/worker",
     "CPU/flag",
+    "excess p99",
     "p50",
     "95 % interval",
     "ideal",

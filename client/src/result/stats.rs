@@ -18,7 +18,8 @@ pub fn percentile(sorted: &[f64], percent: f64) -> Option<f64> {
     let (below, above) = (place.floor() as usize, place.ceil() as usize);
     let (low, high) = (sorted[below], sorted[above]);
     // Nothing is computed where nothing has to be: an exact place gives an exact value.
-    Some(if below == above {
+    // Between two infinite values there is nothing else.
+    Some(if below == above || low == high {
         low
     } else {
         low + (high - low) * (place - below as f64)

@@ -375,9 +375,9 @@ pub(crate) struct OutputArgs {
     /// What must hold, like 'async.p(99) < 250ms'; repeat it for more. If something does not, or
     /// has no data, the exit code is 99.
     ///
-    /// Metrics: p(N), min, med, avg, max (latency), elapsed, cpu (per flag), memory (per worker),
-    /// speed_up, efficiency, throughput (flags per second), error_rate, errors, unplanned_errors,
-    /// retries, downloads. Operators: < <= > >= == !=
+    /// Metrics: p(N), min, med, avg, max (latency), excess.p(N) (latency less the planned time),
+    /// elapsed, cpu (per flag), memory (per worker), speed_up, efficiency, throughput (flags per
+    /// second), error_rate, errors, unplanned_errors, retries, downloads. Operators: < <= > >= == !=
     #[arg(long = "threshold", value_name = "THRESHOLD")]
     pub(crate) thresholds: Vec<Threshold>,
 

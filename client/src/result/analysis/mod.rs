@@ -1,5 +1,6 @@
 //! What a measurement means. Pure.
 
+mod excess;
 mod loss;
 mod outlier;
 mod plan;
@@ -9,6 +10,8 @@ mod series;
 mod summary;
 mod warning;
 
+pub use self::excess::Excess;
+pub(crate) use self::excess::percentile as excess_percentile;
 pub use self::loss::Loss;
 pub use self::outlier::{Cause, Outlier};
 pub use self::ranking::Ranking;

@@ -58,6 +58,7 @@ mod tests {
     use super::*;
     use crate::download::{Job, Outcome, Sample};
     use crate::race::{Target, begin};
+    use crate::result::analysis::excess::Excess;
     use crate::result::analysis::outlier::Cause;
     use crate::result::analysis::scaling::Missing;
     use crate::result::compare::{Comparison, Verdict};
@@ -236,6 +237,100 @@ mod tests {
         assert_eq!(one.failed_latency, None);
     }
 
+    /// The excess of one series with one round of these samples.
+    fn excess_of(
+        samples: Vec<Sample>,
+        server: impl Fn(&mut Measurement),
+    ) -> (Option<Excess>, Vec<Warning>) {
+        let mut measurement = measurement(vec![series("one", 1, vec![round(630.0, 1.0, samples)])]);
+        server(&mut measurement);
+        let mut analysis = Analysis::of(&measurement);
+        (analysis.series.remove(0).excess, analysis.warnings)
+    }
+
+    /// Longer than planned by 6, 7 and 8 ms.
+    fn all_three() -> Vec<Sample> {
+        one_after_the_other(630.0).samples
+    }
+
+    #[test]
+    fn the_excess_of_an_attempt_is_its_time_less_the_planned_one() {
+        let (excess, _) = excess_of(all_three(), |_| {});
+        let excess = excess.unwrap();
+        assert_eq!((excess.count, excess.unplanned), (3, 0));
+        close(excess.min.unwrap(), 6.0);
+        close(excess.p50.unwrap(), 7.0);
+        // h = 2 × 0.99
+        close(excess.p99.unwrap(), 7.98);
+        close(excess.max.unwrap(), 8.0);
+        let (unknown, _) = excess_of(all_three(), |measurement| measurement.plan = None);
+        assert_eq!(unknown, None);
+    }
+
+    #[test]
+    fn attempts_that_failed_as_planned_count_and_their_pauses_do_not() {
+        for outcome in [Outcome::Timeout, Outcome::HttpError, Outcome::NotFound] {
+            let mut samples = all_three();
+            samples[0].outcome = outcome;
+            samples[0].retry_in = Some(ms(50.0));
+            let again = sample("BR", 0, [400.0, 100.0, 501.0, 502.0]);
+            samples.push(Sample {
+                attempt: 2,
+                ..again
+            });
+            let (excess, _) = excess_of(samples, |measurement| {
+                let attempts = &mut measurement.plan.as_mut().unwrap()[0].attempts;
+                attempts.push(attempts[0]);
+                attempts[0].outcome = outcome;
+                attempts[0].pause = ms(50.0);
+            });
+            let excess = excess.unwrap();
+            assert_eq!((excess.count, excess.unplanned), (4, 0), "{outcome:?}");
+            close(excess.min.unwrap(), 2.0);
+            close(excess.max.unwrap(), 8.0);
+        }
+    }
+
+    #[test]
+    fn what_went_against_the_plan_ranks_above_everything() {
+        let against = |change: &dyn Fn(&mut Vec<Sample>)| {
+            let mut samples = all_three();
+            change(&mut samples);
+            let excess = excess_of(samples, |_| {}).0.unwrap();
+            assert_eq!((excess.p99, excess.max), (None, None));
+            (excess.count, excess.unplanned)
+        };
+        assert_eq!(against(&|all| all[0].outcome = Outcome::HttpError), (3, 1));
+        assert_eq!(against(&|all| drop(all.remove(0))), (3, 1), "never made");
+        assert_eq!(against(&|all| all.clear()), (3, 3), "nothing was made");
+        let again = |all: &mut Vec<Sample>| {
+            let again = all[0].clone();
+            all.push(Sample {
+                attempt: 2,
+                ..again
+            });
+        };
+        assert_eq!(against(&again), (4, 1), "not planned");
+    }
+
+    #[test]
+    fn an_attempt_quicker_than_planned_keeps_its_sign_and_is_warned_about() {
+        let quicker = |by: f64| {
+            let mut samples = all_three();
+            samples[0].done = samples[0].sent + ms(100.0 - by);
+            let (excess, warnings) = excess_of(samples, |_| {});
+            close(excess.unwrap().min.unwrap(), -by);
+            let mut warnings = warnings.into_iter();
+            warnings.find(|warning| matches!(warning, Warning::BelowPlan { .. }))
+        };
+        assert_eq!(quicker(0.9), None);
+        let Some(Warning::BelowPlan { series, most_ms }) = quicker(2.5) else {
+            panic!("no warning")
+        };
+        assert_eq!(series, "one");
+        close(most_ms, 2.5);
+    }
+
     #[test]
     fn what_was_lost_is_divided_among_its_causes_and_adds_up() {
         let analysis = Analysis::of(&measurement(vec![series(
@@ -300,11 +395,7 @@ mod tests {
 
     #[test]
     fn with_a_capacity_the_loss_has_no_causes() {
-        let mut measurement = measurement(vec![series(
-            "one",
-            1,
-            vec![one_after_the_other(630.0)],
-        )]);
+        let mut measurement = measurement(vec![series("one", 1, vec![one_after_the_other(630.0)])]);
         let scenario = measurement.server.scenario.as_mut().unwrap();
         scenario.toml = "capacity = { workers = 4, service_time = { fixed = \"1ms\" } }".to_owned();
         let loss = Analysis::of(&measurement).series[0].loss.unwrap();
