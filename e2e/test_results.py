@@ -1,13 +1,19 @@
 """The results of a measurement: valid documents, reliable exit codes, and no lost rounds."""
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 
+import pyte
 import pytest
 from conftest import CLIENT, run
 from jsonschema import Draft202012Validator
@@ -281,6 +287,32 @@ def test_colours_are_for_terminals_and_no_color_is_respected(tmp_path):
     result = plain[plain.index("─"):]
     assert "too few to name a winner" in plain and "\x1b[1m" not in result and "\x1b[36m" not in result
     assert "\x1b" not in run("bash", "-c", command, cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("args", [("-r", "6", "-w", "0"), pytest.param((), marks=pytest.mark.long)])
+def test_the_default_race_fits_a_terminal_of_24_lines(args, tmp_path):
+    screen = pyte.HistoryScreen(80, 24)
+    stream = pyte.ByteStream(screen)
+    stream.feed(b"$ flag-client\r\n")
+    terminal, its_end = pty.openpty()
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    process = subprocess.Popen([CLIENT, *args], stdin=its_end, stdout=its_end, stderr=its_end, cwd=tmp_path, env=environment)
+    os.close(its_end)
+    with contextlib.suppress(OSError):  # when the program has closed its end
+        while piece := os.read(terminal, 65536):
+            stream.feed(piece)
+    os.close(terminal)
+    assert process.wait() == 0
+    stream.feed(b"$ ")
+    shown = "\n".join(screen.display)
+    print(shown)
+    assert not screen.history.top, "something has scrolled away"
+    assert shown.startswith("$ flag-client") and "warm up" in shown
+    assert "was the fastest" in shown or "No difference was found" in shown
+    for strategy in ("sequential", "threaded", "async"):
+        assert re.search(rf"^ {strategy} +\d+ +\d", shown, re.M), "its row of the table"
+        assert re.search(rf"^ {strategy} +[█▏▎▍▌▋▊▉]+ \d", shown, re.M), "its bar"
 
 
 @pytest.mark.alone

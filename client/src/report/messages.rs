@@ -134,6 +134,61 @@ pub fn warnings(all: &[Warning]) -> Vec<String> {
     merged.iter().map(text).collect()
 }
 
+/// The same for a reader who wants the result: what disturbs the times is one cause, with one
+/// remedy, whatever shows it and in whichever series.
+pub fn brief_warnings(all: &[Warning]) -> Vec<String> {
+    let (disturbed, others): (Vec<&Warning>, Vec<&Warning>) = all
+        .iter()
+        .partition(|warning| disturbance(warning).is_some());
+    let mut signs: Vec<Warning> = Vec::new();
+    for warning in &disturbed {
+        let known = signs
+            .iter_mut()
+            .find_map(|sign| Some((sign.merged(warning)?, sign)));
+        match known {
+            Some((merged, sign)) => *sign = merged,
+            None => signs.push((*warning).clone()),
+        }
+    }
+    let mut texts: Vec<String> = Vec::new();
+    for text in signs.iter().filter_map(disturbance) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    if texts.len() < 2 {
+        return warnings(all);
+    }
+    let signs = flag_scenario::wording::listed(texts, "and");
+    let others: Vec<Warning> = others.into_iter().cloned().collect();
+    let mut texts = warnings(&others);
+    texts.push(format!(
+        "The times were disturbed: {signs}. Their intervals are of this run; speed-ups hold. Close other programs and measure again."
+    ));
+    texts
+}
+
+/// How a disturbance of the times shows, for warnings that are about one.
+fn disturbance(warning: &Warning) -> Option<String> {
+    Some(match warning {
+        Warning::BusyMachine { load, cores } => {
+            format!(
+                "a load of {load:.1} on {cores} {}",
+                plural(*cores, "processor")
+            )
+        }
+        Warning::NoisyMachine { spread, .. } => {
+            format!("intervals as wide as {} of the median", percent(*spread))
+        }
+        Warning::DependentRounds { .. } => "rounds that depend on each other".to_owned(),
+        Warning::PairedOtherwise { .. } => "speed-ups unlike the ratios of the medians".to_owned(),
+        Warning::ServerLate { p99_ms, .. } => {
+            format!("one delay in a hundred {} late", short_ms(*p99_ms))
+        }
+        _ => return None,
+    })
+}
+
 /// The warning, and what helps; `series` are those that it is about.
 fn warning(warning: &Warning, series: &str) -> String {
     match warning {
@@ -166,8 +221,7 @@ fn warning(warning: &Warning, series: &str) -> String {
             plural(*cores, "processor")
         ),
         Warning::ClientSaturated { busy, .. } => format!(
-            "{series}: the client itself kept {busy:.2} processors busy, so this measures the client rather than the waiting. Use fewer \
-             workers (-m) or longer delays, and a release build."
+            "{series}: the client kept {busy:.2} processors busy, so this measures the client. Use fewer workers (-m) or longer delays."
         ),
         Warning::ServerNotAsPlanned {
             outcomes, delays, ..
@@ -203,8 +257,7 @@ fn warning(warning: &Warning, series: &str) -> String {
         Warning::NoPlan => "The plan of the server is not known, so there is no ideal time and no efficiency. Leave out --server for \
                             an embedded server."
             .to_owned(),
-        Warning::DebugBuild => "This is a debug build: its figures mean little. Measure with cargo run --release."
-            .to_owned(),
+        Warning::DebugBuild => "Debug build: its figures mean little. Measure with cargo run --release.".to_owned(),
         Warning::CommandFailed {
             exit_code, rounds, ..
         } => format!(
@@ -374,7 +427,9 @@ fn growth(scaling: &Scaling) -> Option<String> {
         }
     };
     let peak = scaling.peak.map_or(String::new(), |peak| {
-        format!("; a job that can be shared out perfectly would be the fastest with {peak:.0} workers")
+        format!(
+            "; a job that can be shared out perfectly would be the fastest with {peak:.0} workers"
+        )
     });
     Some(format!(
         "{}: time lost that grows with the workers (connecting included): {}, {}{peak}.",
@@ -567,6 +622,59 @@ mod tests {
         flags.py lost 25.2 ms against the ideal in round 4, its median: 11.0 ms to the program's own work, of which 10.5 ms before its first request, 7.5 ms to connecting, sending and being answered, 2.4 ms to delays that the server held too long, 4.3 ms unexplained.
         threaded was 1.3 ms below the ideal in round 1, its median: nothing was lost.
         ");
+    }
+
+    #[test]
+    fn all_that_can_happen_to_a_race_has_seven_lines_of_a_terminal() {
+        let of = |series: &str| {
+            let series = series.to_owned();
+            [
+                Warning::NoisyMachine {
+                    series: series.clone(),
+                    spread: 0.123,
+                },
+                Warning::DependentRounds {
+                    series: series.clone(),
+                },
+                Warning::PairedOtherwise {
+                    series: series.clone(),
+                    speed_up: 11.3,
+                    ratio: 10.9,
+                },
+                Warning::ClientSaturated {
+                    series: series.clone(),
+                    busy: 1.82,
+                },
+                Warning::ServerLate {
+                    series,
+                    p99_ms: 12.5,
+                },
+            ]
+        };
+        let busy = Warning::BusyMachine {
+            load: 12.3,
+            cores: 2,
+        };
+        let all = [Warning::DebugBuild, busy].into_iter();
+        let all = all.chain(["sequential", "threaded", "async"].into_iter().flat_map(of));
+        let all: Vec<Warning> = all.collect();
+        let texts = brief_warnings(&all);
+        insta::assert_snapshot!(texts.join("\n"), @r"
+        Debug build: its figures mean little. Measure with cargo run --release.
+        sequential, threaded and async: the client kept 1.82 processors busy, so this measures the client. Use fewer workers (-m) or longer delays.
+        The times were disturbed: a load of 12.3 on 2 processors, intervals as wide as 12.3 % of the median, rounds that depend on each other, speed-ups unlike the ratios of the medians and one delay in a hundred 12.5 ms late. Their intervals are of this run; speed-ups hold. Close other programs and measure again.
+        ");
+        let lines = texts.iter().map(|text| {
+            let columns = "warning: ".len() + text.chars().count();
+            columns.div_ceil(80)
+        });
+        assert_eq!(lines.sum::<usize>(), 7);
+        // A single sign names the contenders.
+        let alone = brief_warnings(&all[2..3]);
+        assert!(
+            alone[0].starts_with("sequential: the interval"),
+            "{alone:?}"
+        );
     }
 
     #[test]

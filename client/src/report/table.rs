@@ -43,9 +43,8 @@ pub fn opening(measurement: &Measurement, rounds: Rounds, warmup: usize) -> Stri
             format!("{rounds} {}", plural(rounds.get(), "round"))
         }
         Rounds::Enough => {
-            let looks = Rounds::LOOKS.map(|rounds| rounds.to_string());
-            let (last, others) = looks.split_last().expect("there are some");
-            format!("{} or {last} rounds", others.join(", "))
+            let [first, .., last] = Rounds::LOOKS;
+            format!("{first} to {last} rounds")
         }
     };
     let is_command = |series: &Series| matches!(series.contender, ContenderRecord::Command { .. });
@@ -114,7 +113,12 @@ pub fn closing(report: &Report, width: Option<usize>, is_verbose: bool) -> Strin
         }
         text += &outliers(analysis);
     }
-    for warning in messages::warnings(&analysis.warnings) {
+    let warnings = if is_verbose {
+        messages::warnings(&analysis.warnings)
+    } else {
+        messages::brief_warnings(&analysis.warnings)
+    };
+    for warning in warnings {
         let _ = writeln!(text, "{WARNING}warning:{WARNING:#} {warning}");
     }
     text
