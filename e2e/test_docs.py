@@ -3,7 +3,7 @@
 Without `--long`, the program that is already built replaces the release build of a command.
 
 In a ```console block a line after `$ ` is a command; what follows is its output. Numbers, durations, bars and the
-width of tables may differ from run to run, and so may warnings, outliers and where time was lost; words may not. A ```toml block that begins with its name, like
+width of tables may differ from run to run, and so may warnings and outliers; words may not. A ```toml block that begins with its name, like
 `# tea.toml`, is a file that the commands of its document find. A command that ends with `&` runs on until the end of
 its document.
 """
@@ -40,7 +40,7 @@ def words(text: str) -> str:
     """The text without the parts that may differ."""
     text = re.sub(r"^(?:outlier|warning): .*\n?", "", text, flags=re.M)
     text = re.sub(r"^(?: *\d+\.\d s: .* in flight, .*|warming up)\n?", "", text, flags=re.M)
-    text = re.sub(r"^(\S+) (?:lost .* against|was .* below) the ideal.*", r"\1 and the ideal", text, flags=re.M)
+    text = re.sub(r"(?<=grows with the workers \(connecting included\)):.*", "", text)
     text = re.sub(r"[█▏▎▍▌▋▊▉]+", "█", text)
     text = re.sub(r"^(?:\S+ was the fastest.*|No difference was found between .*)$", "HEADLINE", text, flags=re.M)
     text = re.sub(r"\d\d\d\d-\d\d-\d\dT[\d:]{8}Z", "TIME", text)
