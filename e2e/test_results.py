@@ -107,7 +107,9 @@ def test_a_result_is_reported_again_with_the_same_text(tmp_path):
                 "--export-markdown", "b.md", "--report", "b.html", "--plot", "b.svg", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     table = text[text.index("─"):]
-    assert table in again.stdout
+    assert table in again.stdout and "against the ideal" not in again.stdout
+    verbose = run(CLIENT, "report", "a.json", "-v", cwd=tmp_path).stdout
+    assert len(re.findall(r"^\S+ (?:lost|was) .* (?:against|below) the ideal in round \d, its median: ", verbose, re.M)) == 3
     for ending in ("json", "csv", "md", "svg"):
         assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes(), ending
     pages = [(tmp_path / f"{name}.html").read_text() for name in "ab"]

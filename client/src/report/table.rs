@@ -80,14 +80,14 @@ fn subject(measurement: &Measurement) -> String {
     )
 }
 
-/// The whole report of a measurement that was read from a file, with all details.
-pub fn whole(report: &Report, width: Option<usize>) -> String {
+/// The whole report of a measurement that was read from a file.
+pub fn whole(report: &Report, width: Option<usize>, is_verbose: bool) -> String {
     let measurement = &report.measurement;
     let subject = subject(measurement);
     format!(
         "{subject}measured {}\n{}",
         measurement.started,
-        closing(report, width, true)
+        closing(report, width, is_verbose)
     )
 }
 

@@ -566,6 +566,10 @@ pub(crate) struct ReportArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
+    /// Print more: where the lost time went, and outliers.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
     /// What to make of them.
     #[command(flatten)]
     pub(crate) output: OutputArgs,

@@ -36,7 +36,7 @@ pub(crate) fn report(spec: &ReportSpec) -> anyhow::Result<u8> {
         let all_series = report.measurement.series.iter();
         let names = all_series.map(|series| series.name.as_str());
         threshold::check_series_names(&output.thresholds, names, &known_contenders())?;
-        let mut text = table::whole(report, width());
+        let mut text = table::whole(report, width(), spec.is_verbose);
         if results.len() > 1 {
             text = format!("{name}\n{text}\n");
         }

@@ -308,6 +308,7 @@ fn levels(codes: usize) -> Vec<NonZeroUsize> {
 /// What `report` is to do.
 pub(crate) struct ReportSpec {
     pub(crate) files: Vec<PathBuf>,
+    pub(crate) is_verbose: bool,
     pub(crate) output: Output,
 }
 
@@ -324,6 +325,7 @@ impl ReportSpec {
         Ok(Self {
             output: Output::new(&args.output, exports),
             files: args.files,
+            is_verbose: args.verbose,
         })
     }
 }
