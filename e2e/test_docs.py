@@ -3,7 +3,7 @@
 Without `--long`, the program that is already built replaces the release build of a command.
 
 In a ```console block a line after `$ ` is a command; what follows is its output. Numbers, durations, bars and the
-width of tables may differ from run to run, and so may warnings, outliers and where time was lost; words may not. A ```toml block that begins with its name, like
+width of tables may differ from run to run, and so may warnings and outliers; words may not. A ```toml block that begins with its name, like
 `# tea.toml`, is a file that the commands of its document find. A command that ends with `&` runs on until the end of
 its document.
 """
@@ -40,7 +40,7 @@ def words(text: str) -> str:
     """The text without the parts that may differ."""
     text = re.sub(r"^(?:outlier|warning): .*\n?", "", text, flags=re.M)
     text = re.sub(r"^(?: *\d+\.\d s: .* in flight, .*|warming up)\n?", "", text, flags=re.M)
-    text = re.sub(r"^(\S+) (?:lost .* against|was .* below) the ideal.*", r"\1 and the ideal", text, flags=re.M)
+    text = re.sub(r"(?<=grows with the workers \(connecting included\)):.*", "", text)
     text = re.sub(r"[█▏▎▍▌▋▊▉]+", "█", text)
     text = re.sub(r"^(?:\S+ was the fastest.*|No difference was found between .*)$", "HEADLINE", text, flags=re.M)
     text = re.sub(r"\d\d\d\d-\d\d-\d\dT[\d:]{8}Z", "TIME", text)
@@ -102,3 +102,20 @@ def test_the_documents_have_commands():
 def test_the_gate_runs_the_test_command_of_the_readme():
     assert "cargo test --workspace" in (ROOT / "README.md").read_text()
     assert "cargo test --workspace" in (ROOT / ".ci" / "run").read_text()
+
+
+def http_library(program: str) -> str:
+    """What a program of the examples imports for its requests, itself or through another of them."""
+    text = (ROOT / "examples" / "python" / program).read_text()
+    imported = re.search(r"^\s*(?:from|import) (urllib|httpx|requests|aiohttp)\b", text, re.M)
+    return imported[1] if imported else http_library(re.search(r"^from (flags_(?!common)\w+) import", text, re.M)[1] + ".py")
+
+
+def test_the_documents_name_the_http_library_that_a_program_imports():
+    named = []
+    for document in DOCUMENTS:
+        labels = re.findall(r"((?:`flags_\w+\.py`(?: and |, )?)+) \((\w+)\)", document.read_text())
+        named += [(program, library) for programs, library in labels for program in re.findall(r"flags_\w+\.py", programs)]
+    assert len(named) >= 6
+    for program, library in named:
+        assert http_library(program) == library, program

@@ -1,13 +1,19 @@
 """The results of a measurement: valid documents, reliable exit codes, and no lost rounds."""
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 
+import pyte
 import pytest
 from conftest import CLIENT, run
 from jsonschema import Draft202012Validator
@@ -101,7 +107,9 @@ def test_a_result_is_reported_again_with_the_same_text(tmp_path):
                 "--export-markdown", "b.md", "--report", "b.html", "--plot", "b.svg", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     table = text[text.index("─"):]
-    assert table in again.stdout
+    assert table in again.stdout and "against the ideal" not in again.stdout
+    verbose = run(CLIENT, "report", "a.json", "-v", cwd=tmp_path).stdout
+    assert len(re.findall(r"^\S+ (?:lost|was) .* (?:against|below) the ideal in round \d, its median: ", verbose, re.M)) == 3
     for ending in ("json", "csv", "md", "svg"):
         assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes(), ending
     pages = [(tmp_path / f"{name}.html").read_text() for name in "ab"]
@@ -283,6 +291,32 @@ def test_colours_are_for_terminals_and_no_color_is_respected(tmp_path):
     assert "\x1b" not in run("bash", "-c", command, cwd=tmp_path).stdout
 
 
+@pytest.mark.parametrize("args", [("-r", "6", "-w", "0"), pytest.param((), marks=pytest.mark.long)])
+def test_the_default_race_fits_a_terminal_of_24_lines(args, tmp_path):
+    screen = pyte.HistoryScreen(80, 24)
+    stream = pyte.ByteStream(screen)
+    stream.feed(b"$ flag-client\r\n")
+    terminal, its_end = pty.openpty()
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    process = subprocess.Popen([CLIENT, *args], stdin=its_end, stdout=its_end, stderr=its_end, cwd=tmp_path, env=environment)
+    os.close(its_end)
+    with contextlib.suppress(OSError):  # when the program has closed its end
+        while piece := os.read(terminal, 65536):
+            stream.feed(piece)
+    os.close(terminal)
+    assert process.wait() == 0
+    stream.feed(b"$ ")
+    shown = "\n".join(screen.display)
+    print(shown)
+    assert not screen.history.top, "something has scrolled away"
+    assert shown.startswith("$ flag-client") and "warm up" in shown
+    assert "was the fastest" in shown or "No difference was found" in shown
+    for strategy in ("sequential", "threaded", "async"):
+        assert re.search(rf"^ {strategy} +\d+ +\d", shown, re.M), "its row of the table"
+        assert re.search(rf"^ {strategy} +[█▏▎▍▌▋▊▉]+ \d", shown, re.M), "its bar"
+
+
 @pytest.mark.alone
 def test_a_capacity_puts_the_knee_where_it_should_be(tmp_path):
     """Four requests at a time, 40 ms each: linear scaling reaches the limit at four workers."""
@@ -299,7 +333,7 @@ def test_a_capacity_puts_the_knee_where_it_should_be(tmp_path):
     assert 3.5 <= scaling["knee"] <= 4.5
     throughputs = [point["throughput"] for point in scaling["points"]]
     assert throughputs[1] > 1.8 * throughputs[0] and throughputs[4] < 1.1 * throughputs[2]
-    assert 0 < scaling["usl"]["sigma"] + scaling["usl"]["kappa"] and 0.8 < scaling["usl"]["r_squared"] <= 1
+    assert (scaling["usl"] is None) == (scaling["usl_missing"] != [])
 
 
 @pytest.mark.alone
@@ -316,8 +350,6 @@ def test_the_targets_hold_on_the_bench_profile(tmp_path):
             break
     assert efficiencies["sequential"] >= 0.97 and min(efficiencies["threaded"], efficiencies["async"]) >= 0.95
     for series in all_series.values():
-        # Either the interval of the speed-up contains the ideal, or the parts of the loss are reported and add up.
-        speed_up, loss = series["speed_up"], series["loss"]
-        holds = speed_up["lower"] <= series["ideal_speed_up"] <= speed_up["upper"]
-        parts = [loss[f"{part}_ms"] for part in ("server", "waiting", "transfer", "client", "order")]
-        assert holds or abs(sum(parts) - loss["total_ms"]) < 0.25 * abs(loss["total_ms"]) + 1, series
+        loss = series["loss"]
+        parts = [loss[f"{part}_ms"] for part in ("server", "waiting", "transfer", "client", "order", "unexplained")]
+        assert min(parts) >= 0 and abs(sum(parts) - max(loss["total_ms"], 0)) < 1e-6, series

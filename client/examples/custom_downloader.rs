@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ];
     let race = Race::bench(contenders, job).rounds(Rounds::Exactly(5.try_into()?));
     let measurement = race.run_on(&target)?;
-    let text = table::whole(&Report::of(measurement), None);
+    let text = table::whole(&Report::of(measurement), None, false);
     anstream::print!("{text}"); // colours on a terminal only
     Ok(())
 }

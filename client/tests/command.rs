@@ -584,8 +584,8 @@ fn a_command_has_as_many_workers_as_it_was_asked_for_and_what_it_reached_is_told
     for series in [one, four] {
         let loss = series.loss.unwrap();
         let startup = loss.startup_ms.unwrap();
-        assert!(startup > 0.0 && startup <= loss.client_ms + 1.0, "{loss:?}");
-        assert_eq!(series.startup_ms.unwrap(), startup);
+        assert!(startup > 0.0 && startup <= loss.client_ms, "{loss:?}");
+        assert!(series.startup_ms.unwrap() > 0.0, "{series:?}");
         let rest = series.from_first_request_ms.unwrap().median;
         let whole = series.elapsed_ms.unwrap().median;
         assert!(rest >= 300.0 && rest < whole, "{series:?}");

@@ -17,6 +17,7 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use flag_client::race::Rounds;
 use flag_client::result::Ranking;
 use flag_client::result::interval::{Interval, Looks};
+use flag_client::result::stats::Growth;
 
 /// The noise of a machine, each around a median of zero with a deviation of about one.
 #[derive(Debug, Clone, Copy)]
@@ -207,4 +208,64 @@ fn whole_an_interval_holds_the_true_median_as_often_as_it_claims() {
 #[ignore = "takes minutes, and wants a release build"]
 fn whole_of_equal_contenders_hardly_one_wins() {
     check_winners(10_000, 0.06);
+}
+
+/// The numbers of workers of a sweep of 20 flags.
+const WORKERS: [f64; 5] = [1.0, 2.0, 5.0, 10.0, 20.0];
+
+/// The shares of sweeps whose intervals hold the true σ and κ: each round's ratio of measured to
+/// ideal time is what these make of it, times noise.
+fn growth(
+    (sigma, kappa): (f64, f64),
+    rounds: usize,
+    noise: Noise,
+    level: f64,
+    repetitions: usize,
+) -> [f64; 2] {
+    let mut rng = ChaCha8Rng::seed_from_u64(rounds as u64);
+    let mut held = [0_usize; 2];
+    for _ in 0..repetitions {
+        let levels = WORKERS.map(|n| {
+            let true_ratio = 1.02 * (1.0 + sigma * (n - 1.0) + kappa * n * (n - 1.0));
+            let ratio = |_| true_ratio * time(noise, level, &mut rng) / 100.0;
+            (n, (0..rounds).map(ratio).collect::<Vec<f64>>())
+        });
+        let found = Growth::per_round(&levels).unwrap();
+        let of = |part: fn(&Growth) -> f64| {
+            let values: Vec<f64> = found.iter().map(part).collect();
+            Interval::of(&values, Looks::One).unwrap()
+        };
+        held[0] += usize::from(of(|growth| growth.sigma).holds(sigma));
+        held[1] += usize::from(of(|growth| growth.kappa).holds(kappa));
+    }
+    held.map(|held| held as f64 / repetitions as f64)
+}
+
+/// Prints and checks how often the intervals of σ and κ hold the truth.
+fn check_growth(repetitions: usize, levels: &[f64], bounds: std::ops::RangeInclusive<f64>) {
+    for truth in [(0.0, 0.0), (0.01, 0.0), (0.05, 0.002)] {
+        for rounds in [6, 10, 30] {
+            for noise in FAMILIES {
+                for &level in levels {
+                    let found = growth(truth, rounds, noise, level, repetitions);
+                    println!("{truth:?} {rounds} {noise:?} {level}: {found:?}");
+                    for held in found {
+                        let case = format!("{truth:?} {rounds} {noise:?} {level}: {held}");
+                        assert!(bounds.contains(&held), "{case}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_growth_with_the_workers_is_found_and_that_of_the_ideal_alone_is_none() {
+    check_growth(1_000, &[0.02], 0.92..=0.98);
+}
+
+#[test]
+#[ignore = "takes minutes, and wants a release build"]
+fn whole_the_growth_with_the_workers_is_found() {
+    check_growth(10_000, &LEVELS, 0.93..=0.97);
 }

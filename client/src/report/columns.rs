@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::format::{NONE, interval, memory, percent, short, short_ms, speed_up};
+use super::format::{NONE, interval, memory, or_failed, percent, short, short_ms, speed_up};
 use super::messages;
 use crate::result::{Analysis, SeriesAnalysis};
 
@@ -22,7 +22,7 @@ pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
     }
     let any = |has: fn(&SeriesAnalysis) -> bool| analysis.series.iter().any(has);
     let is_sweep = !analysis.scaling.is_empty();
-    let all: [(bool, &'static str, Cell); 15] = [
+    let all: [(bool, &'static str, Cell); 16] = [
         (true, "strategy", |series| series.name.clone()),
         (!is_sweep, "workers", |series| series.workers.to_string()),
         (
@@ -56,6 +56,11 @@ pub(super) fn columns(analysis: &Analysis) -> Vec<Column> {
         (is_sweep, "p99", |series| {
             or_none(series.latency, |latency| short_ms(latency.p99))
         }),
+        (
+            any(|series| series.excess.is_some()),
+            "excess p99",
+            |series| or_none(series.excess, |excess| or_failed(excess.p99)),
+        ),
         (
             any(|series| series.cpu_ms_per_download.is_some()),
             "CPU/flag",

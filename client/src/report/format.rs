@@ -21,7 +21,32 @@ pub(super) fn short(duration: Duration) -> String {
     }
 }
 
-/// The same for a number of milliseconds; a negative one keeps its sign.
+/// Parts in milliseconds, none below zero, and their whole: all in the unit that the whole has in
+/// [`short`], rounded so that the parts shown add up to the whole shown. A part that is nothing
+/// then has no text.
+pub(super) fn whole_and_parts(parts: &[f64]) -> (String, Vec<Option<String>>) {
+    let whole: f64 = parts.iter().sum();
+    let (scale, unit, digits) = if whole >= 1e3 {
+        (1.0, "s", 3)
+    } else if whole >= 1.0 {
+        (10.0, "ms", 1)
+    } else {
+        (1e3, "µs", 0)
+    };
+    let text = |steps: f64| format!("{:.digits$} {unit}", steps / 10_f64.powi(digits as i32));
+    // The ends of the parts are rounded, not the parts, so no rounding error adds up.
+    let (mut end, mut steps) = (0.0, 0.0);
+    let shown = parts.iter().map(|part| {
+        end += part;
+        let before = steps;
+        steps = (end * scale).round();
+        (steps > before).then(|| text(steps - before))
+    });
+    let shown = shown.collect();
+    (text(steps), shown)
+}
+
+/// The same as [`short`] for a number of milliseconds; a negative one keeps its sign.
 pub(super) fn short_ms(millis: f64) -> String {
     let sign = if millis < 0.0 { "−" } else { "" };
     // A `Duration` cannot hold every float; times that do not fit are not measured here.
@@ -140,6 +165,11 @@ pub(super) fn bounds(bounds: Bounds) -> String {
 /// Stands for the time of a request that failed against the plan, which never has an answer.
 const FAILURE: &str = "failed";
 
+/// A time in milliseconds, or that of a failure.
+pub(super) fn or_failed(millis: Option<f64>) -> String {
+    millis.map_or_else(|| FAILURE.to_owned(), short_ms)
+}
+
 /// Shown for a missing number.
 pub(super) const NONE: &str = "–";
 
@@ -196,6 +226,24 @@ mod tests {
         assert_eq!(times(14.23), "14.2×");
         assert_eq!(times(1.0), "1.00×");
         assert_eq!(memory(1_572_864), "1.5 MiB");
+    }
+
+    #[test]
+    fn parts_add_up_as_they_are_shown() {
+        let text = |text: &str| Some(text.to_owned());
+        let (whole, parts) = whole_and_parts(&[1.04, 1.04, 1.04, 0.003]);
+        assert_eq!(whole, "3.1 ms");
+        assert_eq!(
+            parts,
+            [text("1.0 ms"), text("1.1 ms"), text("1.0 ms"), None]
+        );
+        let (whole, parts) = whole_and_parts(&[1200.0, 300.4]);
+        assert_eq!(
+            (whole, parts),
+            ("1.500 s".to_owned(), vec![text("1.200 s"), text("0.300 s")])
+        );
+        assert_eq!(whole_and_parts(&[0.2, 0.01]).0, "210 µs");
+        assert_eq!(whole_and_parts(&[0.0]), ("0 µs".to_owned(), vec![None]));
     }
 
     #[test]

@@ -71,7 +71,8 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
     let notes: Vec<String> = (warnings.into_iter())
         .map(|warning| format!("**Warning:** {}", escaped(&warning)))
         .chain(
-            losses
+            (messages::scaling(&analysis.scaling).into_iter())
+                .chain(losses)
                 .chain(worst_outliers(analysis))
                 .map(|note| escaped(&note)),
         )

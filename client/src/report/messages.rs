@@ -2,12 +2,12 @@
 //! with their cause, and where the lost time went. Every form of report uses the same; what
 //! deserves a message is decided in [`result`](crate::result).
 
-use super::format::{percent, plural, short, short_ms, speed_up, times};
+use super::format::{percent, plural, short, short_ms, speed_up, times, whole_and_parts};
 use crate::result::compare::{FEWEST_ROUNDS, FEWEST_RUNS};
 use crate::result::interval::FEWEST;
 use crate::result::{
-    Analysis, Cause, Comparison, Kind, Loss, Neighbourhood, Outlier, Ranking, Report, Series,
-    SeriesAnalysis, UnaskedRequests, Warning,
+    Analysis, Cause, Comparison, FEWEST_LEVELS, Kind, Loss, MANY_WORKERS, Missing, Neighbourhood,
+    Outlier, Ranking, Report, Scaling, Series, SeriesAnalysis, UnaskedRequests, Warning,
 };
 
 /// The result in one sentence, where there is something to compare: who won, if anybody did.
@@ -155,6 +155,61 @@ pub fn warnings(all: &[Warning]) -> Vec<String> {
     merged.iter().map(text).collect()
 }
 
+/// The same for a reader who wants the result: what disturbs the times is one cause, with one
+/// remedy, whatever shows it and in whichever series.
+pub fn brief_warnings(all: &[Warning]) -> Vec<String> {
+    let (disturbed, others): (Vec<&Warning>, Vec<&Warning>) = all
+        .iter()
+        .partition(|warning| disturbance(warning).is_some());
+    let mut signs: Vec<Warning> = Vec::new();
+    for warning in &disturbed {
+        let known = signs
+            .iter_mut()
+            .find_map(|sign| Some((sign.merged(warning)?, sign)));
+        match known {
+            Some((merged, sign)) => *sign = merged,
+            None => signs.push((*warning).clone()),
+        }
+    }
+    let mut texts: Vec<String> = Vec::new();
+    for text in signs.iter().filter_map(disturbance) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    if texts.len() < 2 {
+        return warnings(all);
+    }
+    let signs = flag_scenario::wording::listed(texts, "and");
+    let others: Vec<Warning> = others.into_iter().cloned().collect();
+    let mut texts = warnings(&others);
+    texts.push(format!(
+        "The times were disturbed: {signs}. Their intervals are of this run; speed-ups hold. Close other programs and measure again."
+    ));
+    texts
+}
+
+/// How a disturbance of the times shows, for warnings that are about one.
+fn disturbance(warning: &Warning) -> Option<String> {
+    Some(match warning {
+        Warning::BusyMachine { neighbours } => format!(
+            "others on {:.2} of {} {}",
+            neighbours.others + neighbours.stolen,
+            neighbours.processors,
+            plural(neighbours.processors, "processor")
+        ),
+        Warning::NoisyMachine { spread, .. } => {
+            format!("intervals as wide as {} of the median", percent(*spread))
+        }
+        Warning::DependentRounds { .. } => "rounds that depend on each other".to_owned(),
+        Warning::PairedOtherwise { .. } => "speed-ups unlike the ratios of the medians".to_owned(),
+        Warning::ServerLate { p99_ms, .. } => {
+            format!("one delay in a hundred {} late", short_ms(*p99_ms))
+        }
+        _ => return None,
+    })
+}
+
 /// The warning, and what helps; `series` are those that it is about.
 fn warning(warning: &Warning, series: &str) -> String {
     match warning {
@@ -184,8 +239,7 @@ fn warning(warning: &Warning, series: &str) -> String {
         ),
         Warning::BusyMachine { neighbours } => busy_machine(*neighbours),
         Warning::ClientSaturated { busy, .. } => format!(
-            "{series}: the client itself kept {busy:.2} processors busy, so this measures the client rather than the waiting. Use fewer \
-             workers (-m) or longer delays, and a release build."
+            "{series}: the client kept {busy:.2} processors busy, so this measures the client. Use fewer workers (-m) or longer delays."
         ),
         Warning::ServerNotAsPlanned {
             outcomes, delays, ..
@@ -208,6 +262,11 @@ fn warning(warning: &Warning, series: &str) -> String {
                 found.join(", and ")
             )
         }
+        Warning::BelowPlan { most_ms, .. } => format!(
+            "{series}: attempts were quicker than planned, by up to {}. The server does not follow the plan, so ideal, efficiency and excess \
+             mean little: check that its scenario and its seed are those of the plan.",
+            short_ms(*most_ms)
+        ),
         Warning::ServerLate { p99_ms, .. } => format!(
             "{series}: the server held one delay in a hundred {} or more longer than planned. It lacks processor time: close other \
              programs, or run the server on another machine.",
@@ -216,8 +275,7 @@ fn warning(warning: &Warning, series: &str) -> String {
         Warning::NoPlan => "The plan of the server is not known, so there is no ideal time and no efficiency. Leave out --server for \
                             an embedded server."
             .to_owned(),
-        Warning::DebugBuild => "This is a debug build: its figures mean little. Measure with cargo run --release."
-            .to_owned(),
+        Warning::DebugBuild => "Debug build: its figures mean little. Measure with cargo run --release.".to_owned(),
         Warning::CommandFailed {
             exit_code, rounds, ..
         } => format!(
@@ -335,9 +393,15 @@ pub fn cause(cause: Cause) -> &'static str {
     }
 }
 
-/// Where the time beyond the ideal went, the largest share first; none if the plan is not known.
+/// Where the time beyond the ideal went in the median round, the largest part first; none if the
+/// plan is not known.
 pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
+    numbers.loss.map(|loss| lost(series, loss))
+}
+
+fn lost(series: &str, loss: Loss) -> String {
     let Loss {
+        round,
         total_ms,
         server_ms,
         waiting_ms,
@@ -346,7 +410,13 @@ pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
         startup_ms,
         other_requests_ms,
         order_ms,
-    } = numbers.loss?;
+        unexplained_ms,
+    } = loss;
+    let which = format!("the ideal in round {round}, its median");
+    if total_ms < 0.0 {
+        let total = short_ms(-total_ms);
+        return format!("{series} was {total} below {which}: nothing was lost.");
+    }
     let own = match startup_ms {
         Some(before) => format!(
             "to the program's own work, of which {} before its first request",
@@ -363,27 +433,111 @@ pub fn loss(series: &str, numbers: &SeriesAnalysis) -> Option<String> {
         (server_ms, "to delays that the server held too long"),
         (transfer_ms, "to the bodies"),
         (client_ms, &own),
-        (order_ms, "to downloads shared out otherwise than ideally"),
+        (order_ms, "to a worker that had more to do than ideally"),
+        (unexplained_ms, "unexplained"),
     ];
-    parts.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-    // Parts below 2 % of the whole and below ten microseconds are not listed.
-    let least = (total_ms.abs() / 50.0).max(0.01);
-    let largest: Vec<String> = parts
-        .iter()
-        .filter(|(part, _)| part.abs() >= least)
-        .map(|(part, name)| format!("{} {name}", short_ms(*part)))
+    parts[..5].sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (total, shown) = whole_and_parts(&parts.map(|(part, _)| part));
+    let named = parts.iter().zip(shown);
+    let named: Vec<String> = named
+        .filter_map(|((_, name), shown)| Some(format!("{} {name}", shown?)))
         .collect();
-    let total = short_ms(total_ms.abs());
-    let total = if total_ms < 0.0 {
-        format!("{series} was {total} below the ideal")
-    } else {
-        format!("{series} lost {total} against the ideal")
-    };
-    Some(if largest.is_empty() {
+    let total = format!("{series} lost {total} against {which}");
+    if named.is_empty() {
         format!("{total}.")
     } else {
-        format!("{total}: {}.", largest.join(", "))
-    })
+        format!("{total}: {}.", named.join(", "))
+    }
+}
+
+/// How the contenders of a sweep scale, a sentence or two each; those for which the same is missing
+/// share one. With a single number of workers there is nothing to say.
+pub fn scaling(all: &[Scaling]) -> Vec<String> {
+    let all: Vec<&Scaling> = (all.iter())
+        .filter(|scaling| scaling.points.len() > 1)
+        .collect();
+    let mut texts: Vec<String> = all.iter().map(|scaling| knee(scaling)).collect();
+    texts.extend(all.iter().filter_map(|scaling| growth(scaling)));
+    let mut lacking: Vec<(&[Missing], Vec<String>)> = Vec::new();
+    for scaling in all.iter().filter(|scaling| !scaling.usl_missing.is_empty()) {
+        let name = scaling.contender.clone();
+        match lacking
+            .iter_mut()
+            .find(|(missing, _)| *missing == scaling.usl_missing)
+        {
+            Some((_, names)) => names.push(name),
+            None => lacking.push((&scaling.usl_missing, vec![name])),
+        }
+    }
+    texts.extend(lacking.iter().map(|(missing, names)| {
+        let needed = missing.iter().map(|missing| needed(*missing));
+        let needed = flag_scenario::wording::listed(needed, "and");
+        format!(
+            "{}: the time lost that grows with the workers is not known. That takes {needed}.",
+            listed(names)
+        )
+    }));
+    texts
+}
+
+fn knee(scaling: &Scaling) -> String {
+    let name = &scaling.contender;
+    match (scaling.knee, scaling.points.last()) {
+        (Some(knee), _) => format!(
+            "{name}: the knee is at {knee:.1} workers: with perfect scaling, that many would suffice."
+        ),
+        (None, last) => format!(
+            "{name}: no knee, it scales almost in proportion up to {} workers.",
+            last.map_or(0, |point| point.workers)
+        ),
+    }
+}
+
+/// The time lost that grows with the workers.
+fn growth(scaling: &Scaling) -> Option<String> {
+    let law = scaling.usl?;
+    let of = |name: &str, value: f64, lower: f64, upper: f64| {
+        if lower <= 0.0 && 0.0 <= upper {
+            format!("{name} below {}", coefficient(upper))
+        } else {
+            let [value, lower, upper] = [value, lower, upper].map(coefficient);
+            format!("{name} {value} ({lower} to {upper})")
+        }
+    };
+    let peak = scaling.peak.map_or(String::new(), |peak| {
+        format!(
+            "; a job that can be shared out perfectly would be the fastest with {peak:.0} workers"
+        )
+    });
+    Some(format!(
+        "{}: time lost that grows with the workers (connecting included): {}, {}{peak}.",
+        scaling.contender,
+        of("σ", law.sigma, law.sigma_lower, law.sigma_upper),
+        of("κ", law.kappa, law.kappa_lower, law.kappa_upper),
+    ))
+}
+
+/// Two digits, without an exponent: `0.0012`.
+fn coefficient(value: f64) -> String {
+    let sign = if value < 0.0 { "−" } else { "" };
+    let size = value.abs();
+    let digits = if size > 0.0 {
+        (1.0 - size.log10().floor()).clamp(0.0, 12.0) as usize
+    } else {
+        0
+    };
+    format!("{sign}{size:.digits$}")
+}
+
+fn needed(missing: Missing) -> String {
+    match missing {
+        Missing::Rounds => format!("{FEWEST} rounds (-r {FEWEST})"),
+        Missing::Levels => format!(
+            "{FEWEST_LEVELS} numbers of workers with 1 and one of {MANY_WORKERS} or more (-m 1,2,4,8,16)"
+        ),
+        Missing::Ideal => "an ideal at each number of workers".to_owned(),
+        Missing::WholeJob => "rounds without unplanned errors".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -391,6 +545,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::result::{ScalingPoint, Usl};
 
     #[test]
     fn a_warning_names_the_contender_and_the_remedy() {
@@ -430,6 +585,10 @@ mod tests {
                 series: series(),
                 outcomes: 1,
                 delays: 2,
+            },
+            Warning::BelowPlan {
+                series: series(),
+                most_ms: 12.3,
             },
             Warning::ServerLate {
                 series: series(),
@@ -476,6 +635,154 @@ mod tests {
             Warning::Interrupted,
         ];
         insta::assert_snapshot!(super::warnings(&warnings).join("\n"));
+    }
+
+    fn scaling_of(contender: &str, usl: Option<Usl>, usl_missing: &[Missing]) -> Scaling {
+        let point = |workers| ScalingPoint {
+            workers,
+            throughput: 10.0 * workers as f64,
+            ideal_throughput: None,
+            fitted_throughput: None,
+        };
+        Scaling {
+            contender: contender.to_owned(),
+            points: vec![point(1), point(16)],
+            peak: None,
+            knee: None,
+            usl,
+            usl_missing: usl_missing.to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_grows_with_the_workers_is_named_only_where_it_is_known() {
+        let law = Usl {
+            lambda: 10.0,
+            sigma: 0.0016,
+            sigma_lower: 0.001_04,
+            sigma_upper: 0.002_1,
+            kappa: 0.000_01,
+            kappa_lower: -0.000_02,
+            kappa_upper: 0.000_034,
+            r_squared: 0.99,
+        };
+        let with_peak = Scaling {
+            knee: Some(11.74),
+            peak: Some(31.6),
+            ..scaling_of(
+                "threaded",
+                Some(Usl {
+                    kappa_lower: 0.000_004,
+                    ..law
+                }),
+                &[],
+            )
+        };
+        let all = [
+            scaling_of("async", Some(law), &[]),
+            with_peak,
+            scaling_of("processes", None, &[Missing::Rounds, Missing::Levels]),
+            scaling_of("custom", None, &[Missing::Rounds, Missing::Levels]),
+            scaling_of("other", None, &[Missing::Ideal, Missing::WholeJob]),
+        ];
+        insta::assert_snapshot!(scaling(&all).join("\n"), @r"
+        async: no knee, it scales almost in proportion up to 16 workers.
+        threaded: the knee is at 11.7 workers: with perfect scaling, that many would suffice.
+        processes: no knee, it scales almost in proportion up to 16 workers.
+        custom: no knee, it scales almost in proportion up to 16 workers.
+        other: no knee, it scales almost in proportion up to 16 workers.
+        async: time lost that grows with the workers (connecting included): σ 0.0016 (0.0010 to 0.0021), κ below 0.000034.
+        threaded: time lost that grows with the workers (connecting included): σ 0.0016 (0.0010 to 0.0021), κ 0.000010 (0.0000040 to 0.000034); a job that can be shared out perfectly would be the fastest with 32 workers.
+        processes and custom: the time lost that grows with the workers is not known. That takes 6 rounds (-r 6) and 5 numbers of workers with 1 and one of 16 or more (-m 1,2,4,8,16).
+        other: the time lost that grows with the workers is not known. That takes an ideal at each number of workers and rounds without unplanned errors.
+        ");
+    }
+
+    #[test]
+    fn the_parts_of_a_loss_add_up_as_they_are_written() {
+        let known = Loss {
+            round: 4,
+            total_ms: 25.2,
+            waiting_ms: 7.46,
+            server_ms: 2.43,
+            client_ms: 11.02,
+            unexplained_ms: 4.29,
+            ..Loss::default()
+        };
+        let command = Loss {
+            startup_ms: Some(10.5),
+            ..known
+        };
+        let quicker = Loss {
+            round: 1,
+            total_ms: -1.3,
+            ..Loss::default()
+        };
+        let texts = [
+            lost("async", known),
+            lost("flags.py", command),
+            lost("threaded", quicker),
+        ];
+        insta::assert_snapshot!(texts.join("\n"), @r"
+        async lost 25.2 ms against the ideal in round 4, its median: 11.0 ms to the client's own work between downloads, 7.5 ms to connecting, sending and being answered, 2.4 ms to delays that the server held too long, 4.3 ms unexplained.
+        flags.py lost 25.2 ms against the ideal in round 4, its median: 11.0 ms to the program's own work, of which 10.5 ms before its first request, 7.5 ms to connecting, sending and being answered, 2.4 ms to delays that the server held too long, 4.3 ms unexplained.
+        threaded was 1.3 ms below the ideal in round 1, its median: nothing was lost.
+        ");
+    }
+
+    #[test]
+    fn all_that_can_happen_to_a_race_has_seven_lines_of_a_terminal() {
+        let of = |series: &str| {
+            let series = series.to_owned();
+            [
+                Warning::NoisyMachine {
+                    series: series.clone(),
+                    spread: 0.123,
+                },
+                Warning::DependentRounds {
+                    series: series.clone(),
+                },
+                Warning::PairedOtherwise {
+                    series: series.clone(),
+                    speed_up: 11.3,
+                    ratio: 10.9,
+                },
+                Warning::ClientSaturated {
+                    series: series.clone(),
+                    busy: 1.82,
+                },
+                Warning::ServerLate {
+                    series,
+                    p99_ms: 12.5,
+                },
+            ]
+        };
+        let neighbours = Neighbourhood {
+            others: 1.2,
+            stolen: 0.03,
+            processors: 2,
+        };
+        let busy = Warning::BusyMachine { neighbours };
+        let all = [Warning::DebugBuild, busy].into_iter();
+        let all = all.chain(["sequential", "threaded", "async"].into_iter().flat_map(of));
+        let all: Vec<Warning> = all.collect();
+        let texts = brief_warnings(&all);
+        insta::assert_snapshot!(texts.join("\n"), @r"
+        Debug build: its figures mean little. Measure with cargo run --release.
+        sequential, threaded and async: the client kept 1.82 processors busy, so this measures the client. Use fewer workers (-m) or longer delays.
+        The times were disturbed: others on 1.23 of 2 processors, intervals as wide as 12.3 % of the median, rounds that depend on each other, speed-ups unlike the ratios of the medians and one delay in a hundred 12.5 ms late. Their intervals are of this run; speed-ups hold. Close other programs and measure again.
+        ");
+        let lines = texts.iter().map(|text| {
+            let columns = "warning: ".len() + text.chars().count();
+            columns.div_ceil(80)
+        });
+        assert_eq!(lines.sum::<usize>(), 7);
+        // A single sign names the contenders.
+        let alone = brief_warnings(&all[2..3]);
+        assert!(
+            alone[0].starts_with("sequential: the interval"),
+            "{alone:?}"
+        );
     }
 
     #[test]

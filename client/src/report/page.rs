@@ -8,7 +8,7 @@ use std::fmt::Display;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::format::{
-    interval, list_codes, memory, percent, plural, shell_words, short, short_ms, times,
+    interval, list_codes, memory, or_failed, percent, plural, shell_words, short, short_ms, times,
 };
 use super::plot::{Figure, Width, picture};
 use super::{messages, palette};
@@ -130,6 +130,7 @@ fn figure(report: &Report, figure: Figure) -> Markup {
 
 fn numbers(analysis: &Analysis) -> Markup {
     let has = |wanted: &dyn Fn(&SeriesAnalysis) -> bool| analysis.series.iter().any(wanted);
+    let has_excess = has(&|series| series.excess.is_some());
     let has_cpu = has(&|series| series.cpu_ms_per_download.is_some());
     let has_command = has(&|series| series.max_in_flight.is_some());
     let has_memory = has(&|series| series.memory_bytes_per_worker.is_some());
@@ -140,6 +141,7 @@ fn numbers(analysis: &Analysis) -> Markup {
                     tr {
                         @for head in ["strategy", "median", "fastest", "slowest", "ideal", "speed‑up", "possible",
                             "efficiency", "latency"] { th scope="col" { (head) } }
+                        @if has_excess { th scope="col" { "excess" } }
                         @if has_cpu { th scope="col" { "CPU per download" } }
                         @if has_memory { th scope="col" { "memory per worker" } }
                         @if has_command { th scope="col" { "in flight" } th scope="col" { "from the first request" } }
@@ -158,6 +160,7 @@ fn numbers(analysis: &Analysis) -> Markup {
                             (cell(series.ideal_speed_up.map(times)))
                             (cell(series.efficiency.map(percent)))
                             (pair(series.latency.map(|latency| (short_ms(latency.p50), format!("p99 {}", short_ms(latency.p99))))))
+                            @if has_excess { (pair(series.excess.map(|excess| (or_failed(excess.p50), format!("p99 {}", or_failed(excess.p99)))))) }
                             @if has_cpu { (cell(series.cpu_ms_per_download.map(short_ms))) }
                             @if has_memory { (cell(series.memory_bytes_per_worker.map(memory))) }
                             @if has_command {
@@ -172,7 +175,7 @@ fn numbers(analysis: &Analysis) -> Markup {
             }
         }
         p.note {
-            "Under a median or a speed-up stands its 95 % interval, under the median latency its 99th percentile; a speed-up is paired by round. Ideal and possible are those of a client \
+            "Under a median or a speed-up stands its 95 % interval, under the median latency and excess the 99th percentile; a speed-up is paired by round. Excess is the latency less the planned time. Ideal and possible are those of a client \
              that takes no time itself. Whoever has unplanned errors did not do the whole job, and is not ranked."
             @if has_command {
                 " Of a command, in flight is the most requests that the server saw at one time, of as many as it was asked for; under the time from its first request on \

@@ -13,9 +13,7 @@ use super::messages;
 use crate::download::{Outcome, Sample};
 use crate::race::Rounds;
 use crate::result::threshold::{Checked, Judgement};
-use crate::result::{
-    Analysis, Comparison, Kind, Measurement, Report, Scaling, Series, SeriesAnalysis,
-};
+use crate::result::{Analysis, Comparison, Kind, Measurement, Report, Series, SeriesAnalysis};
 
 /// The longest bar.
 const BAR: usize = 40;
@@ -43,9 +41,8 @@ pub fn opening(measurement: &Measurement, rounds: Rounds, warmup: usize) -> Stri
             format!("{rounds} {}", plural(rounds.get(), "round"))
         }
         Rounds::Enough => {
-            let looks = Rounds::LOOKS.map(|rounds| rounds.to_string());
-            let (last, others) = looks.split_last().expect("there are some");
-            format!("{} or {last} rounds", others.join(", "))
+            let [first, .., last] = Rounds::LOOKS;
+            format!("{first} to {last} rounds")
         }
     };
     let exception = if measurement.series.iter().any(Series::is_command) {
@@ -81,18 +78,19 @@ fn subject(measurement: &Measurement) -> String {
 }
 
 /// The whole report of a measurement that was read from a file.
-pub fn whole(report: &Report, width: Option<usize>) -> String {
+pub fn whole(report: &Report, width: Option<usize>, is_verbose: bool) -> String {
     let measurement = &report.measurement;
     let subject = subject(measurement);
     format!(
         "{subject}measured {}\n{}",
         measurement.started,
-        closing(report, width, false)
+        closing(report, width, is_verbose)
     )
 }
 
 /// What is printed after the race. On a terminal that is narrower than the table, some columns of
-/// the table are left out. Outliers are for who looks into the details.
+/// the table are left out. Where the lost time went, and outliers, are for who looks into the
+/// details.
 pub fn closing(report: &Report, width: Option<usize>, is_verbose: bool) -> String {
     let analysis = &report.analysis;
     let mut text = String::new();
@@ -101,40 +99,36 @@ pub fn closing(report: &Report, width: Option<usize>, is_verbose: bool) -> Strin
     }
     let _ = writeln!(text, "{}", table(analysis, width.unwrap_or(usize::MAX)));
     text += &bars(analysis);
-    for scaling in analysis
-        .scaling
-        .iter()
-        .filter(|scaling| scaling.points.len() > 1)
-    {
-        text += &sentence(&self::scaling(scaling));
+    for sentence in messages::scaling(&analysis.scaling) {
+        let _ = writeln!(text, "{sentence}");
     }
     text += &errors(&report.measurement);
     for startup in messages::startups(analysis) {
-        text += &sentence(&startup);
-    }
-    if analysis.scaling.is_empty() {
-        for series in &analysis.series {
-            text +=
-                &messages::loss(&series.name, series).map_or(String::new(), |loss| sentence(&loss));
-        }
+        let _ = writeln!(text, "{startup}");
     }
     if is_verbose {
+        let losses = analysis.series.iter();
+        for loss in losses.filter_map(|series| messages::loss(&series.name, series)) {
+            let _ = writeln!(text, "{loss}");
+        }
         text += &outliers(analysis);
     }
-    for warning in messages::warnings(&analysis.warnings) {
+    let warnings = if is_verbose {
+        messages::warnings(&analysis.warnings)
+    } else {
+        messages::brief_warnings(&analysis.warnings)
+    };
+    for warning in warnings {
         let _ = writeln!(text, "{WARNING}warning:{WARNING:#} {warning}");
     }
     text
 }
 
-fn sentence(text: &str) -> String {
-    format!("{text}\n")
-}
-
 /// The columns that may be left out, the least important first.
-const LESS_WANTED: [&str; 7] = [
+const LESS_WANTED: [&str; 8] = [
     "memory/worker",
     "CPU/flag",
+    "excess p99",
     "p50",
     "95 % interval",
     "ideal",
@@ -197,39 +191,6 @@ fn bar(share: f64) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = ((share * BAR as f64 * 8.0).round() as usize).clamp(1, BAR * 8);
     "█".repeat(eighths / 8) + PARTS[eighths % 8]
-}
-
-/// How one contender of a sweep scales.
-fn scaling(scaling: &Scaling) -> String {
-    let mut text = match scaling.knee {
-        Some(knee) => format!(
-            "{}: the knee is at {knee:.1} workers: with perfect scaling, that many would suffice",
-            scaling.contender
-        ),
-        None => format!(
-            "{}: no knee, it scales almost in proportion up to {}",
-            scaling.contender,
-            scaling
-                .points
-                .last()
-                .map_or("nothing".to_owned(), |point| format!(
-                    "{} {}",
-                    point.workers,
-                    plural(point.workers, "worker")
-                ))
-        ),
-    };
-    if let Some(law) = scaling.usl {
-        let _ = write!(
-            text,
-            ". Universal Scalability Law: λ {:.2}/s, σ {:.4}, κ {:.6}, R² {:.4}",
-            law.lambda, law.sigma, law.kappa, law.r_squared
-        );
-        if let Some(peak) = scaling.peak {
-            let _ = write!(text, ", peak at {peak:.0}");
-        }
-    }
-    text
 }
 
 /// What went wrong, kind by kind.

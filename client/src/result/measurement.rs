@@ -364,6 +364,17 @@ impl Series {
         self.times().into_iter().map(stats::millis).collect()
     }
 
+    /// The round whose time is the median, of an even number the quicker of the two in the middle,
+    /// with its number, from 1. Rounds without an attempt are left out.
+    pub fn median_round(&self) -> Option<(usize, &Round)> {
+        let mut rounds: Vec<(usize, &Round)> = (1..)
+            .zip(&self.rounds)
+            .filter(|(_, round)| !round.samples.is_empty())
+            .collect();
+        rounds.sort_by_key(|(_, round)| round.elapsed);
+        rounds.get(rounds.len().saturating_sub(1) / 2).copied()
+    }
+
     /// All the attempts of all the rounds.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
         self.rounds.iter().flat_map(|round| &round.samples)

@@ -15,8 +15,8 @@ pub mod stats;
 pub mod threshold;
 
 pub use self::analysis::{
-    Analysis, Cause, Latencies, Loss, Outlier, Ranking, Scaling, ScalingPoint, SeriesAnalysis,
-    UnaskedRequests, Warning,
+    Analysis, Cause, Excess, FEWEST_LEVELS, Latencies, Loss, MANY_WORKERS, Missing, Outlier,
+    Ranking, Scaling, ScalingPoint, SeriesAnalysis, UnaskedRequests, Usl, Warning,
 };
 pub use self::censored::{Bounds, CensoredTimes, Percentiles};
 pub use self::compare::Comparison;

@@ -4,9 +4,6 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 /// The value that a share of `percent` % of the values does not exceed: the one percentile rule of
 /// this program.
 ///
@@ -21,7 +18,8 @@ pub fn percentile(sorted: &[f64], percent: f64) -> Option<f64> {
     let (below, above) = (place.floor() as usize, place.ceil() as usize);
     let (low, high) = (sorted[below], sorted[above]);
     // Nothing is computed where nothing has to be: an exact place gives an exact value.
-    Some(if below == above {
+    // Between two infinite values there is nothing else.
+    Some(if below == above || low == high {
         low
     } else {
         low + (high - low) * (place - below as f64)
@@ -68,108 +66,71 @@ pub fn millis(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1e6
 }
 
-/// The Universal Scalability Law of N. J. Gunther ("Guerrilla Capacity Planning", 2007, ch. 4–6):
-/// `X(N) = λN / (1 + σ(N − 1) + κN(N − 1))`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Usl {
-    /// λ: the throughput of one worker, per second.
-    pub lambda: f64,
-    /// σ: contention, the share of the work that cannot be shared out.
+/// How the ratio of measured to ideal times grows with the number of workers:
+/// `y(N) = a (1 + σ(N − 1) + κN(N − 1))`.
+///
+/// It is the denominator of the Universal Scalability Law of N. J. Gunther ("Guerrilla Capacity
+/// Planning", 2007, ch. 4–6). Without the ideal, σ would be the shape of the job, which even a
+/// perfect client cannot share out evenly.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Growth {
+    /// a: the ratio at one worker.
+    pub scale: f64,
+    /// σ: by which share of that each further worker makes it grow.
     pub sigma: f64,
-    /// κ: coherency, the cost of each pair of workers.
+    /// κ: the same for each pair of workers.
     pub kappa: f64,
-    /// R²: the share of the variation of the throughput that the law explains.
-    pub r_squared: f64,
 }
 
-impl Usl {
-    /// Fits the law to points (workers, throughput). None with fewer than three different numbers
-    /// of workers: then there would be a perfect fit to anything.
+impl Growth {
+    /// Fits it to points (workers, ratio). None where they do not determine it, as with fewer than
+    /// three different numbers of workers.
     ///
-    /// `N / X` is linear in `1/λ`, `σ/λ` and `κ/λ`; they are found by least squares, weighted so
-    /// that relative errors count, with none below zero (of all choices of σ and κ that are held at
-    /// zero, the best feasible one).
+    /// `y` is linear in `a`, `aσ` and `aκ`; they are found by least squares, weighted so that
+    /// relative errors count. Nothing is held at zero: of no growth, noise makes σ and κ as often
+    /// negative as positive, and only so can an interval hold 0 as often as it claims.
     pub fn fit(points: &[(f64, f64)]) -> Option<Self> {
-        let mut workers = sorted(points.iter().map(|point| point.0).collect());
-        workers.dedup();
-        if workers.len() < 3 || points.iter().any(|&(n, x)| n < 1.0 || x <= 0.0) {
+        if points.iter().any(|&(n, y)| n < 1.0 || y <= 0.0) {
             return None;
         }
-        let candidates = [[true, true], [true, false], [false, true], [false, false]];
-        candidates
-            .into_iter()
-            .filter_map(|[with_sigma, with_kappa]| {
-                let [intercept, sigma, kappa] = least_squares(points, with_sigma, with_kappa)?;
-                let is_feasible = intercept > 0.0 && sigma >= 0.0 && kappa >= 0.0;
-                is_feasible.then(|| Self {
-                    lambda: 1.0 / intercept,
-                    sigma: sigma / intercept,
-                    kappa: kappa / intercept,
-                    r_squared: 0.0,
-                })
-            })
-            .map(|law| Self {
-                r_squared: law.r_squared(points),
-                ..law
-            })
-            .max_by(|a, b| {
-                b.relative_error(points)
-                    .total_cmp(&a.relative_error(points))
-            })
+        let [scale, sigma, kappa] = least_squares(points)?;
+        (scale > 0.0).then(|| Self {
+            scale,
+            sigma: sigma / scale,
+            kappa: kappa / scale,
+        })
     }
 
-    /// The throughput of this many workers.
-    pub fn throughput(&self, workers: f64) -> f64 {
-        let others = workers - 1.0;
-        self.lambda * workers / (1.0 + self.sigma * others + self.kappa * workers * others)
-    }
-
-    /// Where the throughput is highest; none if it never falls.
-    pub fn peak(&self) -> Option<f64> {
-        (self.kappa > 0.0 && self.sigma < 1.0).then(|| ((1.0 - self.sigma) / self.kappa).sqrt())
-    }
-
-    fn relative_error(&self, points: &[(f64, f64)]) -> f64 {
-        let errors = points.iter().map(|&(n, x)| x / self.throughput(n) - 1.0);
-        errors.map(|error| error * error).sum()
-    }
-
-    fn r_squared(&self, points: &[(f64, f64)]) -> f64 {
-        let mean = points.iter().map(|point| point.1).sum::<f64>() / points.len() as f64;
-        let square = |x: f64| x * x;
-        let total: f64 = points.iter().map(|point| square(point.1 - mean)).sum();
-        let rest: f64 = points
-            .iter()
-            .map(|&(n, x)| square(x - self.throughput(n)))
-            .sum();
-        if total == 0.0 {
-            1.0
-        } else {
-            1.0 - rest / total
-        }
+    /// One of each round that all levels have: `levels` are numbers of workers with the ratios of
+    /// their rounds, in the order of the rounds. None where one cannot be fitted.
+    pub fn per_round(levels: &[(f64, Vec<f64>)]) -> Option<Vec<Self>> {
+        let rounds = levels.iter().map(|(_, ratios)| ratios.len()).min()?;
+        let fit = |round: usize| {
+            let points = levels
+                .iter()
+                .map(|(workers, ratios)| (*workers, ratios[round]));
+            Self::fit(&points.collect::<Vec<_>>())
+        };
+        (0..rounds).map(fit).collect()
     }
 }
 
-/// The `a`, `b` and `c` for which `N / X ≈ a + b(N − 1) + cN(N − 1)`, each error as a share of
-/// `N / X`; `b` or `c` may be held at zero. None where the points do not determine them.
-fn least_squares(points: &[(f64, f64)], with_b: bool, with_c: bool) -> Option<[f64; 3]> {
-    // The normal equations, with the right-hand side as the last column. A term that is left out is
-    // the equation `term = 0`.
+/// The `a`, `b` and `c` for which `y ≈ a + b(N − 1) + cN(N − 1)`, each error as a share of `y`. None
+/// where the points do not determine them.
+fn least_squares(points: &[(f64, f64)]) -> Option<[f64; 3]> {
+    let mut workers = sorted(points.iter().map(|point| point.0).collect());
+    workers.dedup();
+    if workers.len() < 3 {
+        return None;
+    }
+    // The normal equations, with the right-hand side as the last column.
     let mut rows = [[0.0; 4]; 3];
-    for &(n, x) in points {
-        let weight = x / n;
-        let on = |wanted: bool| if wanted { weight } else { 0.0 };
-        let terms = [weight, (n - 1.0) * on(with_b), n * (n - 1.0) * on(with_c)];
+    for &(n, y) in points {
+        let terms = [1.0 / y, (n - 1.0) / y, n * (n - 1.0) / y];
         for (row, factor) in rows.iter_mut().zip(terms) {
             for (cell, term) in row.iter_mut().zip(terms.into_iter().chain([1.0])) {
                 *cell += factor * term;
             }
-        }
-    }
-    for (index, wanted) in [(1, with_b), (2, with_c)] {
-        if !wanted {
-            rows[index][index] = 1.0;
         }
     }
     // Gauss–Jordan. The matrix is positive definite, so no rows have to change places.
@@ -272,42 +233,41 @@ mod tests {
         assert_eq!(ratio(Duration::ZERO, second), None);
     }
 
-    /// λ = 100, σ = 1/10, κ = 1/100: X(1) = 100, X(2) = 200 / 1.12, X(5) = 500 / 1.6, X(10) = 1000
-    /// / 2.8.
+    /// a = 2, σ = 1/10, κ = 1/100: y(1) = 2, y(2) = 2.24, y(5) = 3.2, y(10) = 5.6.
     #[test]
-    fn the_law_of_exact_points_is_found_again() {
-        let points = [
-            (1.0, 100.0),
-            (2.0, 200.0 / 1.12),
-            (5.0, 500.0 / 1.6),
-            (10.0, 1000.0 / 2.8),
+    fn the_growth_of_exact_points_is_found_again() {
+        let points = [(1.0, 2.0), (2.0, 2.24), (5.0, 3.2), (10.0, 5.6)];
+        let growth = Growth::fit(&points).unwrap();
+        assert!((growth.scale - 2.0).abs() < 1e-9, "{growth:?}");
+        assert!((growth.sigma - 0.1).abs() < 1e-9, "{growth:?}");
+        assert!((growth.kappa - 0.01).abs() < 1e-9, "{growth:?}");
+    }
+
+    /// y = 1 − 0.01 (N − 1) is better than in proportion, and found as it is.
+    #[test]
+    fn nothing_is_held_at_zero() {
+        let growth = Growth::fit(&[(1.0, 1.0), (2.0, 0.99), (30.0, 0.71)]).unwrap();
+        assert!((growth.sigma + 0.01).abs() < 1e-9, "{growth:?}");
+        assert!(growth.kappa.abs() < 1e-9, "{growth:?}");
+    }
+
+    #[test]
+    fn two_numbers_of_workers_determine_no_growth() {
+        assert_eq!(Growth::fit(&[(1.0, 7.0), (2.0, 14.0)]), None);
+        assert_eq!(Growth::fit(&[(1.0, 7.0), (1.0, 8.0), (2.0, 14.0)]), None);
+        assert_eq!(Growth::fit(&[(1.0, 7.0), (2.0, 0.0), (3.0, 1.0)]), None);
+    }
+
+    #[test]
+    fn each_round_has_its_own_growth() {
+        let levels = [
+            (1.0, vec![1.0, 1.0, 1.0]),
+            (2.0, vec![1.0, 1.1]),
+            (3.0, vec![1.0, 1.2, 7.0]),
         ];
-        let law = Usl::fit(&points).unwrap();
-        assert!((law.lambda - 100.0).abs() < 1e-6, "{law:?}");
-        assert!((law.sigma - 0.1).abs() < 1e-9, "{law:?}");
-        assert!((law.kappa - 0.01).abs() < 1e-9, "{law:?}");
-        assert!((law.r_squared - 1.0).abs() < 1e-9, "{law:?}");
-        // √((1 − 0.1) / 0.01) = √90
-        assert!((law.peak().unwrap() - 9.486_832_980_505).abs() < 1e-6);
-    }
-
-    #[test]
-    fn what_scales_perfectly_has_no_contention_and_no_peak() {
-        let law = Usl::fit(&[(1.0, 7.0), (2.0, 14.0), (30.0, 210.0)]).unwrap();
-        assert!(
-            (law.lambda - 7.0).abs() < 1e-9 && law.sigma.abs() < 1e-9,
-            "{law:?}"
-        );
-        // Better than in proportion is measured now and then: the law does not follow.
-        let law = Usl::fit(&[(1.0, 7.0), (2.0, 15.0), (30.0, 240.0)]).unwrap();
-        assert_eq!((law.sigma, law.kappa, law.peak()), (0.0, 0.0, None));
-    }
-
-    #[test]
-    fn two_numbers_of_workers_determine_no_law() {
-        assert_eq!(Usl::fit(&[(1.0, 7.0), (2.0, 14.0)]), None);
-        assert_eq!(Usl::fit(&[(1.0, 7.0), (1.0, 8.0), (2.0, 14.0)]), None);
-        assert_eq!(Usl::fit(&[(1.0, 7.0), (2.0, 0.0), (3.0, 1.0)]), None);
+        let rounds = Growth::per_round(&levels).unwrap();
+        assert_eq!(rounds.len(), 2, "the third is not complete");
+        assert!(rounds[0].sigma.abs() < 1e-9 && (rounds[1].sigma - 0.1).abs() < 1e-9);
     }
 
     /// Eight servers of 20 per second each: the line 20 N meets 160 at 8.
@@ -328,13 +288,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_law_is_found_from_its_own_points(lambda in 1.0_f64..1e4, sigma in 0.0_f64..0.9, kappa in 0.0_f64..0.1) {
-            let law = Usl { lambda, sigma, kappa, r_squared: 1.0 };
-            let points: Vec<_> = [1.0, 2.0, 5.0, 10.0, 30.0].map(|n| (n, law.throughput(n))).into();
-            let found = Usl::fit(&points).unwrap();
-            for (n, x) in points {
-                prop_assert!((found.throughput(n) / x - 1.0).abs() < 1e-4, "{:?}", found);
-            }
+        fn a_growth_is_found_from_its_own_points(
+            scale in 0.5_f64..10.0,
+            sigma in -0.01_f64..0.9,
+            kappa in 0.0_f64..0.1,
+        ) {
+            let ratio = |n: f64| scale * (1.0 + sigma * (n - 1.0) + kappa * n * (n - 1.0));
+            let points: Vec<_> = [1.0, 2.0, 5.0, 10.0, 30.0].map(|n| (n, ratio(n))).into();
+            let found = Growth::fit(&points).unwrap();
+            prop_assert!((found.scale / scale - 1.0).abs() < 1e-6, "{:?}", found);
+            prop_assert!((found.sigma - sigma).abs() < 1e-6, "{:?}", found);
+            prop_assert!((found.kappa - kappa).abs() < 1e-6, "{:?}", found);
         }
     }
 }

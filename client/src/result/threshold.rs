@@ -12,7 +12,7 @@ use bytesize::ByteSize;
 use flag_scenario::parse_duration;
 use thiserror::Error;
 
-use super::analysis::{SeriesAnalysis, latencies};
+use super::analysis::{SeriesAnalysis, excess_percentile, latencies};
 use super::estimate::Estimate;
 use super::interval::{CONFIDENCE, Interval};
 use super::load::{Failure, LoadResult, RequestCounts};
@@ -38,6 +38,8 @@ enum Metric {
     /// Of the latencies of the attempts that brought a flag.
     Percentile(f64),
     Mean,
+    /// Of how much longer than planned the attempts took.
+    Excess(f64),
     /// The median time of a round.
     Elapsed,
     /// Per download.
@@ -101,7 +103,7 @@ pub enum ThresholdError {
     NoSeries(String),
     /// No such metric.
     #[error(
-        "{0:?} is not a metric; take one of p(0) to p(100), min, med, avg, max (latency), elapsed, cpu, memory, speed_up, ratio, \
+        "{0:?} is not a metric; take one of p(0) to p(100), min, med, avg, max (latency), excess.p(0) to excess.p(100), elapsed, cpu, memory, speed_up, ratio, \
          ratio.lower, ratio.upper, efficiency, throughput, error_rate, errors, unplanned_errors, retries, downloads; of load also requests, timeouts, unsent"
     )]
     NoMetric(String),
@@ -147,12 +149,18 @@ impl FromStr for Threshold {
         let dot = dot
             .filter(|dot| *dot > 0)
             .ok_or_else(|| ThresholdError::NoSeries(left.trim_start_matches('.').to_owned()))?;
-        let metric: Metric = left[dot + 1..].parse()?;
+        let mut metric: Metric = left[dot + 1..].parse()?;
+        let mut series = &left[..dot];
+        if let Metric::Percentile(percent) = metric
+            && let Some(before) = series.strip_suffix(".excess")
+        {
+            (series, metric) = (before, Metric::Excess(percent));
+        }
         if metric == Metric::Ratio && matches!(operator, Operator::Equal | Operator::NotEqual) {
             return Err(ThresholdError::RatioEquals(text.trim().to_owned()));
         }
         Ok(Self {
-            series: left[..dot].to_owned(),
+            series: series.to_owned(),
             metric,
             operator,
             value: metric.unit().parse(value.trim())?,
@@ -207,7 +215,9 @@ impl FromStr for Metric {
 impl Metric {
     fn unit(self) -> Unit {
         match self {
-            Self::Percentile(_) | Self::Mean | Self::Elapsed | Self::Cpu => Unit::Millis,
+            Self::Percentile(_) | Self::Excess(_) | Self::Mean | Self::Elapsed | Self::Cpu => {
+                Unit::Millis
+            }
             Self::Memory => Unit::Bytes,
             Self::Efficiency | Self::ErrorRate => Unit::Share,
             Self::SpeedUp
@@ -249,6 +259,11 @@ impl Metric {
                     stats::sorted(latencies(series, |outcome| outcome == Outcome::Downloaded));
                 stats::percentile(&sorted, percent)
             }
+            Self::Excess(percent) => {
+                let mut all_series = measurement.series.iter();
+                let series = all_series.find(|other| other.name == series.name)?;
+                excess_percentile(measurement, series, percent)
+            }
             Self::Mean => Some(series.latency?.mean),
             Self::Elapsed => Some(series.elapsed_ms?.median),
             Self::Cpu => series.cpu_ms_per_download,
@@ -278,7 +293,8 @@ impl Metric {
             | Self::Requests
             | Self::Timeouts
             | Self::Unsent => series == "load",
-            Self::Elapsed
+            Self::Excess(_)
+            | Self::Elapsed
             | Self::Memory
             | Self::SpeedUp
             | Self::Ratio
@@ -688,6 +704,13 @@ mod tests {
                 200.0,
             ),
             (
+                "flags.py.excess.p(99.9) < 2ms",
+                "flags.py",
+                Metric::Excess(99.9),
+                Operator::Less,
+                2.0,
+            ),
+            (
                 "flags.py.p(95) < 1s",
                 "flags.py",
                 Metric::Percentile(95.0),
@@ -990,6 +1013,7 @@ mod tests {
         for text in [
             "async.p(99) < 1ms",
             "load.p(99) < 1ms",
+            "response.excess.p(99) < 1ms",
             "lag.errors == 0",
             "load.speed_up > 1",
         ] {

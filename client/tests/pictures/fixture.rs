@@ -69,7 +69,7 @@ pub(crate) fn sweep() -> Measurement {
         .into_iter()
         .flat_map(|strategy| workers.map(|workers| (strategy, workers)))
         .collect();
-    race(Kind::Sweep, "bench", &codes, 0, 5, &all_series)
+    race(Kind::Sweep, "bench", &codes, 0, 6, &all_series)
 }
 
 fn pop20() -> Vec<CountryCode> {

@@ -366,7 +366,7 @@ impl FromStr for Wanted {
 #[derive(Debug, Clone, Copy, ClapArgs)]
 pub(crate) struct RoundsArgs {
     /// How often each is measured. [default of bench: until the intervals are tight, 6 to 30 times;
-    /// of sweep: 3]
+    /// of sweep: 6]
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) rounds: Option<NonZeroUsize>,
 
@@ -387,10 +387,10 @@ pub(crate) struct OutputArgs {
     /// What must hold, like 'async.p(99) < 250ms'; repeat it for more. If something does not, or
     /// has no data, the exit code is 99.
     ///
-    /// Metrics: p(N), min, med, avg, max (latency), elapsed, cpu (per flag), memory (per worker),
-    /// speed_up, ratio (time of a round to that of the reference), efficiency, throughput (flags
-    /// per second), error_rate, errors, unplanned_errors, retries, downloads. Operators: < <= > >=
-    /// == !=
+    /// Metrics: p(N), min, med, avg, max (latency), excess.p(N) (latency less the planned time),
+    /// elapsed, cpu (per flag), memory (per worker), speed_up, ratio (time of a round to that of the
+    /// reference), efficiency, throughput (flags per second), error_rate, errors, unplanned_errors,
+    /// retries, downloads. Operators: < <= > >= == !=
     ///
     /// ratio has an interval of 95 %: a threshold is met or missed by all of it, and otherwise
     /// undecided, which is told and does not fail. ratio.upper and ratio.lower are its ends.
@@ -586,6 +586,10 @@ pub(crate) struct ReportArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
+    /// Print more: where the lost time went, and outliers.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
     /// What to make of them.
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -686,7 +690,8 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "0", value_parser = retries)]
     pub(crate) retries: u32,
 
-    /// Print more: a line per attempt (get) or per round (bench).
+    /// Print more: a line per attempt (get) or per round (bench, sweep); with the result of a race,
+    /// where the lost time went, and outliers.
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }

@@ -35,7 +35,7 @@ pub(crate) fn report(spec: &ReportSpec) -> anyhow::Result<u8> {
         let NamedReport { name, report } = result;
         let measurement = &report.measurement;
         threshold::check_names(&output.thresholds, measurement, &known_contenders())?;
-        let mut text = table::whole(report, width());
+        let mut text = table::whole(report, width(), spec.is_verbose);
         if results.len() > 1 {
             text = format!("{name}\n{text}\n");
         }

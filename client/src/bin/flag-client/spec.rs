@@ -14,6 +14,7 @@ use flag_client::download::{
 };
 use flag_client::load::{End, Load, Pace, Requests, is_flagbench};
 use flag_client::race::{Embedded, Rounds, Target, TargetError};
+use flag_client::result::interval::FEWEST;
 use flag_client::result::threshold::{self, Threshold};
 use flag_scenario::Scenario;
 use flag_scenario::ScenarioSource;
@@ -32,8 +33,8 @@ use crate::export::ExportManager;
 use crate::files::{check_file, make_writable};
 use crate::output::Output;
 
-/// The rounds of a sweep, which has many series.
-const SWEEP_ROUNDS: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
+/// The rounds of a sweep, which has many series: the fewest with intervals of 95 %.
+const SWEEP_ROUNDS: NonZeroUsize = NonZeroUsize::new(FEWEST).expect("not zero");
 /// How long a load lasts by default.
 const LOAD_DURATION: Duration = Duration::from_secs(10);
 /// How long it then warms up.
@@ -313,6 +314,7 @@ fn levels(codes: usize) -> Vec<NonZeroUsize> {
 /// What `report` is to do.
 pub(crate) struct ReportSpec {
     pub(crate) files: Vec<PathBuf>,
+    pub(crate) is_verbose: bool,
     pub(crate) output: Output,
 }
 
@@ -329,6 +331,7 @@ impl ReportSpec {
         Ok(Self {
             output: Output::new(&args.output, exports),
             files: args.files,
+            is_verbose: args.verbose,
         })
     }
 }

@@ -95,26 +95,12 @@ pub(super) fn caption(measurement: &Measurement) -> String {
 
 /// The median round of each series that has one, and its number, from 1.
 fn drawn(measurement: &Measurement) -> Vec<(&Series, usize, &Round)> {
-    let of = |series| {
-        let (number, round) = median_round(series)?;
+    let all_series = chosen(measurement).into_iter().map(|(_, series)| series);
+    let drawn = all_series.filter_map(|series| {
+        let (number, round) = series.median_round()?;
         Some((series, number, round))
-    };
-    chosen(measurement)
-        .into_iter()
-        .filter_map(|(_, series)| of(series))
-        .collect()
-}
-
-fn median_round(series: &Series) -> Option<(usize, &Round)> {
-    let mut rounds: Vec<(usize, &Round)> = series
-        .rounds
-        .iter()
-        .enumerate()
-        .map(|(index, round)| (index + 1, round))
-        .filter(|(_, round)| !round.samples.is_empty())
-        .collect();
-    rounds.sort_by_key(|(_, round)| round.elapsed);
-    rounds.get(rounds.len().saturating_sub(1) / 2).copied()
+    });
+    drawn.collect()
 }
 
 pub(super) fn draw(draft: Draft<'_>, name: &str) -> Option<String> {

@@ -11,8 +11,9 @@ use super::canvas::{
 };
 use super::draft::{Draft, POSTER_HEIGHT};
 use crate::report::format::{percent, times};
+use crate::report::messages;
 use crate::report::palette::{self, Colour};
-use crate::result::{Analysis, Kind, Report, stats};
+use crate::result::{Analysis, Kind, Report, Scaling, ScalingPoint, stats};
 
 /// The numbers of workers that are named on the axis, as far as it goes.
 const NAMED: [usize; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
@@ -93,11 +94,8 @@ fn sweep_caption(analysis: &Analysis) -> String {
                 .points
                 .iter()
                 .max_by(|a, b| a.throughput.total_cmp(&b.throughput))?;
-            let knee = scaling.knee.map_or(String::new(), |knee| {
-                format!("; a client that scaled perfectly would need {knee:.0} for that (the knee)")
-            });
             Some(format!(
-                "{} is fastest with {} workers: {:.0} flags per second{knee}.",
+                "{} has its highest median with {} workers: {:.0} flags per second.",
                 scaling.contender, best.workers, best.throughput
             ))
         })
@@ -105,10 +103,19 @@ fn sweep_caption(analysis: &Analysis) -> String {
     if descriptions.is_empty() {
         return "No round was completed, so scaling cannot be shown.".to_owned();
     }
+    let has_lines = analysis.scaling.iter().any(|scaling| scaling.usl.is_some());
+    let lines = if has_lines {
+        "; a line is the ideal less the time lost that grows with the workers, as fitted"
+    } else {
+        ""
+    };
     format!(
-        "{} Dots are medians; the lines are the Universal Scalability Law fitted to them.",
-        descriptions.join(" ")
+        "{} Dots are medians{lines}. {}",
+        descriptions.join(" "),
+        messages::scaling(&analysis.scaling).join(" ")
     )
+    .trim_end()
+    .to_owned()
 }
 
 pub(super) fn efficiency_caption(report: &Report) -> String {
@@ -159,38 +166,37 @@ pub(super) fn draw_efficiency(draft: Draft<'_>, name: &str) -> Option<String> {
 }
 
 fn throughputs(report: &Report) -> Curves {
-    let analysis = &report.analysis;
-    let mut curves = Curves {
-        ideal: ideal_throughputs(report).unwrap_or_default(),
-        contenders: Vec::new(),
-    };
-    for (index, scaling) in analysis.scaling.iter().enumerate() {
-        let workers = |point: &crate::result::ScalingPoint| point.workers as f64;
-        let points = &scaling.points;
-        let ends = points.first().zip(points.last());
-        let fitted = ends
-            .zip(scaling.usl)
-            .map_or(Vec::new(), |((first, last), law)| {
-                between(first.workers, last.workers)
-                    .map(|workers| (workers, law.throughput(workers)))
-                    .collect()
-            });
-        curves.contenders.push(Contender {
+    let ideal = ideal_throughputs(report).unwrap_or_default();
+    let contenders = (report.analysis.scaling.iter().enumerate()).map(|(index, scaling)| {
+        let point = |point: &ScalingPoint| Point {
+            workers: point.workers as f64,
+            value: point.throughput,
+            interval: None,
+        };
+        Contender {
             name: scaling.contender.clone(),
             colour: palette::series(index),
-            points: points
-                .iter()
-                .map(|point| Point {
-                    workers: workers(point),
-                    value: point.throughput,
-                    interval: None,
-                })
-                .collect(),
-            fitted,
+            points: scaling.points.iter().map(point).collect(),
+            fitted: fitted(scaling, &ideal).unwrap_or_default(),
             knee: scaling.knee,
-        });
+        }
+    });
+    Curves {
+        contenders: contenders.collect(),
+        ideal,
     }
-    curves
+}
+
+/// The ideal throughputs less the time lost that grows with the workers.
+fn fitted(scaling: &Scaling, ideal: &[(f64, f64)]) -> Option<Vec<(f64, f64)>> {
+    let law = scaling.usl?;
+    let most = scaling.points.last()?.workers as f64;
+    let (_, of_one) = ideal.first()?;
+    let fitted = |&(workers, ideal): &(f64, f64)| {
+        (workers, law.lambda * ideal / of_one / law.factor(workers))
+    };
+    let measured = ideal.iter().filter(|(workers, _)| *workers <= most);
+    Some(measured.map(fitted).collect())
 }
 
 /// At every number of workers, because it is not linear between the measured ones.
@@ -208,12 +214,6 @@ fn ideal_throughputs(report: &Report) -> Option<Vec<(f64, f64)>> {
         (seconds > 0.0).then(|| (workers as f64, flags / seconds))
     };
     Some((1..=most).filter_map(at).collect())
-}
-
-/// Numbers of workers for a smooth curve.
-fn between(first: usize, last: usize) -> impl Iterator<Item = f64> {
-    let (first, last) = ((first as f64).log2(), (last as f64).log2());
-    (0..=60).map(move |step| (first + (last - first) * f64::from(step) / 60.0).exp2())
 }
 
 fn speed_ups(report: &Report) -> Curves {

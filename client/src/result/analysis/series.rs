@@ -8,6 +8,7 @@ use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::excess::Excess;
 use super::loss::Loss;
 use super::outlier::{self, Outlier};
 use super::plan::KnownPlan;
@@ -64,6 +65,10 @@ pub struct SeriesAnalysis {
     pub latency: Option<Latencies>,
     /// The same of those that ended in an error: failures have a latency too.
     pub failed_latency: Option<Latencies>,
+    /// How much longer than planned the attempts took, whatever the plan wanted of them; none if the
+    /// plan is not known.
+    #[serde(default)]
+    pub excess: Option<Excess>,
     /// The client's processor time per download, in milliseconds: the median of the rounds.
     pub cpu_ms_per_download: Option<f64>,
     /// The memory of the series divided by its workers.
@@ -171,6 +176,7 @@ impl SeriesAnalysis {
             throughput: throughput(series, looks),
             latency: Latencies::of(latencies(series, |outcome| outcome == Outcome::Downloaded)),
             failed_latency: Latencies::of(latencies(series, Outcome::is_error)),
+            excess: Excess::of(measurement, plan, series),
             cpu_ms_per_download: cpu_per_download(series),
             memory_bytes_per_worker: series
                 .memory_bytes

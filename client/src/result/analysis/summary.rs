@@ -58,7 +58,9 @@ mod tests {
     use super::*;
     use crate::download::{Job, Outcome, Sample};
     use crate::race::{Target, begin};
+    use crate::result::analysis::excess::Excess;
     use crate::result::analysis::outlier::Cause;
+    use crate::result::analysis::scaling::Missing;
     use crate::result::compare::{Comparison, Verdict};
     use crate::result::measurement::{
         ContenderRecord, Kind, Planned, PlannedAttempt, Round, Series,
@@ -234,6 +236,100 @@ mod tests {
         assert_eq!(one.failed_latency, None);
     }
 
+    /// The excess of one series with one round of these samples.
+    fn excess_of(
+        samples: Vec<Sample>,
+        server: impl Fn(&mut Measurement),
+    ) -> (Option<Excess>, Vec<Warning>) {
+        let mut measurement = measurement(vec![series("one", 1, vec![round(630.0, 1.0, samples)])]);
+        server(&mut measurement);
+        let mut analysis = Analysis::of(&measurement);
+        (analysis.series.remove(0).excess, analysis.warnings)
+    }
+
+    /// Longer than planned by 6, 7 and 8 ms.
+    fn all_three() -> Vec<Sample> {
+        one_after_the_other(630.0).samples
+    }
+
+    #[test]
+    fn the_excess_of_an_attempt_is_its_time_less_the_planned_one() {
+        let (excess, _) = excess_of(all_three(), |_| {});
+        let excess = excess.unwrap();
+        assert_eq!((excess.count, excess.unplanned), (3, 0));
+        close(excess.min.unwrap(), 6.0);
+        close(excess.p50.unwrap(), 7.0);
+        // h = 2 × 0.99
+        close(excess.p99.unwrap(), 7.98);
+        close(excess.max.unwrap(), 8.0);
+        let (unknown, _) = excess_of(all_three(), |measurement| measurement.plan = None);
+        assert_eq!(unknown, None);
+    }
+
+    #[test]
+    fn attempts_that_failed_as_planned_count_and_their_pauses_do_not() {
+        for outcome in [Outcome::Timeout, Outcome::HttpError, Outcome::NotFound] {
+            let mut samples = all_three();
+            samples[0].outcome = outcome;
+            samples[0].retry_in = Some(ms(50.0));
+            let again = sample("BR", 0, [400.0, 100.0, 501.0, 502.0]);
+            samples.push(Sample {
+                attempt: 2,
+                ..again
+            });
+            let (excess, _) = excess_of(samples, |measurement| {
+                let attempts = &mut measurement.plan.as_mut().unwrap()[0].attempts;
+                attempts.push(attempts[0]);
+                attempts[0].outcome = outcome;
+                attempts[0].pause = ms(50.0);
+            });
+            let excess = excess.unwrap();
+            assert_eq!((excess.count, excess.unplanned), (4, 0), "{outcome:?}");
+            close(excess.min.unwrap(), 2.0);
+            close(excess.max.unwrap(), 8.0);
+        }
+    }
+
+    #[test]
+    fn what_went_against_the_plan_ranks_above_everything() {
+        let against = |change: &dyn Fn(&mut Vec<Sample>)| {
+            let mut samples = all_three();
+            change(&mut samples);
+            let excess = excess_of(samples, |_| {}).0.unwrap();
+            assert_eq!((excess.p99, excess.max), (None, None));
+            (excess.count, excess.unplanned)
+        };
+        assert_eq!(against(&|all| all[0].outcome = Outcome::HttpError), (3, 1));
+        assert_eq!(against(&|all| drop(all.remove(0))), (3, 1), "never made");
+        assert_eq!(against(&|all| all.clear()), (3, 3), "nothing was made");
+        let again = |all: &mut Vec<Sample>| {
+            let again = all[0].clone();
+            all.push(Sample {
+                attempt: 2,
+                ..again
+            });
+        };
+        assert_eq!(against(&again), (4, 1), "not planned");
+    }
+
+    #[test]
+    fn an_attempt_quicker_than_planned_keeps_its_sign_and_is_warned_about() {
+        let quicker = |by: f64| {
+            let mut samples = all_three();
+            samples[0].done = samples[0].sent + ms(100.0 - by);
+            let (excess, warnings) = excess_of(samples, |_| {});
+            close(excess.unwrap().min.unwrap(), -by);
+            let mut warnings = warnings.into_iter();
+            warnings.find(|warning| matches!(warning, Warning::BelowPlan { .. }))
+        };
+        assert_eq!(quicker(0.9), None);
+        let Some(Warning::BelowPlan { series, most_ms }) = quicker(2.5) else {
+            panic!("no warning")
+        };
+        assert_eq!(series, "one");
+        close(most_ms, 2.5);
+    }
+
     #[test]
     fn what_was_lost_is_divided_among_its_causes_and_adds_up() {
         let analysis = Analysis::of(&measurement(vec![series(
@@ -250,10 +346,61 @@ mod tests {
         // 5 before, 1 + 1 between, 2 after.
         close(loss.client_ms, 9.0);
         close(loss.order_ms, 0.0);
-        close(
-            loss.server_ms + loss.waiting_ms + loss.transfer_ms + loss.client_ms + loss.order_ms,
-            loss.total_ms,
-        );
+        close(loss.unexplained_ms, 0.0);
+    }
+
+    #[test]
+    fn what_was_lost_is_that_of_the_median_round() {
+        // In order: 615, 630, 640 and 660 ms; of four, the second is the lower of the two in the
+        // middle. The median of the server's parts would be 0, and of the others 3 less.
+        let mut rounds = [640.0, 660.0, 630.0, 615.0].map(one_after_the_other);
+        for round in [0, 1, 3] {
+            for sample in &mut rounds[round].samples {
+                sample.wait = sample.plan;
+            }
+        }
+        let analysis = Analysis::of(&measurement(vec![series("one", 1, rounds.to_vec())]));
+        let loss = analysis.series[0].loss.unwrap();
+        assert_eq!(loss.round, 3);
+        close(loss.total_ms, 30.0);
+        close(loss.server_ms, 3.0);
+        close(loss.client_ms, 9.0);
+    }
+
+    /// The body is paced over 50 of the 350 ms, and its head was read 20 ms late: of the 350 ms that
+    /// it took all were planned but 3.
+    #[test]
+    fn a_head_that_is_read_late_shortens_the_body_and_loses_no_more_time() {
+        let mut measurement = measurement(vec![series(
+            "one",
+            1,
+            vec![round(
+                653.0,
+                1.0,
+                vec![
+                    sample("BR", 0, [0.0, 100.0, 100.0, 100.0]),
+                    sample("CN", 0, [100.0, 200.0, 300.0, 300.0]),
+                    sample("JP", 0, [300.0, 300.0, 620.0, 653.0]),
+                ],
+            )],
+        )]);
+        measurement.plan.as_mut().unwrap()[2].attempts[0].time = ms(350.0);
+        let loss = Analysis::of(&measurement).series[0].loss.unwrap();
+        close(loss.total_ms, 3.0);
+        close(loss.waiting_ms, 3.0);
+        close(loss.transfer_ms, 0.0);
+        close(loss.unexplained_ms, 0.0);
+    }
+
+    #[test]
+    fn with_a_capacity_the_loss_has_no_causes() {
+        let mut measurement = measurement(vec![series("one", 1, vec![one_after_the_other(630.0)])]);
+        let scenario = measurement.server.scenario.as_mut().unwrap();
+        scenario.toml = "capacity = { workers = 4, service_time = { fixed = \"1ms\" } }".to_owned();
+        let loss = Analysis::of(&measurement).series[0].loss.unwrap();
+        close(loss.total_ms, 30.0);
+        close(loss.unexplained_ms, 30.0);
+        close(loss.waiting_ms, 0.0);
     }
 
     #[test]
@@ -391,7 +538,85 @@ mod tests {
         close(scaling.points[0].throughput, 5.0);
         close(scaling.points[3].throughput, 15.0);
         close(scaling.knee.unwrap(), 3.0);
-        assert!(scaling.usl.is_some());
+        assert_eq!(scaling.usl, None);
+        assert_eq!(scaling.usl_missing, [Missing::Rounds, Missing::Levels]);
+    }
+
+    /// The rounds of a sweep take the ideal times of 600, 400 and 300 ms times what this gives for
+    /// the number of workers.
+    fn sweep(levels: &[usize], rounds: usize, ratio: impl Fn(f64, usize) -> f64) -> Measurement {
+        let of_level = |&workers: &usize| {
+            let ideal = match workers {
+                1 => 600.0,
+                2 => 400.0,
+                _ => 300.0,
+            };
+            let time = |round| ideal * ratio(workers as f64, round);
+            let rounds = (0..rounds).map(|round| one_after_the_other(time(round)));
+            series(&format!("own@{workers}"), workers, rounds.collect())
+        };
+        Measurement {
+            kind: Kind::Sweep,
+            ..measurement(levels.iter().map(of_level).collect())
+        }
+    }
+
+    fn scaling(measurement: &Measurement) -> Scaling {
+        Analysis::of(measurement).scaling.remove(0)
+    }
+
+    const LEVELS: [usize; 5] = [1, 2, 4, 8, 16];
+
+    #[test]
+    fn the_growth_beyond_the_ideal_is_found_and_the_ideal_has_none() {
+        let growing = |n: f64, _: usize| 1.05 * (1.0 + 0.01 * (n - 1.0) + 0.001 * n * (n - 1.0));
+        let found = scaling(&sweep(&LEVELS, 6, growing));
+        let law = found.usl.unwrap();
+        close(law.lambda, 3.0 / 0.63);
+        close(law.sigma, 0.01);
+        close(law.kappa, 0.001);
+        close(law.r_squared, 1.0);
+        // √(0.99 / 0.001) = 31.46, and twice 16 is 32.
+        assert!((found.peak.unwrap() - 31.464).abs() < 1e-3);
+        for point in &found.points {
+            close(point.fitted_throughput.unwrap(), point.throughput);
+        }
+        // The plan alone, with noise of one percent that knows no workers.
+        let noise = |n: f64, round: usize| 1.0 + 0.01 * (17.0 * n + 5.0 * round as f64).sin();
+        let found = scaling(&sweep(&LEVELS, 6, noise));
+        let law = found.usl.unwrap();
+        assert!(law.sigma_lower < 0.0 && law.sigma_upper > 0.0, "{law:?}");
+        assert!(law.kappa_lower < 0.0 && law.kappa_upper > 0.0, "{law:?}");
+        assert_eq!(found.peak, None);
+    }
+
+    #[test]
+    fn a_peak_is_named_only_within_twice_the_workers_measured() {
+        let growing = |n: f64, _: usize| 1.0 + 0.0009 * n * (n - 1.0);
+        // √(1 / 0.0009) = 33.3 is more than 32, and less than 40.
+        assert_eq!(scaling(&sweep(&LEVELS, 6, growing)).peak, None);
+        let further = scaling(&sweep(&[1, 2, 4, 8, 20], 6, growing));
+        assert!((further.peak.unwrap() - 33.333).abs() < 1e-3);
+    }
+
+    #[test]
+    fn what_is_missing_for_the_growth_is_named() {
+        let missing = |measurement: &Measurement| {
+            let found = scaling(measurement);
+            assert_eq!((found.usl, found.peak), (None, None));
+            found.usl_missing
+        };
+        let ideal = |_: f64, _: usize| 1.0;
+        assert_eq!(missing(&sweep(&LEVELS, 5, ideal)), [Missing::Rounds]);
+        for levels in [&LEVELS[..4], &[2, 4, 8, 16, 32], &[1, 2, 3, 4, 8]] {
+            assert_eq!(missing(&sweep(levels, 6, ideal)), [Missing::Levels]);
+        }
+        let mut unknown = sweep(&LEVELS, 6, ideal);
+        unknown.plan = None;
+        assert_eq!(missing(&unknown), [Missing::Ideal]);
+        let mut failed = sweep(&LEVELS, 6, ideal);
+        failed.series[2].rounds[3].samples.pop();
+        assert_eq!(missing(&failed), [Missing::WholeJob]);
     }
 
     /// One contender whose first download was changed, and whether it is ranked.

@@ -24,6 +24,8 @@ const NOISY: f64 = 0.05;
 const SATURATED: f64 = 0.9;
 /// How much longer than planned a server may hold a delay in one of a hundred responses.
 const LATE: Duration = Duration::from_millis(2);
+/// How much quicker than planned an attempt may be, in milliseconds.
+const QUICK_MS: f64 = 1.0;
 /// How far a reported delay may be from the planned one: `server-timing` has microseconds.
 const TOLD: Duration = Duration::from_micros(2);
 
@@ -99,6 +101,14 @@ pub enum Warning {
         /// Responses that reported another delay than the planned one.
         delays: usize,
     },
+    /// Attempts were quicker than planned, which they cannot be.
+    BelowPlan {
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
+        /// By how much at most, in milliseconds.
+        most_ms: f64,
+    },
     /// The server held its delays longer than it should.
     ServerLate {
         /// The series.
@@ -161,6 +171,7 @@ impl Warning {
             | Self::NotRanked { series, .. }
             | Self::ClientSaturated { series, .. }
             | Self::ServerNotAsPlanned { series, .. }
+            | Self::BelowPlan { series, .. }
             | Self::ServerLate { series, .. }
             | Self::CommandFailed { series, .. }
             | Self::CommandTimedOut { series, .. }
@@ -188,6 +199,12 @@ impl Warning {
                 Self::ClientSaturated { busy: worse, .. },
                 Self::ClientSaturated { busy: figure, .. },
             )
+            | (
+                Self::BelowPlan { most_ms: worse, .. },
+                Self::BelowPlan {
+                    most_ms: figure, ..
+                },
+            )
             | (Self::ServerLate { p99_ms: worse, .. }, Self::ServerLate { p99_ms: figure, .. }) => {
                 *worse = worse.max(*figure);
             }
@@ -212,6 +229,7 @@ pub(super) fn all(
             paired_otherwise(measurement, series, numbers),
             saturated(measurement, series),
             not_as_planned(measurement, plan, series),
+            below_plan(numbers),
             late(series),
             failed(series),
             timed_out(series),
@@ -341,6 +359,14 @@ fn not_as_planned(
         series: series.name.clone(),
         outcomes,
         delays,
+    })
+}
+
+fn below_plan(numbers: &SeriesAnalysis) -> Option<Warning> {
+    let least = numbers.excess?.min?;
+    (least < -QUICK_MS).then(|| Warning::BelowPlan {
+        series: numbers.name.clone(),
+        most_ms: -least,
     })
 }
 
