@@ -436,7 +436,7 @@ fn the_workers_of_a_command_are_counted_by_the_server() {
         &target.base_url,
         Catalogue::embedded().codes().take(12).collect(),
     );
-    let scenario = target.embedded.as_ref().unwrap().faults().clone();
+    let scenario = target.plan.as_ref().unwrap().scenario().clone();
     let contender = |strategy, workers| -> Box<dyn Contender> {
         let line = line(&[
             PROGRAM,

@@ -49,7 +49,13 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
     text.push('\n');
     let count = measurement.job.codes.len();
     let server = match &measurement.server.scenario {
-        Some(scenario) => format!("scenario {}, seed {}", scenario.name, scenario.seed),
+        Some(scenario) if measurement.server.is_embedded() => {
+            format!("scenario {}, seed {}", scenario.name, scenario.seed)
+        }
+        Some(scenario) => format!(
+            "{} at {}, scenario {}, seed {}",
+            measurement.server.label, measurement.server.url, scenario.name, scenario.seed
+        ),
         None => format!("{} at {}", measurement.server.label, measurement.server.url),
     };
     let _ = writeln!(
@@ -69,6 +75,7 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
         .map(|warning| format!("**Warning:** {}", escaped(&warning)))
         .chain(
             losses
+                .chain(messages::possible(analysis))
                 .chain(worst_outliers(analysis))
                 .map(|note| escaped(&note)),
         )

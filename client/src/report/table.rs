@@ -65,11 +65,15 @@ pub fn opening(measurement: &Measurement, rounds: Rounds, warmup: usize) -> Stri
 fn subject(measurement: &Measurement) -> String {
     let count = measurement.job.codes.len();
     let server = match &measurement.server.scenario {
-        Some(scenario) => format!(
-            "embedded, scenario {}, seed {}",
-            scenario.name, scenario.seed
-        ),
-        None => format!("{} at {}", measurement.server.label, measurement.server.url),
+        Some(scenario) => {
+            let plan = format!("scenario {}, seed {}", scenario.name, scenario.seed);
+            if measurement.server.is_embedded() {
+                format!("embedded, {plan}")
+            } else {
+                format!("{}, {plan}", named(measurement))
+            }
+        }
+        None => named(measurement),
     };
     let at_a_time = match measurement.kind {
         Kind::Sweep => String::new(),
@@ -80,6 +84,11 @@ fn subject(measurement: &Measurement) -> String {
         flags = plural(count, "flag"),
         codes = list_codes(&measurement.job.codes),
     )
+}
+
+/// A server that was named.
+fn named(measurement: &Measurement) -> String {
+    format!("{} at {}", measurement.server.label, measurement.server.url)
 }
 
 /// The whole report of a measurement that was read from a file.
@@ -116,6 +125,9 @@ pub fn closing(report: &Report, width: Option<usize>, is_verbose: bool) -> Strin
             text +=
                 &messages::loss(&series.name, series).map_or(String::new(), |loss| sentence(&loss));
         }
+    }
+    for possible in messages::possible(analysis) {
+        text += &sentence(&possible);
     }
     if is_verbose {
         text += &outliers(analysis);

@@ -27,8 +27,8 @@ pub struct Loss {
     pub client_ms: f64,
     /// What of that came before the first request. Of a command only, whose process has to start.
     pub startup_ms: Option<f64>,
-    /// The downloads were shared out otherwise than the perfect client would have; below zero if
-    /// that was luck.
+    /// The downloads were shared out otherwise than the perfect client would have, or waited for a
+    /// capacity in another order; below zero if that was luck.
     pub order_ms: f64,
 }
 
@@ -83,10 +83,12 @@ impl Loss {
         for sample in round.samples.iter().filter(own) {
             let planned = planned(sample)?;
             let pause = sample.retry_in.unwrap_or_default();
-            wanted += planned.time + pause;
+            // In the queue of a capacity who comes first matters, as in the order of the job.
+            let capacity = sample.capacity.unwrap_or_default();
+            wanted += planned.time + capacity + pause;
             busy += sample.latency() + pause;
             let Some(headers) = sample.headers else {
-                loss.waiting_ms += more(sample.latency(), planned.time);
+                loss.waiting_ms += more(sample.latency(), planned.time + capacity);
                 continue;
             };
             let told = sample.wait.zip(sample.plan);
@@ -94,7 +96,7 @@ impl Loss {
             let until_head = headers.saturating_sub(sample.sent);
             let body = planned.time.saturating_sub(planned.delay);
             loss.server_ms += late;
-            loss.waiting_ms += more(until_head, planned.delay) - late;
+            loss.waiting_ms += more(until_head, planned.delay + capacity) - late;
             loss.transfer_ms += more(sample.done.saturating_sub(headers), body);
         }
         loss.client_ms = more(round.elapsed, busy);
@@ -116,6 +118,8 @@ fn unasked(sample: &Sample) -> Option<PlannedAttempt> {
         outcome: sample.outcome,
         delay,
         time: delay,
+        requests: 1,
+        service: None,
         pause: Duration::ZERO,
     })
 }

@@ -37,16 +37,22 @@ pub struct SeriesAnalysis {
     /// The slowest round.
     #[serde(rename = "slowest_ms", with = "OptionalMillis")]
     pub slowest: Option<Duration>,
-    /// The time of a perfect client with as many workers; none if the plan is not known.
+    /// The time of a perfect client that takes the flags in the order of the job with as many
+    /// workers; none if it is not known.
     #[serde(rename = "ideal_ms", with = "OptionalMillis")]
     pub ideal: Option<Duration>,
+    /// Why it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_ideal: Option<String>,
+    /// What nobody can beat in whatever order: less than this is not possible.
+    #[serde(rename = "bound_ms", with = "OptionalMillis", default)]
+    pub bound: Option<Duration>,
     /// How many times as fast as the first series (in a sweep: as its contender's series with the
     /// fewest workers), paired by round.
     pub speed_up: Option<Estimate>,
     /// The same for perfect clients.
     pub ideal_speed_up: Option<f64>,
-    /// The ideal time divided by the median: the share of the time that could not have been saved,
-    /// 0 to 1.
+    /// The ideal time divided by the median.
     pub efficiency: Option<f64>,
     /// Flags per second that arrived whole, in the median round.
     pub throughput: Option<Estimate>,
@@ -128,7 +134,9 @@ impl SeriesAnalysis {
         let looks = measurement.looks();
         let elapsed_ms = Estimate::of(&series.times_ms(), looks);
         let median = elapsed_ms.map(|elapsed| Duration::from_secs_f64(elapsed.median / 1e3));
-        let ideal = plan.ideal(series.workers);
+        let (ideal, bound) = plan.ideal_of(series);
+        let no_ideal = ideal.as_ref().err().map(ToString::to_string);
+        let ideal = ideal.unwrap_or_default();
         let unplanned_errors = unplanned_errors(measurement, plan, series);
         let ranked = !series.rounds.is_empty() && unplanned_errors == 0;
         let reference = (measurement.reference(series))
@@ -145,9 +153,11 @@ impl SeriesAnalysis {
             fastest: series.times().into_iter().min(),
             slowest: series.times().into_iter().max(),
             ideal,
+            no_ideal,
+            bound,
             speed_up: reference.and_then(|reference| speed_up(reference, series, looks)),
             ideal_speed_up: reference
-                .and_then(|reference| stats::ratio(plan.ideal(reference.workers)?, ideal?)),
+                .and_then(|reference| stats::ratio(plan.ideal_of(reference).0.ok()??, ideal?)),
             efficiency: ideal
                 .filter(|_| ranked)
                 .and_then(|ideal| stats::ratio(ideal, median?)),
@@ -163,7 +173,11 @@ impl SeriesAnalysis {
             errors: series.errors(),
             unplanned_errors,
             retries: series.retries(),
-            loss: if ranked { Loss::of(plan, series) } else { None },
+            loss: if ranked && ideal.is_some() {
+                Loss::of(plan, series)
+            } else {
+                None
+            },
             outliers: outlier::all(plan, series),
         }
     }
