@@ -99,6 +99,7 @@ pub struct Entry {
     #[serde(
         rename = "service_ms",
         with = "OptionalMillis",
+        default,
         skip_serializing_if = "Option::is_none"
     )]
     pub service: Option<Duration>,

@@ -209,6 +209,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use crate::download::RetryPolicy;
+    use crate::result::{ContenderRecord, Round};
     use flag_scenario::StatusNumber;
 
     fn job(retries: u32) -> Job {
@@ -358,5 +359,75 @@ mod tests {
         // Nobody follows that many.
         assert_eq!(served(0, 10), (Outcome::Downloaded, 1));
         assert_eq!(served(0, 11), (Outcome::BrokenConnection, 1));
+    }
+
+    /// What is reported by a round for each of these changes of a response.
+    fn told(changes: &[&dyn Fn(&mut Sample)]) -> Option<Duration> {
+        let whole = Sample {
+            code: brazil(),
+            attempt: 1,
+            worker: 0,
+            outcome: Outcome::Downloaded,
+            error: None,
+            status: Some(200),
+            bytes: 1,
+            sent: Duration::ZERO,
+            headers: None,
+            done: Duration::ZERO,
+            plan: Some(Duration::from_millis(20)),
+            wait: None,
+            body: None,
+            capacity: None,
+            rules: None,
+            retry_in: None,
+        };
+        let round = |change: &&dyn Fn(&mut Sample)| {
+            let mut sample = whole.clone();
+            change(&mut sample);
+            Round {
+                samples: vec![sample],
+                ..Round::default()
+            }
+        };
+        let series = Series {
+            name: "one".to_owned(),
+            contender: ContenderRecord::Custom,
+            workers: NonZeroUsize::MIN,
+            memory_bytes: None,
+            rounds: changes.iter().map(round).collect(),
+            unfinished: None,
+        };
+        let planned = reported(&job(0), &[series])?;
+        Some(planned[0].time())
+    }
+
+    #[test]
+    fn the_reported_plan_is_the_delay_and_the_body() {
+        let millis = |millis| Some(Duration::from_millis(millis));
+        assert_eq!(told(&[&|_| {}]), millis(20));
+        let paced = |sample: &mut Sample| sample.body = millis(30);
+        assert_eq!(told(&[&paced]), millis(50));
+        let failed = |sample: &mut Sample| {
+            sample.outcome = Outcome::HttpError;
+            sample.rules = Some("teapot".to_owned());
+        };
+        assert_eq!(told(&[&failed]), millis(20));
+        // The same attempt ended as planned in another round.
+        let broken = |sample: &mut Sample| sample.outcome = Outcome::BrokenConnection;
+        assert_eq!(told(&[&broken, &|_| {}]), millis(20));
+    }
+
+    #[test]
+    fn a_plan_that_is_not_reported_in_full_is_none() {
+        let broken = |sample: &mut Sample| sample.outcome = Outcome::BrokenConnection;
+        let redirected = |sample: &mut Sample| sample.plan = None;
+        let unplanned = |sample: &mut Sample| sample.outcome = Outcome::HttpError;
+        let served = |sample: &mut Sample| sample.capacity = Some(Duration::from_millis(9));
+        let other = |sample: &mut Sample| sample.plan = Some(Duration::from_millis(21));
+        assert_eq!(told(&[&broken]), None);
+        assert_eq!(told(&[&redirected]), None);
+        assert_eq!(told(&[&unplanned]), None);
+        assert_eq!(told(&[&|_| {}, &served]), None);
+        assert_eq!(told(&[&|_| {}, &other]), None);
     }
 }
