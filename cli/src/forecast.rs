@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use flag_scenario::forecast::{Entry, Forecast, Ideal, Question};
 use flag_scenario::wording::{bytes, counted, words};
-use flag_scenario::{Cut, Ending, MAX_RUN_LEN, Scenario};
+use flag_scenario::{ClientHeaders, Cut, Ending, MAX_RUN_LEN, Scenario};
 use flags_data::CountryCode;
 
 /// What to print of the future.
@@ -40,14 +40,21 @@ pub enum PlanFormat {
 }
 
 impl ForecastArgs {
-    /// What will happen to requests for these flags, as text.
-    pub fn text(&self, name: &str, scenario: &Scenario, codes: &[CountryCode]) -> String {
+    /// What will happen to requests of this client for these flags, as text.
+    pub fn text(
+        &self,
+        name: &str,
+        scenario: &Scenario,
+        codes: &[CountryCode],
+        client: &ClientHeaders,
+    ) -> String {
         let forecast = Forecast::new(&Question {
             scenario,
             name,
             codes,
             attempts: self.attempts,
             run: &self.run,
+            client,
             metadata: self.metadata,
         });
         match self.format {
@@ -108,22 +115,50 @@ fn table(forecast: &Forecast) -> String {
     }
     align_right(&mut table, 1..=3);
 
-    let mut ideals = new_table();
-    ideals.set_header(["workers", "ideal"]);
-    for Ideal { workers, makespan } in &forecast.ideal {
-        ideals.add_row([workers.to_string(), millis(*makespan)]);
-    }
-    align_right(&mut ideals, 0..=1);
-
     let mut text = format!("scenario {}, seed {}", forecast.scenario, forecast.seed);
     if !forecast.run.is_empty() {
         text += &format!(", run {}", forecast.run);
     }
-    text += &format!("\n{table}\nideal times of the first attempts:\n{ideals}\n");
+    text += &format!("\n{table}\n{}\n", ideals(forecast));
     for note in &forecast.notes {
         text += &format!("note: {note}\n");
     }
     text
+}
+
+/// The share of an ideal time by which another order has to be able to beat it to be worth a
+/// column.
+const WORTH: f64 = 0.01;
+
+/// The ideal times, or why there is none.
+fn ideals(forecast: &Forecast) -> String {
+    if let Some(reason) = &forecast.no_ideal {
+        return format!("no ideal: {reason}");
+    }
+    let is_beaten = |ideal: &Ideal| {
+        (ideal.makespan - ideal.bound).as_secs_f64() > WORTH * ideal.bound.as_secs_f64()
+    };
+    let is_order_of_weight = forecast.ideal.iter().any(is_beaten);
+    let mut ideals = new_table();
+    let mut header = vec!["workers", "ideal"];
+    if is_order_of_weight {
+        header.push("possible");
+    }
+    ideals.set_header(header);
+    for ideal in &forecast.ideal {
+        let mut row = vec![ideal.workers.to_string(), millis(ideal.makespan)];
+        if is_order_of_weight {
+            row.push(millis(ideal.bound));
+        }
+        ideals.add_row(row);
+    }
+    align_right(&mut ideals, 0..=2);
+    let beaten = if is_order_of_weight {
+        "; less than the last column is not possible in any order"
+    } else {
+        ""
+    };
+    format!("ideal times of the first attempts, in this order{beaten}:\n{ideals}")
 }
 
 /// What a request gets besides its delay, in a few words.
@@ -187,8 +222,21 @@ fn align_right(table: &mut Table, columns: std::ops::RangeInclusive<usize>) {
 mod tests {
     use super::*;
 
+    fn forecast(toml: &str, codes: &[&str], client: &ClientHeaders) -> String {
+        let codes: Vec<CountryCode> = codes.iter().map(|code| code.parse().unwrap()).collect();
+        table(&Forecast::new(&Question {
+            scenario: &Scenario::from_toml(toml).unwrap(),
+            name: "test",
+            codes: &codes,
+            attempts: NonZeroU32::MIN,
+            run: "",
+            client,
+            metadata: false,
+        }))
+    }
+
     #[test]
-    fn an_unknown_forecast_says_so_and_endless_attempts_are_left_out() {
+    fn an_unknown_forecast_says_so() {
         let toml = r#"
             capacity = { workers = 1, service_time = { fixed = "1s" } }
             rule = [
@@ -198,16 +246,8 @@ mod tests {
                 { fault = "stall", match = { cc = "JP" } },
                 { fault = "latency", distribution = { fixed = "100ms" } },
             ]"#;
-        let codes = ["BR", "JP", "CN"].map(|code| code.parse().unwrap());
-        let forecast = Forecast::new(&Question {
-            scenario: &Scenario::from_toml(toml).unwrap(),
-            name: "test",
-            codes: &codes,
-            attempts: NonZeroU32::MIN,
-            run: "",
-            metadata: false,
-        });
-        insta::assert_snapshot!(table(&forecast), @r#"
+        let codes = ["BR", "JP", "CN"];
+        insta::assert_snapshot!(forecast(toml, &codes, &ClientHeaders::unknown()), @r#"
         scenario test, seed 20150223
         ───────────────────────────────────────────────────────────────────────────────────
          flag   attempt        delay         time   what it meets      rules               
@@ -216,18 +256,55 @@ mod tests {
          JP           1   100.000 ms            ∞   silence for ever   stall-4,latency-5   
          CN           1   100.000 ms   100.000 ms   garbage            garbage-3,latency-5 
         ───────────────────────────────────────────────────────────────────────────────────
-        ideal times of the first attempts:
-        ──────────────────────
-         workers        ideal 
-        ──────────────────────
-               1   200.000 ms 
-               2   100.000 ms 
-        ──────────────────────
-        note: the rule close-1 asks for the header x-user, which only a request has: here it never fires
+        no ideal: the rule close-1 depends on the header x-user, which is not known before the request
+        note: the rule close-1 asks for the header x-user, which only a request has: this is computed as if none had it
         note: the rule reset-2 has a time window: this is computed as if it were not open yet
         note: the rule garbage-3 has a time window: this is computed as if it were open
-        note: the server works on 1 request at a time: what that takes depends on the other requests, and is in none of these times
-        note: 1 first attempt would last for ever (∞), and the ideal times leave that out
+        note: the server works on 1 request at a time: the ideal times count that, and the waiting for it; the times of the requests do not
         "#);
+        let toml = r#"rule = [
+            { fault = "close", match = { header = { x-user = "*" } } },
+            { fault = "stall", match = { cc = "JP" } },
+        ]"#;
+        insta::assert_snapshot!(forecast(toml, &codes, &ClientHeaders::none()), @r#"
+        scenario test, seed 20150223
+        ───────────────────────────────────────────────────────────────────
+         flag   attempt      delay       time   what it meets      rules   
+        ───────────────────────────────────────────────────────────────────
+         BR           1   0.000 ms   0.000 ms   –                          
+         JP           1   0.000 ms          ∞   silence for ever   stall-2 
+         CN           1   0.000 ms   0.000 ms   –                          
+        ───────────────────────────────────────────────────────────────────
+        no ideal: 1 first attempt would last for ever
+        note: the rule close-1 asks for the header x-user, which the client does not send: here it never fires
+        "#);
+    }
+
+    #[test]
+    fn what_another_order_could_save_is_told_where_it_is_worth_it() {
+        let toml = r#"rule = [
+            { fault = "latency", distribution = { fixed = "100ms" } },
+            { fault = "latency", distribution = { fixed = "300ms" }, match = { cc = "JP" } },
+        ]"#;
+        insta::assert_snapshot!(forecast(toml, &["BR", "CN", "DE", "EG", "JP"], &ClientHeaders::none()), @r"
+        scenario test, seed 20150223
+        ────────────────────────────────────────────────────────────────────────────────
+         flag   attempt        delay         time   what it meets   rules               
+        ────────────────────────────────────────────────────────────────────────────────
+         BR           1   100.000 ms   100.000 ms   –               latency-1           
+         CN           1   100.000 ms   100.000 ms   –               latency-1           
+         DE           1   100.000 ms   100.000 ms   –               latency-1           
+         EG           1   100.000 ms   100.000 ms   –               latency-1           
+         JP           1   400.000 ms   400.000 ms   –               latency-1,latency-2 
+        ────────────────────────────────────────────────────────────────────────────────
+        ideal times of the first attempts, in this order; less than the last column is not possible in any order:
+        ───────────────────────────────────
+         workers        ideal     possible 
+        ───────────────────────────────────
+               1   800.000 ms   800.000 ms 
+               2   600.000 ms   400.000 ms 
+               5   400.000 ms   400.000 ms 
+        ───────────────────────────────────
+        ");
     }
 }

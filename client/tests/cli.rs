@@ -333,7 +333,9 @@ fn a_seed_with_a_named_server_is_for_the_pauses() {
         let help = flag_client(&[command, "--help"], folder.path()).stdout;
         let help = String::from_utf8(help).unwrap();
         assert!(help.contains("--retries <N>"), "{help}");
-        assert!(help.contains("with --server, nothing else"), "{help}");
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let alone = "with --server, and neither --scenario nor --profile, nothing else";
+        assert!(help.contains(alone), "{help}");
     }
 }
 
@@ -749,8 +751,12 @@ fn usage_errors_are_one_clear_message_and_exit_code_2() {
         ),
         (&["--seed", "-1"], "invalid value '-1' for '--seed <N>'"),
         (
-            &["-s", "LOCAL", "--profile", "bench"],
-            "cannot be used with",
+            &["-s", "LOCAL", "--profile", "bench", "--profile", "wan"],
+            "--server: has one plan; give one --scenario or one --profile with it, or none",
+        ),
+        (
+            &["load", "-s", "LOCAL", "--profile", "bench"],
+            "--server: a load takes the plan that the server reports; leave out --scenario and --profile",
         ),
         (
             &["load", "localhost"],
@@ -913,14 +919,14 @@ fn the_plan_of_the_client_is_that_of_the_server() {
      CA           1   119.107 ms   119.107 ms   –               delay
      CB           1    67.591 ms    67.591 ms   status 404      delay
     ──────────────────────────────────────────────────────────────────
-    ideal times of the first attempts:
-    ──────────────────────
-     workers        ideal
-    ──────────────────────
-           1   324.632 ms
-           2   186.699 ms
-           3   137.933 ms
-    ──────────────────────
+    ideal times of the first attempts, in this order; less than the last column is not possible in any order:
+    ───────────────────────────────────
+     workers        ideal     possible
+    ───────────────────────────────────
+           1   324.632 ms   324.632 ms
+           2   186.699 ms   162.316 ms
+           3   137.933 ms   137.933 ms
+    ───────────────────────────────────
     "#);
     let json = plan(&[
         "br",

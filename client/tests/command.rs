@@ -540,7 +540,7 @@ fn a_command_has_as_many_workers_as_it_was_asked_for_and_what_it_reached_is_told
             Catalogue::embedded().codes().take(12).collect(),
         )
     };
-    let scenario = target.embedded.as_ref().unwrap().faults().clone();
+    let scenario = target.plan.as_ref().unwrap().scenario().clone();
     let contender = |strategy, workers| -> Box<dyn Contender> {
         let line = line(&[
             PROGRAM,

@@ -52,6 +52,8 @@ impl Contender for Scripted {
             done: elapsed,
             plan: None,
             wait: None,
+            body: None,
+            capacity: None,
             rules: None,
             retry_in: None,
         };

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use flag_client::download::{Outcome, Runner, Sample, Strategy};
+use flag_client::download::{Outcome, Runner, Sample, Strategy, sent_headers};
 use flag_client::load::recorder::Recorder;
 use flag_client::load::{End, Load, Pace};
 use flag_client::race::{Contender, Race, Rounds, Target, plan};
@@ -62,9 +62,10 @@ fn decisions(time: &Paused, runner: &Runner, workers: usize, seed: u64) -> Decis
     let samples = passing(time, || run(runner, &job));
 
     // The embedded server planned all of it before the first request.
-    let embedded = target.embedded.unwrap();
+    let server = target.plan.as_ref().unwrap();
+    let client = sent_headers(Some(&target.base_url), false);
     for sample in &samples {
-        let plan = embedded.plan(sample.code, sample.attempt);
+        let plan = server.foresee(sample.code, sample.attempt, &client).plan;
         let micros = |duration: Duration| duration.as_micros(); // as precise as the header
         assert_eq!(
             sample.plan.map(micros),
@@ -127,7 +128,7 @@ fn each_attempt_has_its_own_plan_and_the_ideal_time_includes_them_all() {
             { name = "delay", fault = "latency", distribution = { uniform = { lower = "1ms", upper = "5ms" } } },
         ]"#;
     std::fs::write(&file, text).unwrap();
-    let mut target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
+    let target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
     let job = with_retries(2, job(&target.base_url, TEN, 10));
     let measurement = passing(&time, || {
         let contenders = Runner::all().into_iter();
@@ -146,12 +147,14 @@ fn each_attempt_has_its_own_plan_and_the_ideal_time_includes_them_all() {
             .all(|series| series.unplanned_errors == 0)
     );
 
-    let embedded = target.embedded.take().unwrap();
+    let server = target.plan.as_ref().unwrap();
+    let client = sent_headers(Some(&target.base_url), false);
+    let plan = |sample: &Sample| server.foresee(sample.code, sample.attempt, &client).plan;
     for series in &measurement.series {
         assert!(series.retries() > 0, "otherwise nothing is tested");
         assert_eq!(series.endings().count(), 10);
         for sample in series.samples() {
-            let plan = embedded.plan(sample.code, sample.attempt);
+            let plan = plan(sample);
             let expected = if plan.ending.is_some() { 503 } else { 200 };
             assert_eq!(sample.status, Some(expected), "{sample:?}");
         }
@@ -159,10 +162,7 @@ fn each_attempt_has_its_own_plan_and_the_ideal_time_includes_them_all() {
             let time: Duration = series
                 .samples()
                 .filter(|sample| sample.code == *code)
-                .map(|sample| {
-                    embedded.plan(sample.code, sample.attempt).delay
-                        + sample.retry_in.unwrap_or_default()
-                })
+                .map(|sample| plan(sample).delay + sample.retry_in.unwrap_or_default())
                 .sum();
             assert_eq!(time, *planned, "{code}");
         }

@@ -7,7 +7,7 @@ use flags_data::{CountryCode, Resource};
 use wildmatch::WildMatch;
 
 use crate::wording::{listed, words};
-use crate::{Circumstances, RequestKey};
+use crate::{Circumstances, ClientHeaders, Known, RequestKey};
 
 /// The conditions of a rule. Without any it is about every request.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -55,9 +55,68 @@ impl Pattern {
     }
 }
 
+/// Whether conditions hold for a request that has not been sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// They will.
+    Holds,
+    /// They will not.
+    Fails,
+    /// It depends on when the request comes; at the start they hold, or do not.
+    DependsOnTime {
+        /// Whether they hold at the start.
+        at_start: bool,
+    },
+    /// It depends on this header, of which nothing is known.
+    DependsOnHeader(String),
+}
+
 impl Conditions {
     /// Whether all of them hold.
     pub(crate) fn hold(&self, request: &RequestKey<'_>, circumstances: &Circumstances<'_>) -> bool {
+        self.hold_for(request)
+            && self.headers.iter().all(|(name, pattern)| {
+                circumstances
+                    .headers
+                    .value(name)
+                    .is_some_and(|value| pattern.matches(value))
+            })
+            && self.window.holds(circumstances.since_start)
+    }
+
+    /// Whether all of them will hold for a request of this client.
+    pub(crate) fn certainty(&self, request: &RequestKey<'_>, client: &ClientHeaders) -> Certainty {
+        if !self.hold_for(request) {
+            return Certainty::Fails;
+        }
+        let attempt = request.attempt.to_string();
+        let mut unknown = None;
+        for (name, pattern) in &self.headers {
+            let known = match name.as_str() {
+                "flag-run" if request.run.is_empty() => Known::Absent,
+                "flag-run" => Known::Value(request.run),
+                "flag-attempt" if client.numbers_attempts() => Known::Value(&attempt),
+                name => client.value(name),
+            };
+            match known {
+                Known::Value(value) if pattern.matches(value) => {}
+                Known::Value(_) | Known::Absent => return Certainty::Fails,
+                Known::Unknown => unknown = Some(name.clone()),
+            }
+        }
+        if let Some(header) = unknown {
+            Certainty::DependsOnHeader(header)
+        } else if self.window == Window::default() {
+            Certainty::Holds
+        } else {
+            Certainty::DependsOnTime {
+                at_start: self.window.holds(Duration::ZERO),
+            }
+        }
+    }
+
+    /// Whether those hold that depend on the key of the request alone.
+    fn hold_for(&self, request: &RequestKey<'_>) -> bool {
         (self.codes.is_empty()
             || Resource::parse(request.path)
                 .code()
@@ -68,16 +127,9 @@ impl Conditions {
                 .is_none_or(|pattern| pattern.matches(request.path))
             && (self.methods.is_empty()
                 || self.methods.iter().any(|method| method == request.method))
-            && self.headers.iter().all(|(name, pattern)| {
-                circumstances
-                    .headers
-                    .value(name)
-                    .is_some_and(|value| pattern.matches(value))
-            })
             && self
                 .first_attempts
                 .is_none_or(|first| request.attempt <= first)
-            && self.window.holds(circumstances.since_start)
     }
 }
 

@@ -1,11 +1,9 @@
 //! What every request of a run will get and how long it will take, computed before the run.
 //!
-//! Pure: it asks the planner, and computes. It leaves out what depends on other requests or on the
-//! clock (capacity, time windows) or what only the client knows (headers); [`Forecast::notes`]
-//! lists that.
+//! Pure: it asks the planner, and computes. What depends on the clock (time windows) or on headers
+//! that are not known is computed as if it were the start, and without those headers;
+//! [`Forecast::notes`] says so, and then there is no ideal time.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
@@ -14,8 +12,12 @@ use flags_data::{CountryCode, Resource};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::ideal::{NoIdeal, Schedule, Slots, Step};
 use crate::wording::{counted, listed};
-use crate::{Content, Millis, OptionalMillis, Plan, Planner, RequestKey, Scenario, Window};
+use crate::{
+    ClientHeaders, Content, Doubt, Ending, Known, Millis, OptionalMillis, Plan, Planner,
+    RequestKey, Scenario, Window,
+};
 
 /// What to compute.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct Question<'a> {
     pub attempts: NonZeroU32,
     /// The value of the header `flag-run`, or nothing.
     pub run: &'a str,
+    /// The other headers of the client.
+    pub client: &'a ClientHeaders,
     /// Whether the metadata of each flag is requested too, after its image.
     pub metadata: bool,
 }
@@ -52,8 +56,11 @@ pub struct Forecast {
     pub run: String,
     /// What cannot be known, and what was assumed of it: a sentence each.
     pub notes: Vec<String>,
-    /// The best possible times of the first attempts, for growing numbers of workers.
+    /// The ideal times of the first attempts in this order, for growing numbers of workers.
     pub ideal: Vec<Ideal>,
+    /// Why there is none; absent if there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_ideal: Option<String>,
     /// The requests, in the order in which they are made, all attempts at one path after another.
     pub entries: Vec<Entry>,
 }
@@ -83,16 +90,26 @@ pub struct Entry {
     /// Whether there is such a flag; if not, a response without an ending is a 404.
     pub exists: bool,
     /// From the request to the end of the response, for a client and a network that take no time;
-    /// none if the response never ends. In JSON: milliseconds.
+    /// none if the response never ends. What a capacity takes is not part of it. In JSON:
+    /// milliseconds.
     #[serde(rename = "time_ms", with = "OptionalMillis")]
     pub time: Option<Duration>,
+    /// How long a server with a capacity works on the request; none without one. In JSON:
+    /// milliseconds.
+    #[serde(
+        rename = "service_ms",
+        with = "OptionalMillis",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub service: Option<Duration>,
     /// The bytes of the body that are sent.
     pub bytes: u64,
     /// What was decided.
     pub plan: Plan,
 }
 
-/// How long a perfect client takes.
+/// How long a perfect client takes that makes the requests in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
@@ -102,30 +119,9 @@ pub struct Ideal {
     /// From the first request to the end of the last response. In JSON: milliseconds.
     #[serde(rename = "makespan_ms", with = "Millis")]
     pub makespan: Duration,
-}
-
-/// The time that a perfect client with this many workers needs for these delays: the *makespan*
-/// when each delay, in the given order, goes to the first worker that is free, and nothing else
-/// takes any time.
-///
-/// This is list scheduling (R. L. Graham, "Bounds for certain multiprocessing anomalies", 1966) in
-/// the order of the job, as all the strategies take the codes. Another order might be faster still.
-pub fn ideal_makespan(
-    delays: impl IntoIterator<Item = Duration>,
-    workers: NonZeroUsize,
-) -> Duration {
-    let mut free_at: BinaryHeap<Reverse<Duration>> =
-        std::iter::repeat_n(Reverse(Duration::ZERO), workers.get()).collect();
-    let mut makespan = Duration::ZERO;
-    for delay in delays {
-        let Some(Reverse(start)) = free_at.pop() else {
-            break;
-        };
-        let end = start.saturating_add(delay);
-        makespan = makespan.max(end);
-        free_at.push(Reverse(end));
-    }
-    makespan
+    /// Less is not possible, in whatever order. In JSON: milliseconds.
+    #[serde(rename = "bound_ms", with = "Millis")]
+    pub bound: Duration,
 }
 
 /// What one GET will take, and what it will get.
@@ -179,7 +175,9 @@ impl Forecast {
     /// Answers the question. The bodies are those of the embedded flags.
     pub fn new(question: &Question<'_>) -> Self {
         let planner = Planner::new(question.scenario);
+        let has_capacity = question.scenario.capacity().is_some();
         let mut entries = Vec::new();
+        let mut doubt = None;
         for &code in question.codes {
             let image = Some(Resource::image(code));
             let metadata = question.metadata.then(|| Resource::metadata(code));
@@ -192,9 +190,14 @@ impl Forecast {
                         path: resource.path(),
                         attempt,
                     };
-                    let plan = planner.plan(&request);
+                    let prospect = planner.foresee(&request, question.client);
+                    if let Some((cause, _)) = prospect.doubt.filter(|_| attempt == 1) {
+                        doubt.get_or_insert(cause);
+                    }
+                    let plan = prospect.plan;
                     let Outlook { time, bytes, .. } = Outlook::of(&plan, &request, content);
                     entries.push(Entry {
+                        service: has_capacity.then(|| planner.service_time(&request)),
                         code,
                         path: resource.to_string(),
                         attempt,
@@ -206,14 +209,16 @@ impl Forecast {
                 }
             }
         }
+        let ideal = ideal(question.scenario, &entries, doubt);
         Self {
             kind: ForecastKind::Plan,
             schema_version: Self::SCHEMA_VERSION,
             scenario: question.name.to_owned(),
             seed: question.scenario.seed(),
             run: question.run.to_owned(),
-            notes: notes(question.scenario, &entries),
-            ideal: ideal(&entries),
+            notes: notes(question),
+            no_ideal: ideal.as_ref().err().map(ToString::to_string),
+            ideal: ideal.unwrap_or_default(),
             entries,
         }
     }
@@ -224,32 +229,90 @@ impl Forecast {
     }
 }
 
-fn ideal(entries: &[Entry]) -> Vec<Ideal> {
-    let firsts = entries.iter().filter(|entry| entry.attempt == 1);
-    let times: Vec<Duration> = firsts.filter_map(|entry| entry.time).collect();
-    let Some(all) = NonZeroUsize::new(times.len()) else {
-        return Vec::new();
+/// The ideal times of the first attempts. With a capacity, those numbers of workers that have none
+/// are left out, unless it is all of them.
+fn ideal(
+    scenario: &Scenario,
+    entries: &[Entry],
+    doubt: Option<Doubt>,
+) -> Result<Vec<Ideal>, NoIdeal> {
+    if let Some(doubt) = doubt {
+        return Err(doubt.into());
+    }
+    let firsts = || entries.iter().filter(|entry| entry.attempt == 1);
+    let attempts = firsts().filter(|entry| entry.time.is_none()).count();
+    if attempts > 0 {
+        return Err(NoIdeal::Endless { attempts });
+    }
+    let schedule = Schedule {
+        downloads: firsts().map(|entry| vec![entry.step()]).collect(),
+        time_limit: Duration::MAX,
+        capacity: scenario.capacity().map(Slots::from),
+    };
+    let Some(all) = NonZeroUsize::new(schedule.downloads.len()) else {
+        return Ok(Vec::new());
     };
     let fewer = Forecast::WORKERS
         .into_iter()
         .filter_map(NonZeroUsize::new)
         .filter(|workers| *workers < all);
-    let ideal = |workers| Ideal {
-        workers,
-        makespan: ideal_makespan(times.iter().copied(), workers),
-    };
-    fewer.chain([all]).map(ideal).collect()
+    let (mut known, mut unknown) = (Vec::new(), None);
+    for workers in fewer.chain([all]) {
+        let times = schedule.times(workers);
+        match (times.ideal, times.bound) {
+            (Ok(makespan), Some(bound)) => known.push(Ideal {
+                workers,
+                makespan,
+                bound,
+            }),
+            (Err(reason), _) => unknown = Some(reason),
+            (Ok(_), None) => {}
+        }
+    }
+    match unknown {
+        Some(reason) if known.is_empty() => Err(reason),
+        _ => Ok(known),
+    }
 }
 
-fn notes(scenario: &Scenario, entries: &[Entry]) -> Vec<String> {
+impl Entry {
+    fn step(&self) -> Step {
+        let hops = match self.plan.ending {
+            Some(Ending::Redirect { hops }) => hops,
+            _ => 0,
+        };
+        let time = self.time.unwrap_or(Duration::MAX);
+        Step {
+            requests: 1 + hops,
+            service: self.service.unwrap_or_default(),
+            delay: self.plan.delay,
+            body: time.saturating_sub(self.plan.delay),
+            pause: Duration::ZERO,
+        }
+    }
+}
+
+fn notes(question: &Question<'_>) -> Vec<String> {
     let mut notes = Vec::new();
-    for rule in scenario.rules() {
+    for rule in question.scenario.rules() {
         let (name, conditions) = (rule.name(), rule.conditions());
-        if !conditions.headers.is_empty() {
-            let headers = conditions.headers.iter().map(|(header, _)| header.clone());
+        let of_client = |known: Known<'_>| {
+            let names = conditions.headers.iter().map(|(header, _)| header);
+            let own = names.filter(|header| {
+                !matches!(header.as_str(), "flag-run" | "flag-attempt")
+                    && std::mem::discriminant(&question.client.value(header))
+                        == std::mem::discriminant(&known)
+            });
+            let own: Vec<String> = own.cloned().collect();
+            (!own.is_empty()).then(|| listed(own, "and"))
+        };
+        if let Some(headers) = of_client(Known::Absent) {
             notes.push(format!(
-                "the rule {name} asks for the header {}, which only a request has: here it never fires",
-                listed(headers, "and")
+                "the rule {name} asks for the header {headers}, which the client does not send: here it never fires"
+            ));
+        } else if let Some(headers) = of_client(Known::Unknown) {
+            notes.push(format!(
+                "the rule {name} asks for the header {headers}, which only a request has: this is computed as if none had it"
             ));
         } else if conditions.window != Window::default() {
             let fires = if conditions.window.from.is_zero() {
@@ -262,20 +325,10 @@ fn notes(scenario: &Scenario, entries: &[Entry]) -> Vec<String> {
             ));
         }
     }
-    if let Some(capacity) = scenario.capacity() {
+    if let Some(capacity) = question.scenario.capacity() {
         notes.push(format!(
-            "the server works on {} at a time: what that takes depends on the other requests, and is in none of these times",
+            "the server works on {} at a time: the ideal times count that, and the waiting for it; the times of the requests do not",
             counted(capacity.workers.get().into(), "request")
-        ));
-    }
-    let endless = entries
-        .iter()
-        .filter(|entry| entry.attempt == 1 && entry.time.is_none())
-        .count();
-    if endless > 0 {
-        let requests = counted(endless as u64, "first attempt");
-        notes.push(format!(
-            "{requests} would last for ever (∞), and the ideal times leave that out"
         ));
     }
     notes
@@ -284,15 +337,6 @@ fn notes(scenario: &Scenario, entries: &[Entry]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn secs(list: &[u64]) -> Vec<Duration> {
-        list.iter().copied().map(Duration::from_secs).collect()
-    }
-
-    fn workers(count: usize) -> NonZeroUsize {
-        NonZeroUsize::new(count).unwrap()
-    }
 
     fn forecast(toml: &str, codes: &[&str]) -> Forecast {
         let codes: Vec<CountryCode> = codes.iter().map(|code| code.parse().unwrap()).collect();
@@ -302,6 +346,7 @@ mod tests {
             codes: &codes,
             attempts: NonZeroU32::MIN,
             run: "",
+            client: &ClientHeaders::none(),
             metadata: false,
         })
     }
@@ -312,19 +357,6 @@ mod tests {
             "rule = [{{ fault = \"latency\", distribution = {{ fixed = \"100ms\" }} }}, {{ {rule} }}]"
         );
         forecast(&toml, &["BR"]).entries[0].time
-    }
-
-    /// By hand, two workers: 3→A (0–3), 1→B (0–1), 4→B (1–5), 1→A (3–4), 5→A (4–9), 2→B (5–7).
-    #[test]
-    fn the_ideal_makespan_is_that_of_a_schedule_made_by_hand() {
-        let delays = secs(&[3, 1, 4, 1, 5, 2]);
-        for (count, ideal) in [(1, 16), (2, 9), (6, 5), (1000, 5)] {
-            assert_eq!(
-                ideal_makespan(delays.clone(), workers(count)),
-                Duration::from_secs(ideal)
-            );
-        }
-        assert_eq!(ideal_makespan([], workers(3)), Duration::ZERO);
     }
 
     #[test]
@@ -369,18 +401,51 @@ mod tests {
         assert_eq!(with_rate("fault = \"status\", status = 204"), after(100));
     }
 
-    proptest! {
-        #[test]
-        fn no_schedule_beats_its_longest_delay_or_its_share_of_the_work(
-            millis in proptest::collection::vec(0_u64..5000, 1..200),
-            count in 1_usize..64,
-        ) {
-            let delays: Vec<Duration> = millis.into_iter().map(Duration::from_millis).collect();
-            let ideal = ideal_makespan(delays.clone(), workers(count));
-            let longest = *delays.iter().max().unwrap();
-            let share = delays.iter().sum::<Duration>() / u32::try_from(count).unwrap();
-            prop_assert!(ideal >= longest && ideal >= share);
-            prop_assert!(ideal <= share + longest, "Graham's bound");
-        }
+    const TWENTY: [&str; 20] = [
+        "AD", "AE", "AF", "AG", "AL", "AM", "AO", "AR", "AT", "AU", "AZ", "BA", "BB", "BD", "BE",
+        "BF", "BG", "BH", "BI", "BJ",
+    ];
+
+    #[test]
+    fn the_ideal_counts_the_capacity() {
+        let toml = "capacity = { workers = 2, service_time = { fixed = '40ms' } }
+            rule = [{ fault = 'latency', distribution = { fixed = '20ms' } }]";
+        let forecast = forecast(toml, &TWENTY);
+        let ideal = forecast.ideal.iter();
+        let ideal: Vec<_> = ideal
+            .map(|ideal| (ideal.workers.get(), ideal.makespan.as_millis()))
+            .collect();
+        assert_eq!(ideal, [(1, 1200), (2, 600), (5, 420), (10, 420), (20, 420)]);
+        assert_eq!(forecast.no_ideal, None);
+        assert_eq!(forecast.entries[0].service, Some(Duration::from_millis(40)));
+    }
+
+    #[test]
+    fn what_is_not_known_has_no_ideal_and_one_reason() {
+        let reason = |toml: &str| {
+            let forecast = forecast(toml, &["BR", "JP"]);
+            assert_eq!(forecast.ideal, []);
+            forecast.no_ideal.unwrap()
+        };
+        assert_eq!(
+            reason("rule = [{ fault = 'stall', match = { cc = 'JP' } }]"),
+            "1 first attempt would last for ever"
+        );
+        assert_eq!(
+            reason("rule = [{ fault = 'close', window = { from = '5s' } }]"),
+            "the rule close-1 has a time window, so what it does depends on when a request comes"
+        );
+        assert_eq!(
+            reason(
+                "capacity = { workers = 1, service_time = { fixed = '1s' }, queue = 0 }
+                rule = [{ fault = 'stall', match = { cc = 'JP' } }]"
+            ),
+            "1 first attempt would last for ever"
+        );
+        let elsewhere = forecast(
+            "rule = [{ fault = 'close', window = { from = '5s' }, match = { cc = 'US' } }]",
+            &["BR", "JP"],
+        );
+        assert_eq!((elsewhere.no_ideal, elsewhere.ideal.len()), (None, 2));
     }
 }

@@ -6,10 +6,12 @@
 //! applies plans.
 
 mod answer;
+mod client_headers;
 mod conditions;
 mod distribution;
 pub mod file;
 pub mod forecast;
+pub mod ideal;
 mod millis;
 mod plan;
 mod planner;
@@ -26,12 +28,13 @@ mod truncation;
 pub mod wording;
 
 pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold, OwnResponse};
+pub use client_headers::{ClientHeaders, Known};
 pub use conditions::{Conditions, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
 pub use file::{Problem, ScenarioError, parse_duration};
 pub use millis::{Millis, OptionalMillis};
 pub use plan::{Ending, Pace, Plan};
-pub use planner::Planner;
+pub use planner::{Doubt, Planner, Prospect};
 pub use request::{Circumstances, Headers, MAX_RUN_LEN, RequestKey};
 pub use rule::{
     Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,

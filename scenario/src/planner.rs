@@ -21,7 +21,12 @@ use std::time::Duration;
 use chacha20::ChaCha8Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 
-use crate::{Circumstances, Distribution, Plan, RequestKey, Rule, Scenario};
+use thiserror::Error;
+
+use crate::conditions::Certainty;
+use crate::{
+    Circumstances, ClientHeaders, Distribution, Plan, RequestKey, Rule, RuleName, Scenario,
+};
 
 /// The domain of the decisions, as BLAKE3's `derive_key` wants it: unique, and never changed.
 const CONTEXT: &str = "flagbench 2026-11-23 decision stream v1";
@@ -39,6 +44,28 @@ pub struct Planner {
 struct KeyedRule {
     key: [u8; blake3::KEY_LEN],
     rule: Rule,
+}
+
+/// What will happen to a request, as far as it is known before it is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prospect {
+    /// What will happen; where there is a doubt, what would happen at the start, without the
+    /// headers that are not known.
+    pub plan: Plan,
+    /// Why something else may happen, and what.
+    pub doubt: Option<(Doubt, Plan)>,
+}
+
+/// Why it is not known whether a rule fires.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Doubt {
+    /// It has a time window.
+    #[error("the rule {0} has a time window, so what it does depends on when a request comes")]
+    Time(RuleName),
+    /// It has a condition on a header.
+    #[error("the rule {0} depends on the header {1}, which is not known before the request")]
+    Header(RuleName, String),
 }
 
 impl Planner {
@@ -91,6 +118,52 @@ impl Planner {
             }
         }
         plan
+    }
+
+    /// What will happen to this request of a client with these headers.
+    pub fn foresee(&self, request: &RequestKey<'_>, client: &ClientHeaders) -> Prospect {
+        let (mut plan, mut other, mut doubt) = (Plan::default(), Plan::default(), None);
+        let fields = fields(request);
+        for KeyedRule { key, rule } in &self.rules {
+            let certainty = rule.conditions().certainty(request, client);
+            let coin = stream(key, &fields).next_u64();
+            if certainty == Certainty::Fails || !rule.probability().fires(coin) {
+                continue;
+            }
+            let fire = |plan: &mut Plan| {
+                let mut stream = stream(key, &fields);
+                stream.next_u64(); // the coin
+                let has_fired = plan.add(rule.fault(), || stream.next_u64());
+                if has_fired {
+                    plan.rules.push(rule.name().clone());
+                }
+                has_fired
+            };
+            let (is_in_doubt, cause) = match certainty {
+                Certainty::Fails => continue,
+                Certainty::Holds => {
+                    fire(&mut plan);
+                    fire(&mut other);
+                    continue;
+                }
+                Certainty::DependsOnTime { at_start: true } => {
+                    (fire(&mut plan), Doubt::Time(rule.name().clone()))
+                }
+                Certainty::DependsOnTime { at_start: false } => {
+                    (fire(&mut other), Doubt::Time(rule.name().clone()))
+                }
+                Certainty::DependsOnHeader(header) => {
+                    (fire(&mut other), Doubt::Header(rule.name().clone(), header))
+                }
+            };
+            if is_in_doubt {
+                doubt.get_or_insert(cause);
+            }
+        }
+        Prospect {
+            plan,
+            doubt: doubt.map(|doubt| (doubt, other)),
+        }
     }
 
     /// How long a server of limited capacity works on this request. It is drawn from a stream with
@@ -146,6 +219,96 @@ mod tests {
     use super::*;
     use crate::Capacity;
 
+    fn brazil(attempt: u32) -> RequestKey<'static> {
+        RequestKey {
+            run: "",
+            method: "GET",
+            path: "/flags/br/br.gif",
+            attempt,
+        }
+    }
+
+    fn foreseen(toml: &str, client: &ClientHeaders) -> (Vec<String>, Option<String>) {
+        let planner = Planner::new(&Scenario::from_toml(toml).unwrap());
+        let prospect = planner.foresee(&brazil(1), client);
+        let rules = prospect.plan.rules.iter().map(ToString::to_string);
+        (
+            rules.collect(),
+            prospect.doubt.map(|(doubt, _)| doubt.to_string()),
+        )
+    }
+
+    #[test]
+    fn a_rule_on_a_header_that_the_client_sends_is_part_of_the_plan() {
+        let rule = |header: &str| {
+            format!(
+                "rule = [{{ fault = 'close', name = 'r', match = {{ header = {{ {header} }} }} }}]"
+            )
+        };
+        let client = ClientHeaders::none()
+            .with("User-Agent", "flag-client/1")
+            .with_attempts()
+            .perhaps("referer");
+        let fires = (vec!["r".to_owned()], None);
+        let never = (Vec::new(), None);
+        for (header, expected) in [
+            ("user-agent = 'flag*'", &fires),
+            ("user-agent = 'curl*'", &never),
+            ("flag-attempt = '1'", &fires),
+            ("flag-attempt = '2'", &never),
+            ("flag-run = '*'", &never),
+            ("x-user = '*'", &never),
+            ("referer = '*', x-user = '*'", &never),
+        ] {
+            assert_eq!(foreseen(&rule(header), &client), *expected, "{header}");
+        }
+        let doubt =
+            "the rule r depends on the header referer, which is not known before the request";
+        let (rules, found) = foreseen(&rule("referer = '*'"), &client);
+        assert_eq!((rules.len(), found.as_deref()), (0, Some(doubt)));
+        let (_, found) = foreseen(&rule("user-agent = 'flag*'"), &ClientHeaders::unknown());
+        assert!(found.is_some());
+    }
+
+    #[test]
+    fn the_run_of_a_request_is_its_header() {
+        let toml = "rule = [{ fault = 'close', match = { header = { flag-run = 'down*' } } }]";
+        let planner = Planner::new(&Scenario::from_toml(toml).unwrap());
+        let fires = |run| {
+            let request = RequestKey { run, ..brazil(1) };
+            let prospect = planner.foresee(&request, &ClientHeaders::unknown());
+            assert_eq!(prospect.doubt, None);
+            !prospect.plan.rules.is_empty()
+        };
+        assert!(fires("down-1") && !fires("up-1") && !fires(""));
+    }
+
+    #[test]
+    fn a_window_is_in_doubt_where_its_rule_would_change_something() {
+        let client = ClientHeaders::none();
+        let rule = |more: &str| format!("{{ fault = 'close', name = 'r', window = {{ {more} }} }}");
+        let (open, closed) = (rule("until = '5s'"), rule("from = '5s'"));
+        let doubt = "the rule r has a time window, so what it does depends on when a request comes";
+        let one = foreseen(&format!("rule = [{open}]"), &client);
+        assert_eq!(one, (vec!["r".to_owned()], Some(doubt.to_owned())));
+        let one = foreseen(&format!("rule = [{closed}]"), &client);
+        assert_eq!(one, (Vec::new(), Some(doubt.to_owned())));
+        // Another country, a coin that falls otherwise, an end that is decided already.
+        for (before, more) in [
+            ("", "match = { cc = 'JP' }"),
+            ("", "probability = 0"),
+            (
+                "{ fault = 'garbage', name = 'g' },",
+                "attempts = { first = 9 }",
+            ),
+        ] {
+            let toml = format!(
+                "rule = [{before} {{ fault = 'close', name = 'r', window = {{ from = '5s' }}, {more} }}]"
+            );
+            assert_eq!(foreseen(&toml, &client).1, None, "{toml}");
+        }
+    }
+
     /// The value was computed by `e2e/decision.py`, with the name `capacity model`.
     #[test]
     fn the_service_time_has_its_own_stream() {
@@ -155,13 +318,7 @@ mod tests {
             service_time,
             queue: 0,
         });
-        let request = RequestKey {
-            run: "",
-            method: "GET",
-            path: "/flags/br/br.gif",
-            attempt: 1,
-        };
-        let time = Planner::new(&scenario).service_time(&request);
+        let time = Planner::new(&scenario).service_time(&brazil(1));
         assert_eq!(time, Duration::from_nanos(43_353_255));
     }
 }

@@ -470,3 +470,73 @@ fn every_request_of_every_run_is_known_afterwards() {
     assert_eq!(runs, ["", "mine", "yours"]);
     assert_eq!((server.received(), server.running.unrecorded()), (3, 3));
 }
+
+#[test]
+fn a_paced_or_stalling_body_reports_its_planned_time_on_both_paths() {
+    let len = brazil().len();
+    let cases = [
+        (
+            "fault = \"bandwidth\", rate = \"100kB\"",
+            Some(len as f64 / 100.0),
+        ),
+        (
+            "fault = \"dribble\", chunks = 3, over = \"20ms\"",
+            Some(20.0),
+        ),
+        (
+            "fault = \"dribble\", chunks = 1, over = \"20ms\"",
+            Some(0.0),
+        ),
+        (
+            "fault = \"stall\", after = \"50B\", hold = \"20ms\"",
+            Some(20.0),
+        ),
+        // It is whole before the silence would begin.
+        ("fault = \"stall\", after = \"1MB\", hold = \"20ms\"", None),
+        // Nobody knows how long.
+        ("fault = \"stall\", after = \"50B\"", None),
+        ("fault = \"truncate\", after = \"50B\"", None),
+        ("fault = \"reset\", after = \"50B\"", None),
+        ("fault = \"corrupt\"", None),
+        ("fault = \"status\", status = 503", None),
+    ];
+    for (fault, expected) in cases {
+        let server = Server::with(&rule_for_brazil(fault));
+        // hyper answers the second.
+        for headers in [&[] as &[&str], &["te: trailers"]] {
+            let mut client = server.connect();
+            client.send_request("GET", BRAZIL, headers);
+            let head = client.head();
+            let timing = head.get("server-timing").unwrap();
+            let body = timing.split_once(", body;dur=").map(|(_, body)| body);
+            let body = body.map(|body| body.parse::<f64>().unwrap());
+            let is_near = body
+                .zip(expected)
+                .is_some_and(|(body, expected)| (body - expected).abs() < 0.01);
+            assert!(
+                is_near || (body, expected) == (None, None),
+                "{fault}: {timing}"
+            );
+        }
+        let mut client = server.connect();
+        client.send_request("HEAD", BRAZIL, &[]);
+        let head = client.head();
+        assert!(
+            !head.get("server-timing").unwrap().contains("body"),
+            "{fault}"
+        );
+    }
+}
+
+#[test]
+fn the_planned_time_of_a_body_is_that_of_what_is_sent() {
+    let text = "rule = [{ fault = \"status\", status = 503, body = \"0123456789\" }, { fault = \"bandwidth\", rate = \"1kB\" }]";
+    let (head, _) = Server::with(text).get().reply();
+    let timing = "plan;dur=0.000, wait;dur=0.000, body;dur=10.000";
+    assert_eq!(head.get("server-timing"), Some(timing));
+    let server = Server::with("rule = [{ fault = \"bandwidth\", rate = \"1kB\" }]");
+    let mut client = server.connect();
+    client.send_request("GET", BRAZIL, &["range: bytes=0-9"]);
+    let (head, _) = client.reply();
+    assert_eq!(head.get("server-timing"), Some(timing));
+}

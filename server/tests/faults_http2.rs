@@ -127,8 +127,11 @@ async fn faults_that_do_not_break_a_response_are_the_same_on_http2() {
         let server = for_brazil(&pace).start().await.unwrap();
         let connection = Connection::plain(&server).await;
         let start = Instant::now();
-        assert_eq!(connection.get(BRAZIL).await.body, whole);
+        let paced = connection.get(BRAZIL).await;
+        assert_eq!(paced.body, whole);
         assert!(start.elapsed() >= Duration::from_millis(lasts), "{pace}");
+        let timing = format!("plan;dur=0.000, wait;dur=0.000, body;dur={lasts}.000");
+        assert_eq!(paced.header("server-timing"), Some(&*timing));
         let head = within(connection.send_request("HEAD", BRAZIL).await)
             .await
             .unwrap();

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flag_host::clock::pause;
-use flag_scenario::Scenario;
 use flag_scenario::forecast::{Forecast, Question};
 use flag_scenario::profiles::Profile;
+use flag_scenario::{ClientHeaders, Scenario};
 use flag_server::BlockingFlagServer;
 use flag_server::{Config, FlagServer};
 use flags_data::CountryCode;
@@ -26,6 +26,7 @@ fn forecast(scenario: &Scenario, codes: &[CountryCode]) -> Forecast {
         codes,
         attempts: NonZeroU32::MIN,
         run: "",
+        client: &ClientHeaders::none(),
         metadata: true,
     })
 }

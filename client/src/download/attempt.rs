@@ -162,6 +162,8 @@ impl Download {
             done: self.round.elapsed(),
             plan: None,
             wait: None,
+            body: None,
+            capacity: None,
             rules: None,
             retry_in: None,
         }
@@ -245,6 +247,8 @@ impl Attempt {
             done: since_start(exchange.done),
             plan: head.and_then(|head| head.plan),
             wait: head.and_then(|head| head.wait),
+            body: head.and_then(|head| head.body),
+            capacity: head.and_then(|head| head.capacity),
             rules: head.and_then(|head| head.rules.clone()),
             retry_in: job.retry.pause_after(&ended),
         }

@@ -20,6 +20,7 @@ pub use self::cancel::CancelToken;
 pub use self::downloader::Downloader;
 pub(crate) use self::error::error_chain;
 pub use self::error::{AttemptError, SetupError};
+pub use self::http::headers::sent_headers;
 pub use self::http::library::Http;
 pub use self::images::{Images, Rejected};
 pub use self::job::{ConnectionOptions, Job, Watcher};

@@ -46,7 +46,8 @@ pub struct Sample {
     /// When the body was complete, or the failure known.
     #[serde(rename = "done_ms", with = "Millis")]
     pub done: Duration,
-    /// The planned delay that the server reported.
+    /// The planned delay that the server reported; none after a redirect, which was held before it
+    /// and is reported with it only.
     #[serde(
         rename = "plan_ms",
         with = "OptionalMillis",
@@ -62,6 +63,22 @@ pub struct Sample {
         skip_serializing_if = "Option::is_none"
     )]
     pub wait: Option<Duration>,
+    /// The planned time of a paced or stalling body that the server reported.
+    #[serde(
+        rename = "body_ms",
+        with = "OptionalMillis",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub body: Option<Duration>,
+    /// How long the server's capacity took, waiting for it included, as the server reported it.
+    #[serde(
+        rename = "capacity_ms",
+        with = "OptionalMillis",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub capacity: Option<Duration>,
     /// The rules of the scenario that the server says it applied, if it named any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<String>,

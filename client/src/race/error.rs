@@ -5,6 +5,7 @@ use std::io;
 use flag_server::StartError;
 use thiserror::Error;
 
+use super::plan_check::OtherPlan;
 use crate::download::SetupError;
 
 /// A contender cannot do the job at all.
@@ -16,6 +17,9 @@ pub enum ContenderError {
     /// An external program cannot be run, or its command line is wrong.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// A named server does something else than what was given as its plan.
+    #[error(transparent)]
+    OtherPlan(#[from] OtherPlan),
 }
 
 /// Why an external program cannot take part. The texts name the flag and the remedy.

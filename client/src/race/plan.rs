@@ -1,69 +1,111 @@
 //! The plan of a job, attempt by attempt, before the first request is sent: the retry policy
-//! applied to the decisions of a server. It computes and never measures; for a named server it uses
-//! what the server reported.
+//! applied to the decisions of a server. It computes and never measures; for a server of which only
+//! the address is known it uses what the server reported.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use flag_scenario::forecast::Outlook;
-use flag_scenario::{Ending, Plan};
+use flag_scenario::{ClientHeaders, Ending, Plan};
 use flags_data::CountryCode;
 
+use super::server_plan::Foreseen;
 use super::target::Target;
+use crate::download::http::exchange::MAX_REDIRECTS;
 use crate::download::retry::Attempt;
-use crate::download::{Job, Outcome};
-use crate::result::{Planned, PlannedAttempt, Series};
+use crate::download::{Job, Outcome, Sample, sent_headers};
+use crate::result::{Planned, PlannedAttempt, PlannedDoubt, Series};
 
-/// The plan of each download of the job, in its order, with an embedded server. None with a named
-/// one: see [`reported`].
+/// How far two reports of one time may be apart: `server-timing` has microseconds.
+pub(super) const PRECISION: Duration = Duration::from_micros(2);
+
+/// The plan of each download of the job, in its order, where that of the server is known. None
+/// otherwise: see [`reported`].
 pub fn planned(job: &Job, target: &Target) -> Option<Vec<Planned>> {
-    let embedded = target.embedded.as_ref()?;
-    let plan = |&code| planned_download(job, code, |attempt| embedded.forecast(code, attempt));
+    let server = target.plan.as_ref()?;
+    let client = headers(job);
+    let plan =
+        |&code| planned_download(job, code, |attempt| server.foresee(code, attempt, &client));
     Some(job.codes.iter().map(plan).collect())
 }
 
-/// The plan that a named server reported in its responses: the delays of all attempts. None if any
-/// is missing, or if an attempt failed and the server did not say that it would.
+/// The headers of the requests of this job.
+pub(super) fn headers(job: &Job) -> ClientHeaders {
+    sent_headers(Some(&job.base_url), job.connection.http2)
+}
+
+/// The plan that a named server reported in its responses: the delays and the bodies of all
+/// attempts. None if that of any attempt is missing, if an attempt never ended as the server said,
+/// if the server has a capacity, or if two reports of one attempt differ.
 pub fn reported(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
-    let samples = all_series.iter().flat_map(Series::samples);
-    let told: HashMap<_, _> = samples
-        .filter(|sample| match sample.outcome {
+    let mut told: HashMap<(CountryCode, u32), &Sample> = HashMap::new();
+    for sample in all_series.iter().flat_map(Series::samples) {
+        let is_told = match sample.outcome {
             Outcome::Downloaded | Outcome::NotFound => true,
             Outcome::HttpError => sample.rules.is_some(),
             _ => false,
-        })
-        .filter_map(|sample| Some(((sample.code, sample.attempt), (sample.plan?, sample))))
-        .collect();
+        };
+        if sample.capacity.is_some() {
+            return None;
+        }
+        let Some(time) = reported_time(sample).filter(|_| is_told) else {
+            continue;
+        };
+        let first = *told.entry((sample.code, sample.attempt)).or_insert(sample);
+        let same = reported_time(first).is_some_and(|first| first.abs_diff(time) <= PRECISION);
+        if !same || first.outcome != sample.outcome {
+            return None;
+        }
+    }
     let download = |&code| {
         let mut attempts = Vec::with_capacity(1);
         for number in job.retry.first.get().. {
-            let (delay, sample) = *told.get(&(code, number))?;
+            let sample = *told.get(&(code, number))?;
             attempts.push(PlannedAttempt {
                 outcome: sample.outcome,
-                delay,
-                time: delay,
+                delay: sample.plan?,
+                time: reported_time(sample)?,
+                requests: 1,
+                service: None,
                 pause: sample.retry_in.unwrap_or_default(),
             });
             if sample.is_last() {
                 break;
             }
         }
-        Some(Planned { code, attempts })
+        Some(Planned {
+            code,
+            attempts,
+            doubt: None,
+        })
     };
     job.codes.iter().map(download).collect()
 }
 
+/// The planned time of an attempt that the server reported.
+fn reported_time(sample: &Sample) -> Option<Duration> {
+    Some(sample.plan? + sample.body.unwrap_or_default())
+}
+
 /// All attempts that the policy makes against these plans, with their delays, paced bodies, stalls
 /// and pauses. No attempt takes longer than the job's time limit.
-fn planned_download(
-    job: &Job,
-    code: CountryCode,
-    forecast: impl Fn(u32) -> (Plan, Outlook),
-) -> Planned {
+fn planned_download(job: &Job, code: CountryCode, foresee: impl Fn(u32) -> Foreseen) -> Planned {
     let mut attempts = Vec::with_capacity(1);
+    let mut planned_doubt = None;
     for number in job.retry.first.get().. {
-        let (plan, outlook) = forecast(number);
-        let end = PlannedEnd::of(&plan, outlook, job.timeout);
+        let Foreseen {
+            plan,
+            outlook,
+            service,
+            doubt,
+        } = foresee(number);
+        let end = PlannedEnd::of(&plan, outlook, service, job.timeout);
+        if let Some((doubt, other, outlook)) = doubt {
+            planned_doubt.get_or_insert_with(|| PlannedDoubt {
+                reason: doubt.to_string(),
+                outcome: PlannedEnd::of(&other, outlook, service, job.timeout).outcome,
+            });
+        }
         let pause = job.retry.pause_after(&Attempt {
             code,
             number,
@@ -75,13 +117,19 @@ fn planned_download(
             outcome: end.outcome,
             delay: plan.delay.min(job.timeout),
             time: end.time,
+            requests: end.requests,
+            service,
             pause: pause.unwrap_or_default(),
         });
         if pause.is_none() {
             break;
         }
     }
-    Planned { code, attempts }
+    Planned {
+        code,
+        attempts,
+        doubt: planned_doubt,
+    }
 }
 
 /// How an attempt with this plan ends for a client with a time limit.
@@ -89,14 +137,29 @@ struct PlannedEnd {
     outcome: Outcome,
     status: Option<u16>,
     retry_after: Option<Duration>,
-    /// From the request to the end.
+    /// The requests of a chain of redirects, as far as it is followed.
+    requests: u32,
+    /// From the request to the end, less what a capacity takes.
     time: Duration,
 }
 
 impl PlannedEnd {
-    fn of(plan: &Plan, outlook: Outlook, timeout: Duration) -> Self {
-        let time = outlook.time.unwrap_or(Duration::MAX);
+    fn of(plan: &Plan, outlook: Outlook, service: Option<Duration>, timeout: Duration) -> Self {
+        let hops = match plan.ending {
+            Some(Ending::Redirect { hops }) => hops,
+            _ => 0,
+        };
+        let followed = hops.min(MAX_REDIRECTS as u32);
+        let is_followed = followed == hops;
+        let requests = followed + 1;
+        let service = service.unwrap_or_default().saturating_mul(requests);
+        let time = if is_followed {
+            outlook.time.unwrap_or(Duration::MAX)
+        } else {
+            plan.delay
+        };
         let outcome = match outlook {
+            _ if !is_followed => Outcome::BrokenConnection,
             Outlook {
                 is_whole: false, ..
             } => Outcome::BrokenConnection,
@@ -117,12 +180,13 @@ impl PlannedEnd {
             Some(Ending::Status { retry_after, .. }) => *retry_after,
             _ => None,
         };
-        if time >= timeout {
+        if time.saturating_add(service) >= timeout {
             Self {
                 outcome: Outcome::Timeout,
                 status: None,
                 retry_after: None,
-                time: timeout,
+                requests,
+                time: timeout.saturating_sub(service),
             }
         } else {
             // The client sees it in a header of whole seconds.
@@ -132,6 +196,7 @@ impl PlannedEnd {
                 outcome,
                 status: outlook.status,
                 retry_after,
+                requests,
                 time,
             }
         }
@@ -144,6 +209,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use crate::download::RetryPolicy;
+    use crate::result::{ContenderRecord, Round};
     use flag_scenario::StatusNumber;
 
     fn job(retries: u32) -> Job {
@@ -188,7 +254,7 @@ mod tests {
     }
 
     /// A plan of a delay and a status, and its outlook.
-    fn bare(plan: Plan) -> (Plan, Outlook) {
+    fn bare(plan: Plan) -> Foreseen {
         let status = match &plan.ending {
             Some(Ending::Status { status, .. }) => status.get(),
             _ => 200,
@@ -200,7 +266,12 @@ mod tests {
             is_whole: true,
             is_right: plan.ending.is_none(),
         };
-        (plan, outlook)
+        Foreseen {
+            plan,
+            outlook,
+            service: None,
+            doubt: None,
+        }
     }
 
     #[test]
@@ -217,7 +288,7 @@ mod tests {
                 is_whole,
                 is_right: true,
             };
-            let end = PlannedEnd::of(&plan, outlook, Duration::from_secs(10));
+            let end = PlannedEnd::of(&plan, outlook, None, Duration::from_secs(10));
             (end.outcome, end.time)
         };
         let second = Duration::from_secs(1);
@@ -265,5 +336,98 @@ mod tests {
         assert_eq!(time, Duration::from_secs(10 + 1) + pause(1));
         let time = planned_download(&job(0), brazil(), |n| bare(plan(n))).time();
         assert_eq!(time, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn what_a_capacity_takes_counts_against_the_time_limit() {
+        let served = |service: u64, hops: u32| {
+            let plan = Plan {
+                delay: Duration::from_secs(1),
+                ending: (hops > 0).then_some(Ending::Redirect { hops }),
+                ..Plan::default()
+            };
+            let mut foreseen = bare(plan);
+            foreseen.outlook.is_right = true;
+            foreseen.service = Some(Duration::from_secs(service));
+            let planned = planned_download(&job(0), brazil(), |_| foreseen.clone());
+            (planned.outcome().unwrap(), planned.time().as_secs())
+        };
+        assert_eq!(served(2, 0), (Outcome::Downloaded, 3));
+        assert_eq!(served(2, 2), (Outcome::Downloaded, 7));
+        assert_eq!(served(9, 0), (Outcome::Timeout, 10));
+        assert_eq!(served(3, 2), (Outcome::Timeout, 10));
+        // Nobody follows that many.
+        assert_eq!(served(0, 10), (Outcome::Downloaded, 1));
+        assert_eq!(served(0, 11), (Outcome::BrokenConnection, 1));
+    }
+
+    /// What is reported by a round for each of these changes of a response.
+    fn told(changes: &[&dyn Fn(&mut Sample)]) -> Option<Duration> {
+        let whole = Sample {
+            code: brazil(),
+            attempt: 1,
+            worker: 0,
+            outcome: Outcome::Downloaded,
+            error: None,
+            status: Some(200),
+            bytes: 1,
+            sent: Duration::ZERO,
+            headers: None,
+            done: Duration::ZERO,
+            plan: Some(Duration::from_millis(20)),
+            wait: None,
+            body: None,
+            capacity: None,
+            rules: None,
+            retry_in: None,
+        };
+        let round = |change: &&dyn Fn(&mut Sample)| {
+            let mut sample = whole.clone();
+            change(&mut sample);
+            Round {
+                samples: vec![sample],
+                ..Round::default()
+            }
+        };
+        let series = Series {
+            name: "one".to_owned(),
+            contender: ContenderRecord::Custom,
+            workers: NonZeroUsize::MIN,
+            memory_bytes: None,
+            rounds: changes.iter().map(round).collect(),
+            unfinished: None,
+        };
+        let planned = reported(&job(0), &[series])?;
+        Some(planned[0].time())
+    }
+
+    #[test]
+    fn the_reported_plan_is_the_delay_and_the_body() {
+        let millis = |millis| Some(Duration::from_millis(millis));
+        assert_eq!(told(&[&|_| {}]), millis(20));
+        let paced = |sample: &mut Sample| sample.body = millis(30);
+        assert_eq!(told(&[&paced]), millis(50));
+        let failed = |sample: &mut Sample| {
+            sample.outcome = Outcome::HttpError;
+            sample.rules = Some("teapot".to_owned());
+        };
+        assert_eq!(told(&[&failed]), millis(20));
+        // The same attempt ended as planned in another round.
+        let broken = |sample: &mut Sample| sample.outcome = Outcome::BrokenConnection;
+        assert_eq!(told(&[&broken, &|_| {}]), millis(20));
+    }
+
+    #[test]
+    fn a_plan_that_is_not_reported_in_full_is_none() {
+        let broken = |sample: &mut Sample| sample.outcome = Outcome::BrokenConnection;
+        let redirected = |sample: &mut Sample| sample.plan = None;
+        let unplanned = |sample: &mut Sample| sample.outcome = Outcome::HttpError;
+        let served = |sample: &mut Sample| sample.capacity = Some(Duration::from_millis(9));
+        let other = |sample: &mut Sample| sample.plan = Some(Duration::from_millis(21));
+        assert_eq!(told(&[&broken]), None);
+        assert_eq!(told(&[&redirected]), None);
+        assert_eq!(told(&[&unplanned]), None);
+        assert_eq!(told(&[&|_| {}, &served]), None);
+        assert_eq!(told(&[&|_| {}, &other]), None);
     }
 }

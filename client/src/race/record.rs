@@ -2,9 +2,10 @@
 
 use super::contender::Contender;
 use super::plan;
+use super::server_plan::ServerPlan;
 use super::target::Target;
 use crate::download::Job;
-use crate::result::{JobRecord, Kind, Measurement, ScenarioRecord, Series, ServerRecord};
+use crate::result::{JobRecord, Kind, Measurement, Series, ServerRecord};
 
 /// A measurement of this job on this server, with nothing measured yet. `command` is how to do it
 /// again.
@@ -40,15 +41,10 @@ pub fn series(contender: &dyn Contender, job: &Job) -> Series {
 impl Target {
     /// What is written down of it.
     pub fn record(&self) -> ServerRecord {
-        let scenario = self.embedded.as_ref().map(|embedded| ScenarioRecord {
-            name: embedded.scenario.clone(),
-            seed: embedded.seed(),
-            toml: embedded.toml.clone(),
-        });
         ServerRecord {
             label: self.label.clone(),
             url: self.base_url.clone(),
-            scenario,
+            scenario: self.plan.as_ref().map(ServerPlan::record),
         }
     }
 }

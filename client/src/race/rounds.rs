@@ -10,11 +10,13 @@ use flag_host::Neighbours;
 
 use super::contender::Contender;
 use super::error::ContenderError;
+use super::plan_check::check_plan;
+use super::server_plan::ServerPlan;
 use super::target::Target;
 use super::{plan, record};
 use crate::download::{Job, Outcome, Watcher};
 use crate::result::interval::{Looks, is_autocorrelated};
-use crate::result::{Estimate, Kind, Measurement, Neighbourhood, Round, Series};
+use crate::result::{ContenderRecord, Estimate, Kind, Measurement, Neighbourhood, Round, Series};
 
 /// Who does which job, and how often.
 #[derive(Debug)]
@@ -275,7 +277,7 @@ impl Race {
     /// line: that is the program's.
     ///
     /// # Errors
-    /// When a contender cannot be set up.
+    /// As [`run`](Self::run).
     pub fn run_on(&self, target: &Target) -> Result<Measurement, ContenderError> {
         let mut measurement = self.begin(target, Vec::new());
         self.run(&mut measurement, |_| {})?;
@@ -287,7 +289,8 @@ impl Race {
     /// server cannot be reached any more.
     ///
     /// # Errors
-    /// When a contender cannot be set up. What was measured before is in `measurement`.
+    /// When a contender cannot be set up, or a named server does something else than what was given
+    /// as its plan. What was measured before is in `measurement`.
     pub fn run(
         &self,
         measurement: &mut Measurement,
@@ -296,6 +299,7 @@ impl Race {
         let mut jobs = self.jobs();
         let planned = measurement.planned_times();
         let mut slowest: Duration = planned.iter().flatten().sum();
+        let plan = plan_to_check(measurement);
         let mut begun = Instant::now();
         let mut neighbours = None;
         for round in 0.. {
@@ -324,6 +328,11 @@ impl Race {
                     began: since,
                     ..contender.run(job)?
                 };
+                if let Some(plan) = &plan
+                    && !matches!(contender.record(), ContenderRecord::Custom)
+                {
+                    check_plan(plan, job, &result.samples)?;
+                }
                 let is_gone = is_gone(&result);
                 let stopped = job.cancel.is_requested();
                 let into = &mut measurement.series[series];
@@ -386,6 +395,13 @@ impl Race {
             }
         }
     }
+}
+
+/// The plan that was given for a named server. An embedded one runs what is planned.
+fn plan_to_check(measurement: &Measurement) -> Option<ServerPlan> {
+    let server = &measurement.server;
+    let scenario = (server.scenario.as_ref()).filter(|_| !server.is_embedded())?;
+    ServerPlan::recorded(scenario).ok()
 }
 
 /// Whether not one download found a server.

@@ -1,16 +1,17 @@
-//! The server that the downloads come from: a named one, or an embedded one.
+//! The server that the downloads come from: a named one, or an embedded one; and its plan, if that
+//! is known.
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use flag_scenario::forecast::Outlook;
-use flag_scenario::{Content, Plan, Planner, RequestKey, Scenario};
-use flag_scenario::{ScenarioSource, SourceError, scenario_and_text};
+use flag_scenario::{ScenarioSource, SourceError};
 use flag_server::{BlockingFlagServer, Config, StartError};
-use flags_data::{CountryCode, Resource};
 use reqwest::Url;
 use thiserror::Error;
+
+use super::server_plan::ServerPlan;
+use crate::result::EMBEDDED;
 
 /// The labels of the book's second edition. Another URL for one of them, or another label, comes
 /// from the environment.
@@ -31,20 +32,11 @@ pub struct Target {
     pub label: String,
     /// The folder of the flags, without a slash at the end; or the URL that a load is for.
     pub base_url: String,
-    /// The embedded server, if this is one. It runs as long as the target exists.
-    pub embedded: Option<Embedded>,
-}
-
-/// An embedded server, on its own threads, and its scenario.
-#[derive(Debug)]
-pub struct Embedded {
-    /// The name of its profile, or of its scenario file.
-    pub scenario: String,
-    /// The text of its scenario; the seed it runs with may be another.
-    pub toml: String,
-    faults: Scenario,
-    planner: Planner,
-    _server: BlockingFlagServer,
+    /// What the server does to its clients, if that is known before it says so.
+    pub plan: Option<ServerPlan>,
+    /// The embedded server, if this is one, on its own threads. It runs as long as the target
+    /// exists.
+    embedded: Option<BlockingFlagServer>,
 }
 
 /// Why there is no server to download from.
@@ -125,8 +117,18 @@ impl Target {
         Ok(Self {
             label: "CUSTOM".to_owned(),
             base_url: url.to_string(),
+            plan: None,
             embedded: None,
         })
+    }
+
+    /// The same server with this plan, which it is checked against.
+    #[must_use]
+    pub fn with_plan(self, plan: ServerPlan) -> Self {
+        Self {
+            plan: Some(plan),
+            ..self
+        }
     }
 
     /// Starts an embedded server on a free port.
@@ -134,54 +136,20 @@ impl Target {
     /// # Errors
     /// When there is no such scenario, or the server does not start.
     pub fn embedded(source: &ScenarioSource<'_>, seed: Option<u64>) -> Result<Self, TargetError> {
-        let (name, mut scenario, toml) = scenario_and_text(source)?;
-        if let Some(seed) = seed {
-            scenario = scenario.with_seed(seed);
-        }
-        let planner = Planner::new(&scenario);
-        let server = BlockingFlagServer::start(&Config::embedded(&name, scenario.clone()))?;
+        let plan = ServerPlan::load(source, seed)?;
+        let config = Config::embedded(&plan.name, plan.scenario().clone());
+        let server = BlockingFlagServer::start(&config)?;
         Ok(Self {
-            label: "EMBEDDED".to_owned(),
+            label: EMBEDDED.to_owned(),
             base_url: server.endpoints()[0].flags_url(),
-            embedded: Some(Embedded {
-                scenario: name,
-                toml,
-                faults: scenario,
-                planner,
-                _server: server,
-            }),
+            plan: Some(plan),
+            embedded: Some(server),
         })
     }
-}
 
-impl Embedded {
-    /// The seed of its scenario.
-    pub fn seed(&self) -> u64 {
-        self.planner.seed()
-    }
-
-    /// Its scenario, with the seed that it runs with.
-    pub fn faults(&self) -> &Scenario {
-        &self.faults
-    }
-
-    /// The plan of this attempt (the first is 1) at this image.
-    pub fn plan(&self, code: CountryCode, attempt: u32) -> Plan {
-        self.forecast(code, attempt).0
-    }
-
-    /// The plan, and its outlook.
-    pub fn forecast(&self, code: CountryCode, attempt: u32) -> (Plan, Outlook) {
-        let resource = Resource::image(code);
-        let request = RequestKey {
-            run: "",
-            method: "GET",
-            path: resource.path(),
-            attempt,
-        };
-        let plan = self.planner.plan(&request);
-        let outlook = Outlook::of(&plan, &request, Content::of(&resource));
-        (plan, outlook)
+    /// Whether the server is an embedded one.
+    pub fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
     }
 }
 

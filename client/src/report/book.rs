@@ -87,6 +87,8 @@ mod tests {
             done: Duration::ZERO,
             plan: None,
             wait: None,
+            body: None,
+            capacity: None,
             rules: None,
             retry_in: None,
         };

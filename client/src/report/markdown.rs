@@ -52,7 +52,13 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
     }
     let count = measurement.job.codes.len();
     let server = match &measurement.server.scenario {
-        Some(scenario) => format!("scenario {}, seed {}", scenario.name, scenario.seed),
+        Some(scenario) if measurement.server.is_embedded() => {
+            format!("scenario {}, seed {}", scenario.name, scenario.seed)
+        }
+        Some(scenario) => format!(
+            "{} at {}, scenario {}, seed {}",
+            measurement.server.label, measurement.server.url, scenario.name, scenario.seed
+        ),
         None => format!("{} at {}", measurement.server.label, measurement.server.url),
     };
     let _ = writeln!(
@@ -73,6 +79,7 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
         .chain(
             (messages::scaling(&analysis.scaling).into_iter())
                 .chain(losses)
+                .chain(messages::possible(analysis))
                 .chain(worst_outliers(analysis))
                 .map(|note| escaped(&note)),
         )

@@ -2,6 +2,8 @@
 //! with their cause, and where the lost time went. Every form of report uses the same; what
 //! deserves a message is decided in [`result`](crate::result).
 
+use std::time::Duration;
+
 use super::format::{percent, plural, short, short_ms, speed_up, times, whole_and_parts};
 use crate::result::compare::{FEWEST_ROUNDS, FEWEST_RUNS};
 use crate::result::interval::FEWEST;
@@ -272,9 +274,10 @@ fn warning(warning: &Warning, series: &str) -> String {
              programs, or run the server on another machine.",
             short_ms(*p99_ms)
         ),
-        Warning::NoPlan => "The plan of the server is not known, so there is no ideal time and no efficiency. Leave out --server for \
-                            an embedded server."
+        Warning::NoPlan => "no ideal: the server does not report what it plans. Leave out --server for an embedded server, or name a \
+                            flag-server."
             .to_owned(),
+        Warning::NoIdeal { reason, .. } => format!("{series}: no ideal: {reason}."),
         Warning::DebugBuild => "Debug build: its figures mean little. Measure with cargo run --release.".to_owned(),
         Warning::CommandFailed {
             exit_code, rounds, ..
@@ -540,10 +543,53 @@ fn needed(missing: Missing) -> String {
     }
 }
 
+/// How much of the bound an ideal time has to be beyond it for another order to be worth a word.
+const WORTH: f64 = 0.01;
+
+/// What nobody can beat in whatever order, where that is not the ideal of the job's order: once for
+/// all series that it is the same for.
+pub fn possible(analysis: &Analysis) -> Vec<String> {
+    let mut merged: Vec<(Duration, Option<Duration>, Vec<String>)> = Vec::new();
+    for series in &analysis.series {
+        let Some(bound) = series.bound else { continue };
+        let is_near = |ideal: Duration| ideal.as_secs_f64() <= (1.0 + WORTH) * bound.as_secs_f64();
+        if series.ideal.is_some_and(is_near) {
+            continue;
+        }
+        let same = merged
+            .iter_mut()
+            .find(|(other, ideal, _)| (*other, *ideal) == (bound, series.ideal));
+        match same {
+            Some((.., names)) => names.push(series.name.clone()),
+            None => merged.push((bound, series.ideal, vec![series.name.clone()])),
+        }
+    }
+    if !analysis.scaling.is_empty() {
+        // Of the many numbers of workers of a sweep, the one where the order costs most.
+        let cost = |entry: &(Duration, Option<Duration>, Vec<String>)| {
+            let ideal = entry.1.unwrap_or(entry.0);
+            ideal.as_secs_f64() / entry.0.as_secs_f64()
+        };
+        let most = merged
+            .into_iter()
+            .max_by(|a, b| cost(a).total_cmp(&cost(b)));
+        merged = most.into_iter().collect();
+    }
+    let text = |(bound, ideal, names): &(Duration, Option<Duration>, Vec<String>)| {
+        let (names, bound) = (listed(names), short(*bound));
+        match ideal {
+            Some(ideal) => format!(
+                "{names}: {} is the ideal in this order; in another order less may be possible, but not less than {bound}.",
+                short(*ideal)
+            ),
+            None => format!("{names}: less than {bound} is not possible in any order."),
+        }
+    };
+    merged.iter().map(text).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::result::{ScalingPoint, Usl};
 
@@ -595,6 +641,14 @@ mod tests {
                 p99_ms: 2.5,
             },
             Warning::NoPlan,
+            Warning::NoIdeal {
+                series: series(),
+                reason: "the rule outage has a time window".to_owned(),
+            },
+            Warning::NoIdeal {
+                series: "threaded".to_owned(),
+                reason: "the rule outage has a time window".to_owned(),
+            },
             Warning::DebugBuild,
             Warning::CommandFailed {
                 series: series(),

@@ -77,6 +77,7 @@ fn section(number: usize, report: &Report) -> Markup {
             }
         }
         (list("Where the lost time went", analysis.series.iter().filter_map(|series| messages::loss(&series.name, series)).collect()))
+        (list("What another order could save", messages::possible(analysis)))
         (list("What was far from the rest", outliers(analysis)))
         h3 { "Do it again" }
         (repeat(measurement))
@@ -101,7 +102,13 @@ fn about(measurement: &Measurement) -> String {
     };
     let server = &measurement.server;
     let source = match &server.scenario {
-        Some(scenario) => format!("an embedded server with the scenario {}", scenario.name),
+        Some(scenario) if server.is_embedded() => {
+            format!("an embedded server with the scenario {}", scenario.name)
+        }
+        Some(scenario) => format!(
+            "{} ({}) with the scenario {}",
+            server.label, server.url, scenario.name
+        ),
         None => format!("{} ({})", server.label, server.url),
     };
     format!(
@@ -139,7 +146,7 @@ fn numbers(analysis: &Analysis) -> Markup {
             table {
                 thead {
                     tr {
-                        @for head in ["strategy", "median", "fastest", "slowest", "ideal", "speed‑up", "possible",
+                        @for head in ["strategy", "median", "fastest", "slowest", "ideal", "speed‑up", "ideal speed‑up",
                             "efficiency", "latency"] { th scope="col" { (head) } }
                         @if has_excess { th scope="col" { "excess" } }
                         @if has_cpu { th scope="col" { "CPU per download" } }
@@ -175,8 +182,8 @@ fn numbers(analysis: &Analysis) -> Markup {
             }
         }
         p.note {
-            "Under a median or a speed-up stands its 95 % interval, under the median latency and excess the 99th percentile; a speed-up is paired by round. Excess is the latency less the planned time. Ideal and possible are those of a client \
-             that takes no time itself. Whoever has unplanned errors did not do the whole job, and is not ranked."
+            "Under a median or a speed-up stands its 95 % interval, under the median latency and excess the 99th percentile; a speed-up is paired by round. Excess is the latency less the planned time. The ideal is that of a client \
+             that takes the flags in the same order and no time itself. Whoever has unplanned errors did not do the whole job, and is not ranked."
             @if has_command {
                 " Of a command, in flight is the most requests that the server saw at one time, of as many as it was asked for; under the time from its first request on \
                  stands how long it took to start."

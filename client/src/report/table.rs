@@ -60,11 +60,15 @@ pub fn opening(measurement: &Measurement, rounds: Rounds, warmup: usize) -> Stri
 fn subject(measurement: &Measurement) -> String {
     let count = measurement.job.codes.len();
     let server = match &measurement.server.scenario {
-        Some(scenario) => format!(
-            "embedded, scenario {}, seed {}",
-            scenario.name, scenario.seed
-        ),
-        None => format!("{} at {}", measurement.server.label, measurement.server.url),
+        Some(scenario) => {
+            let plan = format!("scenario {}, seed {}", scenario.name, scenario.seed);
+            if measurement.server.is_embedded() {
+                format!("embedded, {plan}")
+            } else {
+                format!("{}, {plan}", named(measurement))
+            }
+        }
+        None => named(measurement),
     };
     let at_a_time = match measurement.kind {
         Kind::Sweep => String::new(),
@@ -75,6 +79,11 @@ fn subject(measurement: &Measurement) -> String {
         flags = plural(count, "flag"),
         codes = list_codes(&measurement.job.codes),
     )
+}
+
+/// A server that was named.
+fn named(measurement: &Measurement) -> String {
+    format!("{} at {}", measurement.server.label, measurement.server.url)
 }
 
 /// The whole report of a measurement that was read from a file.
@@ -105,6 +114,9 @@ pub fn closing(report: &Report, width: Option<usize>, is_verbose: bool) -> Strin
     text += &errors(&report.measurement);
     for startup in messages::startups(analysis) {
         let _ = writeln!(text, "{startup}");
+    }
+    for possible in messages::possible(analysis) {
+        let _ = writeln!(text, "{possible}");
     }
     if is_verbose {
         let losses = analysis.series.iter();

@@ -99,6 +99,9 @@ pub struct JobRecord {
     pub adaptive_rounds: bool,
 }
 
+/// The label of an embedded server.
+pub const EMBEDDED: &str = "EMBEDDED";
+
 /// Where the flags came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -108,11 +111,12 @@ pub struct ServerRecord {
     /// The folder of the flags, or the URL that a load was for; the port of an embedded server is a
     /// new one in every run.
     pub url: String,
-    /// What an embedded server did to its clients.
+    /// What it did to its clients: that of an embedded server, or the one that was given as the plan
+    /// of a named one.
     pub scenario: Option<ScenarioRecord>,
 }
 
-/// The scenario of an embedded server.
+/// The scenario of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioRecord {
@@ -124,6 +128,13 @@ pub struct ScenarioRecord {
     pub toml: String,
 }
 
+impl ServerRecord {
+    /// Whether the server was an embedded one.
+    pub fn is_embedded(&self) -> bool {
+        self.label == EMBEDDED
+    }
+}
+
 /// What will happen to one download.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +144,19 @@ pub struct Planned {
     pub code: CountryCode,
     /// Its attempts, as many as the retry policy makes.
     pub attempts: Vec<PlannedAttempt>,
+    /// Why something else may happen to it, if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<PlannedDoubt>,
+}
+
+/// Why something else than planned may happen to a download.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedDoubt {
+    /// Why, as a sentence without its end.
+    pub reason: String,
+    /// How it may end then.
+    pub outcome: Outcome,
 }
 
 /// What will happen to one attempt, for a client and a network that take no time.
@@ -144,19 +168,48 @@ pub struct PlannedAttempt {
     /// The delay before the response.
     #[serde(rename = "delay_ms", with = "Millis")]
     pub delay: Duration,
-    /// From the request to the end: the delay, a paced body, silence.
+    /// From the request to the end: the delay, a paced body, silence. What a capacity takes is not
+    /// part of it.
     #[serde(rename = "time_ms", with = "Millis")]
     pub time: Duration,
+    /// Its requests: one, and one for each redirect.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub requests: u32,
+    /// How long a server with a capacity works on each of them; none without one.
+    #[serde(
+        rename = "service_ms",
+        with = "OptionalMillis",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub service: Option<Duration>,
     /// The pause that follows; zero after the last attempt.
     #[serde(rename = "pause_ms", with = "Millis")]
     pub pause: Duration,
 }
 
+fn one() -> u32 {
+    1
+}
+
+fn is_one(count: &u32) -> bool {
+    *count == 1
+}
+
+impl PlannedAttempt {
+    /// How long the server works on all its requests, if it has a capacity.
+    pub fn total_service(&self) -> Duration {
+        self.service.unwrap_or_default() * self.requests
+    }
+}
+
 impl Planned {
-    /// The time that a worker is busy with it, pauses included.
+    /// The time that a worker is busy with it if nobody else is there, pauses included.
     pub fn time(&self) -> Duration {
         let attempts = self.attempts.iter();
-        attempts.map(|attempt| attempt.time + attempt.pause).sum()
+        attempts
+            .map(|attempt| attempt.total_service() + attempt.time + attempt.pause)
+            .sum()
     }
 
     /// How it ends: as its last attempt. None without one.

@@ -7,6 +7,7 @@ mod censored;
 pub mod compare;
 mod environment;
 mod estimate;
+mod ideal;
 pub mod interval;
 mod load;
 mod measurement;
@@ -22,12 +23,14 @@ pub use self::censored::{Bounds, CensoredTimes, Percentiles};
 pub use self::compare::Comparison;
 pub use self::environment::{Environment, Neighbourhood};
 pub use self::estimate::Estimate;
+pub use self::ideal::{IdealTimes, NoIdeal};
 pub use self::load::{
     Failure, GeneratorRecord, LoadJob, LoadKind, LoadPercentiles, LoadResult, LoadTimes,
     LoadWarning, RequestCounts, Throughput, Times,
 };
 pub use self::measurement::{
-    CommandRequests, ContenderRecord, JobRecord, Kind, Measurement, OtherRequest, Planned,
-    PlannedAttempt, Round, SCHEMA_VERSION, ScenarioRecord, Series, ServerRecord,
+    CommandRequests, ContenderRecord, EMBEDDED, JobRecord, Kind, Measurement, OtherRequest,
+    Planned, PlannedAttempt, PlannedDoubt, Round, SCHEMA_VERSION, ScenarioRecord, Series,
+    ServerRecord,
 };
 pub use self::report::Report;

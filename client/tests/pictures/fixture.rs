@@ -202,6 +202,8 @@ fn planned(scenario: &Scenario, code: CountryCode, retries: u32) -> Planned {
             outcome,
             delay: plan.delay,
             time: outlook.time.unwrap_or(Duration::from_secs(10)),
+            requests: 1,
+            service: None,
             pause: if is_transient {
                 Duration::from_millis(60)
             } else {
@@ -212,7 +214,11 @@ fn planned(scenario: &Scenario, code: CountryCode, retries: u32) -> Planned {
             break;
         }
     }
-    Planned { code, attempts }
+    Planned {
+        code,
+        attempts,
+        doubt: None,
+    }
 }
 
 fn outcome(plan: &Plan, outlook: &Outlook, code: CountryCode) -> Outcome {
@@ -275,6 +281,8 @@ fn samples(plan: &[Planned], workers: usize, strategy: &str, round: u64) -> Vec<
                 done,
                 plan: answers.then_some(attempt.delay),
                 wait: answers.then_some(held),
+                body: None,
+                capacity: None,
                 rules: None,
                 retry_in: pause,
             });

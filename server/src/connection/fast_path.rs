@@ -17,7 +17,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode};
 use bytes::Bytes;
 use flag_host::clock::{self, sleep_until};
 use flags_data::Resource;
@@ -226,7 +226,13 @@ async fn answer(
                     file.body()
                 }
             };
-            (respond.report).write(|name, value| write_header(&mut head, name.as_str(), value));
+            let planned = if body.is_empty() {
+                None
+            } else {
+                respond.body_time(body.len() as u64)
+            };
+            let write = |name: HeaderName, value: &_| write_header(&mut head, name.as_str(), value);
+            respond.report.write(planned, write);
             if let Some(response) = &own {
                 write_length(&mut head, response);
             }

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use flags_data::Resource;
 use http_body_util::BodyExt;
@@ -106,15 +107,16 @@ async fn apply_to_body(
 ) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     respond.record.status(parts.status);
-    respond.report.write(|name, value| {
-        parts.headers.insert(name, value.clone());
-    });
     if respond.is_complete() && !respond.record.is_kept() {
+        report(&respond, None, &mut parts.headers);
         return Response::from_parts(parts, body);
     }
     let bytes = body.collect().await;
     let bytes = bytes.map(|body| body.to_bytes()).unwrap_or_default();
-    if bytes.is_empty() || *method == Method::HEAD {
+    let is_sent = !bytes.is_empty() && *method != Method::HEAD;
+    let planned = is_sent.then(|| respond.body_time(bytes.len() as u64));
+    report(&respond, planned.flatten(), &mut parts.headers);
+    if !is_sent {
         respond.record.whole();
         return Response::from_parts(parts, Body::from(bytes));
     }
@@ -122,6 +124,12 @@ async fn apply_to_body(
     parts.headers.insert(CONTENT_LENGTH, length);
     let body = PacedBody::new(&bytes, respond, connection, app.injector.shutdown());
     Response::from_parts(parts, Body::new(body))
+}
+
+fn report(respond: &Respond, body: Option<Duration>, headers: &mut HeaderMap) {
+    respond.report.write(body, |name, value| {
+        headers.insert(name, value.clone());
+    });
 }
 
 /// The answer to a HEAD: the head of the answer to a GET, with the length of what is not sent.

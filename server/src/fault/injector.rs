@@ -17,13 +17,14 @@ use super::status;
 use crate::record::{RecordGuard, RecordLog};
 use crate::response::Complete;
 use crate::scenario::{
-    Circumstances, ConnectionFault, Ending, Pace, Plan, Planner, RuleName, Scenario,
+    Circumstances, ConnectionFault, Content, Ending, Pace, Plan, Planner, RuleName, Scenario,
 };
 use crate::shutdown::Shutdown;
 
 /// Lists the rules that fired. Absent when none did.
 pub const FLAG_PLAN: HeaderName = HeaderName::from_static("flag-plan");
-/// Reports the delay that was planned and the one that was held, in milliseconds.
+/// Reports the delay that was planned and the one that was held, in milliseconds, and the planned
+/// time of a body that is paced or stalls.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Applies the scenario of one listener.
@@ -81,6 +82,23 @@ impl Respond {
     pub(crate) fn is_complete(&self) -> bool {
         let changes_body = self.ending.as_ref().is_some_and(Ending::changes_body);
         self.pace == Pace::default() && !changes_body
+    }
+
+    /// The planned time of a body of this length, from the head to the end: none if it is neither
+    /// paced nor stalls, or if its silence never ends.
+    pub(crate) fn body_time(&self, len: u64) -> Option<Duration> {
+        if self.is_complete() {
+            return None;
+        }
+        let answer = (self.ending.as_ref()).map(|ending| ending.answer(Content::file(len)));
+        let is_silent = (answer.iter()).any(|answer| answer.hold() != Some(Duration::ZERO));
+        if self.pace == Pace::default() && !is_silent {
+            return None;
+        }
+        let (sent, hold) = answer.map_or((len, Some(Duration::ZERO)), |answer| {
+            (answer.sent, answer.hold())
+        });
+        Some(self.pace.due(len, sent).saturating_add(hold?))
     }
 }
 
@@ -215,15 +233,22 @@ impl FaultInjector {
 }
 
 impl Report {
-    /// The headers, one after another.
-    pub(crate) fn write(&self, mut header: impl FnMut(HeaderName, &HeaderValue)) {
+    /// The headers, one after another; `body` is its [planned time](Respond::body_time).
+    pub(crate) fn write(
+        &self,
+        body: Option<Duration>,
+        mut header: impl FnMut(HeaderName, &HeaderValue),
+    ) {
         let (delay, waited, busy) = (self.delay, self.waited, self.busy);
-        if delay.is_zero() && busy.is_zero() {
+        if delay.is_zero() && busy.is_zero() && body.is_none() {
             header(SERVER_TIMING, &NO_WAIT);
         } else {
             let mut timing = format!("plan;dur={}, wait;dur={}", millis(delay), millis(waited));
             if !busy.is_zero() {
                 timing += &format!(", capacity;dur={}", millis(busy));
+            }
+            if let Some(body) = body {
+                timing += &format!(", body;dur={}", millis(body));
             }
             header(SERVER_TIMING, &header_value(&timing));
         }

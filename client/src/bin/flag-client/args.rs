@@ -629,13 +629,17 @@ pub(crate) struct ServerArgs {
     #[arg(short, long, value_name = "LABEL|URL")]
     pub(crate) server: Option<String>,
 
-    /// The profile of the embedded server; `flag-server profiles` lists them. [default: local for
-    /// get, bench for bench]
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["scenario", "server"])]
+    /// The profile of the embedded server, or of the one that --server names; `flag-server profiles`
+    /// lists them. [default: local for get, bench for bench]
+    #[arg(long, value_name = "NAME", conflicts_with = "scenario")]
     pub(crate) profile: Option<String>,
 
-    /// The scenario file of the embedded server.
-    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    /// The scenario file of the embedded server, or of the one that --server names.
+    ///
+    /// Of a named server it is the plan: with it and the --seed that the server runs with, the ideal
+    /// and the planned failures are known as those of an embedded server. If the server reports
+    /// something else, that is an error.
+    #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Option<PathBuf>,
 }
 
@@ -651,12 +655,16 @@ pub(crate) struct ServersArgs {
     pub(crate) servers: Vec<String>,
 
     /// The profile of the embedded server, `flag-server profiles` lists them; repeat it for a race
-    /// on each. [default: bench]
-    #[arg(long = "profile", value_name = "NAME", conflicts_with = "servers")]
+    /// on each. With --server, the profile that the server runs with. [default: bench]
+    #[arg(long = "profile", value_name = "NAME")]
     pub(crate) profiles: Vec<String>,
 
     /// The scenario file of the embedded server; repeat it for a race on each.
-    #[arg(long = "scenario", value_name = "FILE", conflicts_with = "servers")]
+    ///
+    /// With --server it is the plan of that server: with it and the --seed that the server runs
+    /// with, the ideal and the planned failures are known as those of an embedded server. If the
+    /// server reports something else, that is an error.
+    #[arg(long = "scenario", value_name = "FILE")]
     pub(crate) scenarios: Vec<PathBuf>,
 }
 
@@ -667,9 +675,11 @@ pub(crate) struct SharedArgs {
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
 
-    /// The seed of the embedded server, instead of its scenario's own.
+    /// The seed of the embedded server, or of the one that --server names, instead of its scenario's
+    /// own.
     ///
-    /// It also seeds the jitter of the pauses before retries; with --server, nothing else.
+    /// It also seeds the jitter of the pauses before retries; with --server, and neither --scenario
+    /// nor --profile, nothing else.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
 

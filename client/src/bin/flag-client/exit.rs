@@ -1,7 +1,7 @@
 //! The exit codes, and which errors are bad usage.
 
 use flag_client::download::NoSuchRunner;
-use flag_client::race::{CommandError, ContenderError, TargetError};
+use flag_client::race::{CommandError, ContenderError, OtherPlan, TargetError};
 use flag_client::report::json::ReadError;
 use flag_client::result::threshold::NotMeasured;
 use thiserror::Error;
@@ -26,7 +26,11 @@ pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
     let is_usage = target.is_some_and(TargetError::is_usage)
         || error.is::<NoSuchRunner>()
         || error.is::<CommandError>()
-        || matches!(error.downcast_ref(), Some(ContenderError::Command(_)))
+        || matches!(
+            error.downcast_ref(),
+            Some(ContenderError::Command(_) | ContenderError::OtherPlan(_))
+        )
+        || error.is::<OtherPlan>()
         || error.is::<NotMeasured>()
         || error.is::<ReadError>()
         || error.is::<Usage>();

@@ -29,6 +29,9 @@ pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
     bar.finish_and_clear();
     say(&book::closing(&round.samples, round.elapsed));
 
+    // An embedded server runs what is planned.
+    let named = target.plan.as_ref().filter(|_| !target.is_embedded());
+    let checked = named.map_or(Ok(()), |plan| race::check_plan(plan, &job, &round.samples));
     let mut endings = round.samples.iter().filter(|sample| sample.is_last());
     let has_none = !spec.may_be_without_flags
         && (endings.clone()).all(|sample| sample.outcome == Outcome::NotFound);
@@ -44,6 +47,7 @@ pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
         measurement.series.push(series);
         save_json("--export-json", file, &Report::of(measurement))?;
     }
+    checked?;
     Ok(match (job.cancel.is_requested(), has_failed) {
         (true, _) => INTERRUPTED,
         (false, true) => FAILED,
@@ -56,7 +60,7 @@ fn print_hint(job: &Job, target: &Target) {
     let Some(code) = job.codes.first() else {
         return;
     };
-    let remedy = if target.embedded.is_some() {
+    let remedy = if target.is_embedded() {
         "check the codes"
     } else {
         "check the codes, and the address that -s names"

@@ -30,7 +30,7 @@ const LINE: Duration = Duration::from_secs(1);
 /// Makes the load.
 pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
     let target = spec.server.target()?;
-    check_files(spec.connections, target.embedded.is_some())?;
+    check_files(spec.connections, target.is_embedded())?;
     let (load, seed) = spec.load(&target, cancel_on_ctrl_c()?)?;
     let (job, server) = (load.record(seed), target.record());
     if spec.prints_text() {

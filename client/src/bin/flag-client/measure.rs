@@ -9,8 +9,7 @@ use flag_client::race::command::ExternalCommand;
 use flag_client::race::{Contender, ContenderError, Race, RaceEvent, Target};
 use flag_client::report::progress::RaceBar;
 use flag_client::report::table;
-use flag_client::result::{Measurement, Report, Round, Series, threshold};
-use flag_scenario::forecast::ideal_makespan;
+use flag_client::result::{IdealTimes, Measurement, Report, Round, Series, threshold};
 use flags_data::Catalogue;
 
 use crate::compare::exit_code;
@@ -63,8 +62,8 @@ fn race(
     let target = server.target()?;
     for line in &spec.commands {
         // A named server has been refused by then: it would not report what it was asked for.
-        if let Some(embedded) = &target.embedded {
-            let scenario = embedded.faults().clone();
+        if let Some(plan) = &target.plan {
+            let scenario = plan.scenario().clone();
             let command = ExternalCommand::try_new(line, scenario, spec.port)?;
             contenders.push(Box::new(command));
         }
@@ -112,9 +111,9 @@ fn race(
 /// What a race is called, in a page and as a file: the scenario or the label, with a number where
 /// another has that name.
 fn name(target: &Target, before: &[NamedReport]) -> String {
-    let plain = match &target.embedded {
-        Some(embedded) => embedded.scenario.clone(),
-        None => target.label.to_lowercase(),
+    let plain = match &target.plan {
+        Some(plan) if target.is_embedded() => plan.name.clone(),
+        _ => target.label.to_lowercase(),
     };
     let is_free = |name: &String| before.iter().all(|result| result.name != *name);
     let numbered = (2..).map(|number| format!("{plain}-{number}"));
@@ -273,21 +272,14 @@ fn has_failed(round: &Round) -> bool {
     round.exit_code.is_some() && !endings.any(|sample| sample.outcome.is_error())
 }
 
-/// About how long a round of each series will take: what is ideal, or equally long where that is
-/// not known.
+/// About how long a round of each series will take: what is ideal or at least the least that is
+/// possible, or equally long where neither is known.
 fn expected(measurement: &Measurement) -> Vec<Duration> {
     let (least, unknown) = (Duration::from_millis(10), Duration::from_secs(1));
-    let times = measurement.planned_times();
-    let ideal = |series: &Series| {
-        let times = times.iter().flatten().copied();
-        ideal_makespan(times, series.workers).max(least)
-    };
-    let expected = |series| {
-        if times.is_some() {
-            ideal(series)
-        } else {
-            unknown
-        }
+    let ideals = IdealTimes::of(measurement);
+    let expected = |series: &Series| {
+        let (ideal, bound) = ideals.of_series(series);
+        ideal.ok().or(bound).map_or(unknown, |time| time.max(least))
     };
     measurement.series.iter().map(expected).collect()
 }

@@ -1,5 +1,6 @@
 //! `flag-client plan`: what each request to an embedded server will meet.
 
+use flag_client::download::sent_headers;
 use flag_client::race::TargetError;
 use flag_scenario::{ScenarioSource, named_scenario};
 
@@ -15,6 +16,7 @@ pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
     let (name, scenario) = named_scenario(&source).map_err(TargetError::from)?;
     let seed = args.seed.unwrap_or(scenario.seed());
     let codes = args.selection.codes();
-    say(&args.forecast.text(&name, &scenario.with_seed(seed), &codes));
+    let (scenario, client) = (scenario.with_seed(seed), sent_headers(None, false));
+    say(&args.forecast.text(&name, &scenario, &codes, &client));
     Ok(0)
 }

@@ -13,7 +13,7 @@ use flag_client::download::{
     CancelToken, ConnectionOptions, Http, Images, Job, NoSuchRunner, RetryPolicy, Runner, Strategy,
 };
 use flag_client::load::{End, Load, Pace, Requests, is_flagbench};
-use flag_client::race::{Embedded, Rounds, Target, TargetError};
+use flag_client::race::{Rounds, ServerPlan, Target, TargetError};
 use flag_client::result::interval::FEWEST;
 use flag_client::result::threshold::{self, Threshold};
 use flag_scenario::Scenario;
@@ -48,45 +48,71 @@ pub(crate) struct ServerSpec {
 }
 
 enum Place {
-    /// A label of the book, or a URL of flags.
-    Named(String),
+    /// A label of the book, or a URL of flags; and its plan, if that is known.
+    Named(String, Option<Source>),
     /// A URL of anything.
     Url(Url),
-    /// An embedded server with this profile.
+    /// An embedded server.
+    Embedded(Source),
+}
+
+/// A scenario.
+#[derive(Clone)]
+enum Source {
+    /// A profile.
     Profile(String),
-    /// An embedded server with this scenario file.
+    /// A file.
     File(PathBuf),
+}
+
+impl Source {
+    fn as_scenario(&self) -> ScenarioSource<'_> {
+        match self {
+            Self::Profile(name) => ScenarioSource::Profile(name),
+            Self::File(file) => ScenarioSource::File(file),
+        }
+    }
 }
 
 impl ServerSpec {
     fn new(args: ServerArgs, seed: Option<u64>, default_profile: &str) -> Self {
-        let place = match args {
-            ServerArgs {
-                server: Some(server),
-                ..
-            } => Place::Named(server),
-            ServerArgs {
-                scenario: Some(file),
-                ..
-            } => Place::File(file),
-            ServerArgs { profile, .. } => {
-                Place::Profile(profile.unwrap_or_else(|| default_profile.to_owned()))
+        let file = args.scenario.map(Source::File);
+        let source = file.or(args.profile.map(Source::Profile));
+        let place = match args.server {
+            Some(server) => Place::Named(server, source),
+            None => {
+                let default = || Source::Profile(default_profile.to_owned());
+                Place::Embedded(source.unwrap_or_else(default))
             }
         };
         Self { place, seed }
     }
 
     /// One for each race: the profiles come before the scenario files.
-    fn each(args: ServersArgs, seed: Option<u64>) -> Vec<Self> {
-        let servers = args.servers.into_iter().map(Place::Named);
-        let profiles = args.profiles.into_iter().map(Place::Profile);
-        let scenarios = args.scenarios.into_iter().map(Place::File);
-        let mut places: Vec<Place> = servers.chain(profiles).chain(scenarios).collect();
-        if places.is_empty() {
-            places.push(Place::Profile("bench".to_owned()));
-        }
+    ///
+    /// # Errors
+    /// When servers are named, and more than one plan for them.
+    fn each(args: ServersArgs, seed: Option<u64>) -> Result<Vec<Self>, Usage> {
+        let profiles = args.profiles.into_iter().map(Source::Profile);
+        let scenarios = args.scenarios.into_iter().map(Source::File);
+        let mut sources: Vec<Source> = profiles.chain(scenarios).collect();
+        let places: Vec<Place> = if args.servers.is_empty() {
+            if sources.is_empty() {
+                sources.push(Source::Profile("bench".to_owned()));
+            }
+            sources.into_iter().map(Place::Embedded).collect()
+        } else if sources.len() > 1 {
+            return Err(Usage(
+                "--server: has one plan; give one --scenario or one --profile with it, or none"
+                    .to_owned(),
+            ));
+        } else {
+            let plan = sources.pop();
+            let named = |server| Place::Named(server, plan.clone());
+            args.servers.into_iter().map(named).collect()
+        };
         let with_seed = |place| Self { place, seed };
-        places.into_iter().map(with_seed).collect()
+        Ok(places.into_iter().map(with_seed).collect())
     }
 
     /// Finds the server, or starts it.
@@ -95,17 +121,20 @@ impl ServerSpec {
     /// When no connection is accepted there, or there is no such scenario.
     pub(crate) fn target(&self) -> Result<Target, TargetError> {
         match &self.place {
-            Place::Named(server) => Target::named(server),
+            Place::Named(server, None) => Target::named(server),
+            Place::Named(server, Some(source)) => {
+                let plan = ServerPlan::load(&source.as_scenario(), self.seed)?;
+                Ok(Target::named(server)?.with_plan(plan))
+            }
             Place::Url(url) => Target::of_url(url),
-            Place::Profile(name) => Target::embedded(&ScenarioSource::Profile(name), self.seed),
-            Place::File(file) => Target::embedded(&ScenarioSource::File(file), self.seed),
+            Place::Embedded(source) => Target::embedded(&source.as_scenario(), self.seed),
         }
     }
 
     /// The seed of all chance that is not the server's: the one that was typed, or the server's
     /// own.
     fn seed(&self, target: &Target) -> u64 {
-        let own = target.embedded.as_ref().map(Embedded::seed);
+        let own = target.plan.as_ref().map(ServerPlan::seed);
         self.seed.or(own).unwrap_or(Scenario::DEFAULT_SEED)
     }
 }
@@ -230,7 +259,7 @@ impl BenchSpec {
         let runners = contenders(&args.contenders)?;
         let exports = ExportManager::for_measurements(&args.output)?;
         let output = Output::new(&args.output, exports);
-        let servers = ServerSpec::each(args.servers, args.shared.seed);
+        let servers = ServerSpec::each(args.servers, args.shared.seed)?;
         if servers.len() > 1 {
             check_several(&output, args.baseline.as_deref())?;
         }
@@ -368,6 +397,13 @@ impl LoadSpec {
         if let Some(url) = &url {
             check_url(&args, url)?;
         }
+        let has_plan = args.server.profile.is_some() || args.server.scenario.is_some();
+        if args.server.server.is_some() && has_plan {
+            bail!(Usage(
+                "--server: a load takes the plan that the server reports; leave out --scenario and --profile"
+                    .to_owned()
+            ));
+        }
         threshold::check_load_metrics(&args.thresholds)?;
         if let Some(file) = &args.export_json {
             check_file("--export-json", file)?;
@@ -429,7 +465,7 @@ impl LoadSpec {
             Some(codes) => Requests::for_flags(&url, codes, seed, headers),
         };
         let is_ours = || requests.are_for_flags() && is_flagbench(&url);
-        if target.embedded.is_some() || is_ours() {
+        if target.is_embedded() || is_ours() {
             requests = requests.of_run(self.run.clone());
         }
         let load = Load {

@@ -11,7 +11,7 @@ use crate::download::error::AttemptError;
 use crate::download::retry;
 
 /// The limit of reqwest.
-pub(super) const MAX_REDIRECTS: usize = 10;
+pub(crate) const MAX_REDIRECTS: usize = 10;
 
 pub(crate) const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
 
@@ -30,9 +30,12 @@ pub(crate) struct Exchange {
 pub(crate) struct Head {
     pub(crate) at: Instant,
     pub(crate) status: u16,
-    /// `server-timing`: what the server planned and held.
+    /// `server-timing`: the delay that the server planned and held, the planned time of the body,
+    /// and the time that its capacity took.
     pub(crate) plan: Option<Duration>,
     pub(crate) wait: Option<Duration>,
+    pub(crate) body: Option<Duration>,
+    pub(crate) capacity: Option<Duration>,
     /// `flag-plan`: the rules that the server applied.
     pub(crate) rules: Option<String>,
     /// `retry-after`: how long the server asks to wait.
@@ -48,6 +51,8 @@ impl Exchange {
             status,
             plan: None,
             wait: None,
+            body: None,
+            capacity: None,
             rules: None,
             retry_after: None,
         };
@@ -59,17 +64,21 @@ impl Exchange {
     }
 }
 
-/// The head of a response that has just arrived.
-pub(super) fn head(status: StatusCode, headers: &HeaderMap) -> Head {
+/// The head of a response that has just arrived. The delay of a chain of redirects was held and
+/// reported before the first of them: what the last response says of it is of no use.
+pub(super) fn head(status: StatusCode, headers: &HeaderMap, is_redirected: bool) -> Head {
     let at = Instant::now();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let timing = text("server-timing").unwrap_or_default();
     let header = text("retry-after");
+    let of_delay = |metric| server_timing(timing, metric).filter(|_| !is_redirected);
     Head {
         at,
         status: status.as_u16(),
-        plan: server_timing(timing, "plan"),
-        wait: server_timing(timing, "wait"),
+        plan: of_delay("plan"),
+        wait: of_delay("wait"),
+        body: server_timing(timing, "body"),
+        capacity: server_timing(timing, "capacity"),
         rules: text(FLAG_PLAN.as_str()).map(str::to_owned),
         retry_after: header.and_then(|header| retry::retry_after(header, SystemTime::now())),
     }

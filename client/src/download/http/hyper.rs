@@ -78,7 +78,7 @@ impl ForTasks {
         arrived: &mut Option<Head>,
     ) -> Result<Bytes, AttemptError> {
         let mut url = Cow::Borrowed(url);
-        for _ in 0..=MAX_REDIRECTS {
+        for hop in 0..=MAX_REDIRECTS {
             let request = request(&url, attempt)?;
             let response = self.0.request(request).await.map_err(|error| {
                 let text = error_chain(&error);
@@ -89,7 +89,7 @@ impl ForTasks {
                 }
             })?;
             let Some(next) = redirect(&url, response.status(), response.headers()) else {
-                *arrived = Some(head(response.status(), response.headers()));
+                *arrived = Some(head(response.status(), response.headers(), hop > 0));
                 return Ok(response.into_body().collect().await?.to_bytes());
             };
             url = Cow::Owned(next);

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod exchange;
+pub(crate) mod headers;
 mod hyper;
 pub(crate) mod library;
 mod reqwest;

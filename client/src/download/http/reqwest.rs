@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
-use reqwest::Error;
+use reqwest::{Error, Url};
 
 use super::exchange::{Exchange, Head, USER_AGENT, head, install_crypto};
 use crate::download::error::{AttemptError, SetupError, error_chain};
@@ -58,7 +58,8 @@ impl ForThreads {
         let request = request.header(FLAG_ATTEMPT, attempt);
         match request.send() {
             Ok(response) => {
-                let head = head(response.status(), response.headers());
+                let is_redirected = is_other(url, response.url());
+                let head = head(response.status(), response.headers(), is_redirected);
                 exchange(Some(head), response.bytes())
             }
             Err(error) => exchange(None, Err(error)),
@@ -80,12 +81,18 @@ impl ForTasks {
         let request = request.header(FLAG_ATTEMPT, attempt);
         match request.send().await {
             Ok(response) => {
-                let head = head(response.status(), response.headers());
+                let is_redirected = is_other(url, response.url());
+                let head = head(response.status(), response.headers(), is_redirected);
                 exchange(Some(head), response.bytes().await)
             }
             Err(error) => exchange(None, Err(error)),
         }
     }
+}
+
+/// Whether a response is that of another URL.
+fn is_other(requested: &str, url: &Url) -> bool {
+    url.as_str() != requested && Url::parse(requested).ok().as_ref() != Some(url)
 }
 
 fn exchange(head: Option<Head>, body: Result<Bytes, Error>) -> Exchange {

@@ -100,7 +100,7 @@ impl ForThreads {
             };
             let mut response = response.map_err(failure)?;
             let Some(next) = redirect(&url, response.status(), response.headers()) else {
-                *arrived = Some(head(response.status(), response.headers()));
+                *arrived = Some(head(response.status(), response.headers(), hop > 0));
                 return read(response.body_mut()).map_err(failure);
             };
             // Otherwise its connection could not be reused.

@@ -167,6 +167,8 @@ impl Chain<'_> {
             plan: Some(delay),
             // Without a delay there is no wait, as in `server-timing`.
             wait: late.map(|late| if delay.is_zero() { delay } else { delay + late }),
+            body: None,
+            capacity: None,
             rules: None,
             retry_in: None,
         }

@@ -18,7 +18,7 @@ use crate::download::{Outcome, Sample};
 use crate::report::format::{percent, plural, short};
 use crate::report::palette::{self, Colour};
 use crate::result::stats::millis;
-use crate::result::{Measurement, Round, Series};
+use crate::result::{IdealTimes, Measurement, Round, Series};
 
 /// A series that ends before this share of the common axis is drawn again on its own axis.
 const SHORT: f64 = 0.25;
@@ -50,6 +50,7 @@ pub(super) fn caption(measurement: &Measurement) -> String {
     if rounds.is_empty() {
         return "No round was completed, so there is no race to draw.".to_owned();
     }
+    let ideals = IdealTimes::of(measurement);
     let mut descriptions: Vec<String> = Vec::new();
     for (series, _, round) in &rounds {
         let downloads = round
@@ -58,10 +59,10 @@ pub(super) fn caption(measurement: &Measurement) -> String {
             .filter(|sample| sample.is_last())
             .count();
         let flags = format!("{downloads} {}", plural(downloads, "download"));
-        let ideal = measurement
-            .planned_times()
-            .map(|times| flag_scenario::forecast::ideal_makespan(times, series.workers));
-        let above = ideal
+        let above = ideals
+            .of_series(series)
+            .0
+            .ok()
             .filter(|ideal| !ideal.is_zero())
             .map_or(String::new(), |ideal| {
                 let share = round.elapsed.as_secs_f64() / ideal.as_secs_f64() - 1.0;

@@ -1,9 +1,7 @@
 //! What more workers buy: the speed-up of the series of a race, or the throughput of a sweep,
-//! beside that of a perfect client; and the share of the possible that was reached.
+//! beside that of a perfect client; and the share of the ideal that was reached.
 
 use std::num::NonZeroUsize;
-
-use flag_scenario::forecast::ideal_makespan;
 
 use super::canvas::{
     At, Axis, Chart, Drawn, Marker, canvas, chart, dashes, dot, fine, legend, legend_height, line,
@@ -13,7 +11,7 @@ use super::draft::{Draft, POSTER_HEIGHT};
 use crate::report::format::{percent, times};
 use crate::report::messages;
 use crate::report::palette::{self, Colour};
-use crate::result::{Analysis, Kind, Report, Scaling, ScalingPoint, stats};
+use crate::result::{Analysis, IdealTimes, Kind, Report, Scaling, ScalingPoint, stats};
 
 /// The numbers of workers that are named on the axis, as far as it goes.
 const NAMED: [usize; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
@@ -74,8 +72,9 @@ pub(super) fn caption(report: &Report) -> String {
         return "Fewer than two contenders have complete rounds, so there is no speed-up."
             .to_owned();
     }
-    let curve = if measurement.plan.is_some() {
-        " The dashed curve is the best that this plan allows: it flattens where the longest download alone takes all the time."
+    let curve = if IdealTimes::of(measurement).at(NonZeroUsize::MIN).is_ok() {
+        " The dashed curve is a client that takes no time itself and takes the flags in the same order: it flattens where the longest \
+         download alone takes all the time."
     } else {
         ""
     };
@@ -119,7 +118,6 @@ fn sweep_caption(analysis: &Analysis) -> String {
 }
 
 pub(super) fn efficiency_caption(report: &Report) -> String {
-    let measurement = &report.measurement;
     let analysis = &report.analysis;
     let all_series = analysis
         .series
@@ -128,8 +126,9 @@ pub(super) fn efficiency_caption(report: &Report) -> String {
     let worst = all_series.clone().min_by(|a, b| a.1.total_cmp(&b.1));
     let best = all_series.max_by(|a, b| a.1.total_cmp(&b.1));
     let Some((worst, best)) = worst.zip(best) else {
-        return if measurement.plan.is_none() {
-            "The plan is not known, so the efficiency is not known either.".to_owned()
+        let mut reasons = (analysis.series.iter()).filter_map(|numbers| numbers.no_ideal.as_ref());
+        return if let Some(reason) = reasons.next() {
+            format!("There is no ideal, and so no efficiency: {reason}.")
         } else {
             "No round was completed, so there is no efficiency.".to_owned()
         };
@@ -203,14 +202,15 @@ fn fitted(scaling: &Scaling, ideal: &[(f64, f64)]) -> Option<Vec<(f64, f64)>> {
 fn ideal_throughputs(report: &Report) -> Option<Vec<(f64, f64)>> {
     let measurement = &report.measurement;
     let analysis = &report.analysis;
-    let plan = measurement.planned_times()?;
-    let makespan = |workers| ideal_makespan(plan.iter().copied(), workers);
+    let ideals = IdealTimes::of(measurement);
+    let makespan = |workers| ideals.at(workers).ok();
     let points = || analysis.scaling.iter().flat_map(|scaling| &scaling.points);
     let known = points().find(|point| point.ideal_throughput.is_some())?;
-    let flags = known.ideal_throughput? * makespan(NonZeroUsize::new(known.workers)?).as_secs_f64();
+    let flags =
+        known.ideal_throughput? * makespan(NonZeroUsize::new(known.workers)?)?.as_secs_f64();
     let most = points().map(|point| point.workers).max()?;
     let at = |workers: usize| {
-        let seconds = makespan(NonZeroUsize::new(workers)?).as_secs_f64();
+        let seconds = makespan(NonZeroUsize::new(workers)?)?.as_secs_f64();
         (seconds > 0.0).then(|| (workers as f64, flags / seconds))
     };
     Some((1..=most).filter_map(at).collect())
@@ -221,18 +221,15 @@ fn speed_ups(report: &Report) -> Curves {
     let analysis = &report.analysis;
     let most = measurement.series.iter().map(|series| series.workers).max();
     let first = measurement.series.first().map(|series| series.workers);
-    let ideal = measurement
-        .planned_times()
-        .zip(most.zip(first))
-        .map(|(plan, (most, first))| {
-            let makespan = |workers| ideal_makespan(plan.iter().copied(), workers);
-            let at = |workers: usize| {
-                let workers = NonZeroUsize::new(workers)?;
-                let speed_up = stats::ratio(makespan(first), makespan(workers))?;
-                Some((workers.get() as f64, speed_up))
-            };
-            (1..=most.get()).filter_map(at).collect()
-        });
+    let ideals = IdealTimes::of(measurement);
+    let ideal = most.zip(first).map(|(most, first)| {
+        let at = |workers: usize| {
+            let workers = NonZeroUsize::new(workers)?;
+            let speed_up = stats::ratio(ideals.at(first).ok()?, ideals.at(workers).ok()?)?;
+            Some((workers.get() as f64, speed_up))
+        };
+        (1..=most.get()).filter_map(at).collect()
+    });
     let contenders = measurement.series.iter().zip(&analysis.series).enumerate();
     Curves {
         ideal: ideal.unwrap_or_default(),

@@ -63,9 +63,12 @@ pub(crate) fn percentile(measurement: &Measurement, series: &Series, percent: f6
     stats::percentile(&values, percent)
 }
 
-/// All of them in order, infinite where something went against the plan.
+/// All of them in order; none if it is not known what was planned. Infinite where something went against the plan.
 fn sorted(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Series) -> Option<Vec<f64>> {
     let all_planned = measurement.plan.as_ref()?.iter();
+    if !plan.is_complete() {
+        return None;
+    }
     let all_planned: usize = all_planned.map(|planned| planned.attempts.len()).sum();
     let mut values = Vec::new();
     for round in &series.rounds {
@@ -85,7 +88,8 @@ fn sorted(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Series) -> O
 fn excess(plan: &KnownPlan<'_>, sample: &Sample) -> f64 {
     match plan.attempt(sample) {
         Some(planned) if planned.outcome == sample.outcome => {
-            millis(sample.done) - millis(sample.sent) - millis(planned.time)
+            let plan = planned.time + planned.total_service();
+            millis(sample.done) - millis(sample.sent) - millis(plan)
         }
         _ => f64::INFINITY,
     }

@@ -38,7 +38,8 @@ pub struct Loss {
     /// Requests that are not of the job. Of a command only: HEAD, metadata, flags again.
     #[serde(default)]
     pub other_requests_ms: Option<f64>,
-    /// The worker that ended last had more to do than in the schedule of the ideal.
+    /// The worker that ended last had more to do than in the schedule of the ideal, or waited longer
+    /// for a capacity.
     pub order_ms: f64,
     /// What cannot be attributed.
     #[serde(default)]
@@ -54,9 +55,9 @@ impl Loss {
         let is_command = series.is_command();
         let planned = |sample: &Sample| plan.attempt(sample);
         let path = LastWorker::of(round, ideal, is_command, planned)?;
-        let parts = if plan.has_capacity {
-            // Waiting for a turn takes up what was lost before it, and no response says how long
-            // the wait would have been without that loss.
+        let has_unknown = |sample: &Sample| plan.has_capacity && sample.capacity.is_none();
+        let parts = if round.samples.iter().any(has_unknown) {
+            // How long the server's capacity took is not known.
             Self {
                 unexplained_ms: total_ms.max(0.0),
                 ..Self::default()
@@ -129,10 +130,12 @@ impl LastWorker {
             let (delay, time) = (millis(planned.delay), millis(planned.time));
             let (sent, done) = (millis(sample.sent), millis(sample.done));
             let pause = millis(sample.retry_in.unwrap_or_default());
-            wanted += time + pause;
+            // In the queue of a capacity it matters who comes first, as in the order of the job.
+            let capacity = millis(sample.capacity.unwrap_or_default());
+            wanted += time + capacity + pause;
             busy += done - sent + pause;
             let Some(headers) = sample.headers.map(millis) else {
-                found.waiting += done - sent - time;
+                found.waiting += done - sent - time - capacity;
                 continue;
             };
             let held = sample.wait.zip(sample.plan);
@@ -141,7 +144,7 @@ impl LastWorker {
             found.server += late;
             // When the head is read late, part of a paced body has arrived by then: the body is
             // shorter than planned by as much, and only the rest was lost.
-            found.waiting += headers - sent - delay - late + body.min(0.0);
+            found.waiting += headers - sent - delay - capacity - late + body.min(0.0);
             found.transfer += body.max(0.0);
         }
         found.client = millis(round.elapsed) - busy - found.others;
@@ -224,6 +227,7 @@ mod tests {
             late in 0..5_000_u64,
             delay in 0..200_000_u64,
             body in 0..50_000_u64,
+            capacity in prop::option::of(0..50_000_u64),
             pause in prop::option::of(0..50_000_u64),
         ) -> Attempt {
             let headers = sent + until_head;
@@ -240,6 +244,8 @@ mod tests {
                 done: micros(headers + until_done),
                 plan: Some(micros(delay)),
                 wait: Some(micros(delay + late)),
+                body: None,
+                capacity: capacity.map(micros),
                 rules: None,
                 retry_in: pause.map(micros),
             };
@@ -247,6 +253,8 @@ mod tests {
                 outcome: Outcome::Downloaded,
                 delay: micros(delay),
                 time: micros(delay + body),
+                requests: 1,
+                service: None,
                 pause: micros(pause.unwrap_or_default()),
             };
             (sample, planned)

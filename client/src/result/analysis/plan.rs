@@ -6,17 +6,16 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use flag_scenario::Scenario;
-use flag_scenario::forecast::ideal_makespan;
 use flags_data::{Catalogue, CountryCode};
 
 use crate::download::{Outcome, Sample};
-use crate::result::measurement::{Measurement, Planned, PlannedAttempt};
+use crate::result::ideal::{IdealTimes, NoIdeal};
+use crate::result::measurement::{Measurement, Planned, PlannedAttempt, PlannedDoubt, Series};
 
 /// What was planned. Of an unknown plan it knows nothing.
 pub(super) struct KnownPlan<'m> {
     downloads: HashMap<CountryCode, &'m Planned>,
-    /// In the order of the job.
-    times: Option<Vec<Duration>>,
+    ideals: IdealTimes,
     first_attempt: u32,
     /// Whether the plan follows from a scenario, and not from what a server reported.
     has_scenario: bool,
@@ -32,7 +31,7 @@ impl<'m> KnownPlan<'m> {
         let scenario = scenario.and_then(|scenario| Scenario::from_toml(&scenario.toml).ok());
         Self {
             downloads: downloads.map(|planned| (planned.code, planned)).collect(),
-            times: measurement.planned_times(),
+            ideals: IdealTimes::of(measurement),
             first_attempt: measurement.job.first_attempt,
             has_scenario: measurement.server.scenario.is_some(),
             flags: Catalogue::embedded(),
@@ -40,11 +39,22 @@ impl<'m> KnownPlan<'m> {
         }
     }
 
-    /// The time of a perfect client with this many workers; none if the plan is not known, or takes
-    /// no time.
+    /// The time of a perfect client with this many workers; none if it is not known, or if the plan
+    /// takes no time.
     pub(super) fn ideal(&self, workers: NonZeroUsize) -> Option<Duration> {
-        let ideal = ideal_makespan(self.times.iter().flatten().copied(), workers);
-        (!ideal.is_zero()).then_some(ideal)
+        let ideal = self.ideals.at(workers).ok();
+        ideal.filter(|ideal| !ideal.is_zero())
+    }
+
+    /// The same for a series, or why it has none; and the time that nobody can beat in its place. A
+    /// plan that takes no time has no ideal, and no reason.
+    pub(super) fn ideal_of(
+        &self,
+        series: &Series,
+    ) -> (Result<Option<Duration>, NoIdeal>, Option<Duration>) {
+        let (ideal, bound) = self.ideals.of_series(series);
+        let longer = |time: Duration| Some(time).filter(|time| !time.is_zero());
+        (ideal.map(longer), bound.and_then(longer))
     }
 
     /// Whether a download that ended so is done: the right flag has arrived, or it failed as
@@ -55,11 +65,30 @@ impl<'m> KnownPlan<'m> {
         let planned = self.downloads.get(&ending.code);
         match (ending.outcome, planned) {
             (Outcome::Downloaded, _) => true,
-            (outcome, Some(planned)) if self.has_scenario => planned.outcome() == Some(outcome),
+            (outcome, Some(planned)) if self.has_scenario => {
+                let reported = || outcome == Outcome::HttpError && ending.rules.is_some();
+                let in_doubt = |doubt: &PlannedDoubt| doubt.outcome == outcome || reported();
+                planned.outcome() == Some(outcome) || planned.doubt.as_ref().is_some_and(in_doubt)
+            }
             (Outcome::HttpError, _) => ending.rules.is_some(),
             (Outcome::NotFound, _) => self.flags.get(ending.code).is_none(),
             _ => false,
         }
+    }
+
+    /// Whether it is known of every download how it goes, and how long its requests are served.
+    pub(super) fn is_complete(&self) -> bool {
+        let has_service =
+            |attempt: &PlannedAttempt| !self.has_capacity || attempt.service.is_some();
+        self.downloads
+            .values()
+            .all(|planned| planned.doubt.is_none() && planned.attempts.iter().all(has_service))
+    }
+
+    /// Whether it is known how a download goes.
+    pub(super) fn is_certain(&self, sample: &Sample) -> bool {
+        let planned = self.downloads.get(&sample.code);
+        planned.is_some_and(|planned| planned.doubt.is_none())
     }
 
     /// What was planned for this attempt.

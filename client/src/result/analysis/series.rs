@@ -48,16 +48,22 @@ pub struct SeriesAnalysis {
     /// The slowest round.
     #[serde(rename = "slowest_ms", with = "OptionalMillis")]
     pub slowest: Option<Duration>,
-    /// The time of a perfect client with as many workers; none if the plan is not known.
+    /// The time of a perfect client that takes the flags in the order of the job with as many
+    /// workers; none if it is not known.
     #[serde(rename = "ideal_ms", with = "OptionalMillis")]
     pub ideal: Option<Duration>,
+    /// Why it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_ideal: Option<String>,
+    /// What nobody can beat in whatever order: less than this is not possible.
+    #[serde(rename = "bound_ms", with = "OptionalMillis", default)]
+    pub bound: Option<Duration>,
     /// How many times as fast as its reference: the first series or the one that was named; in a
     /// sweep, its contender's series with the fewest workers. Paired by round.
     pub speed_up: Option<Estimate>,
     /// The same for perfect clients.
     pub ideal_speed_up: Option<f64>,
-    /// The ideal time divided by the median: the share of the time that could not have been saved,
-    /// 0 to 1.
+    /// The ideal time divided by the median.
     pub efficiency: Option<f64>,
     /// Flags per second that arrived whole, in the median round.
     pub throughput: Option<Estimate>,
@@ -143,8 +149,9 @@ impl SeriesAnalysis {
         let looks = measurement.looks();
         let elapsed_ms = Estimate::of(&series.times_ms(), looks);
         let median = elapsed_ms.map(|elapsed| Duration::from_secs_f64(elapsed.median / 1e3));
-        // In another run other things are decided.
-        let ideal = plan.ideal(series.workers).filter(|_| !series.has_own_run());
+        let (ideal, bound) = plan.ideal_of(series);
+        let no_ideal = ideal.as_ref().err().map(ToString::to_string);
+        let ideal = ideal.unwrap_or_default();
         let unplanned_errors = unplanned_errors(measurement, plan, series);
         let ranked = is_ranked(measurement, plan, series);
         let startups = startups(series);
@@ -167,9 +174,11 @@ impl SeriesAnalysis {
             fastest: series.times().into_iter().min(),
             slowest: series.times().into_iter().max(),
             ideal,
+            no_ideal,
+            bound,
             speed_up: reference.and_then(|reference| speed_up(reference, series, looks)),
             ideal_speed_up: reference
-                .and_then(|reference| stats::ratio(plan.ideal(reference.workers)?, ideal?)),
+                .and_then(|reference| stats::ratio(plan.ideal_of(reference).0.ok()??, ideal?)),
             efficiency: ideal
                 .filter(|_| ranked)
                 .and_then(|ideal| stats::ratio(ideal, median?)),

@@ -63,7 +63,7 @@ mod tests {
     use crate::result::analysis::scaling::Missing;
     use crate::result::compare::{Comparison, Verdict};
     use crate::result::measurement::{
-        ContenderRecord, Kind, Planned, PlannedAttempt, Round, Series,
+        ContenderRecord, Kind, Planned, PlannedAttempt, PlannedDoubt, Round, Series,
     };
 
     fn ms(millis: f64) -> Duration {
@@ -84,8 +84,11 @@ mod tests {
                 outcome: Outcome::Downloaded,
                 delay: ms(millis),
                 time: ms(millis),
+                requests: 1,
+                service: None,
                 pause: Duration::ZERO,
             }],
+            doubt: None,
         };
         let plan = job.codes.iter().zip([100.0, 200.0, 300.0]).map(planned);
         Measurement {
@@ -127,6 +130,8 @@ mod tests {
             done: ms(done),
             plan: Some(ms(plan)),
             wait: Some(ms(wait)),
+            body: None,
+            capacity: None,
             rules: None,
             retry_in: None,
         }
@@ -393,14 +398,28 @@ mod tests {
     }
 
     #[test]
-    fn with_a_capacity_the_loss_has_no_causes() {
-        let mut measurement = measurement(vec![series("one", 1, vec![one_after_the_other(630.0)])]);
-        let scenario = measurement.server.scenario.as_mut().unwrap();
-        scenario.toml = "capacity = { workers = 4, service_time = { fixed = \"1ms\" } }".to_owned();
-        let loss = Analysis::of(&measurement).series[0].loss.unwrap();
-        close(loss.total_ms, 30.0);
-        close(loss.unexplained_ms, 30.0);
-        close(loss.waiting_ms, 0.0);
+    fn what_a_capacity_took_is_planned_or_waited_for_and_unexplained_if_it_is_not_known() {
+        let loss = |capacity: Option<f64>| {
+            let round = one_after_the_other(630.0);
+            let mut measurement = measurement(vec![series("one", 1, vec![round])]);
+            let scenario = measurement.server.scenario.as_mut().unwrap();
+            scenario.toml =
+                "capacity = { workers = 4, service_time = { fixed = \"1ms\" } }".to_owned();
+            for planned in measurement.plan.iter_mut().flatten() {
+                planned.attempts[0].service = Some(ms(1.0));
+            }
+            for sample in &mut measurement.series[0].rounds[0].samples {
+                sample.capacity = capacity.map(ms);
+            }
+            let loss = Analysis::of(&measurement).series[0].loss.unwrap();
+            close(loss.total_ms, 27.0);
+            loss
+        };
+        close(loss(None).unexplained_ms, 27.0);
+        close(loss(None).waiting_ms, 0.0);
+        // Two milliseconds more than the service, three times.
+        close(loss(Some(3.0)).order_ms, 6.0);
+        close(loss(Some(1.0)).order_ms, 0.0);
     }
 
     #[test]
@@ -508,6 +527,13 @@ mod tests {
 
         let mut unknown = measurement(vec![series("one", 1, steady())]);
         unknown.plan = None;
+        for sample in unknown.series[0]
+            .rounds
+            .iter_mut()
+            .flat_map(|round| &mut round.samples)
+        {
+            sample.plan = None;
+        }
         unknown.interrupted = true;
         assert_eq!(kinds(&unknown), [Warning::Interrupted, Warning::NoPlan]);
     }
@@ -703,6 +729,127 @@ mod tests {
         assert_eq!(verdict(&good, &good), Verdict::Same);
         assert_eq!(verdict(&good, &bad), Verdict::Failed);
         assert_eq!(verdict(&bad, &bad), Verdict::Failed);
+    }
+
+    /// The ideal, the efficiency and the losses of one contender, and why there are none.
+    fn ideal_with(change: impl Fn(&mut Measurement)) -> (Option<Duration>, bool, Option<String>) {
+        let mut measurement = measurement(vec![series("one", 1, vec![one_after_the_other(630.0)])]);
+        change(&mut measurement);
+        let analysis = Analysis::of(&measurement);
+        let numbers = &analysis.series[0];
+        assert_eq!(numbers.efficiency.is_some(), numbers.ideal.is_some());
+        assert_eq!(numbers.loss.is_some(), numbers.ideal.is_some());
+        let is_warned = analysis
+            .warnings
+            .iter()
+            .any(|warning| matches!(warning, Warning::NoIdeal { .. } | Warning::NoPlan));
+        assert_eq!(is_warned, numbers.no_ideal.is_some());
+        (
+            numbers.ideal,
+            numbers.bound.is_some(),
+            numbers.no_ideal.clone(),
+        )
+    }
+
+    fn with_scenario(measurement: &mut Measurement, toml: &str) {
+        let scenario = measurement.server.scenario.as_mut().unwrap();
+        scenario.toml = toml.to_owned();
+    }
+
+    #[test]
+    fn what_is_in_doubt_has_no_ideal_and_no_losses() {
+        assert_eq!(ideal_with(|_| {}), (Some(ms(600.0)), true, None));
+        let (ideal, has_bound, reason) = ideal_with(|measurement| {
+            measurement.plan.as_mut().unwrap()[1].doubt = Some(PlannedDoubt {
+                reason: "it depends".to_owned(),
+                outcome: Outcome::HttpError,
+            });
+        });
+        assert_eq!(
+            (ideal, has_bound, reason.as_deref()),
+            (None, false, Some("it depends"))
+        );
+    }
+
+    #[test]
+    fn a_result_of_an_older_version_with_a_capacity_has_no_ideal() {
+        let capacity = "capacity = { workers = 1, service_time = { fixed = '10ms' } }";
+        let (ideal, _, reason) = ideal_with(|measurement| with_scenario(measurement, capacity));
+        assert_eq!(ideal, None);
+        assert!(reason.unwrap().contains("an older version"));
+        let (ideal, ..) = ideal_with(|measurement| {
+            with_scenario(measurement, capacity);
+            for planned in measurement.plan.iter_mut().flatten() {
+                planned.attempts[0].service = Some(ms(10.0));
+            }
+        });
+        assert_eq!(ideal, Some(ms(630.0)));
+    }
+
+    #[test]
+    fn only_our_own_client_is_known_by_its_headers() {
+        let toml = "rule = [{ fault = 'close', match = { header = { user-agent = 'x' } } }]";
+        let (ideal, _, reason) = ideal_with(|measurement| with_scenario(measurement, toml));
+        assert_eq!(ideal, None);
+        assert!(reason.unwrap().contains("close-1 depends on headers"));
+        let (ideal, ..) = ideal_with(|measurement| {
+            with_scenario(measurement, toml);
+            measurement.series[0].contender = ContenderRecord::Strategy {
+                strategy: "sequential".to_owned(),
+                http: "reqwest".to_owned(),
+                runtime: None,
+            };
+        });
+        assert_eq!(ideal, Some(ms(600.0)));
+    }
+
+    #[test]
+    fn a_command_has_the_ideal_of_the_order_that_it_keeps() {
+        let command = |change: &dyn Fn(&mut Round)| {
+            ideal_with(|measurement| {
+                let series = &mut measurement.series[0];
+                series.contender = ContenderRecord::Command {
+                    line: "get".to_owned(),
+                };
+                change(&mut series.rounds[0]);
+            })
+        };
+        assert_eq!(command(&|_| {}), (Some(ms(600.0)), true, None));
+        let (ideal, has_bound, reason) = command(&|round| {
+            round.samples[0].code = code("JP");
+            round.samples[2].code = code("BR");
+        });
+        assert_eq!((ideal, has_bound), (None, true));
+        assert!(reason.unwrap().contains("another order than the job's"));
+        let (ideal, _, reason) = command(&|round| {
+            let twice = round.samples[1].clone();
+            round.samples.push(twice);
+        });
+        assert_eq!(ideal, None);
+        assert!(reason.unwrap().contains("twice at the same time"));
+    }
+
+    #[test]
+    fn a_server_that_does_not_report_all_has_no_ideal_and_the_reason_is_told() {
+        let reason = |change: &dyn Fn(&mut Sample)| {
+            let (ideal, _, reason) = ideal_with(|measurement| {
+                measurement.server.scenario = None;
+                measurement.plan = None;
+                change(&mut measurement.series[0].rounds[0].samples[1]);
+            });
+            assert_eq!(ideal, None);
+            reason.unwrap()
+        };
+        let unreported = reason(&|sample| {
+            sample.outcome = Outcome::BrokenConnection;
+            sample.plan = None;
+        });
+        assert!(
+            unreported.contains("the plan of CN (attempt 1)"),
+            "{unreported}"
+        );
+        let capacity = reason(&|sample| sample.capacity = Some(ms(1.0)));
+        assert!(capacity.contains("has a capacity"), "{capacity}");
     }
 
     #[test]

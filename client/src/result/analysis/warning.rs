@@ -11,6 +11,7 @@ use super::requests::UnaskedRequests;
 use super::series::SeriesAnalysis;
 use crate::download::Sample;
 use crate::result::environment::Neighbourhood;
+use crate::result::ideal::NoIdeal;
 use crate::result::interval::{FEWEST, is_autocorrelated};
 use crate::result::measurement::{ContenderRecord, Kind, Measurement, Round, Series};
 use crate::result::stats;
@@ -117,8 +118,16 @@ pub enum Warning {
         /// The 99th percentile of how much longer, in milliseconds.
         p99_ms: f64,
     },
-    /// The plan is not known, so there is no ideal and no efficiency.
+    /// The server reports no plan, so there is no ideal and no efficiency.
     NoPlan,
+    /// There is no ideal for the series, and so no efficiency and no list of losses.
+    NoIdeal {
+        /// The series.
+        #[serde(rename = "lane")]
+        series: String,
+        /// Why.
+        reason: String,
+    },
     /// The program was built for debugging: its figures mean little.
     DebugBuild,
     /// An external program did not end well.
@@ -175,6 +184,7 @@ impl Warning {
             | Self::ServerLate { series, .. }
             | Self::CommandFailed { series, .. }
             | Self::CommandTimedOut { series, .. }
+            | Self::NoIdeal { series, .. }
             | Self::OtherRequests { series, .. } => Some(series),
             Self::TooFewRounds { .. }
             | Self::BusyMachine { .. }
@@ -191,6 +201,8 @@ impl Warning {
         let mut merged = self.clone();
         match (&mut merged, other) {
             (Self::DependentRounds { .. }, Self::DependentRounds { .. }) => {}
+            (Self::NoIdeal { reason, .. }, Self::NoIdeal { reason: other, .. })
+                if reason == other => {}
             (
                 Self::NoisyMachine { spread: worse, .. },
                 Self::NoisyMachine { spread: figure, .. },
@@ -220,10 +232,11 @@ pub(super) fn all(
     plan: &KnownPlan<'_>,
     all_series: &[SeriesAnalysis],
 ) -> Vec<Warning> {
-    let mut warnings = of_the_whole(measurement);
+    let mut warnings = of_the_whole(measurement, all_series);
     for (series, numbers) in measurement.series.iter().zip(all_series) {
         let of_series = [
             not_ranked(measurement, series, numbers),
+            no_ideal(numbers),
             noisy(series, numbers),
             dependent(series),
             paired_otherwise(measurement, series, numbers),
@@ -240,7 +253,7 @@ pub(super) fn all(
     warnings
 }
 
-fn of_the_whole(measurement: &Measurement) -> Vec<Warning> {
+fn of_the_whole(measurement: &Measurement, all_series: &[SeriesAnalysis]) -> Vec<Warning> {
     let environment = &measurement.environment;
     let rounds = measurement
         .series
@@ -251,15 +264,26 @@ fn of_the_whole(measurement: &Measurement) -> Vec<Warning> {
     let few = rounds.filter(|rounds| *rounds < FEWEST && measurement.kind != Kind::Get);
     let busy = measurement.neighbours.filter(Neighbourhood::is_busy);
     let is_debug = environment.build == "debug";
+    let silent = NoIdeal::Silent.to_string();
+    let is_silent = |series: &SeriesAnalysis| series.no_ideal.as_ref() == Some(&silent);
+    let has_no_plan = all_series.iter().any(is_silent);
     let warnings = [
         measurement.interrupted.then_some(Warning::Interrupted),
         measurement.server_gone.then_some(Warning::ServerGone),
         is_debug.then_some(Warning::DebugBuild),
         few.map(|rounds| Warning::TooFewRounds { rounds }),
         busy.map(|neighbours| Warning::BusyMachine { neighbours }),
-        measurement.plan.is_none().then_some(Warning::NoPlan),
+        has_no_plan.then_some(Warning::NoPlan),
     ];
     warnings.into_iter().flatten().collect()
+}
+
+fn no_ideal(numbers: &SeriesAnalysis) -> Option<Warning> {
+    let reason = numbers.no_ideal.as_ref()?;
+    (*reason != NoIdeal::Silent.to_string()).then(|| Warning::NoIdeal {
+        series: numbers.name.clone(),
+        reason: reason.clone(),
+    })
 }
 
 fn noisy(series: &Series, numbers: &SeriesAnalysis) -> Option<Warning> {
@@ -343,14 +367,12 @@ fn not_as_planned(
         return None; // another warning says why
     }
     let ended_otherwise = |sample: &&Sample| {
-        let planned = plan.attempt(sample);
+        let planned = plan.attempt(sample).filter(|_| plan.is_certain(sample));
         planned.is_some_and(|planned| planned.outcome != sample.outcome)
     };
     let told_otherwise = |sample: &&Sample| {
-        // The last response of a chain of redirects reports none: the delay was held before the
-        // first.
-        let told = sample.plan.filter(|told| !told.is_zero());
-        let both = plan.attempt(sample).zip(told);
+        let planned = plan.attempt(sample).filter(|_| plan.is_certain(sample));
+        let both = planned.zip(sample.plan);
         both.is_some_and(|(planned, told)| planned.delay.abs_diff(told) > TOLD)
     };
     let outcomes = series.samples().filter(ended_otherwise).count();

@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser};
 use flag_cli::{DocsCommand, ExitStatus, Program};
 use flag_host::allow_files;
 use flag_scenario::profiles::{PROFILES, Profile};
-use flag_scenario::{ScenarioSource, named_scenario, schema};
+use flag_scenario::{ClientHeaders, ScenarioSource, named_scenario, schema};
 use flag_server::{BlockingFlagServer, Config, Stopped, reachable};
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -116,7 +116,9 @@ fn plan(args: &PlanArgs) -> ExitCode {
         Ok((name, scenario)) => {
             let seed = args.seed.unwrap_or(scenario.seed());
             let codes = args.selection.codes();
-            say(&args.forecast.text(&name, &scenario.with_seed(seed), &codes))
+            // Any client may come, so nothing is known of its headers.
+            let (scenario, client) = (scenario.with_seed(seed), ClientHeaders::unknown());
+            say(&args.forecast.text(&name, &scenario, &codes, &client))
         }
         Err(problem) => fail(USAGE, &problem),
     }
