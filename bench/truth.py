@@ -118,7 +118,7 @@ def gate(truth: Truth) -> dict:
             result = folder / "race.json"
             judged = ["--threshold", f"{new.name}.ratio < {LIMIT}", "--export-json", str(result)]
             done = subprocess.run(
-                [truth.client, *options, *commands, *judged], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                [truth.client, *options, *commands, *judged], cwd=folder, capture_output=True, text=True, check=False
             )
             sign = re.search(r"^([✓✗?]) .*\.ratio < ", done.stdout, re.M)
             if not sign or done.returncode not in (0, 99):

@@ -159,7 +159,7 @@ def test_a_program_with_a_run_of_its_own_has_its_flags(tmp_path):
 
 @pytest.mark.parametrize(("kind", "told"), [("metadata", "6 requests for something else"), ("head", "6 HEAD requests")])
 def test_what_else_a_program_requests_is_told_and_is_not_its_own_work(kind, told, tmp_path):
-    text, _, numbers, code = nasty(tmp_path, kind, workers=1)
+    text, _, numbers, code = nasty(tmp_path, kind, "-v", workers=1)
     assert code == 0, text
     assert f"nasty.py, in one round: {told}. Its time is that of another job than the rest's." in text
     assert "never requested" not in text

@@ -49,9 +49,11 @@ pub struct Neighbourhood {
 
 impl From<Busy> for Neighbourhood {
     fn from(busy: Busy) -> Self {
+        // The system counts in hundredths of a second, so more digits mean nothing.
+        let rounded = |processors: f64| (processors * 1e3).round() / 1e3;
         Self {
-            others: busy.others,
-            stolen: busy.stolen,
+            others: rounded(busy.others),
+            stolen: rounded(busy.stolen),
             processors: busy.processors,
         }
     }
