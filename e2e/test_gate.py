@@ -22,7 +22,7 @@ def test_each_fuzz_target_has_a_feature_of_its_name_and_seeds():
 
 
 def test_both_forms_fuzz_every_target():
-    [command] = re.findall(r"for target in \$\((sed .*)\); do", GATE)
+    [command] = re.findall(r"mapfile -t targets < <\((sed .*)\)$", GATE, re.M)
     assert run("bash", "-c", command, cwd=ROOT).stdout.split() == [target["name"] for target in FUZZ["bin"]]
 
 
