@@ -1,10 +1,8 @@
 //! Where the time beyond the ideal went, in the median round of a series. It decides what each part
 //! is, and that the parts add up; when a plan is known is for [`KnownPlan`] to say.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +107,6 @@ impl LastWorker {
         planned: impl Fn(&Sample) -> Option<PlannedAttempt>,
     ) -> Option<Self> {
         let last = round.samples.iter().max_by_key(|sample| sample.done)?;
-        let firsts = first_attempts(round);
         let others = round.other_requests();
         let others = others.filter(|request| request.worker == last.worker);
         let mut found = Self {
@@ -120,8 +117,8 @@ impl LastWorker {
         let (mut wanted, mut busy) = (0.0, 0.0);
         let own = |sample: &&Sample| sample.worker == last.worker;
         for sample in round.samples.iter().filter(own) {
-            let is_repeated = firsts[&(sample.code, sample.attempt)] < sample.sent;
-            let planned = planned(sample).filter(|_| !(is_command && is_repeated));
+            let is_new = |_: &PlannedAttempt| !(is_command && is_repeated(sample, round));
+            let planned = planned(sample).filter(is_new);
             if planned.is_none() && is_command {
                 found.others += millis(sample.latency());
                 continue;
@@ -190,16 +187,12 @@ impl LastWorker {
     }
 }
 
-/// When each attempt at each flag was first made: a command may make one again.
-fn first_attempts(round: &Round) -> HashMap<(CountryCode, u32), Duration> {
-    let mut firsts = HashMap::new();
-    for sample in &round.samples {
-        let first = firsts
-            .entry((sample.code, sample.attempt))
-            .or_insert(sample.sent);
-        *first = sample.sent.min(*first);
-    }
-    firsts
+/// Whether this attempt was made before: a command may make one again.
+fn is_repeated(sample: &Sample, round: &Round) -> bool {
+    let mut others = round.samples.iter();
+    others.any(|other| {
+        (other.code, other.attempt) == (sample.code, sample.attempt) && other.sent < sample.sent
+    })
 }
 
 #[cfg(test)]
