@@ -834,9 +834,9 @@ fn an_unwritable_folder_is_reported_before_the_downloads() {
     std::fs::write(folder.path().join("file"), "").unwrap();
     let output = flag_client(&["get", "--out", "file/below"], folder.path());
     let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(
-        message.starts_with("error: --out file/below: cannot be written to; name another folder: "),
+        message.starts_with("error: --out file/below: cannot be written to ("),
         "{message}"
     );
 }
@@ -1049,7 +1049,7 @@ fn unwritable_completions_and_pages_are_reported() {
         ),
         (
             &["man", "--out", "file/below"],
-            1,
+            2,
             "error: --out file/below: cannot be written to (",
         ),
     ] {

@@ -359,7 +359,7 @@ fn a_decision_log_has_a_line_for_each_request() {
         (&text("/flags/xx/xx.gif"), &404.into(), &text("whole"))
     );
     let (code, message) = refusal(&["--port", "0", "--decision-log", "/no/such/folder/log"]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(
         message.contains("--decision-log /no/such/folder/log: cannot be written"),
         "{message}"
@@ -541,7 +541,7 @@ fn all_problems_are_reported_at_once() {
 fn an_unwritable_ready_file_is_an_error() {
     let output = output(&["--port", "0", "--ready-file", "/no/such/folder/ready.json"]);
     let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         message.contains("--ready-file /no/such/folder/ready.json: cannot be written"),
         "{message}"
@@ -840,7 +840,7 @@ fn unwritable_completions_and_pages_are_reported() {
     std::fs::write(&file, "").unwrap();
     let below = file.join("below");
     let (code, message) = refusal(&["man", "--out", below.to_str().unwrap()]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     let start = format!("error: --out {}: cannot be written to (", below.display());
     assert!(message.starts_with(&start), "{message}");
     assert!(message.ends_with("); name another folder\n"), "{message}");
