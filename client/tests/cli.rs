@@ -1072,3 +1072,21 @@ fn a_reader_may_close_a_page_or_a_script_early() {
         assert_eq!(output.status.code(), Some(0), "{args:?}");
     }
 }
+
+#[test]
+fn a_result_is_read_up_to_a_limit() {
+    let folder = scratch();
+    let file = std::fs::File::create(folder.path().join("large.json")).unwrap();
+    file.set_len((256 << 20) + 1).unwrap();
+    for args in [
+        &["report", "large.json"] as &[&str],
+        &["compare", "large.json", "large.json"],
+        &["bench", "--baseline", "large.json"],
+    ] {
+        let output = flag_client(args, folder.path());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        let expected = "large.json: cannot be read (it is larger than the limit of 256 MiB); name a smaller file that --export-json has written";
+        assert!(message.contains(expected), "{message}");
+    }
+}

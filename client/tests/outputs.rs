@@ -91,15 +91,10 @@ fn a_saved_flag_goes_where_the_path_leads() {
             Cell::Dash | Cell::Descriptor | Cell::MissingFolder | Cell::UnwritableFolder => {
                 continue;
             }
-            // An image is written in the course of the work: the download has failed.
-            Cell::ReadOnly => Ending::Written,
             other if other.ending() == Ending::Written => Ending::Written,
+            // An image is written in the course of the work: its download has failed.
             _ => Ending::Failed,
         };
-        // A read-only image is one that another program protects, but its folder may be written to.
-        if cell == Cell::ReadOnly {
-            continue;
-        }
         let Some(place) = Place::make(cell, "BR.gif") else {
             continue;
         };

@@ -142,6 +142,10 @@ impl Destination {
         let now = fs::metadata(path).ok();
         let exists = now.is_some();
         let old = now.as_ref().or(self.old.as_ref());
+        if exists {
+            // A file that may only be read is not replaced, though its folder would permit it.
+            OpenOptions::new().write(true).open(path)?;
+        }
         let mut file = temporary_in(folder_of(path), old.is_some())?;
         to_stream(file.as_file_mut(), write)?;
         if let Some(old) = old

@@ -53,13 +53,18 @@ impl Place {
                 }
                 Ok(found) if found.is_dir() => return Err(is_a_folder()),
                 Ok(found) => return existing(path, found.file_type()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return new(path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return new(&path),
                 Err(error) => return Err(error),
             }
         }
-        let kind = io::ErrorKind::Other;
-        Err(io::Error::new(kind, "its symbolic links form a loop"))
+        Err(io::Error::other("its symbolic links form a loop"))
     }
+}
+
+/// Whether a path names standard output.
+#[must_use]
+pub fn is_standard_output(path: &Path) -> bool {
+    Place::of(path).is_ok_and(|place| place == Place::StandardOutput)
 }
 
 /// The folder of a file, which may be the current one.
@@ -74,10 +79,10 @@ fn is_a_folder() -> io::Error {
 }
 
 /// A file that does not exist yet.
-fn new(path: PathBuf) -> io::Result<Place> {
+fn new(path: &Path) -> io::Result<Place> {
     let text = path.as_os_str().as_encoded_bytes();
     match path.file_name() {
-        Some(_) if !text.ends_with(b"/") => file(&path),
+        Some(_) if !text.ends_with(b"/") => file(path),
         _ => Err(is_a_folder()),
     }
 }
@@ -117,8 +122,8 @@ fn existing(path: PathBuf, _: fs::FileType) -> io::Result<Place> {
 fn descriptor(path: &Path) -> Option<Place> {
     let folder = fs::canonicalize(folder_of(path)).ok()?;
     let own = ["/dev/fd", "/proc/self/fd", "/proc/thread-self/fd"];
-    let is_own = |name: &&str| fs::canonicalize(name).is_ok_and(|own| own == folder);
-    if !own.iter().any(|name| is_own(&name)) {
+    let is_own = |name: &str| fs::canonicalize(name).is_ok_and(|own| own == folder);
+    if !own.into_iter().any(is_own) {
         return None;
     }
     match path.file_name()?.to_str()? {

@@ -856,3 +856,48 @@ fn a_reader_may_close_a_page_or_a_script_early() {
         assert_eq!(output.status.code(), Some(0), "{args:?}");
     }
 }
+
+#[test]
+fn what_is_read_has_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = |name: &str, size| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    let toml = large("large.toml", (1 << 20) + 1);
+    large("flags/br/br.gif", (16 << 20) + 1);
+    let flags = folder.path().join("flags");
+    for (args, expected) in [
+        (
+            &["check", &toml] as &[&str],
+            "large.toml: cannot be read (it is larger than the limit of 1 MiB); name a smaller",
+        ),
+        (
+            &["plan", "--scenario", &toml],
+            "larger than the limit of 1 MiB); name a smaller TOML file",
+        ),
+        (
+            &["--scenario", &toml],
+            "larger than the limit of 1 MiB); name a smaller TOML file",
+        ),
+        (
+            &["--config", &toml],
+            "larger than the limit of 1 MiB); name a smaller TOML file",
+        ),
+        (
+            &["--flags", flags.to_str().unwrap()],
+            "br.gif: is larger than the limit of 16 MiB; put a smaller file there",
+        ),
+        #[cfg(target_os = "linux")]
+        (
+            &["check", "/dev/zero"],
+            "/dev/zero: cannot be read (it is larger than the limit of 1 MiB)",
+        ),
+    ] {
+        let (code, message) = refusal(args);
+        assert_eq!(code, Some(2), "{args:?}: {message}");
+        assert!(message.contains(expected), "{args:?}: {message}");
+    }
+}

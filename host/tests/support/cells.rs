@@ -8,7 +8,7 @@
 )]
 
 use std::fs::{self, Permissions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
@@ -121,6 +121,11 @@ pub(crate) struct Place {
     reader: Option<JoinHandle<Vec<u8>>>,
 }
 
+/// Says it even though the test passes, whose prints are not shown.
+fn skip(cell: Cell, reason: &str) {
+    writeln!(std::io::stderr(), "skipped: {cell:?}: {reason}").ok();
+}
+
 fn is_root(folder: &TempDir) -> bool {
     fs::metadata(folder.path()).unwrap().uid() == 0
 }
@@ -139,7 +144,7 @@ impl Place {
             Cell::Regular | Cell::FullDisk => fs::write(&path, OLD).unwrap(),
             Cell::Missing => {}
             Cell::Null | Cell::FullDevice if !root => {
-                eprintln!("skipped: {cell:?}: only root can make a device");
+                skip(cell, "only root can make a device");
                 return None;
             }
             Cell::Null | Cell::FullDevice => {
@@ -147,7 +152,7 @@ impl Place {
                 let mut mknod = Command::new("mknod");
                 mknod.arg(&path).args(["c", "1", minor]);
                 if !mknod.status().unwrap().success() || fs::write(&path, "").is_err() {
-                    eprintln!("skipped: {cell:?}: devices cannot be used here");
+                    skip(cell, "devices cannot be used here");
                     return None;
                 }
             }
@@ -231,7 +236,7 @@ impl Place {
             let mut probe = Command::new(program);
             probe.arg("--version").uid(NOBODY).gid(NOBODY);
             if probe.stdout(Stdio::null()).status().is_err() {
-                eprintln!("skipped: {:?}: nobody cannot start {program}", self.cell);
+                skip(self.cell, "the user nobody cannot start the program");
                 return None;
             }
         }

@@ -14,11 +14,19 @@ pub const MAX_TOML: u64 = 1 << 20;
 /// When it cannot be read, is not UTF-8, or is larger than `limit` bytes
 /// ([`io::ErrorKind::FileTooLarge`]).
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
+    let too_large = || {
         let text = format!("it is larger than the limit of {} MiB", limit >> 20);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        io::Error::new(io::ErrorKind::FileTooLarge, text)
+    };
+    let file = File::open(path)?;
+    if file.metadata()?.len() > limit {
+        return Err(too_large());
+    }
+    // A device or a pipe has no size.
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large());
     }
     String::from_utf8(bytes)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))

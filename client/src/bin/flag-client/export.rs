@@ -145,8 +145,9 @@ impl ExportManager {
         let is_for_races = |exporter: &&Exporter| !matches!(exporter.form, Form::Json);
         let files = self.exporters.iter().filter(is_for_races);
         let mut named = files.map(|exporter| (exporter.file.flag, &exporter.file.path));
-        let folder = (self.folder.iter()).map(|folder| ("--out", &folder.folder.path));
-        match named.next().or(folder.last()) {
+        let folder = self.folder.as_ref();
+        let folder = folder.map(|folder| ("--out", &folder.folder.path));
+        match named.next().or(folder) {
             None => Ok(()),
             Some((flag, path)) => bail!(Usage(format!(
                 "{flag} {}: is for the results of races; a load has --export-json",

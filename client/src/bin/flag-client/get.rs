@@ -13,7 +13,7 @@ use crate::spec::GetSpec;
 use crate::terminal::{cancel_on_ctrl_c, command_line, say};
 
 /// Downloads, saves, and says so in the words of the book.
-pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
+pub(crate) fn get(spec: &GetSpec) -> anyhow::Result<u8> {
     let target = spec.server.target()?;
     let folder = OutputFolder::open("--out", &spec.out)?;
     let cancel = cancel_on_ctrl_c()?;

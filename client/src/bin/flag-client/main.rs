@@ -72,7 +72,7 @@ fn print_error(error: &dyn std::fmt::Display) {
 
 fn run(args: Args) -> anyhow::Result<u8> {
     match args.command.unwrap_or(Command::Bench(args.bench)) {
-        Command::Get(args) => get::get(GetSpec::new(args)?),
+        Command::Get(args) => get::get(&GetSpec::new(args)?),
         Command::Bench(args) => measure::bench(&BenchSpec::new(args)?),
         Command::Sweep(args) => measure::sweep(&SweepSpec::new(args)?),
         Command::Load(args) => load::load(&LoadSpec::new(args)?),

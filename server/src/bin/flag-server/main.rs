@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
 use flag_cli::{DocsCommand, ExitStatus, Program};
-use flag_host::allow_files;
+use flag_host::{allow_files, is_standard_output};
 use flag_scenario::profiles::{PROFILES, Profile};
 use flag_scenario::{ScenarioSource, named_scenario, schema};
 use flag_server::{BlockingFlagServer, Config, StartError, Stopped, reachable};
@@ -101,11 +101,18 @@ fn prepare(args: &ServeArgs) -> Result<(Config, Option<ReadyFile>), String> {
         (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => return Err(problems),
     };
     let is_ready_file = ready.as_ref().is_some_and(ReadyFile::is_standard_output);
-    if is_ready_file && config.decision_log.as_deref() == Some(Path::new("-")) {
-        let text = "--decision-log -: is what --ready-file writes to; name a file for one of them";
+    if is_ready_file && logs_to_standard_output(&config) {
+        let text = "--decision-log: is what --ready-file writes to; name a file for one of them";
         return Err(text.to_owned());
     }
     Ok((config, ready))
+}
+
+fn logs_to_standard_output(config: &Config) -> bool {
+    config
+        .decision_log
+        .as_deref()
+        .is_some_and(is_standard_output)
 }
 
 fn cannot_write(flag: &str, path: &Path, reason: &io::Error) -> String {
@@ -221,8 +228,8 @@ fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow
     };
 
     let server = BlockingFlagServer::start(config)?;
-    let is_taken = ready.is_some_and(ReadyFile::is_standard_output)
-        || config.decision_log.as_deref() == Some(Path::new("-"));
+    let is_taken =
+        ready.is_some_and(ReadyFile::is_standard_output) || logs_to_standard_output(config);
     if is_taken {
         announce(&server, &mut io::stderr().lock()).ok();
     } else {
