@@ -12,7 +12,7 @@ use clap::{Arg, Command, Subcommand, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use flag_host::write_atomically;
+use flag_host::{make_folder, write_document};
 use flag_scenario::profiles::PROFILES;
 use thiserror::Error;
 
@@ -80,6 +80,8 @@ pub struct SaveError {
     pub folder: String,
     /// The error of the system.
     pub reason: io::Error,
+    /// Whether that was known before anything was written.
+    pub is_usage: bool,
 }
 
 /// A manual page.
@@ -114,16 +116,19 @@ impl Program {
     }
 
     fn save_pages(&self, folder: &Path) -> Result<(), SaveError> {
-        let save = || {
-            std::fs::create_dir_all(folder)?;
-            self.pages().iter().try_for_each(|page| {
-                write_atomically(&folder.join(&page.file_name), page.roff.as_bytes())
-            })
+        let cannot = |is_usage| {
+            move |reason| SaveError {
+                folder: folder.display().to_string(),
+                reason,
+                is_usage,
+            }
         };
-        save().map_err(|reason| SaveError {
-            folder: folder.display().to_string(),
-            reason,
-        })
+        make_folder(folder).map_err(cannot(true))?;
+        let mut pages = self.pages().into_iter();
+        let saved = pages.try_for_each(|page| {
+            write_document(&folder.join(page.file_name), page.roff.as_bytes())
+        });
+        saved.map_err(cannot(false))
     }
 
     /// The command with all that clap adds, except `help`, which has no page.

@@ -840,9 +840,9 @@ fn an_unwritable_folder_is_reported_before_the_downloads() {
     std::fs::write(folder.path().join("file"), "").unwrap();
     let output = flag_client(&["get", "--out", "file/below"], folder.path());
     let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(
-        message.starts_with("error: --out file/below: cannot be written to; name another folder: "),
+        message.starts_with("error: --out file/below: cannot be written to ("),
         "{message}"
     );
 }
@@ -1055,7 +1055,7 @@ fn unwritable_completions_and_pages_are_reported() {
         ),
         (
             &["man", "--out", "file/below"],
-            1,
+            2,
             "error: --out file/below: cannot be written to (",
         ),
     ] {
@@ -1076,5 +1076,23 @@ fn a_reader_may_close_a_page_or_a_script_early() {
         let output = command.args(args).stdout(writer).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
         assert_eq!(output.status.code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn a_result_is_read_up_to_a_limit() {
+    let folder = scratch();
+    let file = std::fs::File::create(folder.path().join("large.json")).unwrap();
+    file.set_len((256 << 20) + 1).unwrap();
+    for args in [
+        &["report", "large.json"] as &[&str],
+        &["compare", "large.json", "large.json"],
+        &["bench", "--baseline", "large.json"],
+    ] {
+        let output = flag_client(args, folder.path());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        let expected = "large.json: cannot be read (it is larger than the limit of 256 MiB); name a smaller file that --export-json has written";
+        assert!(message.contains(expected), "{message}");
     }
 }

@@ -6,11 +6,14 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::code::CountryCode;
+
+/// The largest image or metadata file that is read, in bytes: all of them are kept in memory.
+const MAX_FILE: u64 = 16 << 20;
 
 /// The files of one flag, read and checked.
 pub(crate) struct Entry {
@@ -90,6 +93,12 @@ pub enum Problem {
         /// What was to be a file.
         path: PathBuf,
     },
+    /// A file is larger than what is read.
+    #[error("{}: is larger than the limit of {} MiB; put a smaller file there", path.display(), MAX_FILE >> 20)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
     /// The folder contains no flag.
     #[error("{}: holds no flag; put each flag into a folder of its own, such as br/br.gif and br/metadata.json", path.display())]
     Empty {
@@ -137,6 +146,7 @@ impl Problem {
             | Self::Unreadable { path, .. }
             | Self::NotAFolder { path }
             | Self::NotAFile { path }
+            | Self::TooLarge { path }
             | Self::Empty { path }
             | Self::NotACode { path }
             | Self::NotAGif { path }
@@ -323,7 +333,15 @@ fn read_file(path: &Path, remedy: &'static str) -> Result<(Vec<u8>, SystemTime),
         });
     }
     let last_modified = metadata.modified().map_err(fail)?;
-    let bytes = fs::read(path).map_err(fail)?;
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(fail)?;
+    let mut file = file.take(MAX_FILE + 1);
+    file.read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Problem::TooLarge {
+            path: path.to_owned(),
+        });
+    }
     Ok((bytes, last_modified))
 }
 

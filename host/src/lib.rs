@@ -1,25 +1,26 @@
 //! What Flagbench needs from the operating system: a precise clock, processor time, other processes
-//! and their memory, the limit of open files, and files that appear whole or not at all. It knows
-//! nothing of flags.
+//! and their memory, the limit of open files, and where documents go. It knows nothing of flags.
 
-#[cfg(feature = "files")]
-mod atomic_file;
 pub mod clock;
 pub mod cpu;
+#[cfg(feature = "files")]
+mod destination;
 mod lock;
 #[cfg(feature = "processes")]
 pub mod memory;
 mod neighbours;
 #[cfg(feature = "files")]
 mod open_files;
+mod place;
 #[cfg(feature = "processes")]
 pub mod process;
 mod unsent;
 
 #[cfg(feature = "files")]
-pub use atomic_file::{stream_atomically, write_atomically};
+pub use destination::{Destination, make_folder, write_document};
 pub use lock::lock;
 pub use neighbours::{Busy, Neighbours};
 #[cfg(feature = "files")]
 pub use open_files::allow_files;
+pub use place::{is_standard_output, open_log};
 pub use unsent::is_sent;

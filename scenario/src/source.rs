@@ -4,6 +4,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use crate::file::{MAX_TOML, read_limited, remedy};
 use crate::profiles::{PROFILES, Profile};
 use crate::{Scenario, ScenarioError};
 
@@ -15,7 +16,7 @@ pub enum SourceError {
     #[error("--profile {0}: there is no such profile; take one of {names}", names = profile_names())]
     UnknownProfile(String),
     /// The scenario file cannot be read.
-    #[error("--scenario {path}: cannot be read ({reason}); name a TOML file that exists")]
+    #[error("--scenario {path}: cannot be read ({reason}); {}", remedy(reason))]
     Unreadable {
         /// The file.
         path: String,
@@ -59,7 +60,7 @@ pub fn scenario_and_text(
         }
         ScenarioSource::File(path) => {
             let shown = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|reason| SourceError::Unreadable {
+            let text = read_limited(path, MAX_TOML).map_err(|reason| SourceError::Unreadable {
                 path: shown.clone(),
                 reason,
             })?;

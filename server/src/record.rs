@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use flag_host::{clock, lock};
+use flag_host::{clock, lock, open_log};
 use lru::LruCache;
 use serde::Serialize;
 
@@ -280,20 +280,23 @@ impl Drop for RecordGuard {
 #[derive(Debug)]
 pub(crate) struct LogFile {
     sender: Sender<Record>,
-    writer: JoinHandle<()>,
+    /// Whether all could be written.
+    writer: JoinHandle<bool>,
 }
 
 impl LogFile {
-    /// Creates or empties the file.
+    /// Creates or empties the file. A device or a pipe is written to, and `-` is standard output.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let mut file = BufWriter::new(std::fs::File::create(path)?);
+        let mut file = BufWriter::new(open_log(path)?);
         let (sender, records) = mpsc::channel();
         let writer = std::thread::Builder::new()
             .name("decision-log".to_owned())
             .spawn(move || {
-                if let Err(error) = write_all(&mut file, &records) {
+                let written = write_all(&mut file, &records);
+                if let Err(error) = &written {
                     tracing::error!(%error, "the decision log ends here: it cannot be written");
                 }
+                written.is_ok()
             })?;
         Ok(Self { sender, writer })
     }
@@ -302,11 +305,12 @@ impl LogFile {
         self.sender.clone()
     }
 
-    /// Waits until everything is written. All other senders have to be gone.
-    pub(crate) fn finish(self) {
+    /// Waits until everything is written, and returns whether it could be. All other senders have
+    /// to be gone.
+    pub(crate) fn finish(self) -> bool {
         drop(self.sender);
         // A panic of the writer has been printed by then.
-        drop(self.writer.join());
+        self.writer.join().unwrap_or(false)
     }
 }
 

@@ -271,15 +271,13 @@ impl FlagServer {
         while let Some(listener) = self.tasks.join_next().await {
             cut_off += listener.unwrap_or(0);
         }
-        self.finish_log();
-        self.shutdown.stopped(cut_off)
+        let is_log_whole = self.finish_log();
+        self.shutdown.stopped(cut_off, is_log_whole)
     }
 
-    /// Waits until the decision log is written.
-    fn finish_log(&mut self) {
+    /// Waits until the decision log is written; whether all of it could be.
+    fn finish_log(&mut self) -> bool {
         self.records.clear();
-        if let Some(log) = self.log.take() {
-            log.finish();
-        }
+        self.log.take().is_none_or(LogFile::finish)
     }
 }

@@ -30,6 +30,8 @@ pub struct Stopped {
     pub refused: u64,
     /// The connections that were still busy at the end, and were cut off.
     pub cut_off: usize,
+    /// Whether the decision log has every record; true if there is none.
+    pub is_log_whole: bool,
 }
 
 /// What all requests of a server watch while they wait.
@@ -126,11 +128,12 @@ impl Shutdown {
     }
 
     /// What became of the requests in flight, when this many connections had to be cut off.
-    pub(crate) fn stopped(&self, cut_off: usize) -> Stopped {
+    pub(crate) fn stopped(&self, cut_off: usize, is_log_whole: bool) -> Stopped {
         Stopped {
             answered: self.answered.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             cut_off,
+            is_log_whole,
         }
     }
 

@@ -359,7 +359,7 @@ fn a_decision_log_has_a_line_for_each_request() {
         (&text("/flags/xx/xx.gif"), &404.into(), &text("whole"))
     );
     let (code, message) = refusal(&["--port", "0", "--decision-log", "/no/such/folder/log"]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(
         message.contains("--decision-log /no/such/folder/log: cannot be written"),
         "{message}"
@@ -541,7 +541,7 @@ fn all_problems_are_reported_at_once() {
 fn an_unwritable_ready_file_is_an_error() {
     let output = output(&["--port", "0", "--ready-file", "/no/such/folder/ready.json"]);
     let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         message.contains("--ready-file /no/such/folder/ready.json: cannot be written"),
         "{message}"
@@ -840,7 +840,7 @@ fn unwritable_completions_and_pages_are_reported() {
     std::fs::write(&file, "").unwrap();
     let below = file.join("below");
     let (code, message) = refusal(&["man", "--out", below.to_str().unwrap()]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     let start = format!("error: --out {}: cannot be written to (", below.display());
     assert!(message.starts_with(&start), "{message}");
     assert!(message.ends_with("); name another folder\n"), "{message}");
@@ -854,5 +854,50 @@ fn a_reader_may_close_a_page_or_a_script_early() {
         let output = flag_server(args).stdout(writer).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
         assert_eq!(output.status.code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn what_is_read_has_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = |name: &str, size| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    let toml = large("large.toml", (1 << 20) + 1);
+    large("flags/br/br.gif", (16 << 20) + 1);
+    let flags = folder.path().join("flags");
+    for (args, expected) in [
+        (
+            &["check", &toml] as &[&str],
+            "large.toml: cannot be read (it is larger than the limit of 1 MiB); name a smaller",
+        ),
+        (
+            &["plan", "--scenario", &toml],
+            "larger than the limit of 1 MiB); name a smaller TOML file",
+        ),
+        (
+            &["--scenario", &toml],
+            "larger than the limit of 1 MiB); name a smaller TOML file",
+        ),
+        (
+            &["--config", &toml],
+            "larger than the limit of 1 MiB); name a smaller TOML file",
+        ),
+        (
+            &["--flags", flags.to_str().unwrap()],
+            "br.gif: is larger than the limit of 16 MiB; put a smaller file there",
+        ),
+        #[cfg(target_os = "linux")]
+        (
+            &["check", "/dev/zero"],
+            "/dev/zero: cannot be read (it is larger than the limit of 1 MiB)",
+        ),
+    ] {
+        let (code, message) = refusal(args);
+        assert_eq!(code, Some(2), "{args:?}: {message}");
+        assert!(message.contains(expected), "{args:?}: {message}");
     }
 }

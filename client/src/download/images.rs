@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flag_host::write_atomically;
+use flag_host::write_document;
 use flags_data::{Catalogue, CountryCode, Digest};
 
 use super::sample::Outcome;
@@ -40,7 +40,7 @@ impl Images {
             Self::Verify(_) | Self::Compare(_) => verify(self.expected(code), image),
             Self::Save(folder) => {
                 let path = folder.join(format!("{code}.gif"));
-                write_atomically(&path, image).map_err(|error| Rejected {
+                write_document(&path, image).map_err(|error| Rejected {
                     outcome: Outcome::NotSaved,
                     error: format!("cannot write {}: {error}", path.display()),
                 })

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use flag_scenario::file::read_limited;
 use flag_scenario::forecast::Forecast;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -46,11 +47,24 @@ pub fn schema() -> String {
     serde_json::to_string_pretty(&schema).expect("a schema can be written") + "\n"
 }
 
+/// The largest result that is read, in bytes.
+const MAX_RESULT: u64 = 256 << 20;
+
+fn smaller(reason: &io::Error) -> &'static str {
+    match reason.kind() {
+        io::ErrorKind::FileTooLarge => "smaller ",
+        _ => "",
+    }
+}
+
 /// Why a file is not a result.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// It cannot be read.
-    #[error("{path}: cannot be read ({reason}); name a file that --export-json has written")]
+    #[error(
+        "{path}: cannot be read ({reason}); name a {}file that --export-json has written",
+        smaller(reason)
+    )]
     Unreadable {
         /// The file.
         path: String,
@@ -120,7 +134,7 @@ pub fn read_any(path: &Path) -> Result<Written, ReadError> {
         path: shown(),
         reason,
     };
-    let text = std::fs::read_to_string(path).map_err(|reason| ReadError::Unreadable {
+    let text = read_limited(path, MAX_RESULT).map_err(|reason| ReadError::Unreadable {
         path: shown(),
         reason,
     })?;

@@ -1,8 +1,10 @@
 //! Scenario files: the reader of TOML, and the shape of a scenario in it.
 
+mod limited;
 mod reader;
 mod scenario;
 
+pub use limited::{MAX_TOML, read_limited, remedy};
 pub use reader::{
     Problem, Section, Value, has_key, parse_duration, read_text, text, texts, unsigned,
 };

@@ -1,5 +1,6 @@
 //! The exit codes, and which errors are bad usage.
 
+use flag_cli::SaveError;
 use flag_client::download::NoSuchRunner;
 use flag_client::race::{CommandError, ContenderError, OtherPlan, TargetError};
 use flag_client::report::json::ReadError;
@@ -23,7 +24,9 @@ pub(crate) struct Usage(pub(crate) String);
 /// The exit code for an error: whether the command line or a file that it names is to blame.
 pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
     let target = error.downcast_ref::<TargetError>();
+    let pages: Option<&SaveError> = error.downcast_ref();
     let is_usage = target.is_some_and(TargetError::is_usage)
+        || pages.is_some_and(|error| error.is_usage)
         || error.is::<NoSuchRunner>()
         || error.is::<CommandError>()
         || matches!(

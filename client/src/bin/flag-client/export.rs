@@ -4,18 +4,17 @@
 //! Some hold one result and are written again after every round; a page holds all results. It
 //! decides neither what is measured nor what is printed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use flag_client::report::plot::{self, PlotError};
 use flag_client::report::{csv, json, markdown, page};
 use flag_client::result::threshold::{self, Threshold};
 use flag_client::result::{Kind, LoadResult, Report};
-use flag_host::{stream_atomically, write_atomically};
 
-use crate::args::OutputArgs;
+use crate::args::{Format, OutputArgs};
 use crate::exit::Usage;
-use crate::files::{cannot_write, check_file, make_writable};
+use crate::files::{OutputFile, OutputFolder, share_standard_output};
 
 /// A result under the name that it has in a page and as a file.
 pub(crate) struct NamedReport {
@@ -38,12 +37,12 @@ impl NamedReport {
 /// All files that a result is written to.
 pub(crate) struct ExportManager {
     exporters: Vec<Exporter>,
+    folder: Option<Folder>,
 }
 
-/// One file, or one folder.
+/// One file.
 struct Exporter {
-    flag: &'static str,
-    path: PathBuf,
+    file: OutputFile,
     form: Form,
 }
 
@@ -54,18 +53,30 @@ enum Form {
     Csv,
     /// The summary of one result, with how its thresholds ended.
     Markdown(Vec<Threshold>),
-    /// A folder with a page of all results and, after a measurement, the document of each.
-    Folder { has_documents: bool },
     /// A page of all results.
     Page,
     /// One picture of one result.
     Plot(Image),
 }
 
+/// A page of all results and, after a measurement, the document of each.
+struct Folder {
+    folder: OutputFolder,
+    has_documents: bool,
+}
+
 #[derive(Clone, Copy)]
 enum Image {
     Svg,
     Png,
+}
+
+/// Whether there is more to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Files are written again later; a pipe gets one document, the last.
+    More,
+    Last,
 }
 
 impl ExportManager {
@@ -86,44 +97,45 @@ impl ExportManager {
     }
 
     fn new(args: &OutputArgs, has_documents: bool) -> anyhow::Result<Self> {
-        let mut exporters = Vec::new();
-        let mut add = |flag, path: &Option<PathBuf>, form| {
-            if let Some(path) = path.clone() {
-                exporters.push(Exporter { flag, path, form });
-            }
-        };
-        add("--export-json", &args.export_json, Form::Json);
-        add("--export-csv", &args.export_csv, Form::Csv);
+        let image = args.plot.as_deref().map(image).transpose()?;
+        let plot = Form::Plot(image.unwrap_or(Image::Svg));
         let markdown = Form::Markdown(args.thresholds.clone());
-        add("--export-markdown", &args.export_markdown, markdown);
-        add("--report", &args.report, Form::Page);
-        let image = args.plot.as_deref().map(image).transpose();
-        let plot = Form::Plot(image.as_ref().ok().copied().flatten().unwrap_or(Image::Svg));
-        add("--plot", &args.plot, plot);
-        for exporter in &exporters {
-            check_file(exporter.flag, &exporter.path)?;
+        let mut exporters = Vec::new();
+        for (flag, path, form) in [
+            ("--export-json", &args.export_json, Form::Json),
+            ("--export-csv", &args.export_csv, Form::Csv),
+            ("--export-markdown", &args.export_markdown, markdown),
+            ("--report", &args.report, Form::Page),
+            ("--plot", &args.plot, plot),
+        ] {
+            if let Some(path) = path {
+                let file = OutputFile::open(flag, path)?;
+                exporters.push(Exporter { file, form });
+            }
         }
-        image?;
-        if let Some(folder) = &args.out {
-            make_writable("--out", folder)?;
-            exporters.push(Exporter {
-                flag: "--out",
-                path: folder.clone(),
-                form: Form::Folder { has_documents },
-            });
-        }
-        Ok(Self { exporters })
+        let files = exporters.iter().map(|exporter| &exporter.file);
+        share_standard_output(files, args.format != Format::Text)?;
+        let folder = (args.out.as_deref())
+            .map(|path| OutputFolder::open("--out", path))
+            .transpose()?;
+        Ok(Self {
+            exporters,
+            folder: folder.map(|folder| Folder {
+                folder,
+                has_documents,
+            }),
+        })
     }
 
     /// Refuses what holds one result only.
     pub(crate) fn check_several(&self, remedy: &str) -> anyhow::Result<()> {
-        let holds_one =
-            |exporter: &&Exporter| !matches!(exporter.form, Form::Page | Form::Folder { .. });
+        let holds_one = |exporter: &&Exporter| !matches!(exporter.form, Form::Page);
         match self.exporters.iter().find(holds_one) {
             None => Ok(()),
-            Some(Exporter { flag, path, .. }) => bail!(Usage(format!(
-                "{flag} {}: holds one result; {remedy}",
-                path.display()
+            Some(Exporter { file, .. }) => bail!(Usage(format!(
+                "{} {}: holds one result; {remedy}",
+                file.flag,
+                file.path.display()
             ))),
         }
     }
@@ -131,9 +143,13 @@ impl ExportManager {
     /// Refuses what a load does not have.
     pub(crate) fn check_load(&self) -> anyhow::Result<()> {
         let is_for_races = |exporter: &&Exporter| !matches!(exporter.form, Form::Json);
-        match self.exporters.iter().find(is_for_races) {
+        let files = self.exporters.iter().filter(is_for_races);
+        let mut named = files.map(|exporter| (exporter.file.flag, &exporter.file.path));
+        let folder = self.folder.as_ref();
+        let folder = folder.map(|folder| ("--out", &folder.folder.path));
+        match named.next().or(folder) {
             None => Ok(()),
-            Some(Exporter { flag, path, .. }) => bail!(Usage(format!(
+            Some((flag, path)) => bail!(Usage(format!(
                 "{flag} {}: is for the results of races; a load has --export-json",
                 path.display()
             ))),
@@ -142,66 +158,84 @@ impl ExportManager {
 
     /// Whether anything is written again after every round.
     pub(crate) fn repeats(&self) -> bool {
-        let repeats = |exporter: &Exporter| !matches!(exporter.form, Form::Page | Form::Plot(_));
-        self.exporters.iter().any(repeats)
+        self.folder.is_some() || self.exporters.iter().any(Exporter::repeats)
     }
 
     /// Writes the files that hold one result.
-    pub(crate) fn save(&self, result: &NamedReport) -> anyhow::Result<()> {
-        let mut exporters = self.exporters.iter();
-        exporters.try_for_each(|exporter| exporter.save(result))
+    pub(crate) fn save(&self, result: &NamedReport, stage: Stage) -> anyhow::Result<()> {
+        let files = self.exporters.iter();
+        for exporter in files.filter(|exporter| stage == Stage::Last || exporter.repeats()) {
+            exporter.save(result)?;
+        }
+        if let Some(Folder {
+            folder,
+            has_documents: true,
+        }) = &self.folder
+        {
+            let mut document = Vec::new();
+            json::write(&result.report, &mut document)?;
+            folder.save(&format!("{}.json", result.name), &document)?;
+        }
+        Ok(())
     }
 
     /// Writes the pages and pictures.
-    pub(crate) fn save_pictures(&self, results: &[NamedReport]) -> anyhow::Result<()> {
-        let mut exporters = self.exporters.iter();
-        exporters.try_for_each(|exporter| exporter.save_pictures(results))
+    pub(crate) fn save_pictures(
+        &self,
+        results: &[NamedReport],
+        stage: Stage,
+    ) -> anyhow::Result<()> {
+        if results.is_empty() {
+            return Ok(());
+        }
+        let files = self.exporters.iter();
+        for exporter in files.filter(|exporter| stage == Stage::Last || exporter.file.is_replaced())
+        {
+            exporter.save_pictures(results)?;
+        }
+        match &self.folder {
+            Some(Folder { folder, .. }) => folder.save("report.html", page(results).as_bytes()),
+            None => Ok(()),
+        }
     }
 
     /// Writes the document of a load.
     pub(crate) fn save_load(&self, result: &LoadResult) -> anyhow::Result<()> {
-        for Exporter { flag, path, .. } in &self.exporters {
-            save_load(flag, path, result)?;
-        }
-        Ok(())
+        let mut exporters = self.exporters.iter();
+        exporters.try_for_each(|exporter| save_load(&exporter.file, result))
     }
 }
 
 impl Exporter {
-    fn save(&self, NamedReport { name, report }: &NamedReport) -> anyhow::Result<()> {
-        let cannot = || cannot_write(self.flag, &self.path);
+    /// Whether it is written again after every round.
+    fn repeats(&self) -> bool {
+        self.file.is_replaced() && !matches!(self.form, Form::Page | Form::Plot(_))
+    }
+
+    fn save(&self, NamedReport { report, .. }: &NamedReport) -> anyhow::Result<()> {
         match &self.form {
-            Form::Json => save_json(self.flag, &self.path, report),
-            Form::Csv => stream_atomically(&self.path, |out| csv::write(&report.measurement, out))
-                .with_context(cannot),
+            Form::Json => save_json(&self.file, report),
+            Form::Csv => (self.file).save_with(|out| csv::write(&report.measurement, out)),
             Form::Markdown(thresholds) => {
                 let text = markdown::whole(report, &threshold::check(thresholds, report));
-                write_atomically(&self.path, text.as_bytes()).with_context(cannot)
+                self.file.save(text.as_bytes())
             }
-            Form::Folder {
-                has_documents: true,
-            } => save_json(self.flag, &self.path.join(format!("{name}.json")), report),
-            Form::Folder { .. } | Form::Page | Form::Plot(_) => Ok(()),
+            Form::Page | Form::Plot(_) => Ok(()),
         }
     }
 
     fn save_pictures(&self, results: &[NamedReport]) -> anyhow::Result<()> {
-        match self.form {
-            Form::Folder { .. } => save_page(self.flag, &self.path.join("report.html"), results),
-            Form::Page => save_page(self.flag, &self.path, results),
-            Form::Plot(image) => {
-                let Some(result) = results.first() else {
-                    return Ok(());
-                };
-                let cannot = || cannot_write(self.flag, &self.path);
+        match (&self.form, results.first()) {
+            (Form::Page, Some(_)) => self.file.save(page(results).as_bytes()),
+            (Form::Plot(image), Some(result)) => {
                 let svg = plot::poster(&result.report);
                 let bytes = match image {
                     Image::Svg => svg.into_bytes(),
-                    Image::Png => plot::png(&svg).with_context(cannot)?,
+                    Image::Png => plot::png(&svg)?,
                 };
-                write_atomically(&self.path, &bytes).with_context(cannot)
+                self.file.save(&bytes)
             }
-            Form::Json | Form::Csv | Form::Markdown(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -216,6 +250,8 @@ fn image(file: &Path) -> anyhow::Result<Image> {
             file.display(),
             PlotError::NoFeature
         ))),
+        // Standard output and descriptors have no ending.
+        None if file == Path::new("-") || file.starts_with("/dev") => Ok(Image::Svg),
         _ => bail!(Usage(format!(
             "--plot {}: name a file that ends with .svg or .png",
             file.display()
@@ -224,21 +260,19 @@ fn image(file: &Path) -> anyhow::Result<Image> {
 }
 
 /// Writes the document of a result.
-pub(crate) fn save_json(flag: &str, file: &Path, report: &Report) -> anyhow::Result<()> {
-    stream_atomically(file, |out| json::write(report, out))
-        .with_context(|| cannot_write(flag, file))
+pub(crate) fn save_json(file: &OutputFile, report: &Report) -> anyhow::Result<()> {
+    file.save_with(|out| json::write(report, out))
 }
 
 /// Writes the document of a load.
-pub(crate) fn save_load(flag: &str, file: &Path, result: &LoadResult) -> anyhow::Result<()> {
-    write_atomically(file, json::load(result).as_bytes()).with_context(|| cannot_write(flag, file))
+pub(crate) fn save_load(file: &OutputFile, result: &LoadResult) -> anyhow::Result<()> {
+    file.save(json::load(result).as_bytes())
 }
 
-fn save_page(flag: &str, file: &Path, results: &[NamedReport]) -> anyhow::Result<()> {
+fn page(results: &[NamedReport]) -> String {
     let titles: Vec<String> = results.iter().map(NamedReport::title).collect();
     let sections: Vec<_> = (titles.iter().zip(results))
         .map(|(title, result)| (&**title, &result.report))
         .collect();
-    write_atomically(file, page::html(&sections).as_bytes())
-        .with_context(|| cannot_write(flag, file))
+    page::html(&sections)
 }

@@ -8,16 +8,16 @@ use indicatif::ProgressBar;
 
 use crate::exit::{FAILED, INTERRUPTED};
 use crate::export::save_json;
-use crate::files::make_writable;
+use crate::files::OutputFolder;
 use crate::spec::GetSpec;
 use crate::terminal::{cancel_on_ctrl_c, command_line, say};
 
 /// Downloads, saves, and says so in the words of the book.
-pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
+pub(crate) fn get(spec: &GetSpec) -> anyhow::Result<u8> {
     let target = spec.server.target()?;
-    make_writable("--out", &spec.out)?;
+    let folder = OutputFolder::open("--out", &spec.out)?;
     let cancel = cancel_on_ctrl_c()?;
-    let images = Images::Save(spec.out);
+    let images = Images::Save(folder.path);
     let mut job = spec.download.job(&spec.server, &target, images, cancel);
     let bar = progress::bar(job.codes.len(), !spec.is_verbose);
     job.watcher = watcher(&job, bar.clone(), spec.is_verbose);
@@ -45,7 +45,7 @@ pub(crate) fn get(spec: GetSpec) -> anyhow::Result<u8> {
         let mut series = race::series(&spec.runner, &job);
         series.rounds.push(round);
         measurement.series.push(series);
-        save_json("--export-json", file, &Report::of(measurement))?;
+        save_json(file, &Report::of(measurement))?;
     }
     checked?;
     Ok(match (job.cancel.is_requested(), has_failed) {

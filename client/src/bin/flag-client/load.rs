@@ -3,21 +3,20 @@
 #[cfg(feature = "terminal")]
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use flag_client::load::{self, Progress};
 #[cfg(feature = "terminal")]
 use flag_client::report::live::LiveView;
 use flag_client::report::{hgrm, json, load as text};
 use flag_client::result::{LoadJob, LoadResult, ServerRecord, threshold};
-use flag_host::{allow_files, write_atomically};
+use flag_host::allow_files;
 
 use crate::args::LoadFormat;
 use crate::exit::{FAILED, INTERRUPTED, REGRESSED, Usage};
 use crate::export::save_load;
-use crate::files::cannot_write;
+use crate::files::OutputFolder;
 use crate::output::print_thresholds;
 use crate::spec::LoadSpec;
 use crate::terminal::{cancel_on_ctrl_c, command_line, say};
@@ -50,7 +49,7 @@ pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
     let checked = threshold::check_load(&spec.thresholds, &result);
     let all_met = print_thresholds(&checked, spec.prints_text());
     if let Some(file) = &spec.export_json {
-        save_load("--export-json", file, &result)?;
+        save_load(file, &result)?;
     }
     if let Some(folder) = &spec.export_hgrm {
         save_hgrm(folder, &result)?;
@@ -128,16 +127,14 @@ impl Watcher {
     }
 }
 
-fn save_hgrm(folder: &Path, result: &LoadResult) -> anyhow::Result<()> {
+fn save_hgrm(folder: &OutputFolder, result: &LoadResult) -> anyhow::Result<()> {
     for (name, times) in result.times.named() {
-        let file = folder.join(format!("{name}.hgrm"));
-        let cannot = || cannot_write("--export-hgrm", &file);
         let left_out = match name {
             "response" | "service" => result.requests.intended() - result.requests.succeeded,
             _ => 0,
         };
         let text = hgrm::text(times, left_out);
-        write_atomically(&file, text.as_bytes()).with_context(cannot)?;
+        folder.save(&format!("{name}.hgrm"), text.as_bytes())?;
     }
     Ok(())
 }

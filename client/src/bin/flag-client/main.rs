@@ -22,7 +22,7 @@ mod report;
 mod spec;
 mod terminal;
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,27 +31,48 @@ use flag_client::race::memory_probe;
 use flag_client::report::json;
 
 use crate::args::{Args, Command};
-use crate::exit::FAILED;
+use crate::exit::{FAILED, USAGE};
 use crate::spec::{BenchSpec, GetSpec, LoadSpec, ReportSpec, SweepSpec};
-use crate::terminal::{ignore_ctrl_c, say};
+use crate::terminal::{check_printed, ignore_ctrl_c, say, take_failure};
 
 fn main() -> ExitCode {
     // Before anything else: threads would keep the user that they were started with.
     if let Err(error) = owner::become_the_owner() {
-        eprintln!("error: {error}");
+        print_error(&error);
         return ExitCode::from(FAILED);
     }
-    run(Args::parse())
-        .map(ExitCode::from)
-        .unwrap_or_else(|error| {
-            eprintln!("error: {error:#}");
-            ExitCode::from(exit::code_of(&error))
-        })
+    let code = match Args::try_parse() {
+        Ok(args) => run(args).unwrap_or_else(|error| {
+            print_error(&format_args!("{error:#}"));
+            exit::code_of(&error)
+        }),
+        Err(answer) if answer.use_stderr() => {
+            answer.print().ok();
+            USAGE
+        }
+        // What --help and --version ask for.
+        Err(answer) => {
+            check_printed(answer.print().and_then(|()| io::stdout().flush()));
+            0
+        }
+    };
+    match take_failure() {
+        None => ExitCode::from(code),
+        Some(error) => {
+            print_error(&format_args!("standard output: {error}"));
+            ExitCode::from(code.max(FAILED))
+        }
+    }
+}
+
+/// There is nowhere to say that this failed.
+fn print_error(error: &dyn std::fmt::Display) {
+    writeln!(io::stderr(), "error: {error}").ok();
 }
 
 fn run(args: Args) -> anyhow::Result<u8> {
     match args.command.unwrap_or(Command::Bench(args.bench)) {
-        Command::Get(args) => get::get(GetSpec::new(args)?),
+        Command::Get(args) => get::get(&GetSpec::new(args)?),
         Command::Bench(args) => measure::bench(&BenchSpec::new(args)?),
         Command::Sweep(args) => measure::sweep(&SweepSpec::new(args)?),
         Command::Load(args) => load::load(&LoadSpec::new(args)?),

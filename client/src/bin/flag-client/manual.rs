@@ -29,12 +29,12 @@ const EXIT_STATUS: &[ExitStatus] = &[
     },
     ExitStatus {
         code: FAILED,
-        meaning: "A failure. For get: some download was an error, and not found is none. For bench and sweep: some download went wrong that the plan wanted to go well. For load: no request succeeded.",
+        meaning: "A failure. For get: some download was an error, and not found is none. For bench and sweep: some download went wrong that the plan wanted to go well. For load: no request succeeded. For all: a result that could not be written, as on a full disk.",
         of: &[],
     },
     ExitStatus {
         code: USAGE,
-        meaning: "Bad usage or configuration.",
+        meaning: "Bad usage or configuration, or a file that cannot be written.",
         of: &[],
     },
     ExitStatus {

@@ -14,7 +14,7 @@ use flags_data::Catalogue;
 
 use crate::compare::exit_code;
 use crate::exit::{FAILED, INTERRUPTED, REGRESSED, Usage};
-use crate::export::NamedReport;
+use crate::export::{NamedReport, Stage};
 use crate::spec::{BenchSpec, RaceSpec, ServerSpec, SweepSpec};
 use crate::terminal::{cancel_on_ctrl_c, command_line, say, width};
 
@@ -37,16 +37,25 @@ pub(crate) fn bench(spec: &BenchSpec) -> anyhow::Result<u8> {
         if number > 0 && output.prints_text() {
             say("\n");
         }
-        let (result, its_code) = race(spec, server, &results, &cancel)?;
+        let (result, its_code) = match race(spec, server, &results, &cancel) {
+            Ok(raced) => raced,
+            Err(error) => {
+                output.exports.save_pictures(&results, Stage::Last).ok();
+                return Err(error);
+            }
+        };
         // The codes are in the order of what matters more.
         code = code.max(its_code);
         results.push(result);
-        // After each race: what the next one meets must not cost what is known.
-        output.exports.save_pictures(&results)?;
         if cancel.is_requested() {
             break;
         }
+        if number + 1 < spec.servers.len() {
+            // What the next race meets must not cost what is known.
+            output.exports.save_pictures(&results, Stage::More)?;
+        }
     }
+    output.exports.save_pictures(&results, Stage::Last)?;
     Ok(code)
 }
 
@@ -133,7 +142,7 @@ pub(crate) fn sweep(spec: &SweepSpec) -> anyhow::Result<u8> {
     let race = Race::sweep(strategies(&spec.race.runners), job, &spec.levels);
     let session = Session::new(&spec.race, name(&target, &[]), race, &target);
     let (result, code) = session.run()?;
-    spec.race.output.exports.save_pictures(&[result])?;
+    (spec.race.output.exports).save_pictures(&[result], Stage::Last)?;
     Ok(code)
 }
 
@@ -183,11 +192,11 @@ impl<'a> Session<'a> {
         };
         let report = Report::of(measurement);
         // What was measured is printed before anything can fail to be written.
-        output.print(&report, &table::closing(&report, width(), is_verbose))?;
+        output.print(&report, &table::closing(&report, width(), is_verbose));
         let all_met = output.judge(&report);
         raced?;
         let result = NamedReport { name, report };
-        output.exports.save(&result)?;
+        output.exports.save(&result, Stage::Last)?;
 
         let Report {
             measurement,
@@ -255,7 +264,7 @@ impl<'a> Session<'a> {
                         name: name.clone(),
                         report: Report::of(measurement.clone()),
                     };
-                    output.exports.save(&result).ok();
+                    output.exports.save(&result, Stage::More).ok();
                     next_save = Instant::now() + begun.elapsed() * PAUSE_BETWEEN_SAVES;
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use flag_client::report::{csv, json, load, markdown, table};
 use flag_client::result::threshold::{self, Checked, Judgement, Threshold};
 use flag_client::result::{LoadResult, Report};
@@ -10,7 +10,7 @@ use flag_client::result::{LoadResult, Report};
 use crate::args::{Format, OutputArgs};
 use crate::exit::Usage;
 use crate::export::ExportManager;
-use crate::terminal::say;
+use crate::terminal::{check_printed, say};
 
 /// What becomes of a result.
 pub(crate) struct Output {
@@ -56,20 +56,20 @@ impl Output {
     }
 
     /// Prints a result in the form that is asked for; `text` is how it looks as text.
-    pub(crate) fn print(&self, report: &Report, text: &str) -> anyhow::Result<()> {
+    pub(crate) fn print(&self, report: &Report, text: &str) {
+        let written = |write: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
+            let mut out = io::stdout().lock();
+            check_printed(write(&mut out).and_then(|()| out.flush()));
+        };
         match self.format {
-            Format::Text if self.is_quiet => Ok(()),
-            Format::Text => {
-                say(text);
-                Ok(())
-            }
-            Format::Json => finished(json::write(report, io::stdout().lock())),
+            Format::Text if self.is_quiet => {}
+            Format::Text => say(text),
+            Format::Json => written(&|out| json::write(report, out)),
             Format::Markdown => {
                 let checked = threshold::check(&self.thresholds, report);
                 say(&markdown::whole(report, &checked));
-                Ok(())
             }
-            Format::Csv => finished(csv::write(&report.measurement, io::stdout().lock())),
+            Format::Csv => written(&|out| csv::write(&report.measurement, out)),
         }
     }
 
@@ -110,14 +110,4 @@ pub(crate) fn print_thresholds(checked: &[Checked], prints_text: bool) -> bool {
         }
     }
     !checked.iter().any(|one| one.judgement().fails())
-}
-
-/// A reader that has closed its end is not an error: it may have read enough.
-fn finished(written: io::Result<()>) -> anyhow::Result<()> {
-    match written.and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("standard output")
-        }
-        _ => Ok(()),
-    }
 }

@@ -6,7 +6,7 @@ use flag_client::report::table;
 use flag_client::result::{LoadResult, Report, threshold};
 
 use crate::exit::{REGRESSED, Usage};
-use crate::export::NamedReport;
+use crate::export::{NamedReport, Stage};
 use crate::measure::known_contenders;
 use crate::output::{Output, print_thresholds};
 use crate::spec::ReportSpec;
@@ -39,11 +39,11 @@ pub(crate) fn report(spec: &ReportSpec) -> anyhow::Result<u8> {
         if results.len() > 1 {
             text = format!("{name}\n{text}\n");
         }
-        output.exports.save(result)?;
-        output.print(report, &text)?;
+        output.exports.save(result, Stage::Last)?;
+        output.print(report, &text);
         all_met &= output.judge(report);
     }
-    output.exports.save_pictures(&results)?;
+    output.exports.save_pictures(&results, Stage::Last)?;
     Ok(if all_met { 0 } else { REGRESSED })
 }
 

@@ -30,7 +30,7 @@ use crate::args::{
 use crate::compare::Baseline;
 use crate::exit::Usage;
 use crate::export::ExportManager;
-use crate::files::{check_file, make_writable};
+use crate::files::{OutputFile, OutputFolder, share_standard_output};
 use crate::output::Output;
 
 /// The rounds of a sweep, which has many series: the fewest with intervals of 95 %.
@@ -195,7 +195,7 @@ pub(crate) struct GetSpec {
     pub(crate) runner: Runner,
     /// The folder for the images.
     pub(crate) out: PathBuf,
-    pub(crate) export_json: Option<PathBuf>,
+    pub(crate) export_json: Option<OutputFile>,
     /// Whether codes without a flag may be all that was asked for.
     pub(crate) may_be_without_flags: bool,
     pub(crate) is_verbose: bool,
@@ -209,16 +209,14 @@ impl GetSpec {
     pub(crate) fn new(args: GetArgs) -> anyhow::Result<Self> {
         let strategy = [args.strategy.into()];
         let runners = runners(&strategy, &[args.http.into()], args.runner)?;
-        if let Some(file) = &args.export_json {
-            check_file("--export-json", file)?;
-        }
+        let export_json = document(args.export_json.as_deref(), false)?;
         Ok(Self {
             server: ServerSpec::new(args.server, args.shared.seed, "local"),
             download: DownloadSpec::new(&args.shared, args.runner, args.max_req),
             runner: runners[0],
             may_be_without_flags: args.shared.selection.may_be_without_flags(),
             out: args.out,
-            export_json: args.export_json,
+            export_json,
             is_verbose: args.shared.verbose,
         })
     }
@@ -383,8 +381,8 @@ pub(crate) struct LoadSpec {
     pub(crate) thresholds: Vec<Threshold>,
     pub(crate) format: LoadFormat,
     pub(crate) is_quiet: bool,
-    pub(crate) export_json: Option<PathBuf>,
-    pub(crate) export_hgrm: Option<PathBuf>,
+    pub(crate) export_json: Option<OutputFile>,
+    pub(crate) export_hgrm: Option<OutputFolder>,
 }
 
 impl LoadSpec {
@@ -405,12 +403,11 @@ impl LoadSpec {
             ));
         }
         threshold::check_load_metrics(&args.thresholds)?;
-        if let Some(file) = &args.export_json {
-            check_file("--export-json", file)?;
-        }
-        if let Some(folder) = &args.export_hgrm {
-            make_writable("--export-hgrm", folder)?;
-        }
+        let is_json = args.format == LoadFormat::Json;
+        let export_json = document(args.export_json.as_deref(), is_json)?;
+        let export_hgrm = (args.export_hgrm.as_deref())
+            .map(|folder| OutputFolder::open("--export-hgrm", folder))
+            .transpose()?;
         let codes = url.is_none().then(|| args.codes());
         let server = match url {
             Some(url) => ServerSpec {
@@ -442,8 +439,8 @@ impl LoadSpec {
             thresholds: args.thresholds,
             format: args.format,
             is_quiet: args.quiet,
-            export_json: args.export_json,
-            export_hgrm: args.export_hgrm,
+            export_json,
+            export_hgrm,
         })
     }
 
@@ -482,6 +479,14 @@ impl LoadSpec {
         };
         Ok((load, seed))
     }
+}
+
+/// The file of --export-json where that is the only document.
+fn document(path: Option<&Path>, prints_document: bool) -> anyhow::Result<Option<OutputFile>> {
+    let open = |path| OutputFile::open("--export-json", path);
+    let file = path.map(open).transpose()?;
+    share_standard_output(&file, prints_document)?;
+    Ok(file)
 }
 
 /// A URL is all that is asked for.

@@ -1,19 +1,49 @@
 //! The terminal: what is printed there, how wide it is, and Ctrl-C.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use flag_client::download::CancelToken;
 
 use crate::exit::INTERRUPTED;
 
-/// Prints, with colours on a terminal only. A reader that has closed its end is not an error, and
-/// never a reason to panic.
+/// Whether standard output is for a document, and text for standard error.
+static LEAVES_STANDARD_OUTPUT: AtomicBool = AtomicBool::new(false);
+/// The first thing that went wrong there.
+static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Prints what follows on standard error: standard output is for a document.
+pub(crate) fn leave_standard_output() {
+    LEAVES_STANDARD_OUTPUT.store(true, Ordering::Relaxed);
+}
+
+/// Prints, with colours on a terminal only. That it failed must not end what is measured:
+/// [`take_failure`] has it at the end.
 pub(crate) fn say(text: &str) {
-    let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .ok();
+    let print = |out: &mut dyn Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if LEAVES_STANDARD_OUTPUT.load(Ordering::Relaxed) {
+        print(&mut anstream::stderr().lock()).ok();
+    } else {
+        check_printed(print(&mut anstream::stdout().lock()));
+    }
+}
+
+/// Remembers that printing failed. A reader that has closed its end is not an error: it may have
+/// read enough.
+pub(crate) fn check_printed(printed: io::Result<()>) {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            flag_host::lock(&FAILURE).get_or_insert(error);
+        }
+        _ => {}
+    }
+}
+
+/// What went wrong on standard output.
+pub(crate) fn take_failure() -> Option<io::Error> {
+    flag_host::lock(&FAILURE).take()
 }
 
 /// The columns of the terminal, if that is where it is printed.

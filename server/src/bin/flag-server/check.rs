@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use flag_scenario::Scenario;
-use flag_scenario::file::{Problem, has_key};
+use flag_scenario::file::{MAX_TOML, Problem, has_key, read_limited, remedy};
 use flag_scenario::wording::counted;
 use flag_server::Listener;
 use thiserror::Error;
@@ -16,7 +16,7 @@ use crate::config::read_listeners;
 #[derive(Debug, Error)]
 pub(crate) enum CheckError {
     /// It cannot be read.
-    #[error("{path}: cannot be read ({reason}); name a TOML file that exists")]
+    #[error("{path}: cannot be read ({reason}); {}", remedy(reason))]
     Unreadable {
         /// The file.
         path: String,
@@ -62,7 +62,7 @@ pub(crate) enum Meaning {
 /// When it cannot be read, and with every problem in it.
 pub(crate) fn check(path: &Path) -> Result<Meaning, CheckError> {
     let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|reason| CheckError::Unreadable {
+    let text = read_limited(path, MAX_TOML).map_err(|reason| CheckError::Unreadable {
         path: shown.clone(),
         reason,
     })?;

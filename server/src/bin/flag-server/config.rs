@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use flag_scenario::file::{
-    Problem, Section, read_capacity, read_scenario, read_text, text, unsigned,
+    MAX_TOML, Problem, Section, read_capacity, read_limited, read_scenario, read_text, remedy,
+    text, unsigned,
 };
 use flag_scenario::{Scenario, ScenarioSource, SourceError, named_scenario};
 use flag_server::{Config, Limits, Listener, Tls};
@@ -28,7 +29,7 @@ pub(crate) enum ConfigProblem {
     #[error(transparent)]
     Scenario(#[from] SourceError),
     /// The configuration file cannot be read.
-    #[error("--config {path}: cannot be read ({reason}); name a TOML file that exists")]
+    #[error("--config {path}: cannot be read ({reason}); {}", remedy(reason))]
     UnreadableConfig {
         /// The file.
         path: String,
@@ -168,7 +169,7 @@ fn listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProblem>> {
 
 fn configured_listeners(path: &Path, args: &ServeArgs) -> Result<Vec<Listener>, ConfigProblem> {
     let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|reason| ConfigProblem::UnreadableConfig {
+    let text = read_limited(path, MAX_TOML).map_err(|reason| ConfigProblem::UnreadableConfig {
         path: shown.clone(),
         reason,
     })?;

@@ -6,15 +6,16 @@
 )]
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
 use flag_cli::{DocsCommand, ExitStatus, Program};
-use flag_host::allow_files;
+use flag_host::{allow_files, is_standard_output};
 use flag_scenario::profiles::{PROFILES, Profile};
 use flag_scenario::{ClientHeaders, ScenarioSource, named_scenario, schema};
-use flag_server::{BlockingFlagServer, Config, Stopped, reachable};
+use flag_server::{BlockingFlagServer, Config, StartError, Stopped, reachable};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -22,7 +23,7 @@ use tracing::{info, warn};
 use crate::args::{Args, Command, LogFormat, PlanArgs, ServeArgs};
 use crate::check::check;
 use crate::config::ConfigError;
-use crate::ready::write_ready_file;
+use crate::ready::ReadyFile;
 
 mod any_certificate;
 mod args;
@@ -45,18 +46,26 @@ const EXIT_STATUS: &[ExitStatus] = &[
     },
     ExitStatus {
         code: FAILED,
-        meaning: "A failure: an address that is taken, a file that cannot be written, or for healthcheck a server that is not healthy.",
+        meaning: "A failure: an address that is taken, a full disk, a standard output that cannot be written, or for healthcheck a server that is not healthy.",
         of: &[],
     },
     ExitStatus {
         code: USAGE,
-        meaning: "Bad usage, or a scenario or configuration that is wrong.",
+        meaning: "Bad usage, a scenario or configuration that is wrong, or a file that cannot be written.",
         of: &[],
     },
 ];
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(answer) if answer.use_stderr() => {
+            answer.print().ok();
+            return ExitCode::from(USAGE);
+        }
+        // What --help and --version ask for.
+        Err(answer) => return printed(answer.print().and_then(|()| io::stdout().flush())),
+    };
     match &args.command {
         Some(Command::Profiles { name: None }) => list_profiles(),
         Some(Command::Profiles { name: Some(name) }) => print_profile(name),
@@ -68,13 +77,56 @@ fn main() -> ExitCode {
         Some(Command::Plan(args)) => plan(args),
         Some(Command::Healthcheck { url }) => healthcheck(url.as_deref()),
         Some(Command::Docs(command)) => docs(command),
-        None => match config::from_args(&args.serve) {
-            Ok(config) => match serve(&args.serve, &config) {
+        None => match prepare(&args.serve) {
+            Ok((config, ready)) => match serve(&args.serve, &config, ready.as_ref()) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(FAILED, &format_args!("{error:#}")),
+                Err(error) => fail(code_of(&error), &format_args!("{error:#}")),
             },
-            Err(error) => fail(USAGE, &error),
+            Err(problems) => fail(USAGE, &problems),
         },
+    }
+}
+
+/// What the arguments mean, and the ready file of an earlier server removed even if that is wrong:
+/// a program may be waiting for a new one.
+fn prepare(args: &ServeArgs) -> Result<(Config, Option<ReadyFile>), String> {
+    let ready = args.ready_file.as_deref().map(|path| {
+        let prepared = ReadyFile::prepare(path);
+        prepared.map_err(|reason| cannot_write("--ready-file", path, &reason))
+    });
+    let config = config::from_args(args).map_err(|error| error.to_string());
+    let (config, ready) = match (config, ready.transpose()) {
+        (Ok(config), Ok(ready)) => (config, ready),
+        (Err(config), Err(ready)) => return Err(format!("{config}\n{ready}")),
+        (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => return Err(problems),
+    };
+    let is_ready_file = ready.as_ref().is_some_and(ReadyFile::is_standard_output);
+    if is_ready_file && logs_to_standard_output(&config) {
+        let text = "--decision-log: is what --ready-file writes to; name a file for one of them";
+        return Err(text.to_owned());
+    }
+    Ok((config, ready))
+}
+
+fn logs_to_standard_output(config: &Config) -> bool {
+    config
+        .decision_log
+        .as_deref()
+        .is_some_and(is_standard_output)
+}
+
+fn cannot_write(flag: &str, path: &Path, reason: &io::Error) -> String {
+    format!(
+        "{flag} {}: cannot be written ({reason}); name a file in a folder that exists",
+        path.display()
+    )
+}
+
+/// A decision log that cannot be written is wrong usage, as for every file.
+fn code_of(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref() {
+        Some(StartError::Log { .. }) => USAGE,
+        _ => FAILED,
     }
 }
 
@@ -133,21 +185,29 @@ fn docs(command: &DocsCommand) -> ExitCode {
     };
     match command.run(&program) {
         Ok(text) => say(&text),
-        Err(error) => fail(FAILED, &error),
+        Err(error) => fail(if error.is_usage { USAGE } else { FAILED }, &error),
     }
 }
 
-/// Prints. A reader that has closed its end is not an error.
+/// Prints.
 fn say(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .ok();
-    ExitCode::SUCCESS
+    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// A reader that has closed its end is not an error: it may have read enough.
+fn printed(result: io::Result<()>) -> ExitCode {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(FAILED, &format_args!("standard output: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {message}");
+    // There is nowhere to say that this failed.
+    writeln!(io::stderr(), "error: {message}").ok();
     ExitCode::from(code)
 }
 
@@ -155,7 +215,7 @@ fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
 const OTHER_FILES: usize = 64;
 
 /// This thread waits for signals; the server brings its own.
-fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
+fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow::Result<()> {
     trace_to_stderr(args.log);
     // As far as the system lets us: with fewer, the rest of many clients waits to be accepted, and
     // the log says why.
@@ -170,14 +230,17 @@ fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
     };
 
     let server = BlockingFlagServer::start(config)?;
-    announce(&server)?;
-    if let Some(path) = &args.ready_file {
-        write_ready_file(path, server.endpoints()).with_context(|| {
-            format!(
-                "--ready-file {}: cannot be written; name a file in a folder that exists",
-                path.display()
-            )
-        })?;
+    let is_taken =
+        ready.is_some_and(ReadyFile::is_standard_output) || logs_to_standard_output(config);
+    if is_taken {
+        announce(&server, &mut io::stderr().lock()).ok();
+    } else {
+        announce(&server, &mut io::stdout().lock()).context("standard output")?;
+    }
+    if let (Some(ready), Some(path)) = (ready, &args.ready_file) {
+        ready
+            .write(server.endpoints())
+            .with_context(|| format!("--ready-file {}: cannot be written", path.display()))?;
     }
 
     waiting.block_on(signal.received());
@@ -186,11 +249,27 @@ fn serve(args: &ServeArgs, config: &Config) -> anyhow::Result<()> {
     std::thread::spawn(move || tell.send(server.shutdown()));
     waiting.block_on(async {
         tokio::select! {
-            stopped = stopped => say_farewell(stopped?),
-            () = signal.received() => warn!("stopped at once, as the second signal asks"),
+            stopped = stopped => {
+                let stopped = stopped?;
+                say_farewell(stopped);
+                check_log(stopped, config)
+            }
+            () = signal.received() => {
+                warn!("stopped at once, as the second signal asks");
+                Ok(())
+            }
         }
-        Ok(())
     })
+}
+
+fn check_log(stopped: Stopped, config: &Config) -> anyhow::Result<()> {
+    match &config.decision_log {
+        Some(path) if !stopped.is_log_whole => bail!(
+            "--decision-log {}: records are missing, because it could not be written",
+            path.display()
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn say_farewell(stopped: Stopped) {
@@ -198,6 +277,7 @@ fn say_farewell(stopped: Stopped) {
         answered,
         refused,
         cut_off,
+        is_log_whole: _,
     } = stopped;
     match cut_off {
         0 => info!(answered, refused, "stopped: every request was answered"),
@@ -208,10 +288,9 @@ fn say_farewell(stopped: Stopped) {
     }
 }
 
-/// One line for each listener on standard output, its name and its URL: easy to cut for a program.
-/// A closed standard output does not stop the server.
-fn announce(server: &BlockingFlagServer) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+/// One line for each listener, its name and its URL: easy to cut for a program. A reader that has
+/// closed its end does not stop the server.
+fn announce(server: &BlockingFlagServer, out: &mut dyn Write) -> io::Result<()> {
     for endpoint in server.endpoints() {
         match writeln!(out, "{} {}", endpoint.name, endpoint.url) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),

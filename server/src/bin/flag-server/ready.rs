@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use flag_host::write_atomically;
+use flag_host::Destination;
 use flag_server::Endpoint;
 use serde::Serialize;
 
@@ -12,14 +12,37 @@ struct Ready<'a> {
     listeners: &'a [Endpoint],
 }
 
-/// Writes `{"listeners": [{"name": …, "url": …}]}` to `path`, which appears whole or not at all.
-///
-/// # Errors
-/// When the folder of `path` does not exist or cannot be written to.
-pub(crate) fn write_ready_file(path: &Path, endpoints: &[Endpoint]) -> io::Result<()> {
-    let ready = Ready {
-        listeners: endpoints,
-    };
-    let json = serde_json::to_string(&ready).expect("names and URLs are JSON") + "\n";
-    write_atomically(path, json.as_bytes())
+/// The file that says where the server listens, once it does.
+#[derive(Debug)]
+pub(crate) struct ReadyFile(Destination);
+
+impl ReadyFile {
+    /// Finds out whether it can be written, and removes what an earlier server has left: nobody may
+    /// take that for this one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn prepare(path: &Path) -> io::Result<Self> {
+        let destination = Destination::new(path)?;
+        destination.check()?;
+        destination.remove()?;
+        Ok(Self(destination))
+    }
+
+    /// Whether it is standard output.
+    pub(crate) fn is_standard_output(&self) -> bool {
+        self.0.is_standard_output()
+    }
+
+    /// Writes `{"listeners": [{"name": …, "url": …}]}`; a file appears whole or not at all.
+    ///
+    /// # Errors
+    /// When it can no longer be written.
+    pub(crate) fn write(&self, endpoints: &[Endpoint]) -> io::Result<()> {
+        let ready = Ready {
+            listeners: endpoints,
+        };
+        let json = serde_json::to_string(&ready).expect("names and URLs are JSON") + "\n";
+        self.0.write(json.as_bytes())
+    }
 }
