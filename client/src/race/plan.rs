@@ -2,7 +2,7 @@
 //! applied to the decisions of a server. It computes and never measures; for a server of which only
 //! the address is known it uses what the server reported.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flag_scenario::forecast::Outlook;
@@ -38,7 +38,7 @@ pub(super) fn headers(job: &Job) -> ClientHeaders {
 /// attempts. None if that of any attempt is missing, if an attempt never ended as the server said,
 /// if the server has a capacity, or if two reports of one attempt differ.
 pub fn reported(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
-    let mut told: HashMap<(CountryCode, u32), &Sample> = HashMap::new();
+    let mut told: BTreeMap<(CountryCode, u32), &Sample> = BTreeMap::new();
     for sample in all_series.iter().flat_map(Series::samples) {
         let is_told = match sample.outcome {
             Outcome::Downloaded | Outcome::NotFound => true,

@@ -1,7 +1,7 @@
 //! The ideal times of a measurement: what the plan of its server allows a client that loses no
 //! time, and why there is no such time where it is not known.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -202,7 +202,7 @@ fn why_unknown(measurement: &Measurement) -> NoIdeal {
         };
         as_planned && sample.plan.is_some()
     };
-    let told: HashSet<_> = samples()
+    let told: BTreeSet<_> = samples()
         .filter(is_told)
         .map(|sample| (sample.code, sample.attempt))
         .collect();
