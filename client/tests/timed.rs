@@ -322,8 +322,8 @@ fn unsent_requests_count_for_as_long_as_they_waited() {
         (1, 19)
     );
     assert_eq!(seen.load(Ordering::SeqCst), 1);
-    // The first was intended at once and answered after 200 ms. The others were intended every 10 ms
-    // after it, and given up at 200 ms.
+    // The first was intended at once and answered after 200 ms. The others were intended every 10
+    // ms after it, and given up at 200 ms.
     let times = outcome.recorder.response();
     for (percent, millis) in [(50.0, 100), (90.0, 180), (95.0, 190)] {
         let bounds = times.percentile(percent).unwrap();

@@ -1,4 +1,5 @@
-//! Who pays for the threads of the clock. It is alone in its process, where nobody else has a timer.
+//! Who pays for the threads of the clock. It is alone in its process, where nobody else has a
+//! timer.
 
 #![cfg(all(target_os = "linux", feature = "cpu"))]
 

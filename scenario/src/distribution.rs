@@ -408,8 +408,8 @@ impl fmt::Display for Distribution {
 }
 
 impl Distribution {
-    /// What the ends change, if anything that a reader would notice: the parameters are those of the
-    /// whole shape.
+    /// What the ends change, if anything that a reader would notice: the parameters are those of
+    /// the whole shape.
     fn write_cut(&self, truncated: Truncated, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
         let parts = [

@@ -68,8 +68,8 @@ pub struct Step {
 pub struct Times {
     /// The time of a perfect client that takes the downloads in their order.
     pub ideal: Result<Duration, NoIdeal>,
-    /// What no client can beat, in whatever order: less is not possible. None where even that is not
-    /// known.
+    /// What no client can beat, in whatever order: less is not possible. None where even that is
+    /// not known.
     pub bound: Option<Duration>,
 }
 

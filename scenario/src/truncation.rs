@@ -1,5 +1,5 @@
-//! What is left of a distribution without its ends: the shares that are cut off, and the mean of the
-//! rest, in seconds. The formulas are those of N. L. Johnson, S. Kotz and N. Balakrishnan,
+//! What is left of a distribution without its ends: the shares that are cut off, and the mean of
+//! the rest, in seconds. The formulas are those of N. L. Johnson, S. Kotz and N. Balakrishnan,
 //! *Continuous Univariate Distributions* (1994).
 
 use std::f64::consts::{PI, SQRT_2};

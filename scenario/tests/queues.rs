@@ -1,6 +1,6 @@
-//! Drawn service times behave as queueing theory says: requests at a steady rate, or at random, meet
-//! a server of limited capacity, and the percentiles of the response times are those of the closed
-//! formulas.
+//! Drawn service times behave as queueing theory says: requests at a steady rate, or at random,
+//! meet a server of limited capacity, and the percentiles of the response times are those of the
+//! closed formulas.
 //!
 //! No socket, no clock, fixed seeds. What always runs is short and has wider bounds; the whole is
 //! `cargo test --release -p flag-scenario --test queues -- --ignored --nocapture`.

@@ -1,4 +1,5 @@
-//! Whether a server is Flagbench's: only such a one is told which attempt of which run a request is.
+//! Whether a server is Flagbench's: only such a one is told which attempt of which run a request
+//! is.
 
 use std::time::Duration;
 

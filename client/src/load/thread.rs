@@ -212,8 +212,8 @@ impl LoadThread {
     }
 }
 
-/// A request from its turn until its end. If it is dropped before, the load was interrupted, and the
-/// request was cut off, or not sent although its time had come.
+/// A request from its turn until its end. If it is dropped before, the load was interrupted, and
+/// the request was cut off, or not sent although its time had come.
 struct Pending<'t> {
     thread: &'t LoadThread,
     /// Whether that is to be recorded.

@@ -111,8 +111,8 @@ pub struct ServerRecord {
     /// The folder of the flags, or the URL that a load was for; the port of an embedded server is a
     /// new one in every run.
     pub url: String,
-    /// What it did to its clients: that of an embedded server, or the one that was given as the plan
-    /// of a named one.
+    /// What it did to its clients: that of an embedded server, or the one that was given as the
+    /// plan of a named one.
     pub scenario: Option<ScenarioRecord>,
 }
 

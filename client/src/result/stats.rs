@@ -115,8 +115,8 @@ impl Growth {
     }
 }
 
-/// The `a`, `b` and `c` for which `y ≈ a + b(N − 1) + cN(N − 1)`, each error as a share of `y`. None
-/// where the points do not determine them.
+/// The `a`, `b` and `c` for which `y ≈ a + b(N − 1) + cN(N − 1)`, each error as a share of `y`.
+/// None where the points do not determine them.
 fn least_squares(points: &[(f64, f64)]) -> Option<[f64; 3]> {
     let mut workers = sorted(points.iter().map(|point| point.0).collect());
     workers.dedup();

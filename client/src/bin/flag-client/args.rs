@@ -388,9 +388,9 @@ pub(crate) struct OutputArgs {
     /// has no data, the exit code is 99.
     ///
     /// Metrics: p(N), min, med, avg, max (latency), excess.p(N) (latency less the planned time),
-    /// elapsed, cpu (per flag), memory (per worker), speed_up, ratio (time of a round to that of the
-    /// reference), efficiency, throughput (flags per second), error_rate, errors, unplanned_errors,
-    /// retries, downloads. Operators: < <= > >= == !=
+    /// elapsed, cpu (per flag), memory (per worker), speed_up, ratio (time of a round to that of
+    /// the reference), efficiency, throughput (flags per second), error_rate, errors,
+    /// unplanned_errors, retries, downloads. Operators: < <= > >= == !=
     ///
     /// ratio has an interval of 95 %: a threshold is met or missed by all of it, and otherwise
     /// undecided, which is told and does not fail. ratio.upper and ratio.lower are its ends.
@@ -629,16 +629,16 @@ pub(crate) struct ServerArgs {
     #[arg(short, long, value_name = "LABEL|URL")]
     pub(crate) server: Option<String>,
 
-    /// The profile of the embedded server, or of the one that --server names; `flag-server profiles`
-    /// lists them. [default: local for get, bench for bench]
+    /// The profile of the embedded server, or of the one that --server names; `flag-server
+    /// profiles` lists them. [default: local for get, bench for bench]
     #[arg(long, value_name = "NAME", conflicts_with = "scenario")]
     pub(crate) profile: Option<String>,
 
     /// The scenario file of the embedded server, or of the one that --server names.
     ///
-    /// Of a named server it is the plan: with it and the --seed that the server runs with, the ideal
-    /// and the planned failures are known as those of an embedded server. If the server reports
-    /// something else, that is an error.
+    /// Of a named server it is the plan: with it and the --seed that the server runs with, the
+    /// ideal and the planned failures are known as those of an embedded server. If the server
+    /// reports something else, that is an error.
     #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Option<PathBuf>,
 }
@@ -675,8 +675,8 @@ pub(crate) struct SharedArgs {
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
 
-    /// The seed of the embedded server, or of the one that --server names, instead of its scenario's
-    /// own.
+    /// The seed of the embedded server, or of the one that --server names, instead of its
+    /// scenario's own.
     ///
     /// It also seeds the jitter of the pauses before retries; with --server, and neither --scenario
     /// nor --profile, nothing else.

@@ -63,7 +63,8 @@ pub(crate) fn percentile(measurement: &Measurement, series: &Series, percent: f6
     stats::percentile(&values, percent)
 }
 
-/// All of them in order; none if it is not known what was planned. Infinite where something went against the plan.
+/// All of them in order; none if it is not known what was planned. Infinite where something went
+/// against the plan.
 fn sorted(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Series) -> Option<Vec<f64>> {
     let all_planned = measurement.plan.as_ref()?.iter();
     if !plan.is_complete() {
@@ -83,8 +84,8 @@ fn sorted(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Series) -> O
     (!values.is_empty()).then(|| stats::sorted(values))
 }
 
-/// The time of an attempt that ended as planned, less the planned one. The pause after it belongs to
-/// neither.
+/// The time of an attempt that ended as planned, less the planned one. The pause after it belongs
+/// to neither.
 fn excess(plan: &KnownPlan<'_>, sample: &Sample) -> f64 {
     match plan.attempt(sample) {
         Some(planned) if planned.outcome == sample.outcome => {

@@ -36,8 +36,8 @@ pub struct Loss {
     /// Requests that are not of the job. Of a command only: HEAD, metadata, flags again.
     #[serde(default)]
     pub other_requests_ms: Option<f64>,
-    /// The worker that ended last had more to do than in the schedule of the ideal, or waited longer
-    /// for a capacity.
+    /// The worker that ended last had more to do than in the schedule of the ideal, or waited
+    /// longer for a capacity.
     pub order_ms: f64,
     /// What cannot be attributed.
     #[serde(default)]
@@ -292,8 +292,8 @@ mod tests {
         ]
     }
 
-    /// 2 + 6 + 4 − 3 = 9: of the losses at least 0, 3 and 1 remain, whichever the 3 made good, and 5
-    /// of the 9 may be of any.
+    /// 2 + 6 + 4 − 3 = 9: of the losses at least 0, 3 and 1 remain, whichever the 3 made good, and
+    /// 5 of the 9 may be of any.
     #[test]
     fn what_a_gain_may_have_covered_is_not_explained() {
         let path = LastWorker {

@@ -71,8 +71,8 @@ pub struct SeriesAnalysis {
     pub latency: Option<Latencies>,
     /// The same of those that ended in an error: failures have a latency too.
     pub failed_latency: Option<Latencies>,
-    /// How much longer than planned the attempts took, whatever the plan wanted of them; none if the
-    /// plan is not known.
+    /// How much longer than planned the attempts took, whatever the plan wanted of them; none if
+    /// the plan is not known.
     #[serde(default)]
     pub excess: Option<Excess>,
     /// The client's processor time per download, in milliseconds: the median of the rounds.

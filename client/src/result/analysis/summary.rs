@@ -372,8 +372,8 @@ mod tests {
         close(loss.client_ms, 9.0);
     }
 
-    /// The body is paced over 50 of the 350 ms, and its head was read 20 ms late: of the 350 ms that
-    /// it took all were planned but 3.
+    /// The body is paced over 50 of the 350 ms, and its head was read 20 ms late: of the 350 ms
+    /// that it took all were planned but 3.
     #[test]
     fn a_head_that_is_read_late_shortens_the_body_and_loses_no_more_time() {
         let mut measurement = measurement(vec![series(
