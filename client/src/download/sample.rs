@@ -126,6 +126,21 @@ impl Outcome {
 }
 
 impl Sample {
+    /// Whether the server said what it plans for this attempt.
+    pub fn reports_plan(&self) -> bool {
+        self.plan.is_some() || self.rules.is_some()
+    }
+
+    /// Whether it ended as the server said: an error has to name the rules that it comes from, and
+    /// without a response nothing was said.
+    pub fn ended_as_reported(&self) -> bool {
+        match self.outcome {
+            Outcome::Downloaded | Outcome::NotFound => true,
+            Outcome::HttpError => self.rules.is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether this was the last attempt at its code, which decides how the download ended.
     pub fn is_last(&self) -> bool {
         self.retry_in.is_none()

@@ -40,15 +40,10 @@ pub(super) fn headers(job: &Job) -> ClientHeaders {
 pub fn reported(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
     let mut told: BTreeMap<(CountryCode, u32), &Sample> = BTreeMap::new();
     for sample in all_series.iter().flat_map(Series::samples) {
-        let is_told = match sample.outcome {
-            Outcome::Downloaded | Outcome::NotFound => true,
-            Outcome::HttpError => sample.rules.is_some(),
-            _ => false,
-        };
         if sample.capacity.is_some() {
             return None;
         }
-        let Some(time) = reported_time(sample).filter(|_| is_told) else {
+        let Some(time) = reported_time(sample).filter(|_| sample.ended_as_reported()) else {
             continue;
         };
         let first = *told.entry((sample.code, sample.attempt)).or_insert(sample);

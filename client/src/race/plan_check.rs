@@ -44,8 +44,7 @@ pub fn check_plan(server: &ServerPlan, job: &Job, samples: &[Sample]) -> Result<
         return Err(error(difference));
     }
     let answers = || samples.iter().filter(|sample| sample.status.is_some());
-    let is_silent = |sample: &Sample| sample.plan.is_none() && sample.rules.is_none();
-    if answers().next().is_some() && answers().all(is_silent) {
+    if answers().next().is_some() && !answers().any(Sample::reports_plan) {
         return Err(error(
             "it reports no plan in server-timing, as flag-server does".to_owned(),
         ));
@@ -56,7 +55,7 @@ pub fn check_plan(server: &ServerPlan, job: &Job, samples: &[Sample]) -> Result<
 /// How a response differs from the plan, if it does.
 fn difference(server: &ServerPlan, job: &Job, sample: &Sample) -> Option<String> {
     // An error of something between the client and the server reports nothing.
-    if sample.plan.is_none() && sample.rules.is_none() {
+    if !sample.reports_plan() {
         return None;
     }
     let foreseen = server.foresee(sample.code, sample.attempt, &headers(job));

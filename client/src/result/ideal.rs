@@ -1,7 +1,8 @@
 //! The ideal times of a measurement: what the plan of its server allows a client that loses no
 //! time, and why there is no such time where it is not known.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -16,6 +17,10 @@ use crate::download::{Outcome, Sample};
 /// The ideal times of a measurement, for any number of workers.
 pub struct IdealTimes {
     schedule: Result<Schedule, NoIdeal>,
+    /// Those that were computed: replaying a queue is much work.
+    known: RefCell<BTreeMap<NonZeroUsize, Times>>,
+    /// Whether the server could do so much and no more.
+    pub(crate) has_capacity: bool,
     /// The first rule that depends on headers, which not every contender sends.
     header_rule: Option<String>,
     /// The places of the codes in the job.
@@ -81,6 +86,8 @@ impl IdealTimes {
         let codes = measurement.job.codes.iter().copied();
         Self {
             schedule: schedule(measurement, scenario.as_ref()),
+            known: RefCell::default(),
+            has_capacity: scenario.as_ref().is_some_and(|it| it.capacity().is_some()),
             header_rule: with_headers.next().map(|rule| rule.name().to_string()),
             places: codes.zip(0..).collect(),
         }
@@ -89,7 +96,9 @@ impl IdealTimes {
     /// Those of so many workers.
     pub fn of_workers(&self, workers: NonZeroUsize) -> Result<Times, NoIdeal> {
         let schedule = self.schedule.as_ref().map_err(Clone::clone)?;
-        Ok(schedule.times(workers))
+        let mut known = self.known.borrow_mut();
+        let times = known.entry(workers);
+        Ok(times.or_insert_with(|| schedule.times(workers)).clone())
     }
 
     /// The ideal time of so many workers.
@@ -191,17 +200,10 @@ fn why_unknown(measurement: &Measurement) -> NoIdeal {
     if samples().any(|sample| sample.capacity.is_some()) {
         return NoIdeal::UnknownCapacity;
     }
-    if samples().all(|sample| sample.plan.is_none() && sample.rules.is_none()) {
+    if !samples().any(Sample::reports_plan) {
         return NoIdeal::Silent;
     }
-    let is_told = |sample: &&Sample| {
-        let as_planned = match sample.outcome {
-            Outcome::Downloaded | Outcome::NotFound => true,
-            Outcome::HttpError => sample.rules.is_some(),
-            _ => false,
-        };
-        as_planned && sample.plan.is_some()
-    };
+    let is_told = |sample: &&Sample| sample.ended_as_reported() && sample.plan.is_some();
     let told: BTreeSet<_> = samples()
         .filter(is_told)
         .map(|sample| (sample.code, sample.attempt))

@@ -558,7 +558,7 @@ impl LoadResult {
         }
         warnings.extend(self.generator.saturation(&self.times.service));
         // A named server may run here, and be such a program.
-        let is_alone = self.server.scenario.is_some();
+        let is_alone = self.server.is_embedded();
         let busy = self.neighbours.filter(|it| is_alone && it.is_busy());
         warnings.extend(busy.map(LoadWarning::BusyMachine));
         if self.environment.build == "debug" {

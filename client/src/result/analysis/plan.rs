@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use flag_scenario::Scenario;
 use flags_data::{Catalogue, CountryCode};
 
 use crate::download::{Outcome, Sample};
@@ -27,15 +26,14 @@ pub(super) struct KnownPlan<'m> {
 impl<'m> KnownPlan<'m> {
     pub(super) fn of(measurement: &'m Measurement) -> Self {
         let downloads = measurement.plan.iter().flatten();
-        let scenario = measurement.server.scenario.as_ref();
-        let scenario = scenario.and_then(|scenario| Scenario::from_toml(&scenario.toml).ok());
+        let ideals = IdealTimes::of(measurement);
         Self {
             downloads: downloads.map(|planned| (planned.code, planned)).collect(),
-            ideals: IdealTimes::of(measurement),
+            has_capacity: ideals.has_capacity,
+            ideals,
             first_attempt: measurement.job.first_attempt,
             has_scenario: measurement.server.scenario.is_some(),
             flags: Catalogue::embedded(),
-            has_capacity: scenario.is_some_and(|scenario| scenario.capacity().is_some()),
         }
     }
 
