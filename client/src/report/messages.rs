@@ -137,8 +137,8 @@ pub fn about_comparison(comparison: &Comparison) -> String {
     text
 }
 
-/// What a reader should know first: each cause once, with all series that it is about.
-pub fn warnings(all: &[Warning]) -> Vec<String> {
+/// Each cause once, with all series that it is about.
+fn merged<'w>(all: impl IntoIterator<Item = &'w Warning>) -> Vec<(Warning, Vec<String>)> {
     let mut merged: Vec<(Warning, Vec<String>)> = Vec::new();
     for warning in all {
         let name = warning.series().map(str::to_owned);
@@ -153,8 +153,13 @@ pub fn warnings(all: &[Warning]) -> Vec<String> {
             None => merged.push((warning.clone(), name.into_iter().collect())),
         }
     }
-    let text = |(warning, names): &(Warning, Vec<String>)| self::warning(warning, &listed(names));
-    merged.iter().map(text).collect()
+    merged
+}
+
+/// What a reader should know first: each cause once, with all series that it is about.
+pub fn warnings<'w>(all: impl IntoIterator<Item = &'w Warning>) -> Vec<String> {
+    let text = |(warning, names): (Warning, Vec<String>)| self::warning(&warning, &listed(&names));
+    merged(all).into_iter().map(text).collect()
 }
 
 /// The same for a reader who wants the result: what disturbs the times is one cause, with one
@@ -163,28 +168,16 @@ pub fn brief_warnings(all: &[Warning]) -> Vec<String> {
     let (disturbed, others): (Vec<&Warning>, Vec<&Warning>) = all
         .iter()
         .partition(|warning| disturbance(warning).is_some());
-    let mut signs: Vec<Warning> = Vec::new();
-    for warning in &disturbed {
-        let known = signs
-            .iter_mut()
-            .find_map(|sign| Some((sign.merged(warning)?, sign)));
-        match known {
-            Some((merged, sign)) => *sign = merged,
-            None => signs.push((*warning).clone()),
-        }
+    let mut signs: Vec<String> = Vec::new();
+    for (warning, _) in merged(disturbed) {
+        let sign = disturbance(&warning).filter(|sign| !signs.contains(sign));
+        signs.extend(sign);
     }
-    let mut texts: Vec<String> = Vec::new();
-    for text in signs.iter().filter_map(disturbance) {
-        if !texts.contains(&text) {
-            texts.push(text);
-        }
-    }
-    if texts.len() < 2 {
+    if signs.len() < 2 {
         return warnings(all);
     }
-    let signs = flag_scenario::wording::listed(texts, "and");
-    let others: Vec<Warning> = others.into_iter().cloned().collect();
-    let mut texts = warnings(&others);
+    let signs = flag_scenario::wording::listed(signs, "and");
+    let mut texts = warnings(others);
     texts.push(format!(
         "The times were disturbed: {signs}. Their intervals are of this run; speed-ups hold. Close other programs and measure again."
     ));
