@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use flag_client::download::{Images, Job, Outcome, Runner, Sample, Strategy, Watcher};
 use flags_data::{Catalogue, CountryCode};
 use support::{
-    TEN, TestServer, attempts_on_the_wire, job, respond, respond_with_flag, run,
+    TEN, TestServer, assert_three_attempts_at_ten, job, respond, respond_with_flag, run,
     unavailable_at_first, with_retries,
 };
 
@@ -345,14 +345,7 @@ fn with_enough_retries_every_flag_arrives_and_every_attempt_is_recorded() {
         let job = with_retries(2, job(&server.base_url, TEN, 4));
         let samples = run(&runner, &job);
 
-        let connection = attempts_on_the_wire(&server);
-        assert_eq!(connection.len(), 10, "{runner:?}");
-        assert!(
-            connection
-                .values()
-                .all(|attempts| attempts == &["1", "2", "3"]),
-            "{runner:?}: {connection:?}"
-        );
+        assert_three_attempts_at_ten(&server, &runner);
 
         assert_eq!(samples.len(), 30, "{runner:?}");
         for attempts in samples.chunks(3) {

@@ -1,8 +1,7 @@
 //! Where output goes: every option that writes, crossed with everything that a path can be.
 #![cfg(unix)]
 
-use std::fs::File;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 #[path = "../../host/tests/support/cells.rs"]
 mod cells;
@@ -211,13 +210,8 @@ fn a_full_standard_output_is_a_failure_of_every_command() {
         &json,
         &csv,
     ] {
-        let mut command = Command::new(PROGRAM);
-        command.args(args).current_dir(&folder);
-        // Writing to it never changes it.
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let output = command.stdout(full).stdin(Stdio::null()).output().unwrap();
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {message}");
+        let (code, message) = cells::on_a_full_device(PROGRAM, args, &folder);
+        assert_eq!(code, Some(1), "{args:?}: {message}");
         let errors = message.lines().filter(|line| line.starts_with("error: "));
         assert_eq!(errors.count(), 1, "{args:?}: {message}");
         assert!(

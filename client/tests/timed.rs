@@ -20,7 +20,7 @@ use flag_host::clock::{Paused, pause};
 use flag_scenario::ScenarioSource;
 use flags_data::{Catalogue, CountryCode};
 use support::{
-    TEN, TestServer, attempts_on_the_wire, done, eventually, job, load, run, serve, server,
+    TEN, TestServer, assert_three_attempts_at_ten, done, eventually, job, load, run, serve, server,
     unavailable_at_first, with_retries,
 };
 
@@ -229,14 +229,7 @@ fn a_broken_connection_is_one_attempt_and_is_never_repeated_silently() {
                 .all(|sample| sample.outcome == Outcome::BrokenConnection),
             "{samples:?}"
         );
-        let connection = attempts_on_the_wire(&server);
-        assert_eq!(connection.len(), 10, "{runner:?}");
-        assert!(
-            connection
-                .values()
-                .all(|attempts| attempts == &["1", "2", "3"]),
-            "{runner:?}: {connection:?}"
-        );
+        assert_three_attempts_at_ten(&server, &runner);
     }
 }
 

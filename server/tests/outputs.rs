@@ -1,7 +1,6 @@
 //! Where output goes: every option that writes, crossed with everything that a path can be.
 #![cfg(unix)]
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
@@ -122,13 +121,8 @@ fn a_full_standard_output_is_a_failure_of_every_command() {
         &["man"],
         &["--port", "0", "--profile", "local"],
     ] {
-        let mut command = Command::new(PROGRAM);
-        command.args(args).current_dir(&folder);
-        // Writing to it never changes it.
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let output = command.stdout(full).stdin(Stdio::null()).output().unwrap();
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {message}");
+        let (code, message) = cells::on_a_full_device(PROGRAM, args, &folder);
+        assert_eq!(code, Some(1), "{args:?}: {message}");
         let expected = "error: standard output: No space left on device (os error 28)\n";
         assert_eq!(message, expected, "{args:?}");
     }

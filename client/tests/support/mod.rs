@@ -139,12 +139,22 @@ pub(crate) fn unavailable_at_first(failures: usize, headers: &'static str) -> Te
 }
 
 /// The values of `flag-attempt` that came for each path, in order of arrival.
-pub(crate) fn attempts_on_the_wire(server: &TestServer) -> BTreeMap<String, Vec<String>> {
+fn attempts_on_the_wire(server: &TestServer) -> BTreeMap<String, Vec<String>> {
     let mut attempts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (line, attempt) in server.requests() {
         attempts.entry(line).or_default().push(attempt);
     }
     attempts
+}
+
+/// Each of the flags of [`TEN`] was requested three times, with the numbers of the attempts.
+pub(crate) fn assert_three_attempts_at_ten(server: &TestServer, runner: &Runner) {
+    let attempts = attempts_on_the_wire(server);
+    assert_eq!(attempts.len(), 10, "{runner:?}");
+    assert!(
+        attempts.values().all(|numbers| numbers == &["1", "2", "3"]),
+        "{runner:?}: {attempts:?}"
+    );
 }
 
 pub(crate) fn load(url: &str) -> Load {

@@ -330,3 +330,19 @@ impl Place {
         }
     }
 }
+
+/// The exit code and the messages of a command whose standard output is a full device.
+#[cfg(target_os = "linux")]
+pub(crate) fn on_a_full_device(
+    program: &str,
+    args: &[&str],
+    folder: &TempDir,
+) -> (Option<i32>, String) {
+    // Writing to it never changes it.
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(program);
+    command.args(args).current_dir(folder);
+    let output = command.stdin(Stdio::null()).stdout(full).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), message)
+}
