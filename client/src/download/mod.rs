@@ -3,6 +3,7 @@
 //! It knows neither rounds nor reports, and measures nothing but the times of each attempt.
 
 mod attempt;
+mod attempt_table;
 mod cancel;
 mod downloader;
 mod error;
@@ -16,6 +17,7 @@ mod strategy;
 pub mod worker;
 
 pub use self::attempt::Download;
+pub(crate) use self::attempt_table::AttemptTable;
 pub use self::cancel::CancelToken;
 pub use self::downloader::Downloader;
 pub(crate) use self::error::error_chain;

@@ -2,7 +2,6 @@
 //! applied to the decisions of a server. It computes and never measures; for a server of which only
 //! the address is known it uses what the server reported.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flag_scenario::forecast::Outlook;
@@ -13,7 +12,7 @@ use super::server_plan::Foreseen;
 use super::target::Target;
 use crate::download::http::exchange::MAX_REDIRECTS;
 use crate::download::retry::Attempt;
-use crate::download::{Job, Outcome, Sample, sent_headers};
+use crate::download::{AttemptTable, Job, Outcome, Sample, sent_headers};
 use crate::result::{Planned, PlannedAttempt, PlannedDoubt, Series};
 
 /// How far two reports of one time may be apart: `server-timing` has microseconds.
@@ -38,7 +37,7 @@ pub(super) fn headers(job: &Job) -> ClientHeaders {
 /// attempts. None if that of any attempt is missing, if an attempt never ended as the server said,
 /// if the server has a capacity, or if two reports of one attempt differ.
 pub fn reported(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
-    let mut told: BTreeMap<(CountryCode, u32), &Sample> = BTreeMap::new();
+    let mut told = AttemptTable::new();
     for sample in all_series.iter().flat_map(Series::samples) {
         if sample.capacity.is_some() {
             return None;
@@ -46,7 +45,7 @@ pub fn reported(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
         let Some(time) = reported_time(sample).filter(|_| sample.ended_as_reported()) else {
             continue;
         };
-        let first = *told.entry((sample.code, sample.attempt)).or_insert(sample);
+        let first = *told.get_or_insert(sample.code, sample.attempt, sample);
         let same = reported_time(first).is_some_and(|first| first.abs_diff(time) <= PRECISION);
         if !same || first.outcome != sample.outcome {
             return None;
@@ -55,7 +54,7 @@ pub fn reported(job: &Job, all_series: &[Series]) -> Option<Vec<Planned>> {
     let download = |&code| {
         let mut attempts = Vec::with_capacity(1);
         for number in job.retry.first.get().. {
-            let sample = *told.get(&(code, number))?;
+            let sample: &Sample = told.get(code, number)?;
             attempts.push(PlannedAttempt {
                 outcome: sample.outcome,
                 delay: sample.plan?,

@@ -2,7 +2,7 @@
 //! time, and why there is no such time where it is not known.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use flags_data::CountryCode;
 use thiserror::Error;
 
 use super::measurement::{ContenderRecord, Measurement, Planned, PlannedAttempt, Round, Series};
-use crate::download::{Outcome, Sample};
+use crate::download::{AttemptTable, Outcome, Sample};
 
 /// The ideal times of a measurement, for any number of workers.
 pub struct IdealTimes {
@@ -204,13 +204,16 @@ fn why_unknown(measurement: &Measurement) -> NoIdeal {
         return NoIdeal::Silent;
     }
     let is_told = |sample: &&Sample| sample.ended_as_reported() && sample.plan.is_some();
-    let told: BTreeSet<_> = samples()
-        .filter(is_told)
-        .map(|sample| (sample.code, sample.attempt))
-        .collect();
-    let mut others = samples().map(|sample| (sample.code, sample.attempt));
-    match others.find(|attempt| !told.contains(attempt)) {
-        Some((code, attempt)) => NoIdeal::Unreported { code, attempt },
+    let mut told = AttemptTable::new();
+    for sample in samples().filter(is_told) {
+        told.get_or_insert(sample.code, sample.attempt, ());
+    }
+    let is_missing = |sample: &&Sample| told.get(sample.code, sample.attempt).is_none();
+    match samples().find(is_missing) {
+        Some(sample) => NoIdeal::Unreported {
+            code: sample.code,
+            attempt: sample.attempt,
+        },
         None => NoIdeal::Inconsistent,
     }
 }

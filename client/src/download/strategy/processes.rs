@@ -137,7 +137,7 @@ impl Process {
         let code = download.code();
         self.send(&Task { code, attempt })?;
         let sample: Sample = read_line(&mut self.answers)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        if (sample.code, sample.attempt) == (code, attempt) {
+        if sample.code == code && sample.attempt == attempt {
             Ok(sample)
         } else {
             Err(io::Error::other("an answer to another task"))

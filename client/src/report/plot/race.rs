@@ -14,7 +14,7 @@ use super::canvas::{
     legend_height, line, poster_title, ring, ticks, time_label,
 };
 use super::draft::{Draft, POSTER_HEIGHT, chosen};
-use crate::download::{Outcome, Sample};
+use crate::download::{AttemptTable, Outcome, Sample};
 use crate::report::format::{percent, plural, short};
 use crate::report::palette::{self, Colour};
 use crate::result::stats::millis;
@@ -215,15 +215,15 @@ fn rows(round: &Round) -> Vec<Row<'_>> {
 }
 
 /// The planned delays: a broken response does not report its own.
-fn planned(measurement: &Measurement) -> BTreeMap<(CountryCode, u32), Duration> {
+fn planned(measurement: &Measurement) -> AttemptTable<Duration> {
     let first = measurement.job.first_attempt;
-    let downloads = measurement.plan.iter().flatten();
-    downloads
-        .flat_map(|download| {
-            let attempts = (first..).zip(&download.attempts);
-            attempts.map(|(number, attempt)| ((download.code, number), attempt.delay))
-        })
-        .collect()
+    let mut planned = AttemptTable::new();
+    for download in measurement.plan.iter().flatten() {
+        for (number, attempt) in (first..).zip(&download.attempts) {
+            planned.get_or_insert(download.code, number, attempt.delay);
+        }
+    }
+    planned
 }
 
 fn entries(panels: &[Panel<'_>]) -> Vec<(Marker, Colour, String)> {
@@ -255,7 +255,7 @@ fn draw_panel(
     format: Format,
     panel: &Panel<'_>,
     row_height: f64,
-    planned: &BTreeMap<(CountryCode, u32), Duration>,
+    planned: &AttemptTable<Duration>,
 ) -> Drawn {
     let rows = &panel.rows;
     let part = below_title(area, format, &panel.title)?;
@@ -320,7 +320,7 @@ fn draw_row(
     row: &Row<'_>,
     top: f64,
     row_height: f64,
-    planned: &BTreeMap<(CountryCode, u32), Duration>,
+    planned: &AttemptTable<Duration>,
 ) -> Drawn {
     // A gap between rows that are high enough.
     let gap: f64 = if row_height >= 4.0 { 0.12 } else { 0.0 };
@@ -330,7 +330,7 @@ fn draw_row(
     for sample in &row.attempts {
         let descriptions = sample
             .plan
-            .or_else(|| planned.get(&(sample.code, sample.attempt)).copied());
+            .or_else(|| planned.get(sample.code, sample.attempt).copied());
         for (part, colour) in parts(sample, descriptions) {
             let (from, to) = (millis(part.start), millis(part.end));
             bar(

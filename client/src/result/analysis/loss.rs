@@ -191,7 +191,8 @@ impl LastWorker {
 fn is_repeated(sample: &Sample, round: &Round) -> bool {
     let mut others = round.samples.iter();
     others.any(|other| {
-        (other.code, other.attempt) == (sample.code, sample.attempt) && other.sent < sample.sent
+        let is_same = other.code == sample.code && other.attempt == sample.attempt;
+        is_same && other.sent < sample.sent
     })
 }
 
