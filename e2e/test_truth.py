@@ -6,10 +6,11 @@ import sys
 import pytest
 from conftest import BIN, ROOT
 
-pytestmark = pytest.mark.alone
+# On a busy machine the other two only take longer.
+PARTS = [pytest.param("gate", marks=pytest.mark.alone), "queue", "percentiles"]
 
 
-@pytest.mark.parametrize("part", ["gate", "queue", "percentiles"])
+@pytest.mark.parametrize("part", PARTS)
 def test_the_numbers_agree_with_a_truth_that_is_known_otherwise(part):
     command = [sys.executable, ROOT / "bench" / "truth.py", "--bins", BIN, "--short", "--only", part]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=300)
