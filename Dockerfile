@@ -6,7 +6,7 @@
 #
 # The build runs on the builder's own platform, and compiles for the requested one.
 
-FROM --platform=$BUILDPLATFORM rust:1.95-slim-bookworm AS toolchain
+FROM --platform=$BUILDPLATFORM rust:1.95-slim-bookworm AS build
 ARG BUILDARCH
 ARG TARGETARCH
 WORKDIR /src
@@ -18,7 +18,6 @@ RUN set -eu; \
       *) echo "no build for $TARGETARCH: take linux/amd64 or linux/arm64" >&2; exit 1 ;; \
     esac; \
     target="$cpu-unknown-linux-gnu"; \
-    mkdir /build; \
     { echo "export CARGO_BUILD_TARGET=$target CARGO_TARGET_DIR=/build RUSTFLAGS='-C target-feature=+crt-static'"; \
       if [ "$TARGETARCH" != "$BUILDARCH" ]; then \
         apt-get -qq update >&2; \
@@ -26,41 +25,16 @@ RUN set -eu; \
         rustup target add "$target" >&2; \
         linker="$cpu-linux-gnu-gcc"; \
         echo "export CARGO_TARGET_$(echo "$target" | tr a-z- A-Z_)_LINKER=$linker CC_$(echo "$target" | tr - _)=$linker"; \
-      fi; } > /build/env
-
-# The dependencies, with empty source files: recompiled only when a manifest changes.
-FROM toolchain AS dependencies
-COPY Cargo.toml Cargo.lock ./
-COPY flags_data/Cargo.toml flags_data/
-COPY scenario/Cargo.toml scenario/
-COPY host/Cargo.toml host/
-COPY cli/Cargo.toml cli/
-COPY server/Cargo.toml server/
-COPY client/Cargo.toml client/
-RUN set -eu; . /build/env; \
-    for main in flags_data/build.rs flags_data/src/bin/render-flags.rs \
-        server/src/bin/flag-server/main.rs client/src/bin/flag-client/main.rs; do \
-      mkdir -p "$(dirname "$main")"; \
-      echo 'fn main() {}' > "$main"; \
-    done; \
-    for package in flags_data scenario host cli server client; do \
-      mkdir -p "$package/src" "$package/benches"; \
-      touch "$package/src/lib.rs"; \
-      for bench in $(sed -n '/^\[\[bench]]/,/^name/s/^name = "\(.*\)"/\1/p' "$package/Cargo.toml"); do \
-        echo 'fn main() {}' > "$package/benches/$bench.rs"; \
-      done; \
-    done; \
+      fi; } > /environment
+COPY . .
+# The builder keeps the dependencies, compiled. Our own files count as changed: those of another checkout may be older than what
+# it keeps, and cargo looks at nothing but the time.
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build \
+    set -eu; . /environment; \
+    find . -type f -exec touch {} +; \
     cargo build --profile dist --locked --bins --features png; \
-    cargo clean --profile dist -p flags-data -p flag-scenario -p flag-host -p flag-cli -p flag-server -p flag-client
-
-FROM dependencies AS build
-COPY flags_data flags_data
-COPY scenario scenario
-COPY host host
-COPY cli cli
-COPY server server
-COPY client client
-RUN . /build/env && cargo build --profile dist --locked --bins --features png && mv "/build/$CARGO_BUILD_TARGET/dist" /out
+    mkdir /out; \
+    cp "/build/$CARGO_BUILD_TARGET/dist/flag-server" "/build/$CARGO_BUILD_TARGET/dist/flag-client" /out
 
 # The common base of both images.
 FROM scratch AS base
