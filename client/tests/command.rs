@@ -894,3 +894,43 @@ fn a_followed_redirect_belongs_to_its_download_and_another_is_an_answer() {
         .collect();
     assert_eq!(seen, [(1, Outcome::Downloaded, Some(200)); 2]);
 }
+
+/// The rule is about a header that only the program sends.
+#[test]
+fn what_the_server_planned_for_a_program_is_no_error_if_it_tried_as_often_as_it_may() {
+    let twice = "get /flags/br/br.gif; get /flags/jp/jp.gif; get /flags/jp/jp.gif";
+    let once = "get /flags/br/br.gif; get /flags/jp/jp.gif";
+    for (fault, retries, script, unplanned) in [
+        ("fault = 'status', status = 503", 0, once, 0),
+        ("fault = 'status', status = 503", 1, once, 1),
+        ("fault = 'status', status = 503", 1, twice, 0),
+        ("fault = 'status', status = 400", 1, once, 0),
+        ("fault = 'reset', after = '512B'", 0, once, 0),
+        ("fault = 'corrupt', bits = 1", 0, once, 0),
+        (
+            "fault = 'latency', distribution = { fixed = '1ms' }",
+            0,
+            "get /flags/br/br.gif",
+            1,
+        ),
+    ] {
+        let toml =
+            format!("rule = [{{ {fault}, match = {{ cc = ['JP'], header = {{ x = 'y' }} }} }}]");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("header.toml");
+        std::fs::write(&file, toml).unwrap();
+        let target = Target::embedded(&ScenarioSource::File(&file), None).unwrap();
+        let scenario = target.plan.as_ref().unwrap().scenario().clone();
+        let mut job = job(&["BR", "JP"]);
+        job.retry.retries = retries;
+        let contenders: Vec<Box<dyn Contender>> = vec![Box::new(command(&bash(script), &scenario))];
+        let race = Race::bench(contenders, job).rounds(Rounds::Exactly(NonZeroUsize::MIN));
+        let measurement = race.run_on(&target).unwrap();
+        let analysis = Analysis::of(&measurement);
+        let found = analysis.series[0].unplanned_errors;
+        assert_eq!(
+            found, unplanned,
+            "{fault}, {retries} retries: {measurement:?}"
+        );
+    }
+}

@@ -5,7 +5,7 @@
 //! [`Analysis`](super::Analysis) is computed from it alone, so a file can be reported again later
 //! and never has to be measured twice. Nothing here measures or words anything.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::{Duration, SystemTime};
 
 use flag_scenario::{Millis, OptionalMillis};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::environment::{Environment, Neighbourhood};
 use super::interval::Looks;
 use super::stats;
-use crate::download::{Outcome, Sample};
+use crate::download::{Outcome, RetryPolicy, Sample};
 
 /// The version of the document's shape. It grows when a reader of the old shape would misread the
 /// new one.
@@ -126,6 +126,17 @@ pub struct ScenarioRecord {
     pub seed: u64,
     /// The scenario file, whole: it can be saved and run again.
     pub toml: String,
+}
+
+impl JobRecord {
+    /// When a failed attempt was repeated.
+    pub fn retry(&self) -> RetryPolicy {
+        RetryPolicy {
+            first: NonZeroU32::new(self.first_attempt).unwrap_or(NonZeroU32::MIN),
+            retries: self.retries,
+            seed: self.retry_seed,
+        }
+    }
 }
 
 impl ServerRecord {

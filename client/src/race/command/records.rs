@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use flag_scenario::{Content, Ending, RequestKey};
+use flag_scenario::{Content, Ending, RequestKey, RuleName};
 use flag_server::{BlockingFlagServer, End, Record};
 use flags_data::{CountryCode, Resource, ResourceKind};
 
@@ -169,7 +169,7 @@ impl Chain<'_> {
             wait: late.map(|late| if delay.is_zero() { delay } else { delay + late }),
             body: None,
             capacity: None,
-            rules: None,
+            rules: rule_names(&first.plan.rules),
             retry_in: None,
         }
     }
@@ -187,6 +187,12 @@ impl Chain<'_> {
             plan: self.first.plan.delay,
         }
     }
+}
+
+/// As the header `flag-plan` has them.
+fn rule_names(rules: &[RuleName]) -> Option<String> {
+    let names: Vec<&str> = rules.iter().map(RuleName::as_str).collect();
+    (!names.is_empty()).then(|| names.join(","))
 }
 
 /// The samples grouped by download, with what links its attempts; the download that ended first

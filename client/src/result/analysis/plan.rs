@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use flags_data::{Catalogue, CountryCode};
 
-use crate::download::{Outcome, Sample};
+use crate::download::retry::Attempt;
+use crate::download::{Outcome, RetryPolicy, Sample};
 use crate::result::ideal::{IdealTimes, NoIdeal};
 use crate::result::measurement::{Measurement, Planned, PlannedAttempt, PlannedDoubt, Series};
 
@@ -16,6 +17,7 @@ pub(super) struct KnownPlan<'m> {
     downloads: HashMap<CountryCode, &'m Planned>,
     ideals: IdealTimes,
     first_attempt: u32,
+    retry: RetryPolicy,
     /// Whether the plan follows from a scenario, and not from what a server reported.
     has_scenario: bool,
     flags: Catalogue,
@@ -32,6 +34,7 @@ impl<'m> KnownPlan<'m> {
             has_capacity: ideals.has_capacity,
             ideals,
             first_attempt: measurement.job.first_attempt,
+            retry: measurement.job.retry(),
             has_scenario: measurement.server.scenario.is_some(),
             flags: Catalogue::embedded(),
         }
@@ -59,19 +62,41 @@ impl<'m> KnownPlan<'m> {
     /// planned. Without a scenario, only the server can have said so, in the head of a response
     /// that was an error. A 404 is right for a country without a flag; for another one it is what a
     /// wrong address gets, whatever rules were applied to it.
-    pub(super) fn is_done(&self, ending: &Sample) -> bool {
+    pub(super) fn is_done(&self, series: &Series, ending: &Sample) -> bool {
         let planned = self.downloads.get(&ending.code);
         match (ending.outcome, planned) {
             (Outcome::Downloaded, _) => true,
             (outcome, Some(planned)) if self.has_scenario => {
                 let reported = || outcome == Outcome::HttpError && ending.rules.is_some();
                 let in_doubt = |doubt: &PlannedDoubt| doubt.outcome == outcome || reported();
-                planned.outcome() == Some(outcome) || planned.doubt.as_ref().is_some_and(in_doubt)
+                planned.outcome() == Some(outcome)
+                    || planned.doubt.as_ref().is_some_and(in_doubt)
+                    || (series.is_command() && self.is_served_failure(ending))
             }
             (Outcome::HttpError, _) => ending.rules.is_some(),
             (Outcome::NotFound, _) => self.flags.get(ending.code).is_none(),
             _ => false,
         }
+    }
+
+    /// Whether the server's rules made this attempt of a command fail, and the retry policy ends
+    /// with it. The rules may depend on headers that only the command sends, so the plan of the
+    /// race does not know it. A server breaks nothing off without a rule; a command that leaves
+    /// early has a time limit of its own.
+    fn is_served_failure(&self, ending: &Sample) -> bool {
+        let outcome = ending.outcome;
+        let is_of_server = matches!(
+            outcome,
+            Outcome::HttpError | Outcome::BrokenConnection | Outcome::WrongBody
+        );
+        let attempt = Attempt {
+            code: ending.code,
+            number: ending.attempt,
+            outcome,
+            status: ending.status,
+            retry_after: None,
+        };
+        is_of_server && ending.rules.is_some() && self.retry.pause_after(&attempt).is_none()
     }
 
     /// Whether it is known of every download how it goes, and how long its requests are served.

@@ -218,7 +218,7 @@ fn unplanned_errors(measurement: &Measurement, plan: &KnownPlan<'_>, series: &Se
             *left.entry(*code).or_default() += 1;
         }
         let endings = round.samples.iter().filter(|sample| sample.is_last());
-        for sample in endings.filter(|sample| plan.is_done(sample)) {
+        for sample in endings.filter(|sample| plan.is_done(series, sample)) {
             if let Some(count) = left.get_mut(&sample.code) {
                 *count = count.saturating_sub(1);
             }
