@@ -67,7 +67,7 @@ const UNUSUAL: [&str; 13] = [
 
 /// What was read.
 enum Parsed<'a> {
-    /// Nothing: the client has closed its side.
+    /// Nothing: the client sends no more, and has its answers.
     Closed,
     /// A part of a head.
     Partial(Vec<u8>),
@@ -256,6 +256,10 @@ async fn send(
     mut record: RecordGuard,
 ) -> io::Result<()> {
     record.sent(body.len());
+    if record.is_kept() && stream.has_finished() {
+        write_all(stream, head, body).await?;
+        return stream.complete(record);
+    }
     record.whole();
     drop(record); // it is written: a client that has the answer may read the record at once
     write_all(stream, head, body).await
@@ -309,8 +313,11 @@ async fn send_shaped(
         sent += piece.len() as u64;
         record.sent(piece.len());
         if rest.is_empty() && end.is_none() {
-            record.whole();
-            record = RecordGuard::default(); // it is written before the last byte is sent
+            // It is written before the last byte is sent, unless the client may be gone.
+            if record.is_kept() && !stream.has_finished() {
+                record.whole();
+                record = RecordGuard::default();
+            }
             if has_waited && shutdown.is_requested() {
                 shutdown.count_answered();
             }
@@ -320,6 +327,8 @@ async fn send_shaped(
     if let Some(fault) = end {
         write_all(stream, head, &[]).await?;
         break_connection(stream, fault, record).await?;
+    } else if record.is_kept() {
+        stream.complete(record)?;
     }
     Ok(())
 }

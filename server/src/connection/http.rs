@@ -60,8 +60,8 @@ async fn answer(
                 app.injector.count_undecided();
                 (*refusal).map(Body::from)
             }
-            Ok(decision) => match app.injector.apply(decision).await {
-                Reply::Refuse(refusal, record) => refuse(refusal, record, &method),
+            Ok(decision) => match connection.watch(app.injector.apply(decision)).await {
+                Reply::Refuse(refusal, record) => refuse(refusal, record, &method, &connection),
                 Reply::Break(fault, record) => {
                     connection.inject(Injection { fault, record }).await;
                     return Err(Broken);
@@ -87,12 +87,17 @@ async fn answer(
     Ok(with_length_where_it_belongs(response))
 }
 
-fn refuse(refusal: Complete, mut record: RecordGuard, method: &Method) -> Response<Body> {
+fn refuse(
+    refusal: Complete,
+    mut record: RecordGuard,
+    method: &Method,
+    connection: &ConnectionHandle,
+) -> Response<Body> {
     record.status(refusal.status());
     if *method != Method::HEAD {
         record.sent(refusal.body().len());
     }
-    record.whole();
+    connection.complete(record);
     refusal.map(Body::from)
 }
 
@@ -117,7 +122,7 @@ async fn apply_to_body(
     let planned = is_sent.then(|| respond.body_time(bytes.len() as u64));
     report(&respond, planned.flatten(), &mut parts.headers);
     if !is_sent {
-        respond.record.whole();
+        connection.complete(respond.record);
         return Response::from_parts(parts, Body::from(bytes));
     }
     let length = HeaderValue::from(bytes.len());
