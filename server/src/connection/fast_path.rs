@@ -25,6 +25,7 @@ use httparse::{Header, ParserConfig, Status};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep;
 
+use super::host;
 use crate::app::App;
 use crate::fault::{
     Decision, FaultInjector, FaultyStream, Injection, Reply, RequestHead, RequestHeaders, Respond,
@@ -164,6 +165,11 @@ fn parse<'a>(app: &'a App, data: &[u8]) -> Parsed<'a> {
     let Some(file) = file.filter(|_| request.headers.iter().all(is_usual)) else {
         return other();
     };
+    let hosts = request.headers.iter();
+    let hosts = hosts.filter(|header| header.name.eq_ignore_ascii_case("host"));
+    if !host::is_valid(hosts.map(|header| header.value), true) {
+        return other();
+    }
     let decided = app.injector.decide(&RequestHead {
         method: "GET",
         resource: &resource,
@@ -470,6 +476,7 @@ mod tests {
             "connection: close\r\n",
             "flag-attempt: 0\r\n",
             "x: y\r\n\r\nGET",
+            "host: x\r\n",
         ] {
             assert!(!is_taken(GET, lines), "{lines}");
         }
