@@ -79,7 +79,7 @@ enum End {
     Rst,
     /// The client ended it.
     Own,
-    /// The server did not notice that the client had left.
+    /// The server did not end it after the client's FIN either.
     Never,
 }
 

@@ -1,10 +1,12 @@
-//! Socket options that differ between systems, one small function each.
+//! Socket options that tokio does not know or that differ between systems, one small function each.
 //!
 //! The rest of the library is the same everywhere; only the program asks which system it is on, for
 //! its signals.
 
 use std::io;
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// Lets the socket have an address that was in use a moment ago.
@@ -20,11 +22,24 @@ pub(crate) fn reuse_address(_: &TcpSocket) -> io::Result<()> {
     Ok(())
 }
 
+/// How often a client that sends no more is asked whether it is still there.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Lets the system ask the client, from now on, whether it is still there. One that has closed its
+/// connection looks like one that has closed its own side only, until its system has forgotten the
+/// connection, a minute later on most; then the answer is an RST.
+pub(crate) fn probe(stream: &TcpStream) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(PROBE_INTERVAL)
+        .with_interval(PROBE_INTERVAL);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
 /// Keeps a connection from the processes that this one starts. On Windows they inherit what a
 /// listener accepts, and hold it open: a planned RST would come only when the last of them ends.
 #[cfg(windows)]
 pub(crate) fn keep_from_children(stream: &TcpStream) -> io::Result<()> {
-    socket2::SockRef::from(stream).set_no_inherit(true)
+    SockRef::from(stream).set_no_inherit(true)
 }
 
 /// Elsewhere accepted connections are not inherited.

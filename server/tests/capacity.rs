@@ -107,6 +107,9 @@ fn a_client_that_disconnects_frees_its_worker() {
             .unwrap()
             .starts_with("HTTP/1.1 503 ")
     );
+    // A FIN would only say that it sends no more.
+    let linger = Some(Duration::ZERO);
+    socket2::SockRef::from(&first).set_linger(linger).unwrap();
     drop(first);
     // Once the server has noticed, another request is served.
     while !time.waits().is_empty() {

@@ -182,7 +182,7 @@ fn a_client_that_disconnects_during_a_delay_is_noticed() {
         client.send(first);
         eventually(|| (server.received() == count).then_some(()));
         client.send(more);
-        drop(client);
+        client.leave();
         let records = server.records(count as usize);
         assert_eq!(records.last().unwrap().sent.end, End::Left);
     }

@@ -172,7 +172,7 @@ fn an_endless_stall_ends_when_the_client_disconnects_even_with_unread_bytes() {
             }
         }
         assert_eq!(server.records(""), [], "{stall}: it ended by itself");
-        drop(clients);
+        clients.into_iter().for_each(Client::leave);
         // Every second, the server checks whether its clients are still there.
         let records = eventually(|| {
             if !time.waits().is_empty() {

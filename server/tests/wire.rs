@@ -492,7 +492,7 @@ fn an_invalid_run_or_attempt_is_refused_with_the_remedy() {
         assert_eq!(reply.status_line, "HTTP/1.1 400 Bad Request", "{attempt}");
         assert_eq!(
             reply.text(),
-            "flag-attempt: number the attempt with 1, 2, …, 4294967295\n"
+            "flag-attempt: number the attempt once, with 1, 2, …, 4294967295\n"
         );
     }
     let long = format!("flag-run: {}", "x".repeat(129));
@@ -500,7 +500,7 @@ fn an_invalid_run_or_attempt_is_refused_with_the_remedy() {
     assert_eq!(reply.status_line, "HTTP/1.1 400 Bad Request");
     assert_eq!(
         reply.text(),
-        "flag-run: name the run with at most 128 ASCII characters\n"
+        "flag-run: name the run once, with at most 128 ASCII characters\n"
     );
     assert_eq!(
         server

@@ -261,10 +261,9 @@ impl Framing {
         for header in headers {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
             if is("content-length") {
-                let text = std::str::from_utf8(header.value).map_err(|_| Malformed)?;
                 // A length may be repeated if the values are equal.
-                for number in text.split(',') {
-                    let length = number.trim().parse().map_err(|_| Malformed)?;
+                for digits in list_items(header.value) {
+                    let length = number(digits).ok_or(Malformed)?;
                     if framing
                         .length
                         .replace(length)
@@ -291,6 +290,13 @@ impl Framing {
         }
         Ok(framing)
     }
+}
+
+/// A length (RFC 9110, section 8.6): digits and nothing else, not even a sign.
+fn number(digits: &[u8]) -> Option<u64> {
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
+    text.parse().ok()
 }
 
 fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -404,6 +410,12 @@ mod tests {
             "hello\r\n\r\n",
             "HTTP/1.1 101 Switching Protocols\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 0x1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: \r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1,\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1, +1\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\r\n",

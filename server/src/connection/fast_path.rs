@@ -25,6 +25,7 @@ use httparse::{Header, ParserConfig, Status};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep;
 
+use super::host;
 use crate::app::App;
 use crate::fault::{
     Decision, FaultInjector, FaultyStream, Injection, Reply, RequestHead, RequestHeaders, Respond,
@@ -67,7 +68,7 @@ const UNUSUAL: [&str; 13] = [
 
 /// What was read.
 enum Parsed<'a> {
-    /// Nothing: the client has closed its side.
+    /// Nothing: the client sends no more, and has its answers.
     Closed,
     /// A part of a head.
     Partial(Vec<u8>),
@@ -164,6 +165,11 @@ fn parse<'a>(app: &'a App, data: &[u8]) -> Parsed<'a> {
     let Some(file) = file.filter(|_| request.headers.iter().all(is_usual)) else {
         return other();
     };
+    let hosts = request.headers.iter();
+    let hosts = hosts.filter(|header| header.name.eq_ignore_ascii_case("host"));
+    if !host::is_valid(hosts.map(|header| header.value), true) {
+        return other();
+    }
     let decided = app.injector.decide(&RequestHead {
         method: "GET",
         resource: &resource,
@@ -256,6 +262,10 @@ async fn send(
     mut record: RecordGuard,
 ) -> io::Result<()> {
     record.sent(body.len());
+    if record.is_kept() && stream.has_finished() {
+        write_all(stream, head, body).await?;
+        return stream.complete(record);
+    }
     record.whole();
     drop(record); // it is written: a client that has the answer may read the record at once
     write_all(stream, head, body).await
@@ -309,8 +319,11 @@ async fn send_shaped(
         sent += piece.len() as u64;
         record.sent(piece.len());
         if rest.is_empty() && end.is_none() {
-            record.whole();
-            record = RecordGuard::default(); // it is written before the last byte is sent
+            // It is written before the last byte is sent, unless the client may be gone.
+            if record.is_kept() && !stream.has_finished() {
+                record.whole();
+                record = RecordGuard::default();
+            }
             if has_waited && shutdown.is_requested() {
                 shutdown.count_answered();
             }
@@ -320,6 +333,8 @@ async fn send_shaped(
     if let Some(fault) = end {
         write_all(stream, head, &[]).await?;
         break_connection(stream, fault, record).await?;
+    } else if record.is_kept() {
+        stream.complete(record)?;
     }
     Ok(())
 }
@@ -461,6 +476,7 @@ mod tests {
             "connection: close\r\n",
             "flag-attempt: 0\r\n",
             "x: y\r\n\r\nGET",
+            "host: x\r\n",
         ] {
             assert!(!is_taken(GET, lines), "{lines}");
         }

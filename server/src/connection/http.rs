@@ -5,14 +5,15 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use axum::response::IntoResponse;
 use flags_data::Resource;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::Service;
 
+use super::host;
 use crate::app::App;
 use crate::fault::{Broken, ConnectionHandle, Injection, PacedBody, Reply, RequestHead, Respond};
 use crate::record::RecordGuard;
@@ -35,9 +36,9 @@ impl Service<Request<Incoming>> for AppService {
         if self.connection.is_ending() {
             return Box::pin(std::future::pending());
         }
-        // No request has a body here. One that says so in two ways at once is how smuggling begins.
-        if request.headers().contains_key(TRANSFER_ENCODING) {
-            return Box::pin(async { Ok(refuse_body()) });
+        if let Some(remedy) = remedy(&request) {
+            self.app.injector.count_undecided();
+            return Box::pin(std::future::ready(Ok(refuse_request(&request, remedy))));
         }
         let (app, connection) = (self.app.clone(), self.connection.clone());
         Box::pin(answer(app, request.map(Body::new), connection))
@@ -60,8 +61,8 @@ async fn answer(
                 app.injector.count_undecided();
                 (*refusal).map(Body::from)
             }
-            Ok(decision) => match app.injector.apply(decision).await {
-                Reply::Refuse(refusal, record) => refuse(refusal, record, &method),
+            Ok(decision) => match connection.watch(app.injector.apply(decision)).await {
+                Reply::Refuse(refusal, record) => refuse(refusal, record, &method, &connection),
                 Reply::Break(fault, record) => {
                     connection.inject(Injection { fault, record }).await;
                     return Err(Broken);
@@ -87,12 +88,17 @@ async fn answer(
     Ok(with_length_where_it_belongs(response))
 }
 
-fn refuse(refusal: Complete, mut record: RecordGuard, method: &Method) -> Response<Body> {
+fn refuse(
+    refusal: Complete,
+    mut record: RecordGuard,
+    method: &Method,
+    connection: &ConnectionHandle,
+) -> Response<Body> {
     record.status(refusal.status());
     if *method != Method::HEAD {
         record.sent(refusal.body().len());
     }
-    record.whole();
+    connection.complete(record);
     refusal.map(Body::from)
 }
 
@@ -117,7 +123,7 @@ async fn apply_to_body(
     let planned = is_sent.then(|| respond.body_time(bytes.len() as u64));
     report(&respond, planned.flatten(), &mut parts.headers);
     if !is_sent {
-        respond.record.whole();
+        connection.complete(respond.record);
         return Response::from_parts(parts, Body::from(bytes));
     }
     let length = HeaderValue::from(bytes.len());
@@ -153,12 +159,31 @@ fn with_length_where_it_belongs(mut response: Response<Body>) -> Response<Body> 
     response
 }
 
-fn refuse_body() -> Response<Body> {
-    let close = [(CONNECTION, HeaderValue::from_static("close"))];
-    (
-        StatusCode::BAD_REQUEST,
-        close,
-        "transfer-encoding: requests have no body here; leave it out\n",
-    )
-        .into_response()
+/// What is wrong with a request whatever it asks for. A client and a server that read it in
+/// different ways are how smuggling begins.
+fn remedy<B>(request: &Request<B>) -> Option<&'static str> {
+    if request.headers().contains_key(TRANSFER_ENCODING) {
+        return Some("transfer-encoding: requests have no body here; leave it out\n");
+    }
+    let hosts = request.headers().get_all(HOST);
+    let hosts = hosts.iter().map(HeaderValue::as_bytes);
+    // Before HTTP/1.1 there was none, and HTTP/2 has a name of its own for it.
+    let is_required = request.version() == Version::HTTP_11;
+    if !host::is_valid(hosts, is_required) {
+        return Some("host: name the server once, as in 127.0.0.1:8000\n");
+    }
+    None
+}
+
+/// The last answer on its connection, which on HTTP/2 has other requests.
+fn refuse_request<B>(request: &Request<B>, remedy: &'static str) -> Response<Body> {
+    let mut response = (StatusCode::BAD_REQUEST, remedy).into_response();
+    if request.version() < Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    if *request.method() == Method::HEAD {
+        response = without_body(response);
+    }
+    response
 }

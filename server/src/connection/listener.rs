@@ -244,7 +244,7 @@ async fn spoken_version(stream: &FaultyStream) -> io::Result<Version> {
     loop {
         let len = stream.peek(&mut first).await?;
         let (said, preface) = (&first[..len], &HTTP2_PREFACE[..len]);
-        if said != preface || said.is_empty() || stream.has_left() {
+        if said != preface || said.is_empty() || stream.has_finished() {
             return Ok(Version::HTTP_11);
         }
         if len == HTTP2_PREFACE.len() {
@@ -293,6 +293,8 @@ where
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
+        // A client that has sent its FIN may still wait for its answer.
+        .half_close(true)
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(MAX_HEAD_BYTES);
     watcher.watch(builder.serve_connection(io, service)).await?;

@@ -1,6 +1,7 @@
 //! Connections: listeners, TLS, limits, and the two encoders, hyper's and the fast path's.
 
 mod fast_path;
+mod host;
 mod http;
 mod listener;
 mod security;

@@ -15,7 +15,7 @@ use flag_host::clock::{self, Sleep, sleep_until};
 use http_body::{Frame, SizeHint};
 use tokio::sync::oneshot;
 
-use super::connection::{Broken, ConnectionHandle, Injection};
+use super::connection::{Broken, ConnectionHandle, Injection, Pulse};
 use super::injector::Respond;
 use crate::record::RecordGuard;
 use crate::scenario::{ConnectionFault, Content, Ending, Pace};
@@ -37,6 +37,7 @@ pub(crate) struct PacedBody {
     /// When the server stops, the pieces that are not due by then are sent then.
     deadline: Deadline,
     has_waited: bool,
+    pulse: Pulse,
     sent: u64,
     record: RecordGuard,
 }
@@ -116,6 +117,7 @@ impl PacedBody {
             shutdown: Arc::clone(shutdown),
             deadline: shutdown.deadline(),
             has_waited: false,
+            pulse: Pulse::default(),
             sent: 0,
             record: respond.record,
         }
@@ -135,7 +137,10 @@ impl PacedBody {
         if sleep.deadline() != deadline {
             sleep.reset(deadline);
         }
-        ready!(Pin::new(sleep).poll(cx));
+        if Pin::new(sleep).poll(cx).is_pending() {
+            self.pulse.poll(&self.connection, cx);
+            return Poll::Pending;
+        }
         self.sleep = None;
         Poll::Ready(())
     }
@@ -159,7 +164,7 @@ impl PacedBody {
     /// head.
     fn finish(&mut self, last: Bytes) -> Bytes {
         let BodyEnd::Break(fault) = &self.end else {
-            self.record.whole();
+            self.connection.complete(std::mem::take(&mut self.record));
             if self.has_waited && self.shutdown.is_requested() {
                 self.shutdown.count_answered();
             }

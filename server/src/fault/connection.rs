@@ -6,10 +6,15 @@
 //! flushed; the wrapper waits until the kernel has sent everything, holds the silence, and fails.
 //! The owner of the stream drops it without another byte, and the wrapper breaks the connection as
 //! planned.
+//!
+//! A client that has sent its FIN may still wait for its answer (`nc -N`), so only an RST or a
+//! failed write says that it has left. One that has left with no more than a FIN answers the next
+//! byte with an RST, and so it answers TCP's keep-alive probes once its system has forgotten it.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -18,18 +23,19 @@ use bytes::Bytes;
 use flag_host::clock::{self, Sleep, sleep_until};
 use flag_host::{is_sent, lock};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready};
 use tokio::net::TcpStream;
 
 use crate::record::RecordGuard;
 use crate::scenario::{ConnectionFault, ConnectionFaultKind};
+use crate::socket;
 
 /// How long a closed connection is still listened to, so that the client's last bytes do not turn
 /// the FIN into an RST.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How often a silent connection checks whether its client is still there. hyper does not, as long
-/// as it has unread bytes of the client.
+/// How often a silent connection checks whether its client is still there. hyper does not: while it
+/// answers a request, it reads nothing.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What WireMock's `MALFORMED_RESPONSE_CHUNK` sends before its garbage.
@@ -53,7 +59,17 @@ pub(crate) struct Broken;
 /// The connection as its request sees it. On HTTP/2, where many requests share one, none may end
 /// it: theirs is the default, which does nothing.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ConnectionHandle(Option<Arc<Mutex<State>>>);
+pub(crate) struct ConnectionHandle(Option<Arc<Shared>>);
+
+/// What both sides of a connection share.
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Whether the state has a record: most writes need not look there.
+    has_record: AtomicBool,
+    /// Whether it is time to check that the client is still there.
+    is_check_due: AtomicBool,
+}
 
 /// What a request leaves for its socket. HTTP/1 has one request at a time.
 #[derive(Debug, Default)]
@@ -61,12 +77,60 @@ struct State {
     injection: Option<Injection>,
     /// Whether there is one, or has been.
     is_ending: bool,
+    /// Of the response whose last byte is to be written.
+    record: Option<RecordGuard>,
 }
 
 impl ConnectionHandle {
     fn state(&self) -> Option<MutexGuard<'_, State>> {
-        let state = self.0.as_ref()?;
-        Some(lock(state))
+        let shared = self.0.as_ref()?;
+        Some(lock(&shared.state))
+    }
+
+    /// Completes the record of a response all of which is handed over: before its last byte is
+    /// sent, so that a client that has the answer may read the record at once. A client that has
+    /// sent its FIN may be gone, which is known only after that byte.
+    pub(crate) fn complete(&self, mut record: RecordGuard) {
+        let shared = self.0.as_deref().filter(|_| record.is_kept());
+        let Some(shared) = shared else {
+            return record.whole();
+        };
+        let earlier = lock(&shared.state).record.replace(record);
+        shared.has_record.store(true, Ordering::Release);
+        if let Some(mut earlier) = earlier {
+            earlier.whole();
+        }
+    }
+
+    fn has_record(&self) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| shared.has_record.load(Ordering::Acquire))
+    }
+
+    fn take_record(&self) -> Option<RecordGuard> {
+        let shared = self.0.as_ref()?;
+        shared.has_record.store(false, Ordering::Relaxed);
+        lock(&shared.state).record.take()
+    }
+
+    /// Whether the client is to be checked now.
+    fn takes_check(&self) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| shared.is_check_due.swap(false, Ordering::Relaxed))
+    }
+
+    /// Waits, and lets the connection check now and then whether its client is still there. If it
+    /// is not, the connection drops what waits.
+    pub(crate) async fn watch<F: Future>(&self, future: F) -> F::Output {
+        let (mut future, mut pulse) = (std::pin::pin!(future), Pulse::default());
+        std::future::poll_fn(|cx| {
+            let ready = future.as_mut().poll(cx);
+            if ready.is_pending() {
+                pulse.poll(self, cx);
+            }
+            ready
+        })
+        .await
     }
 
     /// Whether a request has ended this connection, so that those behind it are not to be answered.
@@ -100,6 +164,27 @@ impl ConnectionHandle {
                 }
                 record.broken(&fault.kind);
             }
+        }
+    }
+}
+
+/// Wakes the task of a connection on which nothing happens, so that the client is checked. On
+/// HTTP/2, hyper always reads, and notices by itself when the client has left.
+#[derive(Default)]
+pub(super) struct Pulse(Option<Pin<Box<tokio::time::Sleep>>>);
+
+impl Pulse {
+    pub(super) fn poll(&mut self, connection: &ConnectionHandle, cx: &mut Context<'_>) {
+        let Some(shared) = &connection.0 else {
+            return;
+        };
+        let new = || Box::pin(tokio::time::sleep(POLL_INTERVAL));
+        let sleep = self.0.get_or_insert_with(new);
+        while sleep.as_mut().poll(cx).is_ready() {
+            shared.is_check_due.store(true, Ordering::Relaxed);
+            sleep
+                .as_mut()
+                .reset(tokio::time::Instant::now() + POLL_INTERVAL);
         }
     }
 }
@@ -149,18 +234,67 @@ impl FaultyStream {
         self.before = bytes;
     }
 
-    /// Waits until the client has sent its FIN or RST. What it sends before that stays where it is.
+    /// Waits until the client has left. What it has sent stays where it is.
     pub(crate) async fn left(&self) {
+        let Some(stream) = &self.stream else {
+            return;
+        };
         // Not only until the socket is said to be readable: that may be left over from the read
         // before.
-        while matches!(self.peek(&mut [0]).await, Ok(1..)) && !self.has_left() {
-            sleep_until(clock::now() + POLL_INTERVAL).await;
+        loop {
+            match stream.peek(&mut [0]).await {
+                Ok(0) => break,
+                Ok(_) if has_reset(stream) => return,
+                Ok(_) if has_finished(stream) => break,
+                Ok(_) => sleep_until(clock::now() + POLL_INTERVAL).await,
+                Err(_) => return,
+            }
+        }
+        if socket::probe(stream).is_ok() {
+            // Whatever comes of it, the client will not get its answer.
+            drop(stream.ready(Interest::ERROR).await);
         }
     }
 
     /// Whether the client has sent its FIN or RST, also if bytes before it have not been read.
-    pub(crate) fn has_left(&self) -> bool {
-        self.stream.as_ref().is_none_or(has_left)
+    pub(crate) fn has_finished(&self) -> bool {
+        self.stream.as_ref().is_none_or(has_finished)
+    }
+
+    /// Completes the record of a response that is written, for a client that has sent its FIN.
+    ///
+    /// # Errors
+    /// When the client had left. On one machine its RST is there when the last byte is written.
+    pub(crate) fn complete(&self, mut record: RecordGuard) -> io::Result<()> {
+        let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        if has_reset(stream) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        record.whole();
+        Ok(())
+    }
+
+    /// Completes a record that is left, if it is known already that the client is there.
+    fn complete_before_write(&self) {
+        if self.handle.has_record()
+            && !self.has_finished()
+            && let Some(mut record) = self.handle.take_record()
+        {
+            record.whole();
+        }
+    }
+
+    /// Completes a record that is left, now that everything is written.
+    fn complete_after_write(&self) -> io::Result<()> {
+        if self.handle.has_record()
+            && let Some(record) = self.handle.take_record()
+        {
+            return self.complete(record);
+        }
+        Ok(())
     }
 
     /// Runs the injection, if there is one, up to the break; then it is an error, upon which the
@@ -220,9 +354,7 @@ impl Running {
         let Some(hold) = self.injection.fault.hold else {
             return Ok(None);
         };
-        if has_left(stream) {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
+        check_client(stream)?;
         let next = now + POLL_INTERVAL;
         let Some(hold) = hold else {
             return Ok(Some(next));
@@ -294,6 +426,7 @@ impl AsyncWrite for FaultyStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.complete_before_write();
         self.stream()?.poll_write(cx, buf)
     }
 
@@ -302,6 +435,7 @@ impl AsyncWrite for FaultyStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.complete_before_write();
         self.stream()?.poll_write_vectored(cx, bufs)
     }
 
@@ -313,6 +447,12 @@ impl AsyncWrite for FaultyStream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.as_mut().stream()?.poll_flush(cx))?;
+        self.complete_after_write()?;
+        if self.handle.takes_check()
+            && let Some(stream) = &self.stream
+        {
+            check_client(stream)?;
+        }
         self.poll_injection(cx)
     }
 
@@ -324,11 +464,35 @@ impl AsyncWrite for FaultyStream {
 }
 
 /// Whether the client has sent its FIN or RST, also if bytes before it have not been read.
-fn has_left(stream: &TcpStream) -> bool {
-    let ready = std::pin::pin!(stream.ready(Interest::READABLE));
+fn has_finished(stream: &TcpStream) -> bool {
+    readiness(stream, Interest::READABLE).is_none_or(|ready| ready.is_read_closed())
+}
+
+/// Whether the client has sent its RST.
+fn has_reset(stream: &TcpStream) -> bool {
+    let interest = Interest::WRITABLE | Interest::ERROR;
+    readiness(stream, interest).is_none_or(|ready| ready.is_error() || ready.is_write_closed())
+}
+
+/// What is known of the socket without asking the system; none if nothing will ever be.
+fn readiness(stream: &TcpStream, interest: Interest) -> Option<Ready> {
+    let ready = std::pin::pin!(stream.ready(interest));
     match ready.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(ready)) => ready.is_read_closed(),
-        Poll::Ready(Err(_)) => true,
-        Poll::Pending => false,
+        Poll::Ready(ready) => ready.ok(),
+        Poll::Pending => Some(Ready::EMPTY),
     }
+}
+
+/// Asks a client that sends no more whether it is still there.
+///
+/// # Errors
+/// When it has left.
+fn check_client(stream: &TcpStream) -> io::Result<()> {
+    if has_reset(stream) {
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
+    if has_finished(stream) {
+        socket::probe(stream)?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Reads what a request says about itself, as far as decisions depend on it: run, method, resource,
 //! attempt, and hop.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use flags_data::Resource;
 
 use super::attempts::Attempts;
@@ -35,22 +35,43 @@ pub(crate) enum RequestHeaders<'r> {
 }
 
 impl<'r> RequestHeaders<'r> {
-    /// The value of the first header of this name.
-    fn bytes(self, name: &str) -> Option<&'r [u8]> {
+    /// The value of the first header of this name, and whether there are more.
+    fn find(self, name: &str) -> Option<(&'r [u8], bool)> {
         match self {
-            Self::Map(headers) => headers.get(name).map(HeaderValue::as_bytes),
+            Self::Map(headers) => {
+                let mut values = headers.get_all(name).iter();
+                let first = values.next()?.as_bytes();
+                Some((first, values.next().is_some()))
+            }
             Self::Parsed(headers) => {
                 let mut headers = headers.iter();
-                let header = headers.find(|header| header.name.eq_ignore_ascii_case(name))?;
-                Some(header.value)
+                let is_of_name =
+                    |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case(name);
+                let first = headers.find(is_of_name)?.value;
+                Some((first, headers.any(|header| is_of_name(&header))))
             }
+        }
+    }
+
+    /// The value of the only header of this name. What is neither one text nor absent is invalid:
+    /// no reader would be sure which of several is meant.
+    fn only(self, name: &str) -> Result<Option<&'r str>, Invalid> {
+        match self.find(name) {
+            None => Ok(None),
+            Some((value, false)) => visible_ascii(value).map(Some).ok_or(Invalid),
+            Some((_, true)) => Err(Invalid),
         }
     }
 }
 
+/// A header that is there and says nothing.
+#[derive(Debug)]
+struct Invalid;
+
 impl Headers for RequestHeaders<'_> {
     fn value(&self, name: &str) -> Option<&str> {
-        visible_ascii(self.bytes(name)?)
+        let (first, _) = self.find(name)?;
+        visible_ascii(first)
     }
 }
 
@@ -84,8 +105,8 @@ impl<'r> Identity<'r> {
         head: &RequestHead<'r>,
         attempts: Option<&Attempts>,
     ) -> Result<Self, Box<Complete>> {
-        let run = run_of(head.headers.bytes(FLAG_RUN.as_str()))?;
-        let numbered = attempt_of(head.headers.bytes(FLAG_ATTEMPT.as_str()))?;
+        let run = run_of(head.headers.only(FLAG_RUN.as_str()))?;
+        let numbered = attempt_of(head.headers.only(FLAG_ATTEMPT.as_str()))?;
         let (method, path) = (head.method, head.resource.path());
         let (hop, attempt) = match (head.query.and_then(hop_of), numbered) {
             (Some((hop, attempt)), _) => (hop, attempt),
@@ -112,33 +133,38 @@ impl<'r> Identity<'r> {
     }
 }
 
-fn run_of(value: Option<&[u8]>) -> Result<&str, Box<Complete>> {
-    let Some(value) = value else {
-        return Ok("");
-    };
-    visible_ascii(value)
-        .filter(|run| run.len() <= MAX_RUN_LEN)
-        .ok_or_else(|| {
-            let remedy =
-                format!("{FLAG_RUN}: name the run with at most {MAX_RUN_LEN} ASCII characters\n");
-            Box::new(text_response(StatusCode::BAD_REQUEST, remedy))
-        })
+fn run_of(value: Result<Option<&str>, Invalid>) -> Result<&str, Box<Complete>> {
+    match value {
+        Ok(None) => Ok(""),
+        Ok(Some(run)) if run.len() <= MAX_RUN_LEN => Ok(run),
+        _ => {
+            let remedy = format!(
+                "{FLAG_RUN}: name the run once, with at most {MAX_RUN_LEN} ASCII characters\n"
+            );
+            Err(Box::new(text_response(StatusCode::BAD_REQUEST, remedy)))
+        }
+    }
 }
 
-fn attempt_of(value: Option<&[u8]>) -> Result<Option<u32>, Box<Complete>> {
-    let Some(value) = value else {
-        return Ok(None);
+fn attempt_of(value: Result<Option<&str>, Invalid>) -> Result<Option<u32>, Box<Complete>> {
+    let attempt = match value {
+        Ok(None) => return Ok(None),
+        Ok(Some(text)) => number(text),
+        Err(Invalid) => None,
     };
-    let attempt = visible_ascii(value)
-        .and_then(|text| text.parse().ok())
-        .filter(|attempt| *attempt > 0);
     attempt.map(Some).ok_or_else(|| {
         let remedy = format!(
-            "{FLAG_ATTEMPT}: number the attempt with 1, 2, …, {}\n",
+            "{FLAG_ATTEMPT}: number the attempt once, with 1, 2, …, {}\n",
             u32::MAX
         );
         Box::new(text_response(StatusCode::BAD_REQUEST, remedy))
     })
+}
+
+/// A number from 1, in the only way to write it.
+fn number(text: &str) -> Option<u32> {
+    let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| is_canonical)
 }
 
 /// A header value of visible ASCII, spaces and tabs. No other value has a meaning.
@@ -151,13 +177,9 @@ fn visible_ascii(value: &[u8]) -> Option<&str> {
 /// The hop and the attempt of a redirect's target. No other query has a meaning.
 fn hop_of(query: &str) -> Option<(u32, u32)> {
     let (hop, attempt) = query.split_once('&')?;
-    let hop = hop.strip_prefix(HOP)?.strip_prefix('=')?.parse().ok()?;
-    let attempt = attempt
-        .strip_prefix(HOP_ATTEMPT)?
-        .strip_prefix('=')?
-        .parse()
-        .ok()?;
-    (hop > 0 && hop < u32::MAX && attempt > 0).then_some((hop, attempt))
+    let hop = number(hop.strip_prefix(HOP)?.strip_prefix('=')?)?;
+    let attempt = number(attempt.strip_prefix(HOP_ATTEMPT)?.strip_prefix('=')?)?;
+    (hop < u32::MAX).then_some((hop, attempt))
 }
 
 #[cfg(test)]
@@ -182,6 +204,8 @@ mod tests {
             "flag-hop=0&flag-attempt=1",
             "flag-hop=1&flag-attempt=0",
             "flag-hop=x&flag-attempt=1",
+            "flag-hop=+1&flag-attempt=1",
+            "flag-hop=1&flag-attempt=01",
             "a=b&c=d",
         ] {
             assert_eq!(hop_of(query), None, "{query}");

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -155,6 +155,20 @@ impl Client {
 
     pub(crate) fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Sends a FIN, and still listens.
+    pub(crate) fn finish(&self) {
+        match self.0.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != ErrorKind::NotConnected => panic!("{error}"),
+            _ => {} // the server may have broken the connection before
+        }
+    }
+
+    /// Leaves with an RST: a FIN would only say that it sends no more.
+    pub(crate) fn leave(self) {
+        let linger = Some(Duration::ZERO);
+        socket2::SockRef::from(&self.0).set_linger(linger).unwrap();
     }
 
     /// The head of the next response.
