@@ -1,6 +1,7 @@
 //! What Flagbench needs from the operating system: a precise clock, processor time, other processes
-//! and their memory, the limit of open files, and where documents go. It knows nothing of flags.
+//! and their memory, its control group, the limit of open files, and where documents go. It knows nothing of flags.
 
+pub mod cgroup;
 pub mod clock;
 pub mod cpu;
 #[cfg(feature = "files")]
@@ -21,6 +22,6 @@ pub use destination::{Destination, make_folder, write_document};
 pub use lock::lock;
 pub use neighbours::{Busy, Neighbours};
 #[cfg(feature = "files")]
-pub use open_files::allow_files;
+pub use open_files::{PROGRAM_FILES, RUNTIME_FILES, TooFewFiles, require_files};
 pub use place::{is_standard_output, open_log};
 pub use unsent::is_sent;
