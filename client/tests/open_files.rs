@@ -181,13 +181,13 @@ fn the_ends_of_a_named_server_do_not_count() {
 #[test]
 fn a_refusal_names_what_would_work_with_the_limit_that_there_is() {
     let place = Place::new();
-    let output = place.run(256, &["get", "-a", "-m", "194"]);
+    let output = place.run(1024, &["get", "-e", "-m", "676"]);
     let text = String::from_utf8(output.stderr).unwrap();
     let fewer = text
         .trim_end()
         .split_once(", or take --max-req ")
         .unwrap()
         .1;
-    assert_eq!(place.refusal(256, &["get", "-a", "-m", fewer]), None);
+    assert_eq!(place.refusal(1024, &["get", "-e", "-m", fewer]), None);
     assert!(place.refusal(20, &["get", "BR"]).is_some());
 }

@@ -67,6 +67,8 @@ pub enum Failure {
     Broken,
     /// It took longer than the time limit.
     Timeout,
+    /// The body was longer than was accepted.
+    TooLarge,
 }
 
 impl Failure {
@@ -76,6 +78,7 @@ impl Failure {
             Self::Connect => "no connection",
             Self::Broken => "broken connection",
             Self::Timeout => "timeout",
+            Self::TooLarge => "body too large",
         }
     }
 }

@@ -117,6 +117,9 @@ pub struct LoadJob {
     /// The time limit of one.
     #[serde(rename = "timeout_ms", with = "Millis")]
     pub timeout: Duration,
+    /// The longest body that was accepted; none in documents of older versions, which had no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body_bytes: Option<u64>,
     /// Whether connections were used for more than one request.
     pub keep_alive: bool,
     /// The run that the requests named, each with the number of its attempt; none if the server is
@@ -230,6 +233,7 @@ pub(super) mod tests {
                 duration: None,
                 warmup: Duration::ZERO,
                 timeout: Duration::from_secs(10),
+                max_body_bytes: None,
                 keep_alive: true,
                 run: None,
             },
