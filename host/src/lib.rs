@@ -22,5 +22,5 @@ pub use lock::lock;
 pub use neighbours::{Busy, Neighbours};
 #[cfg(feature = "files")]
 pub use open_files::allow_files;
-pub use place::{is_standard_output, open_log};
+pub use place::{is_standard_output, open_log, reopen_log};
 pub use unsent::is_sent;

@@ -2,24 +2,21 @@
 //! of JSON lines.
 //!
 //! All that a request does is hand its record over. A record is written when its response is over,
-//! also when the client has left before that.
+//! also when the client has left before that. How lines get into a file is decided in `json_lines`.
 
 use std::collections::VecDeque;
-use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use flag_host::{clock, lock, open_log};
+use flag_host::{clock, lock};
 use lru::LruCache;
 use serde::Serialize;
 use tracing::warn;
 
+use crate::json_lines::LineSender;
 use crate::scenario::{ConnectionFaultKind, Ending, Plan, RequestKey};
 
 /// The most runs that are remembered, with their records and their attempts. The least recently
@@ -105,7 +102,7 @@ pub(crate) struct RecordLog {
     written: AtomicU64,
     unrecorded: AtomicU64,
     kept: Option<Mutex<Kept>>,
-    file: Option<Sender<Record>>,
+    file: Option<LineSender<Record>>,
 }
 
 /// The records in memory.
@@ -187,7 +184,7 @@ impl Record {
 
 impl RecordLog {
     /// A log that keeps its records if `keep`, and sends them to `file` if there is one.
-    pub(crate) fn new(keep: bool, file: Option<Sender<Record>>) -> Self {
+    pub(crate) fn new(keep: bool, file: Option<LineSender<Record>>) -> Self {
         Self {
             received: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -295,8 +292,8 @@ impl RecordLog {
         }
         self.written.fetch_add(1, Ordering::Release);
         if let Some(file) = &self.file {
-            // A writer that has failed has logged its error; requests are still served.
-            drop(file.send(record));
+            let bytes = record.bytes();
+            file.send(record, bytes);
         }
     }
 }
@@ -358,57 +355,6 @@ impl Drop for RecordGuard {
             log.write(record);
         }
     }
-}
-
-/// The file of a decision log, written by a thread of its own.
-#[derive(Debug)]
-pub(crate) struct LogFile {
-    sender: Sender<Record>,
-    /// Whether all could be written.
-    writer: JoinHandle<bool>,
-}
-
-impl LogFile {
-    /// Creates or empties the file. A device or a pipe is written to, and `-` is standard output.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let mut file = BufWriter::new(open_log(path)?);
-        let (sender, records) = mpsc::channel();
-        let writer = std::thread::Builder::new()
-            .name("decision-log".to_owned())
-            .spawn(move || {
-                let written = write_all(&mut file, &records);
-                if let Err(error) = &written {
-                    tracing::error!(%error, "the decision log ends here: it cannot be written");
-                }
-                written.is_ok()
-            })?;
-        Ok(Self { sender, writer })
-    }
-
-    pub(crate) fn sender(&self) -> Sender<Record> {
-        self.sender.clone()
-    }
-
-    /// Waits until everything is written, and returns whether it could be. All other senders have
-    /// to be gone.
-    pub(crate) fn finish(self) -> bool {
-        drop(self.sender);
-        // A panic of the writer has been printed by then.
-        self.writer.join().unwrap_or(false)
-    }
-}
-
-/// Writes one line per record until all senders are gone, and leaves nothing in the buffer while it
-/// waits.
-fn write_all(file: &mut impl Write, records: &Receiver<Record>) -> io::Result<()> {
-    while let Ok(first) = records.recv() {
-        for record in std::iter::once(first).chain(records.try_iter()) {
-            serde_json::to_writer(&mut *file, &record)?;
-            file.write_all(b"\n")?;
-        }
-        file.flush()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
