@@ -34,6 +34,7 @@ use crate::fault::ConnectionHandle;
 use crate::fault::FaultyStream;
 use crate::shutdown::{REFUSAL_GRACE, Shutdown};
 use crate::socket;
+use crate::throttle::Throttle;
 
 /// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a
 /// burst of clients overflows the queue, and who is left out tries again after a whole second.
@@ -116,6 +117,7 @@ pub(crate) async fn serve(
         limits.max_connections.min(Semaphore::MAX_PERMITS),
     ));
     let mut tasks = JoinSet::new();
+    let failures = Throttle::default();
     let deadline = loop {
         tokio::select! {
             deadline = &mut requested => break deadline,
@@ -136,7 +138,7 @@ pub(crate) async fn serve(
                         None => tasks.spawn(connection),
                     };
                 }
-                Err(error) => pause_after(&error).await,
+                Err(error) => pause_after(&error, &failures).await,
             },
             // Ended connections are forgotten as they end.
             Some(_) = tasks.join_next() => {}
@@ -300,15 +302,17 @@ where
 }
 
 /// A connection that died in the queue is ignored. A lack of resources is transient: the next
-/// accept waits for a moment.
-async fn pause_after(error: &io::Error) {
+/// accept waits for a moment, and is reported once in a while.
+async fn pause_after(error: &io::Error, failures: &Throttle) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     if !matches!(
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
     ) {
-        warn!(%error, "cannot accept a connection; trying again. If there are too many open files, raise the limit (ulimit -n) or lower \
-             --max-connections");
+        if let Some(times) = failures.count() {
+            warn!(%error, times, "cannot accept a connection; trying again. If there are too many open files, raise the limit (ulimit -n) \
+                 or lower --max-connections");
+        }
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
