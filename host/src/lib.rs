@@ -23,4 +23,4 @@ pub use neighbours::{Busy, Neighbours};
 #[cfg(feature = "files")]
 pub use open_files::allow_files;
 pub use place::{is_standard_output, open_log, reopen_log};
-pub use unsent::is_sent;
+pub use unsent::{is_sent, limit_unsent};

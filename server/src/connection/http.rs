@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(feature = "http2")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -13,6 +15,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::Service;
 
+#[cfg(feature = "http2")]
+use super::untaken::{Untaken, WatchedBody};
 use crate::app::App;
 use crate::fault::{
     Broken, ConnectionHandle, Decision, Injection, PacedBody, Reply, RequestHead, Respond,
@@ -25,6 +29,9 @@ use crate::response::Complete;
 pub(super) struct AppService {
     pub(super) app: App,
     pub(super) connection: ConnectionHandle,
+    /// Of an HTTP/2 connection.
+    #[cfg(feature = "http2")]
+    pub(super) untaken: Option<Arc<Untaken>>,
 }
 
 impl Service<Request<Incoming>> for AppService {
@@ -42,7 +49,16 @@ impl Service<Request<Incoming>> for AppService {
             return Box::pin(async { Ok(refuse_body()) });
         }
         let (app, connection) = (self.app.clone(), self.connection.clone());
-        Box::pin(answer(app, request.map(Body::new), connection))
+        let answer = answer(app, request.map(Body::new), connection);
+        #[cfg(feature = "http2")]
+        if let Some(untaken) = &self.untaken {
+            let untaken = Arc::clone(untaken);
+            return Box::pin(async move {
+                let response = answer.await?;
+                Ok(response.map(|body| Body::new(WatchedBody::new(body, untaken))))
+            });
+        }
+        Box::pin(answer)
     }
 }
 

@@ -96,6 +96,7 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
     };
     let limits = Limits {
         head_timeout: args.head_timeout,
+        send_timeout: args.send_timeout,
         max_connections: args.max_connections.get(),
         grace: args.grace,
     };
