@@ -628,6 +628,31 @@ fn health_is_an_exit_code() {
 }
 
 #[test]
+fn a_server_that_answers_too_slowly_is_not_healthy() {
+    // Each byte comes soon after the one before it, and there are many.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let trickling = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\nx: ".iter();
+        for byte in answer.chain([b'y'; 300].iter()) {
+            if client.write_all(&[*byte]).is_err() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("the health check has read everything");
+    });
+    let (code, message) = refusal(&["healthcheck", &url]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("no answer (not within 2s); is flag-server running there?"),
+        "{message}"
+    );
+    trickling.join().unwrap();
+}
+
+#[test]
 fn the_health_check_uses_the_address_of_the_environment() {
     // A free port, since the default of the second edition may be in use.
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
