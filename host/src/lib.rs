@@ -23,5 +23,5 @@ pub use lock::lock;
 pub use neighbours::{Busy, Neighbours};
 #[cfg(feature = "files")]
 pub use open_files::{PROGRAM_FILES, RUNTIME_FILES, TooFewFiles, require_files};
-pub use place::{is_standard_output, open_log};
-pub use unsent::is_sent;
+pub use place::{is_standard_output, open_log, reopen_log};
+pub use unsent::{is_sent, limit_unsent};

@@ -193,13 +193,22 @@ pub(crate) fn open_stream(path: &Path) -> io::Result<File> {
 /// # Errors
 /// When it cannot be written to, or is a named pipe that no program reads.
 pub fn open_log(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    if let Place::File(path) = Place::of(path)? {
+        File::create(path)?;
+    }
+    reopen_log(path)
+}
+
+/// The same for a log that was open before, and may have been renamed: a file is made if there is
+/// none, and not emptied.
+///
+/// # Errors
+/// As [`open_log`].
+pub fn reopen_log(path: &Path) -> io::Result<Box<dyn Write + Send>> {
     Ok(match Place::of(path)? {
         Place::StandardOutput => Box::new(io::stdout()),
         Place::StandardError => Box::new(io::stderr()),
         Place::Stream(path) => Box::new(open_stream(&path)?),
-        Place::File(path) => {
-            File::create(&path)?;
-            Box::new(OpenOptions::new().append(true).open(&path)?)
-        }
+        Place::File(path) => Box::new(OpenOptions::new().append(true).create(true).open(path)?),
     })
 }

@@ -72,6 +72,14 @@ impl BlockingFlagServer {
         self.threads.block_on(waiting)
     }
 
+    /// As [`FlagServer::reopen_log`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn reopen_log(&self) -> Result<(), StartError> {
+        self.server.reopen_log()
+    }
+
     /// As [`FlagServer::shutdown`].
     pub fn shutdown(self) -> Stopped {
         self.threads.block_on(self.server.shutdown())

@@ -27,7 +27,7 @@
 //! * `site` has the routes and the files.
 //! * `connection` owns listeners, TLS and limits, and has the two encoders of replies: `http` for
 //!   hyper, and `fast_path` for the usual request on plain HTTP/1.1.
-//! * `record` keeps what was decided and what was sent; `shutdown` has the deadline that all waits
+//! * `record` keeps what was decided and what was sent, and `json_lines` writes it; `shutdown` has the deadline that all waits
 //!   observe.
 //! * `server` ties them together, `builder` is for tests, `blocking` for callers without a runtime.
 //!
@@ -76,12 +76,14 @@ mod builder;
 mod config;
 mod connection;
 mod fault;
+mod json_lines;
 mod record;
 mod response;
 mod server;
 mod shutdown;
 mod site;
 mod socket;
+mod throttle;
 
 pub use flag_scenario as scenario;
 
@@ -91,8 +93,10 @@ pub use config::{Config, Listener, reachable};
 pub use connection::Limits;
 #[cfg(feature = "tls")]
 pub use connection::{Tls, TlsError};
-pub use fault::{FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_PATHS_PER_RUN, SERVER_TIMING};
-pub use record::{End, MAX_RECORDS_PER_RUN, MAX_RUNS, Record, Sent, Times};
+pub use fault::{
+    FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_ATTEMPT_COUNTERS, MAX_PATHS_PER_RUN, SERVER_TIMING,
+};
+pub use record::{End, MAX_RECORD_BYTES, MAX_RECORDS_PER_RUN, MAX_RUNS, Record, Sent, Times};
 pub use scenario::MAX_RUN_LEN;
 pub use server::{Endpoint, FlagServer, StartError};
 pub use shutdown::Stopped;

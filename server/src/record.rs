@@ -2,31 +2,33 @@
 //! of JSON lines.
 //!
 //! All that a request does is hand its record over. A record is written when its response is over,
-//! also when the client has left before that.
+//! also when the client has left before that. How lines get into a file is decided in `json_lines`.
 
 use std::collections::VecDeque;
-use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use flag_host::{clock, lock, open_log};
+use flag_host::{clock, lock};
 use lru::LruCache;
 use serde::Serialize;
+use tracing::warn;
 
-use crate::scenario::{ConnectionFaultKind, Plan, RequestKey};
+use crate::json_lines::LineSender;
+use crate::scenario::{ConnectionFaultKind, Ending, Plan, RequestKey};
 
 /// The most runs that are remembered, with their records and their attempts. The least recently
 /// used one is forgotten, and starts again at attempt 1.
-pub const MAX_RUNS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+pub const MAX_RUNS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// The most records that are kept of one run; the oldest are forgotten first.
 pub const MAX_RECORDS_PER_RUN: usize = 10_000;
+
+/// The most bytes that the records of a listener take. Beyond it the least recently used run is
+/// forgotten, and of a run that is alone, its oldest records.
+pub const MAX_RECORD_BYTES: usize = 256 * 1024 * 1024;
 
 /// One request: what was decided, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -99,18 +101,95 @@ pub(crate) struct RecordLog {
     /// Those whose record has been written.
     written: AtomicU64,
     unrecorded: AtomicU64,
-    kept: Option<Mutex<LruCache<Box<str>, VecDeque<Record>>>>,
-    file: Option<Sender<Record>>,
+    kept: Option<Mutex<Kept>>,
+    file: Option<LineSender<Record>>,
+}
+
+/// The records in memory.
+#[derive(Debug)]
+struct Kept {
+    runs: LruCache<String, RunRecords>,
+    /// Of all runs.
+    bytes: usize,
+    max_bytes: usize,
+    has_warned: bool,
+}
+
+/// Those of one run.
+#[derive(Debug, Default)]
+struct RunRecords {
+    records: VecDeque<Record>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn new(max_bytes: usize) -> Self {
+        Self {
+            runs: LruCache::unbounded(),
+            bytes: 0,
+            max_bytes,
+            has_warned: false,
+        }
+    }
+
+    /// Keeps a record, and returns a run that had to be forgotten for it, if it is the first one.
+    fn push(&mut self, record: Record) -> Option<String> {
+        let bytes = record.bytes();
+        let run = self
+            .runs
+            .get_or_insert_mut_ref(record.run.as_str(), RunRecords::default);
+        if run.records.len() == MAX_RECORDS_PER_RUN {
+            self.bytes -= run.pop();
+        }
+        run.records.push_back(record);
+        run.bytes += bytes;
+        self.bytes += bytes;
+        let mut first = None;
+        while self.runs.len() > MAX_RUNS.get() || self.bytes > self.max_bytes {
+            if self.runs.len() == 1 {
+                let runs = self.runs.iter_mut();
+                self.bytes -= runs.map(|(_, run)| run.pop()).sum::<usize>();
+            } else if let Some((run, records)) = self.runs.pop_lru() {
+                self.bytes -= records.bytes;
+                if !std::mem::replace(&mut self.has_warned, true) {
+                    first = Some(run);
+                }
+            }
+        }
+        first
+    }
+}
+
+impl RunRecords {
+    /// Forgets the oldest record, and returns its size.
+    fn pop(&mut self) -> usize {
+        let bytes = self.records.pop_front().map_or(0, |record| record.bytes());
+        self.bytes -= bytes;
+        bytes
+    }
+}
+
+impl Record {
+    /// The memory that it takes where it is kept, in bytes. A queue may have as much room again.
+    fn bytes(&self) -> usize {
+        let drawn = match &self.plan.ending {
+            Some(Ending::Corrupt { draws }) => size_of_val(&draws[..]),
+            Some(Ending::Garbage { bytes, .. }) => bytes.len(),
+            _ => 0,
+        };
+        let texts = self.run.len() + self.method.len() + self.path.len();
+        2 * size_of::<Self>() + texts + drawn + size_of_val(&self.plan.rules[..])
+    }
 }
 
 impl RecordLog {
     /// A log that keeps its records if `keep`, and sends them to `file` if there is one.
-    pub(crate) fn new(keep: bool, file: Option<Sender<Record>>) -> Self {
+    pub(crate) fn new(keep: bool, file: Option<LineSender<Record>>) -> Self {
         Self {
             received: AtomicU64::new(0),
             written: AtomicU64::new(0),
             unrecorded: AtomicU64::new(0),
-            kept: keep.then(|| Mutex::new(LruCache::new(MAX_RUNS))),
+            kept: keep.then(|| Mutex::new(Kept::new(MAX_RECORD_BYTES))),
             file,
         }
     }
@@ -183,9 +262,9 @@ impl RecordLog {
         let Some(kept) = &self.kept else {
             return Vec::new();
         };
-        let runs = lock(kept);
-        runs.iter()
-            .flat_map(|(_, records)| records.iter().cloned())
+        let kept = lock(kept);
+        let runs = kept.runs.iter();
+        runs.flat_map(|(_, run)| run.records.iter().cloned())
             .collect()
     }
 
@@ -194,25 +273,27 @@ impl RecordLog {
         let Some(kept) = &self.kept else {
             return Vec::new();
         };
-        let mut runs = lock(kept);
-        runs.get(run)
-            .map(|records| records.iter().cloned().collect())
+        let mut kept = lock(kept);
+        let run = kept.runs.get(run);
+        run.map(|run| run.records.iter().cloned().collect())
             .unwrap_or_default()
     }
 
     fn write(&self, record: Record) {
         if let Some(kept) = &self.kept {
-            let mut runs = lock(kept);
-            let records = runs.get_or_insert_mut(record.run.as_str().into(), VecDeque::new);
-            if records.len() == MAX_RECORDS_PER_RUN {
-                records.pop_front();
+            let forgotten = lock(kept).push(record.clone());
+            if let Some(run) = forgotten {
+                warn!(
+                    %run,
+                    "too many records to keep: those of the run used last longest ago are forgotten, and so will be others. A listener \
+                     keeps the records of {MAX_RUNS} runs, in at most {MAX_RECORD_BYTES} bytes"
+                );
             }
-            records.push_back(record.clone());
         }
         self.written.fetch_add(1, Ordering::Release);
         if let Some(file) = &self.file {
-            // A writer that has failed has logged its error; requests are still served.
-            drop(file.send(record));
+            let bytes = record.bytes();
+            file.send(record, bytes);
         }
     }
 }
@@ -276,53 +357,73 @@ impl Drop for RecordGuard {
     }
 }
 
-/// The file of a decision log, written by a thread of its own.
-#[derive(Debug)]
-pub(crate) struct LogFile {
-    sender: Sender<Record>,
-    /// Whether all could be written.
-    writer: JoinHandle<bool>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl LogFile {
-    /// Creates or empties the file. A device or a pipe is written to, and `-` is standard output.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let mut file = BufWriter::new(open_log(path)?);
-        let (sender, records) = mpsc::channel();
-        let writer = std::thread::Builder::new()
-            .name("decision-log".to_owned())
-            .spawn(move || {
-                let written = write_all(&mut file, &records);
-                if let Err(error) = &written {
-                    tracing::error!(%error, "the decision log ends here: it cannot be written");
-                }
-                written.is_ok()
-            })?;
-        Ok(Self { sender, writer })
-    }
-
-    pub(crate) fn sender(&self) -> Sender<Record> {
-        self.sender.clone()
-    }
-
-    /// Waits until everything is written, and returns whether it could be. All other senders have
-    /// to be gone.
-    pub(crate) fn finish(self) -> bool {
-        drop(self.sender);
-        // A panic of the writer has been printed by then.
-        self.writer.join().unwrap_or(false)
-    }
-}
-
-/// Writes one line per record until all senders are gone, and leaves nothing in the buffer while it
-/// waits.
-fn write_all(file: &mut impl Write, records: &Receiver<Record>) -> io::Result<()> {
-    while let Ok(first) = records.recv() {
-        for record in std::iter::once(first).chain(records.try_iter()) {
-            serde_json::to_writer(&mut *file, &record)?;
-            file.write_all(b"\n")?;
+    fn record(run: &str, path: &str) -> Record {
+        let now = Instant::now();
+        Record {
+            run: run.to_owned(),
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            attempt: 1,
+            hop: 0,
+            plan: Plan::default(),
+            sent: Sent {
+                status: None,
+                bytes: 0,
+                end: End::Left,
+            },
+            late_ms: None,
+            times: Times {
+                received: now,
+                begun: None,
+                ended: now,
+            },
         }
-        file.flush()?;
     }
-    Ok(())
+
+    fn counts(kept: &Kept) -> Vec<(&str, usize)> {
+        let runs = kept.runs.iter();
+        runs.map(|(name, run)| (name.as_str(), run.records.len()))
+            .collect()
+    }
+
+    #[test]
+    fn beyond_the_bytes_the_least_recently_used_run_is_forgotten_and_the_first_is_reported() {
+        let path = "/".repeat(10_000);
+        let room = 4 * record("a", &path).bytes();
+        let mut kept = Kept::new(room);
+        for run in ["a", "b", "c", "a"] {
+            assert_eq!(kept.push(record(run, &path)), None);
+        }
+        assert_eq!(kept.push(record("d", &path)), Some("b".to_owned()));
+        assert_eq!(kept.push(record("d", &path)), None); // c is forgotten, and not reported
+        assert_eq!(counts(&kept), [("d", 2), ("a", 2)]);
+        assert_eq!(kept.bytes, room);
+        // A run that is alone, because the others were forgotten for it, loses its oldest records.
+        for number in 0..10 {
+            let path = format!("{number}{}", &path[1..]);
+            assert_eq!(kept.push(record("e", &path)), None);
+        }
+        assert_eq!(counts(&kept), [("e", 4)]);
+        let oldest = &kept.runs.get("e").unwrap().records[0];
+        assert!(oldest.path.starts_with('6'), "{}", &oldest.path[..1]);
+        assert_eq!(kept.bytes, room);
+    }
+
+    #[test]
+    fn the_records_of_a_run_and_the_runs_are_bounded() {
+        let mut kept = Kept::new(usize::MAX);
+        for _ in 0..=MAX_RECORDS_PER_RUN {
+            kept.push(record("", "/"));
+        }
+        assert_eq!(counts(&kept), [("", MAX_RECORDS_PER_RUN)]);
+        for run in 1..MAX_RUNS.get() {
+            assert_eq!(kept.push(record(&run.to_string(), "/")), None);
+        }
+        assert_eq!(kept.push(record("more", "/")), Some(String::new()));
+        assert_eq!(kept.runs.len(), MAX_RUNS.get());
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flag_host::clock;
 use serde::Serialize;
@@ -16,8 +17,9 @@ use crate::app::App;
 use crate::connection::TlsError;
 use crate::connection::{self, Security};
 use crate::fault::FaultInjector;
-use crate::record::{LogFile, Record, RecordLog};
-use crate::shutdown::{Shutdown, Stopped};
+use crate::json_lines::JsonLines;
+use crate::record::{Record, RecordLog};
+use crate::shutdown::{LOG_GRACE, Shutdown, Stopped};
 use crate::site::Site;
 use crate::{Config, Listener, reachable};
 
@@ -35,7 +37,7 @@ pub struct FlagServer {
     grace: Duration,
     /// One per listener; each ends with the number of connections that it cut off.
     tasks: JoinSet<usize>,
-    log: Option<LogFile>,
+    log: Option<JsonLines<Record>>,
 }
 
 /// Where one listener can be reached.
@@ -97,6 +99,11 @@ fn bind_remedy(error: &io::Error) -> &'static str {
     }
 }
 
+fn log_error(path: &Path) -> impl FnOnce(io::Error) -> StartError {
+    let path = path.display().to_string();
+    |reason| StartError::Log { path, reason }
+}
+
 impl FlagServer {
     /// Opens all listeners, or none, and serves on the current runtime. When it returns, every
     /// listener accepts connections.
@@ -151,10 +158,7 @@ impl FlagServer {
 
         let log = match &config.decision_log {
             None => None,
-            Some(path) => Some(LogFile::create(path).map_err(|reason| StartError::Log {
-                path: path.display().to_string(),
-                reason,
-            })?),
+            Some(path) => Some(JsonLines::create(path).map_err(log_error(path))?),
         };
         let site = Site::new(&config.catalogue);
         let shutdown = Arc::new(Shutdown::new());
@@ -162,7 +166,7 @@ impl FlagServer {
         for (listener, scenario) in listeners {
             let record_log = Arc::new(RecordLog::new(
                 config.keep_records,
-                log.as_ref().map(LogFile::sender),
+                log.as_ref().map(JsonLines::sender),
             ));
             let app = App {
                 site: site.clone(),
@@ -215,7 +219,8 @@ impl FlagServer {
     /// order in which the responses ended. Empty unless [`Config::keep_records`] says so, as a
     /// [builder](Self::builder)'s does. The last
     /// [`MAX_RECORDS_PER_RUN`](crate::MAX_RECORDS_PER_RUN) of the last
-    /// [`MAX_RUNS`](crate::MAX_RUNS) runs are kept.
+    /// [`MAX_RUNS`](crate::MAX_RUNS) runs are kept, in at most
+    /// [`MAX_RECORD_BYTES`](crate::MAX_RECORD_BYTES).
     pub fn records(&self, run: &str) -> Vec<Record> {
         self.records
             .iter()
@@ -227,6 +232,19 @@ impl FlagServer {
     /// for the list of the flags, or with an invalid `flag-run` or `flag-attempt`.
     pub fn unrecorded(&self) -> u64 {
         self.records.iter().map(|log| log.unrecorded()).sum()
+    }
+
+    /// Opens the decision log anew, after somebody has renamed it: the records of responses that end
+    /// from now on are in a new file of the old name. A file that is still there is appended to.
+    /// Without a decision log it does nothing.
+    ///
+    /// # Errors
+    /// When it cannot be opened. Then the old file is written on.
+    pub fn reopen_log(&self) -> Result<(), StartError> {
+        match &self.log {
+            None => Ok(()),
+            Some(log) => log.reopen().map_err(log_error(log.path())),
+        }
     }
 
     /// Waits until no request is under way, at most for `timeout`, and returns the
@@ -266,18 +284,21 @@ impl FlagServer {
     /// [limits](Config::limits) allow, answers those that would take longer with a 503, sends the
     /// rest of the bodies that take their time, and returns what became of all of them.
     pub async fn shutdown(mut self) -> Stopped {
-        self.shutdown.request(clock::now() + self.grace);
+        let deadline = clock::now() + self.grace;
+        self.shutdown.request(deadline);
         let mut cut_off = 0;
         while let Some(listener) = self.tasks.join_next().await {
             cut_off += listener.unwrap_or(0);
         }
-        let is_log_whole = self.finish_log();
-        self.shutdown.stopped(cut_off, is_log_whole)
+        let lost_records = self.finish_log(deadline);
+        self.shutdown.stopped(cut_off, lost_records)
     }
 
-    /// Waits until the decision log is written; whether all of it could be.
-    fn finish_log(&mut self) -> bool {
+    /// Waits until the decision log is written, and returns how many records are missing.
+    fn finish_log(&mut self, deadline: Instant) -> u64 {
         self.records.clear();
-        self.log.take().is_none_or(LogFile::finish)
+        let timeout = deadline.saturating_duration_since(clock::now());
+        let log = self.log.take();
+        log.map_or(0, |log| log.finish(timeout.max(LOG_GRACE)))
     }
 }

@@ -21,6 +21,11 @@ use crate::response::{Complete, text_response};
 /// How long writing a refusal may take after the deadline.
 pub(crate) const REFUSAL_GRACE: Duration = Duration::from_millis(250);
 
+/// How long writing the decision log may take after the last connection has ended, also if that is
+/// after the deadline. With the usual grace period all is over in less than the 10 seconds after
+/// which a container engine kills.
+pub(crate) const LOG_GRACE: Duration = Duration::from_secs(1);
+
 /// What became of the requests that were in flight when a shutdown was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped {
@@ -30,8 +35,9 @@ pub struct Stopped {
     pub refused: u64,
     /// The connections that were still busy at the end, and were cut off.
     pub cut_off: usize,
-    /// Whether the decision log has every record; true if there is none.
-    pub is_log_whole: bool,
+    /// The records that are missing from the decision log, because it could not be written, or not
+    /// as fast as they came.
+    pub lost_records: u64,
 }
 
 /// What all requests of a server watch while they wait.
@@ -127,13 +133,14 @@ impl Shutdown {
         self.answered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What became of the requests in flight, when this many connections had to be cut off.
-    pub(crate) fn stopped(&self, cut_off: usize, is_log_whole: bool) -> Stopped {
+    /// What became of the requests in flight, when this many connections had to be cut off, and
+    /// this many records are lost.
+    pub(crate) fn stopped(&self, cut_off: usize, lost_records: u64) -> Stopped {
         Stopped {
             answered: self.answered.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             cut_off,
-            is_log_whole,
+            lost_records,
         }
     }
 

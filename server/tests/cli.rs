@@ -366,6 +366,57 @@ fn a_decision_log_has_a_line_for_each_request() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_decision_log_whose_reader_is_paused_loses_records_and_does_not_delay_the_end() {
+    const REQUESTS: u64 = 20; // a megabyte, and a pipe holds 64 KiB
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let reader = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || std::fs::File::open(fifo).unwrap()
+    });
+    let mut server = Running::start(
+        flag_server(&[
+            "--profile",
+            "local",
+            "--port",
+            "0",
+            "--grace",
+            "100ms",
+            "--decision-log",
+            fifo.to_str().unwrap(),
+        ]),
+        1,
+    );
+    let _paused = reader.join().unwrap();
+    let path = format!("/flags/{}", "x".repeat(50_000));
+    for _ in 0..REQUESTS {
+        assert_eq!(server.get(0, &path), 404);
+    }
+    server.signal("TERM");
+    let start = std::time::Instant::now();
+    while server.child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed().as_secs() < 30, "it still runs");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let mut log = String::new();
+    let mut stderr = server.child.stderr.take().unwrap();
+    stderr.read_to_string(&mut log).unwrap();
+    assert_eq!(server.child.wait().unwrap().code(), Some(1));
+    let missing = log.split(" records are missing, because").next().unwrap();
+    let missing: u64 = missing.rsplit(' ').next().unwrap().parse().unwrap();
+    // A pipe and a buffer hold the first.
+    assert!((REQUESTS - 5..=REQUESTS).contains(&missing), "{log}");
+}
+
 #[test]
 fn invalid_tls_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -691,6 +742,31 @@ fn health_is_an_exit_code() {
         message.contains("is flag-server running there?"),
         "{message}"
     );
+}
+
+#[test]
+fn a_server_that_answers_too_slowly_is_not_healthy() {
+    // Each byte comes soon after the one before it, and there are many.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let trickling = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\nx: ".iter();
+        for byte in answer.chain([b'y'; 300].iter()) {
+            if client.write_all(&[*byte]).is_err() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("the health check has read everything");
+    });
+    let (code, message) = refusal(&["healthcheck", &url]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("no answer (not within 2s); is flag-server running there?"),
+        "{message}"
+    );
+    trickling.join().unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flag_server::{Limits, Tls};
 use support::{BRAZIL, Client, Ended, SAFETY, Server, brazil, request, rules};
@@ -254,7 +254,7 @@ fn the_server_survives_a_shortage_of_file_descriptors() {
     use support::eventually;
 
     let dir = tempfile::tempdir().unwrap();
-    let ready = dir.path().join("ready.json");
+    let [ready, log] = ["ready.json", "log"].map(|name| dir.path().join(name));
     let mut child = Command::new("sh")
         .args([
             "-c",
@@ -264,9 +264,10 @@ fn the_server_survives_a_shortage_of_file_descriptors() {
         .args(["--profile", "local", "--port", "0", "--ready-file"])
         .arg(&ready)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
+    let start = Instant::now();
     let authority = eventually(|| {
         let text = std::fs::read_to_string(&ready).ok()?;
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -279,7 +280,7 @@ fn the_server_survives_a_shortage_of_file_descriptors() {
         let mut last = Client::connect(&authority);
         last.send_request("GET", BRAZIL, &[]);
         last.0
-            .set_read_timeout(Some(Duration::from_millis(100)))
+            .set_read_timeout(Some(Duration::from_millis(500)))
             .unwrap();
         let error = last.0.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
@@ -290,4 +291,9 @@ fn the_server_survives_a_shortage_of_file_descriptors() {
     assert_eq!(child.try_wait().unwrap(), None);
     child.kill().unwrap();
     child.wait().unwrap();
+    // It tried again every 20 milliseconds, and reported it once a minute.
+    let reports = std::fs::read_to_string(&log).unwrap();
+    let reports = reports.matches("cannot accept a connection").count() as u64;
+    let minutes = start.elapsed().as_secs() / 60;
+    assert!((1..=1 + minutes).contains(&reports), "{reports} reports");
 }

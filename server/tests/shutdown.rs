@@ -55,7 +55,7 @@ fn requests_that_end_in_time_are_answered_and_new_ones_are_refused() {
         answered: 1,
         refused: 0,
         cut_off: 0,
-        is_log_whole: true,
+        lost_records: 0,
     };
     assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
     let (head, body) = client.reply();
@@ -75,7 +75,7 @@ fn requests_beyond_the_grace_period_are_refused_at_once_with_a_whole_response() 
         answered: 0,
         refused: 100,
         cut_off: 0,
-        is_log_whole: true,
+        lost_records: 0,
     };
     assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
     for client in &mut clients {
@@ -159,7 +159,7 @@ fn mixed_requests_are_answered_or_refused_by_the_time_they_need() {
         answered: 20,
         refused: 20,
         cut_off: 0,
-        is_log_whole: true,
+        lost_records: 0,
     };
     assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
     for (client, path) in &mut clients {

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(feature = "http2")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -14,8 +16,12 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 
 use super::host;
+#[cfg(feature = "http2")]
+use super::untaken::{Untaken, WatchedBody};
 use crate::app::App;
-use crate::fault::{Broken, ConnectionHandle, Injection, PacedBody, Reply, RequestHead, Respond};
+use crate::fault::{
+    Broken, ConnectionHandle, Decision, Injection, PacedBody, Reply, RequestHead, Respond,
+};
 use crate::record::RecordGuard;
 use crate::response::Complete;
 
@@ -24,6 +30,9 @@ use crate::response::Complete;
 pub(super) struct AppService {
     pub(super) app: App,
     pub(super) connection: ConnectionHandle,
+    /// Of an HTTP/2 connection.
+    #[cfg(feature = "http2")]
+    pub(super) untaken: Option<Arc<Untaken>>,
 }
 
 impl Service<Request<Incoming>> for AppService {
@@ -41,7 +50,16 @@ impl Service<Request<Incoming>> for AppService {
             return Box::pin(std::future::ready(Ok(refuse_request(&request, remedy))));
         }
         let (app, connection) = (self.app.clone(), self.connection.clone());
-        Box::pin(answer(app, request.map(Body::new), connection))
+        let answer = answer(app, request.map(Body::new), connection);
+        #[cfg(feature = "http2")]
+        if let Some(untaken) = &self.untaken {
+            let untaken = Arc::clone(untaken);
+            return Box::pin(async move {
+                let response = answer.await?;
+                Ok(response.map(|body| Body::new(WatchedBody::new(body, untaken))))
+            });
+        }
+        Box::pin(answer)
     }
 }
 
@@ -53,39 +71,48 @@ async fn answer(
     connection: ConnectionHandle,
 ) -> Result<Response<Body>, Broken> {
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let resource = Resource::parse(&path);
-    let response = if resource.has_faults() {
-        match app.injector.decide(&RequestHead::of(&request, &resource)) {
-            Err(refusal) => {
-                app.injector.count_undecided();
-                (*refusal).map(Body::from)
+    // A request's body is unread until its response begins.
+    let (head, body) = request.into_parts();
+    let response = match decide(&app, Request::from_parts(head, Body::empty())).await {
+        (None, response) => response,
+        (Some(decision), file) => match connection.watch(app.injector.apply(decision)).await {
+            Reply::Refuse(refusal, record) => refuse(refusal, record, &method, &connection),
+            Reply::Break(fault, record) => {
+                connection.inject(Injection { fault, record }).await;
+                return Err(Broken);
             }
-            Ok(decision) => match connection.watch(app.injector.apply(decision)).await {
-                Reply::Refuse(refusal, record) => refuse(refusal, record, &method, &connection),
-                Reply::Break(fault, record) => {
-                    connection.inject(Injection { fault, record }).await;
-                    return Err(Broken);
-                }
-                Reply::Respond(mut respond) => {
-                    let response = match respond.response.take() {
-                        Some(response) => response.map(Body::from),
-                        None => app.site.answer(request, &resource).await,
-                    };
-                    apply_to_body(&app, response, respond, &method, connection).await
-                }
-            },
-        }
-    } else {
-        app.injector.count_undecided();
-        app.site.answer(request, &resource).await
+            Reply::Respond(mut respond) => {
+                let own = respond.response.take();
+                let response = own.map_or(file, |own| own.map(Body::from));
+                apply_to_body(&app, response, respond, &method, connection).await
+            }
+        },
     };
+    drop(body);
     let response = if method == Method::HEAD {
         without_body(response)
     } else {
         response
     };
     Ok(with_length_where_it_belongs(response))
+}
+
+/// What is decided about a request, and the response without it. The request is gone then: while it
+/// waits, nobody has to keep the many bytes that its head may have.
+async fn decide(app: &App, request: Request<Body>) -> (Option<Decision>, Response<Body>) {
+    let path = request.uri().path().to_owned();
+    let resource = Resource::parse(&path);
+    if !resource.has_faults() {
+        app.injector.count_undecided();
+        return (None, app.site.answer(request, &resource).await);
+    }
+    match app.injector.decide(&RequestHead::of(&request, &resource)) {
+        Err(refusal) => {
+            app.injector.count_undecided();
+            (None, (*refusal).map(Body::from))
+        }
+        Ok(decision) => (Some(decision), app.site.answer(request, &resource).await),
+    }
 }
 
 fn refuse(

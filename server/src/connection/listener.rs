@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::Version;
-use flag_host::clock;
+use flag_host::{clock, limit_unsent};
 use hyper::server::conn::http1;
 #[cfg(feature = "http2")]
 use hyper::server::conn::http2;
@@ -28,12 +28,15 @@ use tracing::{debug, warn};
 use super::fast_path;
 use super::http::AppService;
 use super::security::Security;
+#[cfg(feature = "http2")]
+use super::untaken::Untaken;
 use crate::app::App;
 #[cfg(feature = "http2")]
 use crate::fault::ConnectionHandle;
 use crate::fault::FaultyStream;
 use crate::shutdown::{REFUSAL_GRACE, Shutdown};
 use crate::socket;
+use crate::throttle::Throttle;
 
 /// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a
 /// burst of clients overflows the queue, and who is left out tries again after a whole second.
@@ -51,6 +54,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// that). hyper looks at the size when its buffer is full, so a head of nearly twice that may pass.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
+/// The most bytes that the kernel keeps for a client that has no room for them. With its usual
+/// buffers, writing would go on for megabytes, and so would the time until it is known whether a
+/// slow client takes any.
+const MAX_UNSENT: u32 = 128 * 1024;
+
 /// What every HTTP/2 client says first (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -60,6 +68,10 @@ pub struct Limits {
     /// How long a client may take to send the head of a request, and how long it may stay idle
     /// before it.
     pub head_timeout: Duration,
+    /// How long a client may take nothing of what is sent to it. Then its connection is ended, so
+    /// that its place is free again. Waits that a scenario plans do not count. How much a client
+    /// takes can be seen in steps of about 64 KiB.
+    pub send_timeout: Duration,
     /// The connections at one time. More wait, in the kernel's queue, until one of these ends.
     pub max_connections: usize,
     /// How long requests in flight may take to finish once a shutdown is requested. Those whose
@@ -68,11 +80,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 30 seconds, 65,536 connections, and 8 seconds: a container engine kills what takes 10 to
-    /// stop.
+    /// 30 seconds for a head, 60 seconds for sending, 65,536 connections, and 8 seconds of grace: a
+    /// container engine kills what takes 10 to stop.
     fn default() -> Self {
         Self {
             head_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_mins(1),
             max_connections: 65_536,
             grace: Duration::from_secs(8),
         }
@@ -87,13 +100,16 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     };
     socket::reuse_address(&socket)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    let listener = socket.listen(BACKLOG)?;
+    limit_unsent(&listener, MAX_UNSENT).ok(); // a kernel without it is no reason not to serve
+    Ok(listener)
 }
 
 /// A listener on a socket that the caller has opened.
 pub(crate) fn adopt(socket: &std::net::TcpListener) -> io::Result<TcpListener> {
     let socket = socket.try_clone()?;
     socket.set_nonblocking(true)?;
+    limit_unsent(&socket, MAX_UNSENT).ok();
     TcpListener::from_std(socket)
 }
 
@@ -116,6 +132,7 @@ pub(crate) async fn serve(
         limits.max_connections.min(Semaphore::MAX_PERMITS),
     ));
     let mut tasks = JoinSet::new();
+    let failures = Throttle::default();
     let deadline = loop {
         tokio::select! {
             deadline = &mut requested => break deadline,
@@ -136,7 +153,7 @@ pub(crate) async fn serve(
                         None => tasks.spawn(connection),
                     };
                 }
-                Err(error) => pause_after(&error).await,
+                Err(error) => pause_after(&error, &failures).await,
             },
             // Ended connections are forgotten as they end.
             Some(_) = tasks.join_next() => {}
@@ -180,7 +197,7 @@ async fn connection(
 ) -> Result<(), ConnectionError> {
     // The last piece of a response must not wait for the acknowledgement of the one before it.
     stream.set_nodelay(true)?;
-    let stream = FaultyStream::new(TcpStream::from_std(stream)?);
+    let stream = FaultyStream::new(TcpStream::from_std(stream)?, limits.send_timeout);
     let handle = stream.handle();
     // Until the client has said something, stopping the server ends it.
     let greeting = async {
@@ -210,6 +227,8 @@ async fn connection(
     let service = AppService {
         app,
         connection: handle,
+        #[cfg(feature = "http2")]
+        untaken: None,
     };
     // What hyper needs is put elsewhere: most connections never get there.
     match greeted {
@@ -271,8 +290,10 @@ where
     if version == Version::HTTP_2 {
         // No request may end a connection that it shares.
         let connection = ConnectionHandle::default();
+        let untaken = Arc::new(Untaken::default());
         let service = AppService {
             connection,
+            untaken: Some(Arc::clone(&untaken)),
             ..service
         };
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -283,8 +304,16 @@ where
             .keep_alive_timeout(limits.head_timeout)
             .max_header_list_size(MAX_HEAD_BYTES as u32)
             .max_concurrent_streams(1000);
-        watcher.watch(builder.serve_connection(io, service)).await?;
-        return Ok(());
+        let served = watcher.watch(builder.serve_connection(io, service));
+        let timeout = limits.send_timeout;
+        tokio::select! {
+            biased; // what can be written is written first
+            served = served => return Ok(served?),
+            () = untaken.stalled(timeout) => {
+                let text = format!("the client has taken nothing for {timeout:?} (--send-timeout)");
+                return Err(text.into());
+            }
+        }
     }
     #[cfg(not(feature = "http2"))]
     if version == Version::HTTP_2 {
@@ -302,15 +331,17 @@ where
 }
 
 /// A connection that died in the queue is ignored. A lack of resources is transient: the next
-/// accept waits for a moment.
-async fn pause_after(error: &io::Error) {
+/// accept waits for a moment, and is reported once in a while.
+async fn pause_after(error: &io::Error, failures: &Throttle) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     if !matches!(
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
     ) {
-        warn!(%error, "cannot accept a connection; trying again. If there are too many open files, raise the limit (ulimit -n) or lower \
-             --max-connections");
+        if let Some(times) = failures.count() {
+            warn!(%error, times, "cannot accept a connection; trying again. If there are too many open files, raise the limit (ulimit -n) \
+                 or lower --max-connections");
+        }
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }

@@ -8,6 +8,8 @@ mod security;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "http2")]
+mod untaken;
 
 pub(crate) use listener::{adopt, listen, serve};
 pub(crate) use security::Security;

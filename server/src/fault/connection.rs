@@ -200,6 +200,11 @@ pub(crate) struct FaultyStream {
     running: Option<Running>,
     /// Until the next check of the socket.
     pause: Option<Sleep>,
+    /// How long a write may wait while the client takes nothing.
+    send_timeout: Duration,
+    /// The end of that time, while a write waits. One of tokio's timers, as for the other limits:
+    /// it need not be precise.
+    blocked: Option<Pin<Box<tokio::time::Sleep>>>,
     /// How to break, when it is time.
     end: Option<ConnectionFaultKind>,
     /// Whether the client has sent its FIN.
@@ -207,13 +212,16 @@ pub(crate) struct FaultyStream {
 }
 
 impl FaultyStream {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    /// A stream that fails if a write waits for `send_timeout` and the client takes nothing.
+    pub(crate) fn new(stream: TcpStream, send_timeout: Duration) -> Self {
         Self {
             stream: Some(stream),
             before: Bytes::new(),
             handle: ConnectionHandle(Some(Arc::default())),
             running: None,
             pause: None,
+            send_timeout,
+            blocked: None,
             end: None,
             has_ended: false,
         }
@@ -305,13 +313,21 @@ impl FaultyStream {
                 .handle
                 .state()
                 .and_then(|mut state| state.injection.take());
+            let drained_by = clock::now().checked_add(self.send_timeout);
             self.running = injection.map(|injection| Running {
                 injection,
+                drained_by,
                 silent_until: None,
             });
         }
         while let (Some(running), Some(stream)) = (&mut self.running, &self.stream) {
-            let Some(next_check) = running.next_check(stream)? else {
+            let next_check = match running.next_check(stream) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    return Poll::Ready(Err(self.give_up()));
+                }
+                next_check => next_check?,
+            };
+            let Some(next_check) = next_check else {
                 let Injection { fault, record } = &mut running.injection;
                 record.broken(&fault.kind);
                 self.end = Some(fault.kind.clone());
@@ -322,6 +338,33 @@ impl FaultyStream {
             self.pause = None;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// What a write returns, or an error if it has waited for too long.
+    fn poll_send_timeout(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.blocked = None;
+            return written;
+        }
+        let timeout = self.send_timeout;
+        let blocked = self
+            .blocked
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        ready!(blocked.as_mut().poll(cx));
+        Poll::Ready(Err(self.give_up()))
+    }
+
+    /// The error for a client that takes nothing. The end is an RST, so that the kernel does not go
+    /// on offering it the rest.
+    fn give_up(&mut self) -> io::Error {
+        self.end = Some(ConnectionFaultKind::Reset);
+        let timeout = self.send_timeout;
+        let text = format!("the client has taken nothing for {timeout:?} (--send-timeout)");
+        io::Error::new(io::ErrorKind::TimedOut, text)
     }
 
     fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
@@ -338,6 +381,9 @@ impl FaultyStream {
 #[derive(Debug)]
 struct Running {
     injection: Injection,
+    /// When everything has to be sent. Nobody can know when the client takes a part of it, and there
+    /// is little of it.
+    drained_by: Option<Instant>,
     silent_until: Option<Instant>,
 }
 
@@ -345,10 +391,13 @@ impl Running {
     /// When to check again, or `None` when it is time to break.
     ///
     /// # Errors
-    /// When the client has left before that.
+    /// When the client has left before that, or takes nothing.
     fn next_check(&mut self, stream: &TcpStream) -> io::Result<Option<Instant>> {
         let now = clock::now();
         if self.silent_until.is_none() && !is_sent(stream)? {
+            if self.drained_by.is_some_and(|end| now >= end) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             return Ok(Some(now + DRAIN_INTERVAL));
         }
         let Some(hold) = self.injection.fault.hold else {
@@ -422,21 +471,23 @@ impl AsyncRead for FaultyStream {
 
 impl AsyncWrite for FaultyStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.complete_before_write();
-        self.stream()?.poll_write(cx, buf)
+        let written = self.as_mut().stream()?.poll_write(cx, buf);
+        self.poll_send_timeout(cx, written)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.complete_before_write();
-        self.stream()?.poll_write_vectored(cx, bufs)
+        let written = self.as_mut().stream()?.poll_write_vectored(cx, bufs);
+        self.poll_send_timeout(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

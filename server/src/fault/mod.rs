@@ -13,6 +13,6 @@ pub(crate) use connection::{Broken, ConnectionHandle, FaultyStream, Injection};
 pub(crate) use injector::{Decision, FaultInjector, Reply, Respond};
 pub(crate) use request_head::{RequestHead, RequestHeaders};
 
-pub use attempts::MAX_PATHS_PER_RUN;
+pub use attempts::{MAX_ATTEMPT_COUNTERS, MAX_PATHS_PER_RUN};
 pub use injector::{FLAG_PLAN, SERVER_TIMING};
 pub use request_head::{FLAG_ATTEMPT, FLAG_RUN};

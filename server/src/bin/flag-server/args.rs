@@ -210,6 +210,17 @@ pub(crate) struct ServeArgs {
     #[arg(value_parser = parse_duration)]
     pub(crate) head_timeout: Duration,
 
+    /// How long a client may take nothing of what is sent to it, before its connection is ended.
+    /// Planned waits do not count.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "60s",
+        env = "FLAG_SERVER_SEND_TIMEOUT"
+    )]
+    #[arg(value_parser = parse_duration)]
+    pub(crate) send_timeout: Duration,
+
     /// How long requests in flight may take to finish after SIGTERM or Ctrl-C; those that would
     /// take longer are answered 503 at once.
     #[arg(

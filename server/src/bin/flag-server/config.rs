@@ -98,6 +98,7 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
     let default = Limits::default();
     let limits = Limits {
         head_timeout: args.head_timeout,
+        send_timeout: args.send_timeout,
         max_connections: (args.max_connections).map_or(default.max_connections, NonZeroUsize::get),
         grace: args.grace,
     };

@@ -4,6 +4,8 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use axum::http::Uri;
@@ -14,7 +16,7 @@ use thiserror::Error;
 
 use crate::any_certificate::AnyCertificate;
 
-/// A server that takes longer is not healthy.
+/// A server that takes longer is not healthy, name look-up and all addresses included.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a server does not count as healthy.
@@ -65,7 +67,11 @@ pub(crate) fn check(url: &str) -> Result<(), Unhealthy> {
         url: url.to_owned(),
         reason,
     };
-    let answer = first_line(authority.host(), port, path, is_tls).map_err(no_answer)?;
+    let answer = within_timeout({
+        let (host, path) = (authority.host().to_owned(), path.to_owned());
+        move || first_line(&host, port, &path, is_tls)
+    });
+    let answer = answer.map_err(no_answer)?;
     let mut words = answer.split(' ');
     let is_http = words.next().is_some_and(|word| word.starts_with("HTTP/1."));
     if is_http && words.next() == Some("200") {
@@ -76,6 +82,19 @@ pub(crate) fn check(url: &str) -> Result<(), Unhealthy> {
             answer,
         })
     }
+}
+
+/// What this returns, or an error after [`TIMEOUT`]: a look-up of a name has no time limit of its
+/// own, and that of a read begins anew with each byte.
+fn within_timeout<T: Send + 'static>(
+    ask: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (answer, answered) = mpsc::channel();
+    thread::Builder::new().spawn(move || answer.send(ask()))?;
+    answered.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
+        let text = format!("not within {TIMEOUT:?}");
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+    })
 }
 
 /// The first line of the answer to a GET, or what there is of it in its first 256 bytes.
@@ -90,8 +109,6 @@ fn first_line(host: &str, port: u16, path: &str, is_tls: bool) -> io::Result<Str
                 continue;
             }
         };
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
         let request =
             format!("GET {path} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n\r\n");
         let head = if is_tls {

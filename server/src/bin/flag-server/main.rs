@@ -293,9 +293,10 @@ fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow
 
 fn check_log(stopped: Stopped, config: &Config) -> anyhow::Result<()> {
     match &config.decision_log {
-        Some(path) if !stopped.is_log_whole => bail!(
-            "--decision-log {}: records are missing, because it could not be written",
-            path.display()
+        Some(path) if stopped.lost_records > 0 => bail!(
+            "--decision-log {}: {} records are missing, because it could not be written, or not as fast as they came",
+            path.display(),
+            stopped.lost_records
         ),
         _ => Ok(()),
     }
@@ -306,7 +307,7 @@ fn say_farewell(stopped: Stopped) {
         answered,
         refused,
         cut_off,
-        is_log_whole: _,
+        lost_records: _,
     } = stopped;
     match cut_off {
         0 => info!(answered, refused, "stopped: every request was answered"),
