@@ -94,5 +94,5 @@ pub use connection::{Tls, TlsError};
 pub use fault::{FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_PATHS_PER_RUN, SERVER_TIMING};
 pub use record::{End, MAX_RECORDS_PER_RUN, MAX_RUNS, Record, Sent, Times};
 pub use scenario::MAX_RUN_LEN;
-pub use server::{Endpoint, FlagServer, StartError};
+pub use server::{Endpoint, FlagServer, NoSuchListener, StartError};
 pub use shutdown::Stopped;

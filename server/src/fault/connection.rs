@@ -10,6 +10,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -50,10 +51,14 @@ pub(crate) struct Injection {
 #[error("broken as planned")]
 pub(crate) struct Broken;
 
-/// The connection as its request sees it. On HTTP/2, where many requests share one, none may end
-/// it: theirs is the default, which does nothing.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ConnectionHandle(Option<Arc<Mutex<State>>>);
+/// The connection as its request sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionHandle {
+    /// None on HTTP/2, where many requests share one connection, and none may end it.
+    socket: Option<Arc<Mutex<State>>>,
+    /// How many of its requests are in a planned silence.
+    silences: Arc<AtomicUsize>,
+}
 
 /// What a request leaves for its socket. HTTP/1 has one request at a time.
 #[derive(Debug, Default)]
@@ -63,9 +68,49 @@ struct State {
     is_ending: bool,
 }
 
+/// A planned silence, as long as it lives.
+#[derive(Debug)]
+struct Silence(Arc<AtomicUsize>);
+
+impl Silence {
+    fn of(connection: &ConnectionHandle) -> Self {
+        connection.silences.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&connection.silences))
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Default for ConnectionHandle {
+    fn default() -> Self {
+        Self {
+            socket: Some(Arc::default()),
+            silences: Arc::default(),
+        }
+    }
+}
+
 impl ConnectionHandle {
+    /// The same connection for requests that share it: none of them may end it.
+    #[cfg(feature = "http2")]
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            socket: None,
+            silences: Arc::clone(&self.silences),
+        }
+    }
+
+    /// Whether a request is in a planned silence.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silences.load(Ordering::Relaxed) > 0
+    }
+
     fn state(&self) -> Option<MutexGuard<'_, State>> {
-        let state = self.0.as_ref()?;
+        let state = self.socket.as_ref()?;
         Some(lock(state))
     }
 
@@ -93,6 +138,7 @@ impl ConnectionHandle {
         match self.schedule(injection) {
             Ok(()) => std::future::pending().await,
             Err(Injection { fault, mut record }) => {
+                let _silence = fault.hold.is_some().then(|| Silence::of(self));
                 match fault.hold {
                     Some(Some(hold)) => drop(clock::hold(clock::now(), hold).await),
                     Some(None) => std::future::pending().await, // hyper notices when the client gives up
@@ -122,11 +168,11 @@ pub(crate) struct FaultyStream {
 }
 
 impl FaultyStream {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream, handle: ConnectionHandle) -> Self {
         Self {
             stream: Some(stream),
             before: Bytes::new(),
-            handle: ConnectionHandle(Some(Arc::default())),
+            handle,
             running: None,
             pause: None,
             end: None,
@@ -173,11 +219,12 @@ impl FaultyStream {
                 .and_then(|mut state| state.injection.take());
             self.running = injection.map(|injection| Running {
                 injection,
+                silence: None,
                 silent_until: None,
             });
         }
         while let (Some(running), Some(stream)) = (&mut self.running, &self.stream) {
-            let Some(next_check) = running.next_check(stream)? else {
+            let Some(next_check) = running.next_check(stream, &self.handle)? else {
                 let Injection { fault, record } = &mut running.injection;
                 record.broken(&fault.kind);
                 self.end = Some(fault.kind.clone());
@@ -204,6 +251,7 @@ impl FaultyStream {
 #[derive(Debug)]
 struct Running {
     injection: Injection,
+    silence: Option<Silence>,
     silent_until: Option<Instant>,
 }
 
@@ -212,7 +260,11 @@ impl Running {
     ///
     /// # Errors
     /// When the client has left before that.
-    fn next_check(&mut self, stream: &TcpStream) -> io::Result<Option<Instant>> {
+    fn next_check(
+        &mut self,
+        stream: &TcpStream,
+        connection: &ConnectionHandle,
+    ) -> io::Result<Option<Instant>> {
         let now = clock::now();
         if self.silent_until.is_none() && !is_sent(stream)? {
             return Ok(Some(now + DRAIN_INTERVAL));
@@ -223,6 +275,7 @@ impl Running {
         if has_left(stream) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
+        self.silence.get_or_insert_with(|| Silence::of(connection));
         let next = now + POLL_INTERVAL;
         let Some(hold) = hold else {
             return Ok(Some(next));
