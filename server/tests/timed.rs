@@ -452,3 +452,17 @@ async fn a_break_resets_only_its_stream_after_exactly_the_planned_bytes() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_a_planned_silence_is_not_called_cut_off() {
+    let time = pause();
+    for stall in ["", ", after = '100B'"] {
+        let text = rule(&format!("fault = 'stall', hold = '1h'{stall}"));
+        let server = rules(&text).start().await.unwrap();
+        let connection = Connection::plain(&server).await;
+        let _silent = connection.send_request("GET", BRAZIL).await;
+        time.wait_for(&[3600 * SECOND]);
+        let stopped = server.shutdown_until(async {}).await;
+        assert_eq!((stopped.cut_off, stopped.silent), (0, 1), "{stall}");
+    }
+}
