@@ -1,16 +1,11 @@
 """`flag-client load` as a user runs it: its documents in other tools, its requests at the server, its terminal view, its exit."""
 
-import fcntl
 import http.server
 import json
 import math
-import os
-import pty
 import re
 import signal
-import struct
 import subprocess
-import termios
 import threading
 from contextlib import contextmanager
 
@@ -19,6 +14,7 @@ import pytest
 from conftest import CLIENT, run
 from hdrh.histogram import HdrHistogram
 from jsonschema import Draft202012Validator
+from terminal import on_a_terminal
 
 TIMES = ["response", "service", "lag", "failed_response", "failed_service"]
 
@@ -255,37 +251,11 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path):
     assert f"status 200: {document['statuses']['200']}" in out
 
 
-def on_a_terminal(folder, *args, until=None):
-    """The bytes that a terminal gets on standard error; with `until`, Ctrl-C is typed after that text."""
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    process = subprocess.Popen(
-        [CLIENT, "load", *args], cwd=folder, stdin=follower, stderr=follower, stdout=subprocess.PIPE, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
-    os.close(follower)
-    shown = b""
-    while True:
-        try:
-            part = os.read(leader, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        shown += part
-        if until and until in shown:
-            os.write(leader, b"\x03")
-            until = None
-    out = process.communicate(timeout=20)[0].decode()
-    os.close(leader)
-    return process.returncode, shown.decode(), out
-
-
 ALTERNATE, BACK = "\x1b[?1049h", "\x1b[?1049l"
 
 
 def test_a_terminal_shows_the_live_view_and_is_restored(tmp_path):
-    code, shown, out = on_a_terminal(tmp_path, "-d", "1s", "-w", "0s", "-r", "100")
+    code, shown, out = on_a_terminal(tmp_path, CLIENT, "load", "-d", "1s", "-w", "0s", "-r", "100")
     assert code == 0
     assert shown.count(ALTERNATE) == shown.count(BACK) == 1 and shown.index(ALTERNATE) < shown.index(BACK)
     screen = pyte.Screen(80, 24)
@@ -297,12 +267,12 @@ def test_a_terminal_shows_the_live_view_and_is_restored(tmp_path):
 
 
 def test_ctrl_c_restores_the_terminal(tmp_path):
-    code, shown, out = on_a_terminal(tmp_path, "-d", "1h", "-w", "0s", "-r", "100", until=b"status")
+    code, shown, out = on_a_terminal(tmp_path, CLIENT, "load", "-d", "1h", "-w", "0s", "-r", "100", until=b"status")
     assert code == 130
     assert shown.count(ALTERNATE) == shown.count(BACK) == 1
     assert "status 200" in out
 
 
 def test_with_quiet_nothing_is_shown(tmp_path):
-    code, shown, out = on_a_terminal(tmp_path, "-n", "50", "-q")
+    code, shown, out = on_a_terminal(tmp_path, CLIENT, "load", "-n", "50", "-q")
     assert (code, shown, out) == (0, "", "")

@@ -4,6 +4,7 @@
 //! all wait for the unluckiest. The table says what that costs.
 
 use std::error::Error;
+use std::io::Write;
 use std::thread;
 use std::time::Instant;
 
@@ -68,6 +69,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let race = Race::bench(contenders, job).rounds(Rounds::Exactly(5.try_into()?));
     let measurement = race.run_on(&target)?;
     let text = table::whole(&Report::of(measurement), None, false);
-    anstream::print!("{text}"); // colours on a terminal only
+    anstream::stdout().write_all(text.as_bytes())?; // colours on a terminal only
     Ok(())
 }

@@ -15,6 +15,7 @@ mod open_files;
 mod place;
 #[cfg(feature = "processes")]
 pub mod process;
+pub mod terminal;
 mod unsent;
 
 #[cfg(feature = "files")]

@@ -61,3 +61,23 @@ pub fn signal(status: ExitStatus) -> Option<i32> {
 pub fn signal(_: ExitStatus) -> Option<i32> {
     None
 }
+
+/// Whether this process was started to ignore SIGHUP, as `nohup` does.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn ignores_hang_up() -> bool {
+    // A handler or a mask can only be asked for with unsafe code.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 == 1) // SIGHUP is number 1, the lowest bit
+}
+
+/// Whether this process was started to ignore SIGHUP: not known here.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn ignores_hang_up() -> bool {
+    false
+}

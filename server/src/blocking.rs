@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::connection::Threads;
-use crate::{Config, Endpoint, FlagServer, Record, StartError, Stopped};
+use crate::scenario::Scenario;
+use crate::{Config, Endpoint, FlagServer, NoSuchListener, Record, StartError, Stopped};
 
 /// A [`FlagServer`] on [threads of its own](Config::threads). It stops when it is dropped.
 ///
@@ -46,6 +47,18 @@ impl BlockingFlagServer {
         self.server.flags_url()
     }
 
+    /// As [`FlagServer::set_scenario`].
+    ///
+    /// # Errors
+    /// As [`FlagServer::set_scenario`].
+    pub fn set_scenario(
+        &self,
+        listener: &str,
+        scenario: &Scenario,
+    ) -> Result<bool, NoSuchListener> {
+        self.server.set_scenario(listener, scenario)
+    }
+
     /// As [`FlagServer::received`].
     pub fn received(&self) -> u64 {
         self.server.received()
@@ -83,5 +96,10 @@ impl BlockingFlagServer {
     /// As [`FlagServer::shutdown`].
     pub fn shutdown(self) -> Stopped {
         self.threads.block_on(self.server.shutdown())
+    }
+
+    /// As [`FlagServer::shutdown_until`].
+    pub fn shutdown_until(self, hurry: impl Future<Output = ()>) -> Stopped {
+        self.threads.block_on(self.server.shutdown_until(hurry))
     }
 }

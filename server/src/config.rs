@@ -35,6 +35,9 @@ pub struct Config {
     /// Whether the same records are kept in memory for
     /// [`FlagServer::records`](crate::FlagServer::records).
     pub keep_records: bool,
+    /// Whether [`FlagServer::set_scenario`](crate::FlagServer::set_scenario) is going to be called:
+    /// attempts are counted from the start then, also where nothing depends on them yet.
+    pub scenarios_change: bool,
 }
 
 /// One address and what its clients meet there.
@@ -76,6 +79,7 @@ impl Config {
             decision_log: None,
             threads: Self::one_thread_per_processor(),
             keep_records: false,
+            scenarios_change: false,
         }
     }
 

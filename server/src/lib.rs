@@ -98,5 +98,5 @@ pub use fault::{
 };
 pub use record::{End, MAX_RECORD_BYTES, MAX_RECORDS_PER_RUN, MAX_RUNS, Record, Sent, Times};
 pub use scenario::MAX_RUN_LEN;
-pub use server::{Endpoint, FlagServer, StartError};
+pub use server::{Endpoint, FlagServer, NoSuchListener, StartError};
 pub use shutdown::Stopped;

@@ -1,8 +1,10 @@
 //! A running server: its listeners, and what they share.
 
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,8 @@ use crate::connection::{self, Security};
 use crate::fault::FaultInjector;
 use crate::json_lines::JsonLines;
 use crate::record::{Record, RecordLog};
-use crate::shutdown::{LOG_GRACE, Shutdown, Stopped};
+use crate::scenario::Scenario;
+use crate::shutdown::{LOG_GRACE, Shutdown, Stopped, Unfinished};
 use crate::site::Site;
 use crate::{Config, Listener, reachable};
 
@@ -33,12 +36,19 @@ const RECORD_POLL_INTERVAL: Duration = Duration::from_millis(1);
 pub struct FlagServer {
     endpoints: Vec<Endpoint>,
     records: Vec<Arc<RecordLog>>,
+    /// With the name of the listener.
+    injectors: Vec<(String, Arc<FaultInjector>)>,
     shutdown: Arc<Shutdown>,
     grace: Duration,
-    /// One per listener; each ends with the number of connections that it cut off.
-    tasks: JoinSet<usize>,
+    /// One per listener; each ends with the connections that it cut off.
+    tasks: JoinSet<Unfinished>,
     log: Option<JsonLines<Record>>,
 }
+
+/// No listener has this name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("no listener is named {0:?}")]
+pub struct NoSuchListener(pub String);
 
 /// Where one listener can be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -153,7 +163,7 @@ impl FlagServer {
                 name: name.clone(),
                 url: format!("{scheme}://{real}"),
             });
-            listeners.push((listener, scenario));
+            listeners.push((name, listener, scenario));
         }
 
         let log = match &config.decision_log {
@@ -162,21 +172,24 @@ impl FlagServer {
         };
         let site = Site::new(&config.catalogue);
         let shutdown = Arc::new(Shutdown::new());
-        let (mut tasks, mut records) = (JoinSet::new(), Vec::new());
-        for (listener, scenario) in listeners {
+        let (mut tasks, mut records, mut injectors) = (JoinSet::new(), Vec::new(), Vec::new());
+        for (name, listener, scenario) in listeners {
             let record_log = Arc::new(RecordLog::new(
                 config.keep_records,
                 log.as_ref().map(JsonLines::sender),
             ));
+            let injector = Arc::new(FaultInjector::new(
+                scenario,
+                config.scenarios_change,
+                Arc::clone(&record_log),
+                Arc::clone(&shutdown),
+            ));
             let app = App {
                 site: site.clone(),
-                injector: Arc::new(FaultInjector::new(
-                    scenario,
-                    Arc::clone(&record_log),
-                    Arc::clone(&shutdown),
-                )),
+                injector: Arc::clone(&injector),
             };
             records.push(record_log);
+            injectors.push((name.clone(), injector));
             tasks.spawn(connection::serve(
                 listener,
                 app,
@@ -190,6 +203,7 @@ impl FlagServer {
         Ok(Self {
             endpoints,
             records,
+            injectors,
             shutdown,
             grace: config.limits.grace,
             tasks,
@@ -208,6 +222,36 @@ impl FlagServer {
             .first()
             .map(Endpoint::flags_url)
             .unwrap_or_default()
+    }
+
+    /// Applies another scenario to the requests that come to this listener from now on, and returns
+    /// whether it is another one. Requests under way keep their decision, and attempts and records
+    /// go on. The windows of the scenario count from now on; those of the same one just go on.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use flag_server::{FlagServer, scenario::Scenario};
+    ///
+    /// let server = FlagServer::builder().start_blocking()?;
+    /// let broken = Scenario::from_toml("rule = [{ fault = 'status', status = 503 }]")?;
+    /// let name = &server.endpoints()[0].name;
+    /// assert_eq!(server.set_scenario(name, &broken), Ok(true));
+    /// assert_eq!(server.set_scenario(name, &broken), Ok(false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When no listener has this name.
+    pub fn set_scenario(
+        &self,
+        listener: &str,
+        scenario: &Scenario,
+    ) -> Result<bool, NoSuchListener> {
+        let mut injectors = self.injectors.iter();
+        let (_, injector) = injectors
+            .find(|(name, _)| name == listener)
+            .ok_or_else(|| NoSuchListener(listener.to_owned()))?;
+        Ok(injector.replace(scenario))
     }
 
     /// How many requests have come for what is below `/flags/`, on all listeners.
@@ -283,20 +327,41 @@ impl FlagServer {
     /// Refuses newcomers, lets the requests in flight finish for as long as the
     /// [limits](Config::limits) allow, answers those that would take longer with a 503, sends the
     /// rest of the bodies that take their time, and returns what became of all of them.
-    pub async fn shutdown(mut self) -> Stopped {
+    pub async fn shutdown(self) -> Stopped {
+        self.shutdown_until(pending()).await
+    }
+
+    /// As [`shutdown`](Self::shutdown), and when `hurry` is over, what is still under way is cut
+    /// off.
+    pub async fn shutdown_until(mut self, hurry: impl Future<Output = ()>) -> Stopped {
         let deadline = clock::now() + self.grace;
         self.shutdown.request(deadline);
-        let mut cut_off = 0;
-        while let Some(listener) = self.tasks.join_next().await {
-            cut_off += listener.unwrap_or(0);
+        let shutdown = Arc::clone(&self.shutdown);
+        let mut hurry = pin!(async move {
+            hurry.await;
+            shutdown.hurry();
+            pending::<()>().await
+        });
+        let mut all = Unfinished::default();
+        loop {
+            let ended = tokio::select! {
+                biased;
+                ended = self.tasks.join_next() => ended,
+                () = &mut hurry => continue, // never
+            };
+            let Some(listener) = ended else { break };
+            let Unfinished { cut_off, silent } = listener.unwrap_or_default();
+            all.cut_off += cut_off;
+            all.silent += silent;
         }
         let lost_records = self.finish_log(deadline);
-        self.shutdown.stopped(cut_off, lost_records)
+        self.shutdown.stopped(all, lost_records)
     }
 
     /// Waits until the decision log is written, and returns how many records are missing.
     fn finish_log(&mut self, deadline: Instant) -> u64 {
         self.records.clear();
+        self.injectors.clear();
         let timeout = deadline.saturating_duration_since(clock::now());
         let log = self.log.take();
         log.map_or(0, |log| log.finish(timeout.max(LOG_GRACE)))

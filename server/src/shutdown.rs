@@ -35,9 +35,19 @@ pub struct Stopped {
     pub refused: u64,
     /// The connections that were still busy at the end, and were cut off.
     pub cut_off: usize,
+    /// Those that had nothing more to come than a planned silence: a stall, or the one before a
+    /// planned break. They were cut off too, and are not counted in `cut_off`.
+    pub silent: usize,
     /// The records that are missing from the decision log, because it could not be written, or not
     /// as fast as they came.
     pub lost_records: u64,
+}
+
+/// The connections of a listener that were still busy at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Unfinished {
+    pub(crate) cut_off: usize,
+    pub(crate) silent: usize,
 }
 
 /// What all requests of a server watch while they wait.
@@ -45,6 +55,8 @@ pub struct Stopped {
 pub(crate) struct Shutdown {
     /// By when all has to be over, once it is known.
     deadline: watch::Sender<Option<Instant>>,
+    /// Whether connections that are busy are cut off now.
+    at_once: watch::Sender<bool>,
     answered: AtomicU64,
     refused: AtomicU64,
 }
@@ -53,6 +65,7 @@ impl Shutdown {
     pub(crate) fn new() -> Self {
         Self {
             deadline: watch::Sender::new(None),
+            at_once: watch::Sender::new(false),
             answered: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -65,6 +78,21 @@ impl Shutdown {
             requested.get_or_insert(deadline);
             is_new
         });
+    }
+
+    /// Asks for the end of what is still under way.
+    pub(crate) fn hurry(&self) {
+        self.at_once.send_replace(true);
+    }
+
+    /// Waits until that is asked for.
+    pub(crate) fn hurried(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut at_once = self.at_once.subscribe();
+        async move {
+            if at_once.wait_for(|at_once| *at_once).await.is_err() {
+                std::future::pending().await // as in `requested`
+            }
+        }
     }
 
     /// Whether it is requested.
@@ -133,13 +161,15 @@ impl Shutdown {
         self.answered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What became of the requests in flight, when this many connections had to be cut off, and
+    /// What became of the requests in flight, when these connections were still busy at the end, and
     /// this many records are lost.
-    pub(crate) fn stopped(&self, cut_off: usize, lost_records: u64) -> Stopped {
+    pub(crate) fn stopped(&self, unfinished: Unfinished, lost_records: u64) -> Stopped {
+        let Unfinished { cut_off, silent } = unfinished;
         Stopped {
             answered: self.answered.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             cut_off,
+            silent,
             lost_records,
         }
     }

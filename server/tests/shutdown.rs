@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flag_host::clock::pause;
 use flag_server::{Limits, Stopped};
-use support::{BRAZIL, Client, Ended, SAFETY, Server, brazil, image, rules};
+use support::{BRAZIL, Client, Ended, SAFETY, Server, brazil, huge, image, rules};
 
 /// How long requests in flight may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -55,6 +55,7 @@ fn requests_that_end_in_time_are_answered_and_new_ones_are_refused() {
         answered: 1,
         refused: 0,
         cut_off: 0,
+        silent: 0,
         lost_records: 0,
     };
     assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
@@ -75,6 +76,7 @@ fn requests_beyond_the_grace_period_are_refused_at_once_with_a_whole_response() 
         answered: 0,
         refused: 100,
         cut_off: 0,
+        silent: 0,
         lost_records: 0,
     };
     assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
@@ -133,7 +135,8 @@ fn requests_without_a_planned_answer_are_aborted_and_counted() {
     time.wait_for(&[SECOND, END]);
     time.advance(END);
     let stopped = stopped.recv_timeout(SAFETY).unwrap();
-    assert_eq!((stopped.refused, stopped.cut_off), (0, 1));
+    let ended = (stopped.refused, stopped.cut_off, stopped.silent);
+    assert_eq!(ended, (0, 0, 1));
     assert_eq!(client.rest(), (vec![], Ended::Fin));
 }
 
@@ -159,6 +162,7 @@ fn mixed_requests_are_answered_or_refused_by_the_time_they_need() {
         answered: 20,
         refused: 20,
         cut_off: 0,
+        silent: 0,
         lost_records: 0,
     };
     assert_eq!(stopped.recv_timeout(SAFETY), Ok(expected));
@@ -172,4 +176,48 @@ fn mixed_requests_are_answered_or_refused_by_the_time_they_need() {
             assert_eq!(body, brazil());
         }
     }
+}
+
+#[test]
+fn a_hurried_stop_cuts_off_at_once_and_tells_planned_silences_apart() {
+    let time = pause(); // so nothing waits for the grace period
+    let text = "rule = [
+        { fault = 'stall', match = { cc = ['JP'] } },
+        { fault = 'latency', match = { cc = ['US'] }, distribution = { fixed = '5s' } },
+    ]";
+    let server = server(text);
+    let mut clients = ["jp", "jp", "us"].map(|cc| {
+        let mut client = server.connect();
+        client.send_request("GET", &format!("/flags/{cc}/{cc}.gif"), &[]);
+        client
+    });
+    time.wait_for(&[SECOND, SECOND, 5 * SECOND]);
+    let stopped = server.running.shutdown_until(async {});
+    let ended = (
+        stopped.answered,
+        stopped.refused,
+        stopped.cut_off,
+        stopped.silent,
+    );
+    assert_eq!(ended, (0, 0, 1, 2));
+    for client in &mut clients {
+        assert_eq!(client.rest(), (vec![], Ended::Fin));
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off_after_the_grace_period() {
+    let time = pause();
+    let limits = Limits {
+        grace: GRACE,
+        ..Limits::default()
+    };
+    let server = Server::of(rules("").limits(limits).catalogue(huge().clone()));
+    let client = server.get();
+    let stopped = stop(server, 1);
+    time.wait_for(&[END]);
+    time.advance(END);
+    let stopped = stopped.recv_timeout(SAFETY).unwrap();
+    assert_eq!((stopped.cut_off, stopped.silent), (1, 0));
+    drop(client);
 }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use flag_host::clock::{Paused, pause};
+use flag_scenario::Scenario;
 use flag_server::{Builder, End, Tls};
 use flags_data::Catalogue;
 use h2::Reason;
@@ -89,6 +90,61 @@ fn read_paced(
         sent = end;
     }
     elapsed
+}
+
+#[test]
+fn another_scenario_changes_no_decision_under_way_and_its_windows_count_from_then() {
+    let time = pause();
+    let server = Server::with(&rule("fault = 'latency', distribution = { fixed = '9s' }"));
+    let name = server.running.endpoints()[0].name.clone();
+    let set = |text: &str| {
+        let scenario = Scenario::from_toml(text).unwrap();
+        server.running.set_scenario(&name, &scenario)
+    };
+    let status = |expected: &str| {
+        let mut client = server.get();
+        assert_eq!(client.reply().0.status_line, expected);
+    };
+    let mut under_way = server.get();
+    time.wait_for(&[9 * SECOND]);
+    time.advance(4 * SECOND);
+    let window = rule("fault = 'status', status = 503, window = { from = '1s', until = '5s' }");
+    assert_eq!(set(&window), Ok(true));
+    status("HTTP/1.1 200 OK"); // neither the delay nor, yet, the window
+    time.advance(SECOND);
+    status("HTTP/1.1 503 Service Unavailable");
+    time.advance(3 * SECOND);
+    assert_eq!(set(&window), Ok(false)); // the window goes on
+    status("HTTP/1.1 503 Service Unavailable");
+    time.advance(SECOND);
+    status("HTTP/1.1 200 OK");
+    let (head, body) = under_way.reply();
+    assert_eq!(head.status_line, "HTTP/1.1 200 OK");
+    assert!(
+        head.get("server-timing")
+            .unwrap()
+            .starts_with("plan;dur=9000.000")
+    );
+    assert_eq!(body, brazil());
+
+    // Attempts go on, and so do records.
+    assert_eq!(
+        set(&rule(
+            "fault = 'status', status = 418, attempts = { first = 6 }"
+        )),
+        Ok(true)
+    );
+    status("HTTP/1.1 418 I'm a teapot");
+    status("HTTP/1.1 200 OK");
+    let mut attempts: Vec<u32> = (server.records(7).iter()).map(|one| one.attempt).collect();
+    attempts.sort_unstable();
+    assert_eq!(attempts, [1, 2, 3, 4, 5, 6, 7]);
+    assert!(
+        server
+            .running
+            .set_scenario("no such", &Scenario::faultless())
+            .is_err()
+    );
 }
 
 #[test]
@@ -394,5 +450,19 @@ async fn a_break_resets_only_its_stream_after_exactly_the_planned_bytes() {
             assert_eq!(server.shutdown().await.cut_off, 0);
             connection.assert_closed_gracefully().await;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_a_planned_silence_is_not_called_cut_off() {
+    let time = pause();
+    for stall in ["", ", after = '100B'"] {
+        let text = rule(&format!("fault = 'stall', hold = '1h'{stall}"));
+        let server = rules(&text).start().await.unwrap();
+        let connection = Connection::plain(&server).await;
+        let _silent = connection.send_request("GET", BRAZIL).await;
+        time.wait_for(&[3600 * SECOND]);
+        let stopped = server.shutdown_until(async {}).await;
+        assert_eq!((stopped.cut_off, stopped.silent), (0, 1), "{stall}");
     }
 }

@@ -4,7 +4,7 @@
 //! previous content returns when the view is dropped.
 
 use std::collections::VecDeque;
-use std::io::{self, Stderr};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use hdrhistogram::Histogram;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
-use ratatui::layout::{Constraint, Layout};
+use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, size};
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Style, Stylize};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Gauge, Paragraph, Row, Sparkline, Table};
-use ratatui::{Frame, Terminal};
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 use super::format::{NONE, bounds, percent, short};
 use crate::load::recorder::Recorder;
@@ -27,13 +27,20 @@ use crate::result::{CensoredTimes, LoadJob};
 /// Whether the alternate screen is shown.
 static OPEN: AtomicBool = AtomicBool::new(false);
 
-/// The number of rates that are kept: no terminal is wider.
-const HISTORY: usize = 1000;
+/// The most columns and rows that are drawn. A terminal may say that it has 65,535 of each, and a
+/// picture of all of them would not fit into the memory.
+const MAX_SIZE: (u16, u16) = (500, 200);
+/// What a terminal has that does not say how large it is.
+const USUAL_SIZE: (u16, u16) = (80, 24);
+
+/// The number of rates that are kept: a picture is no wider.
+const HISTORY: usize = MAX_SIZE.0 as usize;
 
 /// The view on a terminal.
 #[derive(Debug)]
 pub struct LiveView {
-    terminal: Terminal<CrosstermBackend<Stderr>>,
+    terminal: Terminal<CrosstermBackend<Screen>>,
+    area: Rect,
     picture: Picture,
 }
 
@@ -43,8 +50,13 @@ impl LiveView {
     /// # Errors
     /// When it is not a terminal, or the terminal reports an error.
     pub fn open(title: &str, job: &LoadJob) -> io::Result<Self> {
+        let area = area(size()?);
+        let options = TerminalOptions {
+            viewport: Viewport::Fixed(area),
+        };
         let view = Self {
-            terminal: Terminal::new(CrosstermBackend::new(io::stderr()))?,
+            terminal: Terminal::with_options(CrosstermBackend::new(Screen), options)?,
+            area,
             picture: Picture::new(title, job),
         };
         OPEN.store(true, Ordering::SeqCst);
@@ -55,11 +67,40 @@ impl LiveView {
     /// Draws it.
     ///
     /// # Errors
-    /// Those of the terminal.
+    /// When the terminal is gone.
     pub fn show(&mut self, progress: &Progress<'_>) -> io::Result<()> {
         self.picture.remember(progress);
+        let area = area(size()?);
+        if area != self.area {
+            self.terminal.resize(area)?;
+            self.area = area;
+        }
         let picture = &self.picture;
         self.terminal.draw(|frame| picture.draw(frame, progress))?;
+        Ok(())
+    }
+}
+
+/// The part of a terminal of this size that is drawn.
+fn area((columns, rows): (u16, u16)) -> Rect {
+    let known = |said: u16, usual| if said == 0 { usual } else { said };
+    let (columns, rows) = (known(columns, USUAL_SIZE.0), known(rows, USUAL_SIZE.1));
+    Rect::new(0, 0, columns.min(MAX_SIZE.0), rows.min(MAX_SIZE.1))
+}
+
+/// Standard error, to which nothing fails to be written: ratatui would print that its terminal is
+/// gone there, and panic because that fails too.
+#[derive(Debug)]
+struct Screen;
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(bytes).ok();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush().ok();
         Ok(())
     }
 }
@@ -285,6 +326,33 @@ mod tests {
         };
         picture.remember(&progress(Some(Duration::from_secs(4))));
         insta::assert_snapshot!(screen(&picture, &progress(Some(Duration::from_secs(4)))));
+    }
+
+    #[test]
+    fn no_size_of_a_terminal_takes_much_memory_or_draws_nothing() {
+        let sizes = [
+            ((0, 0), (80, 24)),
+            ((1, 1), (1, 1)),
+            ((80, 0), (80, 24)),
+            ((5000, 5000), MAX_SIZE),
+            ((u16::MAX, u16::MAX), MAX_SIZE),
+        ];
+        let nothing = Recorder::default();
+        let progress = Progress {
+            elapsed: Some(Duration::from_secs(1)),
+            in_flight: 1,
+            total: &nothing,
+            recent: &nothing,
+            recent_time: Duration::ZERO,
+        };
+        for (said, (columns, rows)) in sizes {
+            assert_eq!(area(said), Rect::new(0, 0, columns, rows), "{said:?}");
+            let picture = Picture::new("load", &job(Some(1.0)));
+            let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+            terminal
+                .draw(|frame| picture.draw(frame, &progress))
+                .unwrap();
+        }
     }
 
     #[test]

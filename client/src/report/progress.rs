@@ -1,15 +1,17 @@
-//! The progress bar on standard error: shown only on a terminal, and cleared at the end.
+//! The progress bar on standard error: shown only on a terminal whose cursor moves, and cleared at
+//! the end.
 
-use std::io::IsTerminal;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flag_host::lock;
+use flag_host::terminal::is_screen;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar for this many steps; hidden unless standard error is a terminal and `wanted`.
+/// A bar for this many steps; hidden unless standard error [is a screen](is_screen) and `wanted`.
 pub fn bar(steps: usize, wanted: bool) -> ProgressBar {
-    if !wanted || !std::io::stderr().is_terminal() {
+    if !wanted || !is_screen(&std::io::stderr()) {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
@@ -88,6 +90,7 @@ impl RaceBar {
 
     /// Prints a line to standard error, above the bar.
     pub fn print_above(&self, line: &str) {
-        self.bar.suspend(|| anstream::eprintln!("{line}"));
+        // There is nowhere to say that this failed.
+        (self.bar).suspend(|| writeln!(anstream::stderr(), "{line}").ok());
     }
 }

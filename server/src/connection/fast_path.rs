@@ -428,6 +428,7 @@ mod tests {
     fn is_taken(first: &str, lines: &str) -> bool {
         let injector = FaultInjector::new(
             &Scenario::faultless(),
+            false,
             Arc::default(),
             Arc::new(Shutdown::new()),
         );

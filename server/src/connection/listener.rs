@@ -2,6 +2,7 @@
 //!
 //! It chooses who speaks on a connection, the fast path or hyper, and knows nothing of requests.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 use tracing::{debug, warn};
 
 use super::fast_path;
@@ -31,10 +32,8 @@ use super::security::Security;
 #[cfg(feature = "http2")]
 use super::untaken::Untaken;
 use crate::app::App;
-#[cfg(feature = "http2")]
-use crate::fault::ConnectionHandle;
-use crate::fault::FaultyStream;
-use crate::shutdown::{REFUSAL_GRACE, Shutdown};
+use crate::fault::{ConnectionHandle, FaultyStream};
+use crate::shutdown::{REFUSAL_GRACE, Shutdown, Unfinished};
 use crate::socket;
 use crate::throttle::Throttle;
 
@@ -114,8 +113,8 @@ pub(crate) fn adopt(socket: &std::net::TcpListener) -> io::Result<TcpListener> {
 }
 
 /// Serves `app` on `listener` until a shutdown is requested, then lets the requests in flight
-/// finish until its deadline. Returns how many connections were still busy soon after it, and were
-/// cut off.
+/// finish until its deadline. Returns the connections that were still busy soon after it, or when
+/// it was hurried, and were cut off.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: App,
@@ -124,14 +123,17 @@ pub(crate) async fn serve(
     limits: Limits,
     has_fast_path: bool,
     runtimes: Vec<Handle>,
-) -> usize {
+) -> Unfinished {
     let mut runtimes = runtimes.iter().cycle();
     let mut requested = pin!(shutdown.requested());
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(
         limits.max_connections.min(Semaphore::MAX_PERMITS),
     ));
-    let mut tasks = JoinSet::new();
+    let (mut tasks, mut open) = (JoinSet::new(), HashMap::new());
+    let forget = |open: &mut HashMap<_, _>, ended: Result<(task::Id, ()), JoinError>| {
+        open.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+    };
     let failures = Throttle::default();
     let deadline = loop {
         tokio::select! {
@@ -139,34 +141,44 @@ pub(crate) async fn serve(
             accepted = accept(&listener, &places) => match accepted {
                 Ok((stream, place)) => {
                     let (app, security, watcher) = (app.clone(), security.clone(), connections.watcher());
-                    let stop = shutdown.requested();
+                    let (stop, handle) = (shutdown.requested(), ConnectionHandle::default());
+                    let shared = handle.clone();
                     let connection = async move {
                         // The client's mistakes and departures are its own affair, and so are
                         // planned faults.
-                        if let Err(error) = connection(stream, app, security, watcher, stop, limits, has_fast_path).await {
+                        if let Err(error) = connection(stream, handle, app, security, watcher, stop, limits, has_fast_path).await {
                             debug!(%error, "connection ended");
                         }
                         drop(place);
                     };
-                    match runtimes.next() {
+                    let task = match runtimes.next() {
                         Some(runtime) => tasks.spawn_on(connection, runtime),
                         None => tasks.spawn(connection),
                     };
+                    open.insert(task.id(), shared);
                 }
                 Err(error) => pause_after(&error, &failures).await,
             },
             // Ended connections are forgotten as they end.
-            Some(_) = tasks.join_next() => {}
+            Some(ended) = tasks.join_next_with_id() => forget(&mut open, ended),
         }
     };
     drop(listener); // from here on, newcomers are refused
     tokio::select! {
         biased;
-        () = connections.shutdown() => return 0,
+        () = connections.shutdown() => return Unfinished::default(),
+        () = shutdown.hurried() => {}
         () = clock::sleep_until(deadline + REFUSAL_GRACE) => {}
     }
-    while tasks.try_join_next().is_some() {}
-    tasks.len() // dropping the set cuts the rest off
+    while let Some(ended) = tasks.try_join_next_with_id() {
+        forget(&mut open, ended);
+    }
+    let silent = open.values().filter(|handle| handle.is_silent()).count();
+    // Dropping the set cuts the rest off.
+    Unfinished {
+        cut_off: tasks.len() - silent,
+        silent,
+    }
 }
 
 /// The next connection, once there is a place for it.
@@ -186,8 +198,13 @@ async fn accept(
 type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One connection, from its first byte to its last.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all that a connection has to know"
+)]
 async fn connection(
     stream: std::net::TcpStream,
+    handle: ConnectionHandle,
     app: App,
     security: Security,
     watcher: Watcher,
@@ -197,8 +214,8 @@ async fn connection(
 ) -> Result<(), ConnectionError> {
     // The last piece of a response must not wait for the acknowledgement of the one before it.
     stream.set_nodelay(true)?;
-    let stream = FaultyStream::new(TcpStream::from_std(stream)?, limits.send_timeout);
-    let handle = stream.handle();
+    let stream = TcpStream::from_std(stream)?;
+    let stream = FaultyStream::new(stream, handle.clone(), limits.send_timeout);
     // Until the client has said something, stopping the server ends it.
     let greeting = async {
         match security {
@@ -289,7 +306,7 @@ where
     #[cfg(feature = "http2")]
     if version == Version::HTTP_2 {
         // No request may end a connection that it shares.
-        let connection = ConnectionHandle::default();
+        let connection = service.connection.shared();
         let untaken = Arc::new(Untaken::default());
         let service = AppService {
             connection,

@@ -14,7 +14,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -56,10 +56,14 @@ pub(crate) struct Injection {
 #[error("broken as planned")]
 pub(crate) struct Broken;
 
-/// The connection as its request sees it. On HTTP/2, where many requests share one, none may end
-/// it: theirs is the default, which does nothing.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ConnectionHandle(Option<Arc<Shared>>);
+/// The connection as its request sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionHandle {
+    /// None on HTTP/2, where many requests share one connection, and none may end it.
+    socket: Option<Arc<Shared>>,
+    /// How many of its requests are in a planned silence.
+    silences: Arc<AtomicUsize>,
+}
 
 /// What both sides of a connection share.
 #[derive(Debug, Default)]
@@ -81,9 +85,49 @@ struct State {
     record: Option<RecordGuard>,
 }
 
+/// A planned silence, as long as it lives.
+#[derive(Debug)]
+struct Silence(Arc<AtomicUsize>);
+
+impl Silence {
+    fn of(connection: &ConnectionHandle) -> Self {
+        connection.silences.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&connection.silences))
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Default for ConnectionHandle {
+    fn default() -> Self {
+        Self {
+            socket: Some(Arc::default()),
+            silences: Arc::default(),
+        }
+    }
+}
+
 impl ConnectionHandle {
+    /// The same connection for requests that share it: none of them may end it.
+    #[cfg(feature = "http2")]
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            socket: None,
+            silences: Arc::clone(&self.silences),
+        }
+    }
+
+    /// Whether a request is in a planned silence.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silences.load(Ordering::Relaxed) > 0
+    }
+
     fn state(&self) -> Option<MutexGuard<'_, State>> {
-        let shared = self.0.as_ref()?;
+        let shared = self.socket.as_ref()?;
         Some(lock(&shared.state))
     }
 
@@ -91,7 +135,7 @@ impl ConnectionHandle {
     /// sent, so that a client that has the answer may read the record at once. A client that has
     /// sent its FIN may be gone, which is known only after that byte.
     pub(crate) fn complete(&self, mut record: RecordGuard) {
-        let shared = self.0.as_deref().filter(|_| record.is_kept());
+        let shared = self.socket.as_deref().filter(|_| record.is_kept());
         let Some(shared) = shared else {
             return record.whole();
         };
@@ -103,19 +147,19 @@ impl ConnectionHandle {
     }
 
     fn has_record(&self) -> bool {
-        let shared = self.0.as_ref();
+        let shared = self.socket.as_ref();
         shared.is_some_and(|shared| shared.has_record.load(Ordering::Acquire))
     }
 
     fn take_record(&self) -> Option<RecordGuard> {
-        let shared = self.0.as_ref()?;
+        let shared = self.socket.as_ref()?;
         shared.has_record.store(false, Ordering::Relaxed);
         lock(&shared.state).record.take()
     }
 
     /// Whether the client is to be checked now.
     fn takes_check(&self) -> bool {
-        let shared = self.0.as_ref();
+        let shared = self.socket.as_ref();
         shared.is_some_and(|shared| shared.is_check_due.swap(false, Ordering::Relaxed))
     }
 
@@ -157,6 +201,7 @@ impl ConnectionHandle {
         match self.schedule(injection) {
             Ok(()) => std::future::pending().await,
             Err(Injection { fault, mut record }) => {
+                let _silence = fault.hold.is_some().then(|| Silence::of(self));
                 match fault.hold {
                     Some(Some(hold)) => drop(clock::hold(clock::now(), hold).await),
                     Some(None) => std::future::pending().await, // hyper notices when the client gives up
@@ -175,7 +220,7 @@ pub(super) struct Pulse(Option<Pin<Box<tokio::time::Sleep>>>);
 
 impl Pulse {
     pub(super) fn poll(&mut self, connection: &ConnectionHandle, cx: &mut Context<'_>) {
-        let Some(shared) = &connection.0 else {
+        let Some(shared) = &connection.socket else {
             return;
         };
         let new = || Box::pin(tokio::time::sleep(POLL_INTERVAL));
@@ -213,11 +258,11 @@ pub(crate) struct FaultyStream {
 
 impl FaultyStream {
     /// A stream that fails if a write waits for `send_timeout` and the client takes nothing.
-    pub(crate) fn new(stream: TcpStream, send_timeout: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, handle: ConnectionHandle, send_timeout: Duration) -> Self {
         Self {
             stream: Some(stream),
             before: Bytes::new(),
-            handle: ConnectionHandle(Some(Arc::default())),
+            handle,
             running: None,
             pause: None,
             send_timeout,
@@ -317,11 +362,12 @@ impl FaultyStream {
             self.running = injection.map(|injection| Running {
                 injection,
                 drained_by,
+                silence: None,
                 silent_until: None,
             });
         }
         while let (Some(running), Some(stream)) = (&mut self.running, &self.stream) {
-            let next_check = match running.next_check(stream) {
+            let next_check = match running.next_check(stream, &self.handle) {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     return Poll::Ready(Err(self.give_up()));
                 }
@@ -384,6 +430,7 @@ struct Running {
     /// When everything has to be sent. Nobody can know when the client takes a part of it, and there
     /// is little of it.
     drained_by: Option<Instant>,
+    silence: Option<Silence>,
     silent_until: Option<Instant>,
 }
 
@@ -392,7 +439,11 @@ impl Running {
     ///
     /// # Errors
     /// When the client has left before that, or takes nothing.
-    fn next_check(&mut self, stream: &TcpStream) -> io::Result<Option<Instant>> {
+    fn next_check(
+        &mut self,
+        stream: &TcpStream,
+        connection: &ConnectionHandle,
+    ) -> io::Result<Option<Instant>> {
         let now = clock::now();
         if self.silent_until.is_none() && !is_sent(stream)? {
             if self.drained_by.is_some_and(|end| now >= end) {
@@ -404,6 +455,7 @@ impl Running {
             return Ok(None);
         };
         check_client(stream)?;
+        self.silence.get_or_insert_with(|| Silence::of(connection));
         let next = now + POLL_INTERVAL;
         let Some(hold) = hold else {
             return Ok(Some(next));

@@ -4,7 +4,7 @@
 //! It decides nothing itself, and writes nothing to a connection: that is for the two encoders,
 //! hyper's and the fast path's.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderName, HeaderValue};
@@ -30,13 +30,33 @@ pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// Applies the scenario of one listener.
 #[derive(Debug)]
 pub(crate) struct FaultInjector {
-    planner: Planner,
-    /// None where no decision and no record depends on the attempt.
+    /// Changed between two decisions only.
+    current: RwLock<Current>,
+    /// None where no decision and no record will depend on the attempt.
     attempts: Option<Attempts>,
-    workers: Option<Workers>,
     records: Arc<RecordLog>,
     shutdown: Arc<Shutdown>,
+}
+
+/// The scenario that is applied now.
+#[derive(Debug)]
+struct Current {
+    scenario: Scenario,
+    planner: Planner,
+    workers: Option<Arc<Workers>>,
+    /// When it took effect: its windows count from then.
     start: Instant,
+}
+
+impl Current {
+    fn new(scenario: &Scenario) -> Self {
+        Self {
+            scenario: scenario.clone(),
+            planner: Planner::new(scenario),
+            workers: scenario.capacity().map(Workers::new).map(Arc::new),
+            start: clock::now(),
+        }
+    }
 }
 
 /// What is to happen to one request.
@@ -44,7 +64,8 @@ pub(crate) struct FaultInjector {
 pub(crate) struct Decision {
     /// When the request was there.
     received: Instant,
-    /// How long one of the [workers](FaultInjector::workers) works on it.
+    /// Who works on it, and how long.
+    workers: Option<Arc<Workers>>,
     service_time: Duration,
     /// Zero in a chain of redirects from the second request on: the chain is one attempt, and waits
     /// once.
@@ -111,21 +132,43 @@ pub(crate) struct Report {
 }
 
 impl FaultInjector {
+    /// Attempts are counted from the start if the scenario `may_change`.
     pub(crate) fn new(
         scenario: &Scenario,
+        may_change: bool,
         records: Arc<RecordLog>,
         shutdown: Arc<Shutdown>,
     ) -> Self {
         let decides = !scenario.rules().is_empty() || scenario.capacity().is_some();
-        let is_counted = decides || records.is_kept();
+        let is_counted = decides || may_change || records.is_kept();
         Self {
-            planner: Planner::new(scenario),
+            current: RwLock::new(Current::new(scenario)),
             attempts: is_counted.then(Attempts::new),
-            workers: scenario.capacity().map(Workers::new),
             records,
             shutdown,
-            start: clock::now(),
         }
+    }
+
+    /// Applies another scenario to the requests that come from now on; false if it is the same.
+    /// Attempts and records go on, and so do the workers of a capacity that stays.
+    pub(crate) fn replace(&self, scenario: &Scenario) -> bool {
+        let current = self.current();
+        if current.scenario == *scenario {
+            return false;
+        }
+        let mut next = Current::new(scenario);
+        if current.scenario.capacity() == scenario.capacity() {
+            next.workers.clone_from(&current.workers);
+        }
+        drop(current);
+        let mut current = (self.current.write()).unwrap_or_else(PoisonError::into_inner);
+        *current = next;
+        true
+    }
+
+    /// A panic cannot leave a scenario half replaced, so a poisoned lock is still good.
+    fn current(&self) -> RwLockReadGuard<'_, Current> {
+        (self.current.read()).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What all requests of the server watch while they wait.
@@ -144,13 +187,14 @@ impl FaultInjector {
     /// # Errors
     /// With the answer to a request whose headers are invalid. It is neither counted nor recorded.
     pub(crate) fn decide(&self, head: &RequestHead<'_>) -> Result<Decision, Box<Complete>> {
+        let current = self.current();
         let received = clock::now();
         let identity = Identity::of(head, self.attempts.as_ref())?;
         let circumstances = Circumstances {
-            since_start: received.saturating_duration_since(self.start),
+            since_start: received.saturating_duration_since(current.start),
             headers: &head.headers,
         };
-        let plan = self.planner.plan_under(&identity.key, &circumstances);
+        let plan = current.planner.plan_under(&identity.key, &circumstances);
         self.records.count();
         let record = self.records.begin(&identity.key, identity.hop, &plan);
         let own = plan.ending.as_ref();
@@ -164,7 +208,8 @@ impl FaultInjector {
         } = plan;
         Ok(Decision {
             received,
-            service_time: self.planner.service_time(&identity.key),
+            workers: current.workers.clone(),
+            service_time: current.planner.service_time(&identity.key),
             delay: if identity.hop == 0 {
                 delay
             } else {
@@ -182,6 +227,7 @@ impl FaultInjector {
     pub(crate) async fn apply(&self, decision: Decision) -> Reply {
         let Decision {
             received,
+            workers,
             service_time,
             delay,
             pace,
@@ -191,7 +237,7 @@ impl FaultInjector {
             mut record,
         } = decision;
         let mut busy = Duration::ZERO;
-        if let Some(workers) = &self.workers {
+        if let Some(workers) = &workers {
             let served = workers.serve(service_time);
             match self.shutdown.wait_for(served).await {
                 Ok(Ok(())) => busy = clock::now().saturating_duration_since(received),
@@ -280,6 +326,25 @@ fn header_value(text: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_capacity_that_stays_keeps_its_workers() {
+        let scenario = |text: &str| Scenario::from_toml(text).unwrap();
+        let capacity = "capacity = { workers = 1, service_time = { fixed = '1s' } }";
+        let injector = FaultInjector::new(
+            &scenario(capacity),
+            true,
+            Arc::default(),
+            Arc::new(Shutdown::new()),
+        );
+        let workers = || injector.current().workers.clone().unwrap();
+        let first = workers();
+        assert!(!injector.replace(&scenario(capacity)));
+        assert!(injector.replace(&scenario(&format!("seed = 7\n{capacity}"))));
+        assert!(Arc::ptr_eq(&first, &workers()));
+        assert!(injector.replace(&scenario(&capacity.replace('1', "2"))));
+        assert!(!Arc::ptr_eq(&first, &workers()));
+    }
 
     #[test]
     fn milliseconds_are_cut_off_after_the_microsecond() {

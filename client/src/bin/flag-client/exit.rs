@@ -1,4 +1,4 @@
-//! The exit codes, and which errors are bad usage.
+//! The exit codes, and which errors are bad usage. Those after signals are `flag_cli::Signal`'s.
 
 use flag_cli::SaveError;
 use flag_client::download::NoSuchRunner;
@@ -13,8 +13,6 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// A threshold is not met, or something has become slower: k6's code for it.
 pub(crate) const REGRESSED: u8 = 99;
-/// Ended by Ctrl-C, as a shell reports it: 128 + SIGINT.
-pub(crate) const INTERRUPTED: u8 = 130;
 
 /// The options contradict each other or cannot be followed. The text names the flag and the remedy.
 #[derive(Debug, Error)]

@@ -7,17 +7,18 @@ use flag_client::result::{Kind, Report};
 use flags_data::Catalogue;
 use indicatif::ProgressBar;
 
-use crate::exit::{FAILED, INTERRUPTED};
+use crate::exit::FAILED;
 use crate::export::save_json;
 use crate::files::OutputFolder;
+use crate::signals::cancel_on_signal;
 use crate::spec::GetSpec;
-use crate::terminal::{cancel_on_ctrl_c, command_line, say};
+use crate::terminal::{command_line, remark, say};
 
 /// Downloads, saves, and says so in the words of the book.
 pub(crate) fn get(spec: &GetSpec) -> anyhow::Result<u8> {
     let target = spec.server.target(&spec.open_files())?;
     let folder = OutputFolder::open("--out", &spec.out)?;
-    let cancel = cancel_on_ctrl_c()?;
+    let cancel = cancel_on_signal();
     let images = Images {
         right: if target.is_embedded() {
             RightImages::Catalogue(Catalogue::embedded())
@@ -56,11 +57,7 @@ pub(crate) fn get(spec: &GetSpec) -> anyhow::Result<u8> {
         save_json(file, &Report::of(measurement))?;
     }
     checked?;
-    Ok(match (job.cancel.is_requested(), has_failed) {
-        (true, _) => INTERRUPTED,
-        (false, true) => FAILED,
-        (false, false) => 0,
-    })
+    Ok(if has_failed { FAILED } else { 0 })
 }
 
 /// None of the flags is there. At a named server the address may be wrong rather than all codes.
@@ -73,10 +70,10 @@ fn print_hint(job: &Job, target: &Target) {
     } else {
         "check the codes, and the address that -s names"
     };
-    anstream::eprintln!(
-        "none of them was found, such as {}: {remedy}",
-        job.image_url(*code)
-    );
+    let url = job.image_url(*code);
+    remark(&format!(
+        "none of them was found, such as {url}: {remedy}\n"
+    ));
 }
 
 /// A line per attempt, or a bar.

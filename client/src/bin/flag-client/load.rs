@@ -1,7 +1,5 @@
 //! `flag-client load`: requests in a closed or an open loop, watched, reported and judged.
 
-#[cfg(feature = "terminal")]
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use flag_client::load::{self, Progress};
@@ -9,14 +7,17 @@ use flag_client::load::{self, Progress};
 use flag_client::report::live::LiveView;
 use flag_client::report::{hgrm, json, load as text};
 use flag_client::result::{LoadJob, LoadResult, ServerRecord, threshold};
+#[cfg(feature = "terminal")]
+use flag_host::terminal::is_screen;
 
 use crate::args::LoadFormat;
-use crate::exit::{FAILED, INTERRUPTED, REGRESSED};
+use crate::exit::{FAILED, REGRESSED};
 use crate::export::save_load;
 use crate::files::OutputFolder;
 use crate::output::print_thresholds;
+use crate::signals::cancel_on_signal;
 use crate::spec::LoadSpec;
-use crate::terminal::{cancel_on_ctrl_c, command_line, say};
+use crate::terminal::{command_line, remark, say};
 
 /// How often a line says how far it is.
 const LINE: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ const LINE: Duration = Duration::from_secs(1);
 /// Makes the load.
 pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
     let target = spec.server.target(&spec.open_files())?;
-    let (load, seed) = spec.load(&target, cancel_on_ctrl_c()?)?;
+    let (load, seed) = spec.load(&target, cancel_on_signal())?;
     let (job, server) = (load.record(seed), target.record());
     if spec.prints_text() {
         say(&text::opening(&job, &server));
@@ -48,14 +49,11 @@ pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
     if let Some(folder) = &spec.export_hgrm {
         save_hgrm(folder, &result)?;
     }
-    Ok(
-        match (result.interrupted, all_met, result.requests.are_well()) {
-            (true, ..) => INTERRUPTED,
-            (false, false, _) => REGRESSED,
-            (false, true, false) => FAILED,
-            (false, true, true) => 0,
-        },
-    )
+    Ok(match (all_met, result.requests.are_well()) {
+        (false, _) => REGRESSED,
+        (true, false) => FAILED,
+        (true, true) => 0,
+    })
 }
 
 /// Shows how far the load is: on a whole terminal, or as a line every second where there is none.
@@ -73,7 +71,7 @@ impl Watcher {
         }
         let lines = Self::Lines(Instant::now());
         #[cfg(feature = "terminal")]
-        if std::io::stderr().is_terminal() {
+        if is_screen(&std::io::stderr()) {
             let title = format!("flag-client load: {}", server.url);
             let view = LiveView::open(&title, job);
             return view.map_or(lines, |view| Self::View(Box::new(view)));
@@ -91,12 +89,14 @@ impl Watcher {
             #[cfg(feature = "terminal")]
             Self::View(view) => {
                 // A lost terminal must not end the measurement.
-                view.show(progress).ok();
+                if view.show(progress).is_err() {
+                    *self = Self::Nobody;
+                }
             }
             Self::Lines(next) => {
                 if Instant::now() >= *next {
                     *next += LINE;
-                    anstream::eprintln!("{}", text::line(progress));
+                    remark(&format!("{}\n", text::line(progress)));
                 }
             }
             Self::Nobody => {}

@@ -1,11 +1,5 @@
 //! `flag-client`: parse, run, print, exit code.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the one place that talks to the terminal"
-)]
-
 mod args;
 mod compare;
 mod exit;
@@ -20,6 +14,7 @@ mod output;
 mod owner;
 mod plan;
 mod report;
+mod signals;
 mod spec;
 mod terminal;
 
@@ -34,7 +29,7 @@ use flag_client::report::json;
 use crate::args::{Args, Command};
 use crate::exit::{FAILED, USAGE};
 use crate::spec::{BenchSpec, GetSpec, LoadSpec, ReportSpec, SweepSpec};
-use crate::terminal::{check_printed, ignore_ctrl_c, say, take_failure};
+use crate::terminal::{check_printed, choose_colours, remark, say, take_failure};
 
 fn main() -> ExitCode {
     // Before anything else: threads would keep the user that they were started with.
@@ -42,6 +37,7 @@ fn main() -> ExitCode {
         print_error(&error);
         return ExitCode::from(FAILED);
     }
+    choose_colours();
     let code = match Args::try_parse() {
         Ok(args) => run(args).unwrap_or_else(|error| {
             print_error(&format_args!("{error:#}"));
@@ -57,21 +53,29 @@ fn main() -> ExitCode {
             0
         }
     };
-    match take_failure() {
-        None => ExitCode::from(code),
+    let code = match take_failure() {
+        None => code,
         Some(error) => {
             print_error(&format_args!("standard output: {error}"));
-            ExitCode::from(code.max(FAILED))
+            code.max(FAILED)
         }
-    }
+    };
+    ExitCode::from(match signals::received() {
+        Some(signal) if code != USAGE => signal.exit_code(),
+        _ => code,
+    })
 }
 
-/// There is nowhere to say that this failed.
 fn print_error(error: &dyn std::fmt::Display) {
-    writeln!(io::stderr(), "error: {error}").ok();
+    remark(&format!("error: {error}\n"));
 }
 
 fn run(args: Args) -> anyhow::Result<u8> {
+    match &args.command {
+        // What they do for another process ends when that closes their standard input.
+        Some(Command::Worker | Command::Probe) => signals::ignore()?,
+        _ => signals::listen()?,
+    }
     match args.command.unwrap_or(Command::Bench(args.bench)) {
         Command::Get(args) => get::get(&GetSpec::new(args)?),
         Command::Bench(args) => measure::bench(&BenchSpec::new(args)?),
@@ -81,12 +85,10 @@ fn run(args: Args) -> anyhow::Result<u8> {
         Command::Compare(args) => compare::compare(&args),
         Command::Report(args) => report::report(&ReportSpec::new(args)?),
         Command::Worker => {
-            ignore_ctrl_c()?;
             worker::run(io::stdin().lock(), io::stdout().lock())?;
             Ok(0)
         }
         Command::Probe => {
-            ignore_ctrl_c()?;
             memory_probe::run(io::BufReader::new(io::stdin()), io::stdout().lock())?;
             Ok(0)
         }

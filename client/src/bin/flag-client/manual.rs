@@ -4,7 +4,7 @@ use clap::CommandFactory;
 use flag_cli::{DocsCommand, ExitStatus, Program};
 
 use crate::args::Args;
-use crate::exit::{FAILED, INTERRUPTED, REGRESSED, USAGE};
+use crate::exit::{FAILED, REGRESSED, USAGE};
 use crate::terminal::say;
 
 /// What the manual says of the environment.
@@ -43,9 +43,19 @@ const EXIT_STATUS: &[ExitStatus] = &[
         of: &["bench", "sweep", "load", "compare", "report"],
     },
     ExitStatus {
-        code: INTERRUPTED,
-        meaning: "Ended by Ctrl-C or SIGTERM; what was measured until then was reported.",
-        of: &["get", "bench", "sweep", "load"],
+        code: 129,
+        meaning: "Ended by SIGHUP, as of a terminal that was closed; what was measured until then was reported.",
+        of: &[],
+    },
+    ExitStatus {
+        code: 130,
+        meaning: "Ended by Ctrl-C (SIGINT); what was measured until then was reported.",
+        of: &[],
+    },
+    ExitStatus {
+        code: 143,
+        meaning: "Ended by SIGTERM; what was measured until then was reported.",
+        of: &[],
     },
 ];
 

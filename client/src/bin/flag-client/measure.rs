@@ -13,10 +13,11 @@ use flag_client::result::{IdealTimes, Measurement, Report, Round, Series, thresh
 use flags_data::Catalogue;
 
 use crate::compare::exit_code;
-use crate::exit::{FAILED, INTERRUPTED, REGRESSED, Usage};
+use crate::exit::{FAILED, REGRESSED, Usage};
 use crate::export::{NamedReport, Stage};
+use crate::signals::cancel_on_signal;
 use crate::spec::{BenchSpec, RaceSpec, ServerSpec, SweepSpec};
-use crate::terminal::{cancel_on_ctrl_c, command_line, say, width};
+use crate::terminal::{command_line, remark, say, width};
 
 /// After a save, the next one waits for this many times as long as that took: saving has at most a
 /// quarter of the time.
@@ -30,7 +31,7 @@ pub(crate) fn known_contenders() -> Vec<String> {
 /// Races the contenders, on one server after another.
 pub(crate) fn bench(spec: &BenchSpec) -> anyhow::Result<u8> {
     let output = &spec.race.output;
-    let cancel = cancel_on_ctrl_c()?;
+    let cancel = cancel_on_signal();
     let mut results = Vec::new();
     let mut code = 0;
     for (number, server) in spec.servers.iter().enumerate() {
@@ -107,7 +108,7 @@ fn race(
             if output.is_text() {
                 say(&text);
             } else {
-                anstream::eprint!("{text}");
+                remark(&text);
             }
         }
         if code == 0 {
@@ -134,7 +135,7 @@ fn name(target: &Target, before: &[NamedReport]) -> String {
 pub(crate) fn sweep(spec: &SweepSpec) -> anyhow::Result<u8> {
     let target = spec.server.target(&spec.open_files())?;
     let images = Images::verified(Catalogue::embedded());
-    let cancel = cancel_on_ctrl_c()?;
+    let cancel = cancel_on_signal();
     let job = spec
         .race
         .download
@@ -208,11 +209,10 @@ impl<'a> Session<'a> {
             .any(|series| series.unplanned_errors > 0 || series.timed_out);
         let mut rounds = measurement.series.iter().flat_map(|series| &series.rounds);
         let failed = measurement.server_gone || unplanned || rounds.any(has_failed);
-        let code = match (measurement.interrupted, all_met, failed) {
-            (true, ..) => INTERRUPTED,
-            (false, false, _) => REGRESSED,
-            (false, true, true) => FAILED,
-            (false, true, false) => 0,
+        let code = match (all_met, failed) {
+            (false, _) => REGRESSED,
+            (true, true) => FAILED,
+            (true, false) => 0,
         };
         Ok((result, code))
     }

@@ -10,7 +10,7 @@ use flag_client::result::{LoadResult, Report};
 use crate::args::{Format, OutputArgs};
 use crate::exit::Usage;
 use crate::export::ExportManager;
-use crate::terminal::{check_printed, say};
+use crate::terminal::{check_printed, remark, say};
 
 /// What becomes of a result.
 pub(crate) struct Output {
@@ -106,7 +106,7 @@ pub(crate) fn print_thresholds(checked: &[Checked], prints_text: bool) -> bool {
         if prints_text {
             say(&line);
         } else if one.judgement() != Judgement::Met {
-            anstream::eprint!("{line}");
+            remark(&line);
         }
     }
     !checked.iter().any(|one| one.judgement().fails())

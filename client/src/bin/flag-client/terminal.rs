@@ -1,13 +1,13 @@
-//! The terminal: what is printed there, how wide it is, and Ctrl-C.
+//! The terminal: what is printed there, and how wide it is.
+//!
+//! All that the program prints goes through this module. The macros of the standard library and of
+//! anstream panic if it cannot be printed; clippy refuses them.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
-use flag_client::download::CancelToken;
-
-use crate::exit::INTERRUPTED;
+use flag_host::terminal::is_screen;
 
 /// Whether standard output is for a document, and text for standard error.
 static LEAVES_STANDARD_OUTPUT: AtomicBool = AtomicBool::new(false);
@@ -24,9 +24,24 @@ pub(crate) fn leave_standard_output() {
 pub(crate) fn say(text: &str) {
     let print = |out: &mut dyn Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if LEAVES_STANDARD_OUTPUT.load(Ordering::Relaxed) {
-        print(&mut anstream::stderr().lock()).ok();
+        remark(text);
     } else {
         check_printed(print(&mut anstream::stdout().lock()));
+    }
+}
+
+/// Prints on standard error, with colours on a terminal only. There is nowhere to say that it
+/// failed.
+pub(crate) fn remark(text: &str) {
+    anstream::stderr().write_all(text.as_bytes()).ok();
+}
+
+/// Leaves out colours where the terminal shows lines only: anstream knows `dumb`, and takes an
+/// empty name for that of a terminal with colours.
+pub(crate) fn choose_colours() {
+    let (out, err) = (io::stdout(), io::stderr());
+    if (out.is_terminal() && !is_screen(&out)) || (err.is_terminal() && !is_screen(&err)) {
+        anstream::ColorChoice::Never.write_global();
     }
 }
 
@@ -58,29 +73,4 @@ pub(crate) fn command_line() -> Vec<String> {
     std::iter::once("flag-client".to_owned())
         .chain(words.skip(1))
         .collect()
-}
-
-/// The first Ctrl-C ends the work in good order, the second at once. To be called once.
-pub(crate) fn cancel_on_ctrl_c() -> anyhow::Result<CancelToken> {
-    let requested = CancelToken::default();
-    let cancel = requested.clone();
-    ctrlc::set_handler(move || {
-        if cancel.is_requested() {
-            #[cfg(feature = "terminal")]
-            flag_client::report::live::restore();
-            #[allow(
-                clippy::exit,
-                reason = "the main thread may be waiting for a server that never answers"
-            )]
-            std::process::exit(INTERRUPTED.into());
-        }
-        cancel.request();
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(requested)
-}
-
-/// Lets a worker process survive Ctrl-C: the process that feeds it ends the work in good order.
-pub(crate) fn ignore_ctrl_c() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {}).context("cannot listen for Ctrl-C")
 }

@@ -117,12 +117,12 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) profile: Option<String>,
 
-    /// Open one server with the scenario of this TOML file.
+    /// Open one server with the scenario of this TOML file. SIGHUP reads it again.
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_SCENARIO")]
     pub(crate) scenario: Option<PathBuf>,
 
     /// Open the servers that this TOML file describes, each with a name, a port and a scenario of
-    /// its own.
+    /// its own. SIGHUP reads the scenarios again.
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_CONFIG", conflicts_with_all = ["profile", "scenario", "port"])]
     pub(crate) config: Option<PathBuf>,
 
@@ -222,7 +222,7 @@ pub(crate) struct ServeArgs {
     pub(crate) send_timeout: Duration,
 
     /// How long requests in flight may take to finish after SIGTERM or Ctrl-C; those that would
-    /// take longer are answered 503 at once.
+    /// take longer are answered 503 at once. A second signal cuts them off.
     #[arg(
         long,
         value_name = "DURATION",

@@ -74,15 +74,10 @@ impl fmt::Display for ConfigError {
 /// # Errors
 /// With every problem of the arguments and of the files that they name.
 pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
-    let mut problems = Vec::new();
-    let listeners = match &args.config {
-        Some(path) => configured_listeners(path, args).map_err(|problem| vec![problem]),
-        None => listeners(args),
+    let (listeners, mut problems) = match listeners(args) {
+        Ok(listeners) => (listeners, Vec::new()),
+        Err(ConfigError { problems }) => (Vec::new(), problems),
     };
-    let listeners = listeners.unwrap_or_else(|found| {
-        problems.extend(found);
-        Vec::new()
-    });
     let catalogue = match &args.flags {
         Some(dir) => Catalogue::load(dir),
         None => Ok(Catalogue::embedded()),
@@ -115,12 +110,25 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
                 .threads
                 .unwrap_or_else(Config::one_thread_per_processor),
             keep_records: false,
+            scenarios_change: args.scenario.is_some() || args.config.is_some(),
         }),
         _ => Err(ConfigError { problems }),
     }
 }
 
-fn listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProblem>> {
+/// The listeners and their scenarios, from the files that are named.
+///
+/// # Errors
+/// With every problem of them.
+pub(crate) fn listeners(args: &ServeArgs) -> Result<Vec<Listener>, ConfigError> {
+    let listeners = match &args.config {
+        Some(path) => configured_listeners(path, args).map_err(|problem| vec![problem]),
+        None => described_listeners(args),
+    };
+    listeners.map_err(|problems| ConfigError { problems })
+}
+
+fn described_listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProblem>> {
     /// The names of the book's servers, and the profiles behind them.
     const FIRST_EDITION: [(&str, &str); 3] = [
         ("local", "local"),

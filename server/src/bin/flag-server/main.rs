@@ -1,19 +1,19 @@
 //! `flag-server`: parse, trace, run, exit code.
 
-#![allow(
-    clippy::print_stderr,
-    reason = "the one place that talks to the terminal"
-)]
-
+use std::future::pending;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
-use flag_cli::{DocsCommand, ExitStatus, Program};
+use flag_cli::{DocsCommand, ExitStatus, Program, Request, Requests, Signal, Signals};
+use flag_host::process::ignores_hang_up;
+use flag_host::terminal::{has_terminal, is_screen};
 use flag_host::{PROGRAM_FILES, RUNTIME_FILES, TooFewFiles, is_standard_output, require_files};
 use flag_scenario::profiles::{PROFILES, Profile};
+use flag_scenario::wording::counted;
 use flag_scenario::{ClientHeaders, ScenarioSource, named_scenario, schema};
 use flag_server::{BlockingFlagServer, Config, StartError, Stopped, reachable};
 use tokio::runtime;
@@ -31,6 +31,7 @@ mod check;
 mod config;
 mod health;
 mod ready;
+mod reload;
 
 /// It did not do what it was to do.
 const FAILED: u8 = 1;
@@ -46,7 +47,7 @@ const EXIT_STATUS: &[ExitStatus] = &[
     },
     ExitStatus {
         code: FAILED,
-        meaning: "A failure: an address that is taken, a full disk, a standard output that cannot be written, or for healthcheck a server that is not healthy.",
+        meaning: "A failure: an address that is taken, a full disk, a standard output that cannot be written, or for healthcheck a server that is not healthy. A server: at its end it had to cut off connections that were still busy (those in a planned silence do not count), or records are missing in its decision log.",
         of: &[],
     },
     ExitStatus {
@@ -246,6 +247,9 @@ fn allow_connections(config: &Config, is_asked_for: bool) -> Result<(), TooFewFi
     }
 }
 
+/// How long the decision log may take once the server was asked to stop at once.
+const LAST_GRACE: Duration = Duration::from_secs(1);
+
 /// This thread waits for signals; the server brings its own.
 fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow::Result<()> {
     trace_to_stderr(args.log);
@@ -253,9 +257,9 @@ fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow
     let waiting = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let mut signal = {
+    let mut signals = {
         let _context = waiting.enter();
-        StopSignal::listen().context("cannot listen for signals")?
+        StopSignals::listen().context("cannot listen for signals")?
     };
 
     let server = BlockingFlagServer::start(config)?;
@@ -272,34 +276,71 @@ fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow
             .with_context(|| format!("--ready-file {}: cannot be written", path.display()))?;
     }
 
-    waiting.block_on(signal.received());
+    waiting.block_on(until_stopped(&mut signals, args, config, &server));
     info!(grace = ?config.limits.grace, "stopping: requests in flight may finish");
     let (tell, stopped) = oneshot::channel();
-    std::thread::spawn(move || tell.send(server.shutdown()));
-    waiting.block_on(async {
+    let (hurry, hurried) = oneshot::channel();
+    std::thread::spawn(move || {
+        tell.send(server.shutdown_until(async {
+            if hurried.await.is_err() {
+                pending().await // nobody will hurry it any more
+            }
+        }))
+    });
+    let stopped = waiting.block_on(async {
         tokio::select! {
-            stopped = stopped => {
-                let stopped = stopped?;
-                say_farewell(stopped);
-                check_log(stopped, config)
-            }
-            () = signal.received() => {
-                warn!("stopped at once, as the second signal asks");
-                Ok(())
-            }
+            biased;
+            stopped = stopped => anyhow::Ok(stopped?),
+            () = at_once(&mut signals, hurry) => bail!(
+                "stopped at once, as the second signal asks: records may be missing in --decision-log, and requests may have been cut off"
+            )
         }
-    })
+    })?;
+    say_farewell(stopped);
+    check_stopped(stopped, config)
 }
 
-fn check_log(stopped: Stopped, config: &Config) -> anyhow::Result<()> {
-    match &config.decision_log {
-        Some(path) if stopped.lost_records > 0 => bail!(
-            "--decision-log {}: {} records are missing, because it could not be written, or not as fast as they came",
-            path.display(),
-            stopped.lost_records
-        ),
-        _ => Ok(()),
+/// Serves, and reads scenarios again when SIGHUP asks for it, until a signal asks to stop.
+async fn until_stopped(
+    signals: &mut StopSignals,
+    args: &ServeArgs,
+    config: &Config,
+    server: &BlockingFlagServer,
+) {
+    let mut reading = None;
+    loop {
+        let read = async {
+            match &mut reading {
+                Some(reading) => reading.await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            asked = signals.next() => match asked {
+                Asked::Stop => return,
+                Asked::Reload => {
+                    reload::reopen_log(server);
+                    reading = Some(reload::read(args));
+                }
+            },
+            read = read => {
+                reading = None;
+                if let Ok(described) = read {
+                    reload::apply(server, &config.listeners, described);
+                }
+            }
+        }
     }
+}
+
+/// Waits until a second signal asks to stop at once, hurries the server, and returns when that did
+/// not help either.
+async fn at_once(signals: &mut StopSignals, hurry: oneshot::Sender<()>) {
+    signals.stop_at_once().await;
+    warn!("stopping at once, as the second signal asks");
+    hurry.send(()).ok();
+    tokio::time::sleep(LAST_GRACE).await;
 }
 
 fn say_farewell(stopped: Stopped) {
@@ -307,15 +348,39 @@ fn say_farewell(stopped: Stopped) {
         answered,
         refused,
         cut_off,
+        silent,
         lost_records: _,
     } = stopped;
-    match cut_off {
-        0 => info!(answered, refused, "stopped: every request was answered"),
+    match (cut_off, silent) {
+        (0, 0) => info!(answered, refused, "stopped: every request was answered"),
+        (0, _) => info!(
+            answered,
+            refused, silent, "stopped: every request was answered, but those in a planned silence"
+        ),
         _ => warn!(
             answered,
-            refused, cut_off, "stopped: some connections outlasted the grace period"
+            refused, silent, cut_off, "stopped: connections that were still busy were cut off"
         ),
     }
+}
+
+/// Whether every request got what was planned, and every record was written.
+fn check_stopped(stopped: Stopped, config: &Config) -> anyhow::Result<()> {
+    match &config.decision_log {
+        Some(path) if stopped.lost_records > 0 => bail!(
+            "--decision-log {}: {} records are missing, because it could not be written, or not as fast as they came",
+            path.display(),
+            stopped.lost_records
+        ),
+        _ => {}
+    }
+    if stopped.cut_off > 0 {
+        let cut_off = counted(stopped.cut_off as u64, "connection");
+        bail!(
+            "{cut_off} had to be cut off before the answer was sent; with a longer --grace more of them may finish"
+        );
+    }
+    Ok(())
 }
 
 /// One line for each listener, its name and its URL: easy to cut for a program. A reader that has
@@ -348,50 +413,58 @@ fn print_profile(name: &str) -> ExitCode {
 fn trace_to_stderr(format: LogFormat) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        // It would say on standard error that standard error is closed, and panic.
+        .log_internal_errors(false)
         .with_target(false);
     match format {
-        LogFormat::Text => subscriber
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .init(),
+        LogFormat::Text => subscriber.with_ansi(is_screen(&io::stderr())).init(),
         LogFormat::Json => subscriber.json().init(),
     }
 }
 
-/// SIGTERM and Ctrl-C, heard from the moment it is made.
-struct StopSignal {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
+/// What a signal asks a server for.
+enum Asked {
+    /// To read its scenarios again.
+    Reload,
+    /// To stop.
+    Stop,
 }
 
-#[cfg(unix)]
-impl StopSignal {
+/// The signals to a server, and what they mean to it.
+struct StopSignals {
+    signals: Signals,
+    requests: Requests,
+    /// Whether the server ends with its terminal. `nohup` asks for the opposite.
+    needs_terminal: bool,
+}
+
+impl StopSignals {
     fn listen() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            needs_terminal: has_terminal() && !ignores_hang_up(),
+            signals: Signals::listen(true)?,
+            requests: Requests::default(),
         })
     }
 
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    async fn next(&mut self) -> Asked {
+        let signal = self.signals.next().await;
+        // A terminal that is closed sends SIGHUP too.
+        let is_closed = cfg!(windows) || (self.needs_terminal && !has_terminal());
+        if signal == Signal::HangUp && !is_closed {
+            return Asked::Reload;
         }
-    }
-}
-
-#[cfg(not(unix))]
-impl StopSignal {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {})
+        self.requests.add(Instant::now());
+        Asked::Stop
     }
 
-    async fn received(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await; // no signal will come
+    /// Waits for one more request to stop that is no copy of the first.
+    async fn stop_at_once(&mut self) {
+        loop {
+            let is_hang_up = self.signals.next().await == Signal::HangUp;
+            if !is_hang_up && self.requests.add(Instant::now()) == Request::EndAtOnce {
+                return;
+            }
         }
     }
 }
