@@ -6,7 +6,9 @@
 #
 # The build runs on the builder's own platform, and compiles for the requested one.
 
-FROM --platform=$BUILDPLATFORM rust:1.95-slim-bookworm AS build
+# A release names the same image by its digest.
+ARG RUST_IMAGE=rust:1.95-slim-bookworm
+FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS build
 ARG BUILDARCH
 ARG TARGETARCH
 WORKDIR /src
@@ -27,12 +29,15 @@ RUN set -eu; \
         echo "export CARGO_TARGET_$(echo "$target" | tr a-z- A-Z_)_LINKER=$linker CC_$(echo "$target" | tr - _)=$linker"; \
       fi; } > /environment
 COPY . .
+# A release names a version of cargo-auditable, with which the programs contain the list of their packages.
+ARG CARGO_AUDITABLE=
 # The builder keeps the dependencies, compiled. Our own files count as changed: those of another checkout may be older than what
 # it keeps, and cargo looks at nothing but the time.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build \
     set -eu; . /environment; \
     find . -type f -exec touch {} +; \
-    cargo build --profile dist --locked --bins --features png; \
+    [ -z "$CARGO_AUDITABLE" ] || cargo install --locked "cargo-auditable@$CARGO_AUDITABLE"; \
+    cargo ${CARGO_AUDITABLE:+auditable} build --profile dist --locked --bins --features png; \
     mkdir /out; \
     cp "/build/$CARGO_BUILD_TARGET/dist/flag-server" "/build/$CARGO_BUILD_TARGET/dist/flag-client" /out
 

@@ -2,10 +2,16 @@
 
 mod docs;
 mod forecast;
+mod parsing;
 mod selection;
 mod signals;
+mod text;
+mod values;
 
 pub use docs::{DocsCommand, ExitStatus, Program, SaveError};
 pub use forecast::{ForecastArgs, PlanFormat};
-pub use selection::{SelectionArgs, at_least_one};
+pub use parsing::{parse, shown};
+pub use selection::SelectionArgs;
 pub use signals::{COPIES, Request, Requests, Signal, Signals};
+pub use text::{complain, drives_terminal, one_line, printable, shareable, without_credentials};
+pub use values::{address, at_least_one, seed, whole_number};

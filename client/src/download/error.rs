@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 
 use bytesize::ByteSize;
+use flag_cli::one_line;
 use thiserror::Error;
 
 use super::sample::Outcome;
@@ -62,9 +63,10 @@ impl AttemptError {
     }
 
     fn new(outcome: Outcome, message: impl fmt::Display) -> Self {
+        // A server, or the URL of a redirect, has a part in it.
         Self {
             outcome,
-            message: message.to_string(),
+            message: one_line(&message.to_string()),
         }
     }
 

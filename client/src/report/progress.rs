@@ -1,10 +1,10 @@
 //! The progress bar on standard error: shown only on a terminal whose cursor moves, and cleared at
 //! the end.
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use flag_cli::complain;
 use flag_host::lock;
 use flag_host::terminal::is_screen;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -90,7 +90,6 @@ impl RaceBar {
 
     /// Prints a line to standard error, above the bar.
     pub fn print_above(&self, line: &str) {
-        // There is nowhere to say that this failed.
-        (self.bar).suspend(|| writeln!(anstream::stderr(), "{line}").ok());
+        self.bar.suspend(|| complain(&format!("{line}\n")));
     }
 }

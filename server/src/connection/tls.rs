@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flag_scenario::file::read_bytes_limited;
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
@@ -31,8 +31,10 @@ pub enum Tls {
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// A file that cannot be read, or holds something else.
-    #[error("{path}: {reason}; give {expected} in PEM form")]
+    #[error("{option} {path}: {reason}; give {expected} in PEM form")]
     File {
+        /// The option of flag-server that names it.
+        option: &'static str,
         /// The file.
         path: String,
         /// What is wrong with it.
@@ -82,10 +84,15 @@ fn self_signed() -> Result<(Chain, PrivateKeyDer<'static>), rcgen::Error> {
 }
 
 fn read_chain(path: &Path) -> Result<Chain, TlsError> {
-    let error = |reason: String| file_error(path, reason, "a chain of certificates");
+    let error = |reason: String| TlsError::File {
+        option: "--tls-cert",
+        path: path.display().to_string(),
+        reason,
+        expected: "a chain of certificates",
+    };
     let pem = read_bytes_limited(path, MAX_PEM).map_err(|reason| error(reason.to_string()))?;
     let chain: Result<Chain, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let chain = chain.map_err(|reason| error(reason.to_string()))?;
+    let chain = chain.map_err(|reason| error(in_words(&reason)))?;
     if chain.is_empty() {
         Err(error("holds no certificate".to_owned()))
     } else {
@@ -94,15 +101,20 @@ fn read_chain(path: &Path) -> Result<Chain, TlsError> {
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let error = |reason: String| file_error(path, reason, "a private key");
-    let pem = read_bytes_limited(path, MAX_PEM).map_err(|reason| error(reason.to_string()))?;
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|reason| error(reason.to_string()))
-}
-
-fn file_error(path: &Path, reason: String, expected: &'static str) -> TlsError {
-    TlsError::File {
+    let error = |reason: String| TlsError::File {
+        option: "--tls-key",
         path: path.display().to_string(),
         reason,
-        expected,
+        expected: "a private key",
+    };
+    let pem = read_bytes_limited(path, MAX_PEM).map_err(|reason| error(reason.to_string()))?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|reason| error(in_words(&reason)))
+}
+
+fn in_words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(reason) => format!("cannot be read ({reason})"),
+        pem::Error::NoItemsFound => "holds none".to_owned(),
+        other => other.to_string(),
     }
 }

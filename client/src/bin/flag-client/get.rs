@@ -1,5 +1,6 @@
 //! `flag-client get`: the book's flags2 program.
 
+use flag_cli::complain;
 use flag_client::download::{Images, Job, Outcome, RightImages, Watcher};
 use flag_client::race::{self, Contender, Target};
 use flag_client::report::{book, progress};
@@ -12,7 +13,7 @@ use crate::export::save_json;
 use crate::files::OutputFolder;
 use crate::signals::cancel_on_signal;
 use crate::spec::GetSpec;
-use crate::terminal::{command_line, remark, say};
+use crate::terminal::{command_line, say};
 
 /// Downloads, saves, and says so in the words of the book.
 pub(crate) fn get(spec: &GetSpec) -> anyhow::Result<u8> {
@@ -71,7 +72,7 @@ fn print_hint(job: &Job, target: &Target) {
         "check the codes, and the address that -s names"
     };
     let url = job.image_url(*code);
-    remark(&format!(
+    complain(&format!(
         "none of them was found, such as {url}: {remedy}\n"
     ));
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use flag_cli::complain;
 use flag_client::load::{self, Progress};
 #[cfg(feature = "terminal")]
 use flag_client::report::live::LiveView;
@@ -17,7 +18,7 @@ use crate::files::OutputFolder;
 use crate::output::print_thresholds;
 use crate::signals::cancel_on_signal;
 use crate::spec::LoadSpec;
-use crate::terminal::{command_line, remark, say};
+use crate::terminal::{command_line, say};
 
 /// How often a line says how far it is.
 const LINE: Duration = Duration::from_secs(1);
@@ -96,7 +97,7 @@ impl Watcher {
             Self::Lines(next) => {
                 if Instant::now() >= *next {
                     *next += LINE;
-                    remark(&format!("{}\n", text::line(progress)));
+                    complain(&format!("{}\n", text::line(progress)));
                 }
             }
             Self::Nobody => {}

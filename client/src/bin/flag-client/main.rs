@@ -21,7 +21,7 @@ mod terminal;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use flag_cli::complain;
 use flag_client::download::worker;
 use flag_client::race::memory_probe;
 use flag_client::report::json;
@@ -29,7 +29,7 @@ use flag_client::report::json;
 use crate::args::{Args, Command};
 use crate::exit::{FAILED, USAGE};
 use crate::spec::{BenchSpec, GetSpec, LoadSpec, ReportSpec, SweepSpec};
-use crate::terminal::{check_printed, choose_colours, remark, say, take_failure};
+use crate::terminal::{check_printed, choose_colours, say, take_failure};
 
 fn main() -> ExitCode {
     // Before anything else: threads would keep the user that they were started with.
@@ -38,13 +38,13 @@ fn main() -> ExitCode {
         return ExitCode::from(FAILED);
     }
     choose_colours();
-    let code = match Args::try_parse() {
+    let code = match flag_cli::parse::<Args>() {
         Ok(args) => run(args).unwrap_or_else(|error| {
             print_error(&format_args!("{error:#}"));
             exit::code_of(&error)
         }),
         Err(answer) if answer.use_stderr() => {
-            answer.print().ok();
+            complain(&flag_cli::shown(&answer));
             USAGE
         }
         // What --help and --version ask for.
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
 }
 
 fn print_error(error: &dyn std::fmt::Display) {
-    remark(&format!("error: {error}\n"));
+    complain(&format!("error: {error}\n"));
 }
 
 fn run(args: Args) -> anyhow::Result<u8> {

@@ -4,20 +4,21 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use flag_cli::complain;
 use flag_client::download::{CancelToken, Images, Runner, Watcher};
 use flag_client::race::command::ExternalCommand;
 use flag_client::race::{Contender, ContenderError, Race, RaceEvent, Target};
 use flag_client::report::progress::RaceBar;
 use flag_client::report::table;
 use flag_client::result::{IdealTimes, Measurement, Report, Round, Series, threshold};
-use flags_data::Catalogue;
+use flags_data::{Catalogue, did_you_mean};
 
 use crate::compare::exit_code;
 use crate::exit::{FAILED, REGRESSED, Usage};
 use crate::export::{NamedReport, Stage};
 use crate::signals::cancel_on_signal;
 use crate::spec::{BenchSpec, RaceSpec, ServerSpec, SweepSpec};
-use crate::terminal::{command_line, remark, say, width};
+use crate::terminal::{command_line, say, width};
 
 /// After a save, the next one waits for this many times as long as that took: saving has at most a
 /// quarter of the time.
@@ -90,7 +91,8 @@ fn race(
         if !race.names().any(|name| name == reference) {
             let names: Vec<&str> = race.names().collect();
             bail!(Usage(format!(
-                "--reference: no contender is called {reference:?}; take one of {}",
+                "--reference: no contender is called {reference:?}{}; take one of {}",
+                did_you_mean(reference, names.iter().copied()),
                 names.join(", ")
             )));
         }
@@ -108,7 +110,7 @@ fn race(
             if output.is_text() {
                 say(&text);
             } else {
-                remark(&text);
+                complain(&text);
             }
         }
         if code == 0 {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::bail;
+use flag_cli::complain;
 use flag_client::report::{csv, json, load, markdown, table};
 use flag_client::result::threshold::{self, Checked, Judgement, Threshold};
 use flag_client::result::{LoadResult, Report};
@@ -10,7 +11,7 @@ use flag_client::result::{LoadResult, Report};
 use crate::args::{Format, OutputArgs};
 use crate::exit::Usage;
 use crate::export::ExportManager;
-use crate::terminal::{check_printed, remark, say};
+use crate::terminal::{check_printed, say};
 
 /// What becomes of a result.
 pub(crate) struct Output {
@@ -106,7 +107,7 @@ pub(crate) fn print_thresholds(checked: &[Checked], prints_text: bool) -> bool {
         if prints_text {
             say(&line);
         } else if one.judgement() != Judgement::Met {
-            remark(&line);
+            complain(&line);
         }
     }
     !checked.iter().any(|one| one.judgement().fails())

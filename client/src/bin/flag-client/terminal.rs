@@ -1,12 +1,13 @@
 //! The terminal: what is printed there, and how wide it is.
 //!
-//! All that the program prints goes through this module. The macros of the standard library and of
+//! All that the program prints goes through this module, or through [`complain`]. The macros of the standard library and of
 //! anstream panic if it cannot be printed; clippy refuses them.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use flag_cli::{complain, printable, shareable};
 use flag_host::terminal::is_screen;
 
 /// Whether standard output is for a document, and text for standard error.
@@ -22,18 +23,13 @@ pub(crate) fn leave_standard_output() {
 /// Prints, with colours on a terminal only. That it failed must not end what is measured:
 /// [`take_failure`] has it at the end.
 pub(crate) fn say(text: &str) {
-    let print = |out: &mut dyn Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if LEAVES_STANDARD_OUTPUT.load(Ordering::Relaxed) {
-        remark(text);
+        complain(text);
     } else {
-        check_printed(print(&mut anstream::stdout().lock()));
+        let mut out = anstream::stdout().lock();
+        let printed = out.write_all(printable(text).as_bytes());
+        check_printed(printed.and_then(|()| out.flush()));
     }
-}
-
-/// Prints on standard error, with colours on a terminal only. There is nowhere to say that it
-/// failed.
-pub(crate) fn remark(text: &str) {
-    anstream::stderr().write_all(text.as_bytes()).ok();
 }
 
 /// Leaves out colours where the terminal shows lines only: anstream knows `dumb`, and takes an
@@ -67,10 +63,8 @@ pub(crate) fn width() -> Option<usize> {
     terminal.is_term().then(|| usize::from(terminal.size().1))
 }
 
-/// The command line as it was typed, so that it can be typed again.
+/// The command line as it was typed, so that it can be typed again; without its secrets.
 pub(crate) fn command_line() -> Vec<String> {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    std::iter::once("flag-client".to_owned())
-        .chain(words.skip(1))
-        .collect()
+    shareable(std::iter::once("flag-client".to_owned()).chain(words.skip(1)))
 }

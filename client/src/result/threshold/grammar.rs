@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use bytesize::ByteSize;
 use flag_scenario::parse_duration;
+use flags_data::did_you_mean;
 use thiserror::Error;
 
 use super::metric::{Metric, Unit};
@@ -45,8 +46,9 @@ pub enum ThresholdError {
     NoSeries(String),
     /// No such metric.
     #[error(
-        "{0:?} is not a metric; take one of p(0) to p(100), min, med, avg, max (latency), excess.p(0) to excess.p(100), elapsed, cpu, memory, speed_up, ratio, \
-         ratio.lower, ratio.upper, efficiency, throughput, error_rate, errors, unplanned_errors, retries, downloads; of load also requests, timeouts, unsent"
+        "{0:?} is not a metric{hint}; take one of p(0) to p(100), min, med, avg, max (latency), excess.p(0) to excess.p(100), elapsed, cpu, memory, speed_up, ratio, \
+         ratio.lower, ratio.upper, efficiency, throughput, error_rate, errors, unplanned_errors, retries, downloads; of load also requests, timeouts, unsent",
+        hint = did_you_mean(.0, NAMES)
     )]
     NoMetric(String),
     /// An interval is never one number.
@@ -116,6 +118,31 @@ impl fmt::Display for Threshold {
         f.write_str(&self.text)
     }
 }
+
+/// The metrics that have no parameter.
+const NAMES: [&str; 21] = [
+    "min",
+    "med",
+    "avg",
+    "max",
+    "elapsed",
+    "cpu",
+    "memory",
+    "speed_up",
+    "ratio",
+    "ratio.lower",
+    "ratio.upper",
+    "efficiency",
+    "throughput",
+    "error_rate",
+    "errors",
+    "unplanned_errors",
+    "retries",
+    "downloads",
+    "requests",
+    "timeouts",
+    "unsent",
+];
 
 impl FromStr for Metric {
     type Err = ThresholdError;

@@ -1,5 +1,6 @@
 //! Whether what a threshold names is measured at all: looked at before the measurement begins.
 
+use flags_data::did_you_mean;
 use thiserror::Error;
 
 use super::grammar::Threshold;
@@ -11,7 +12,8 @@ use crate::result::measurement::Measurement;
 pub enum NotMeasured {
     /// A misspelt series.
     #[error(
-        "--threshold '{threshold}': unknown contender {series:?}; the contenders are {all_series}"
+        "--threshold '{threshold}': unknown contender {series:?}{hint}; the contenders are {all_series}",
+        hint = did_you_mean(series, all_series.split(", "))
     )]
     Series {
         /// What was written.
@@ -136,7 +138,7 @@ mod tests {
         let message = names("asink.errors == 0").unwrap_err().to_string();
         assert_eq!(
             message,
-            "--threshold 'asink.errors == 0': unknown contender \"asink\"; the contenders are async, threaded"
+            "--threshold 'asink.errors == 0': unknown contender \"asink\" (did you mean async?); the contenders are async, threaded"
         );
     }
 

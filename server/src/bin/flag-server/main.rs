@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
-use flag_cli::{DocsCommand, ExitStatus, Program, Request, Requests, Signal, Signals};
+use flag_cli::{
+    DocsCommand, ExitStatus, Program, Request, Requests, Signal, Signals, complain, printable,
+};
 use flag_host::process::ignores_hang_up;
 use flag_host::terminal::{has_terminal, is_screen};
 use flag_host::{PROGRAM_FILES, RUNTIME_FILES, TooFewFiles, is_standard_output, require_files};
 use flag_scenario::profiles::{PROFILES, Profile};
 use flag_scenario::wording::counted;
 use flag_scenario::{ClientHeaders, ScenarioSource, named_scenario, schema};
-use flag_server::{BlockingFlagServer, Config, StartError, Stopped, reachable};
+use flag_server::{BlockingFlagServer, Config, StartError, Stopped, TlsError, reachable};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -58,10 +60,10 @@ const EXIT_STATUS: &[ExitStatus] = &[
 ];
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match flag_cli::parse::<Args>() {
         Ok(args) => args,
         Err(answer) if answer.use_stderr() => {
-            answer.print().ok();
+            complain(&flag_cli::shown(&answer));
             return ExitCode::from(USAGE);
         }
         // What --help and --version ask for.
@@ -127,7 +129,7 @@ fn cannot_write(flag: &str, path: &Path, reason: &io::Error) -> String {
 /// limit of open files makes impossible.
 fn code_of(error: &anyhow::Error) -> u8 {
     match error.downcast_ref() {
-        Some(StartError::Log { .. }) => USAGE,
+        Some(StartError::Log { .. } | StartError::Tls(TlsError::File { .. })) => USAGE,
         _ if error.is::<TooFewFiles>() => USAGE,
         _ => FAILED,
     }
@@ -195,7 +197,10 @@ fn docs(command: &DocsCommand) -> ExitCode {
 /// Prints.
 fn say(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
-    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    printed(
+        out.write_all(printable(text).as_bytes())
+            .and_then(|()| out.flush()),
+    )
 }
 
 /// A reader that has closed its end is not an error: it may have read enough.
@@ -209,8 +214,7 @@ fn printed(result: io::Result<()>) -> ExitCode {
 }
 
 fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
-    // There is nowhere to say that this failed.
-    writeln!(io::stderr(), "error: {message}").ok();
+    complain(&format!("error: {message}\n"));
     ExitCode::from(code)
 }
 
@@ -405,7 +409,10 @@ fn print_profile(name: &str) -> ExitCode {
         Some(profile) => say(profile.toml),
         None => fail(
             USAGE,
-            &format_args!("there is no profile {name:?}; `flag-server profiles` lists them"),
+            &format_args!(
+                "there is no profile {name:?}{}; `flag-server profiles` lists them",
+                Profile::hint(name)
+            ),
         ),
     }
 }
