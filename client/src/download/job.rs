@@ -80,8 +80,8 @@ impl Job {
     pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 
     /// These flags, with the defaults of the command line: 30 at a time, 10 seconds and 16 MiB for
-    /// each, no retries; they are compared with the embedded catalogue. The program of the workers is the
-    /// `flag-client` that the system finds.
+    /// each, no retries; they are compared with the embedded catalogue. The program of the workers
+    /// is the `flag-client` that the system finds.
     pub fn new(base_url: impl Into<String>, codes: Vec<CountryCode>) -> Self {
         Self {
             codes,
@@ -107,8 +107,8 @@ impl Job {
             .map_or(NonZeroUsize::MIN, |codes| codes.min(self.max_workers))
     }
 
-    /// The most connections that are kept for later requests. Fewer would leave some workers without
-    /// one, and more would take the open files that others need.
+    /// The most connections that are kept for later requests. Fewer would leave some workers
+    /// without one, and more would take the open files that others need.
     pub(crate) fn idle_connections(&self) -> usize {
         if self.connection.keep_alive {
             self.workers().get()

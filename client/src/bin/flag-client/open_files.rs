@@ -69,8 +69,8 @@ impl OpenFiles {
                     connections: 1,
                     others: saves.into(),
                 },
-                // A request that finds none makes one, and may be given another's that is free first.
-                // So there are at most as many idle ones as workers, and as many busy ones.
+                // A request that finds none makes one, and may get another's that is free first: as
+                // many idle ones as workers, and as many busy ones.
                 (_, Http::Reqwest | Http::Hyper) => Each {
                     connections: 2,
                     others: saves.into(),
