@@ -21,6 +21,6 @@ pub use destination::{Destination, make_folder, write_document};
 pub use lock::lock;
 pub use neighbours::{Busy, Neighbours};
 #[cfg(feature = "files")]
-pub use open_files::allow_files;
+pub use open_files::{PROGRAM_FILES, RUNTIME_FILES, TooFewFiles, require_files};
 pub use place::{is_standard_output, open_log};
 pub use unsent::is_sent;

@@ -448,6 +448,102 @@ fn a_request_in_flight_is_answered_after_sigterm() {
     assert_eq!(server.wait().0, Some(0));
 }
 
+/// The server with a hard limit of open files that it cannot raise. Root can raise any, so it has to
+/// be somebody else, who may not see where the program was built.
+#[cfg(unix)]
+fn with_open_files(hard: u64, folder: &Path, args: &[&str]) -> Command {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+
+    const NOBODY: u32 = 65_534;
+    let raise = ["-c", "ulimit -Hn 64 && ulimit -Hn 65"];
+    let is_root = Command::new("sh")
+        .args(raise)
+        .output()
+        .unwrap()
+        .status
+        .success();
+    let mut program = std::path::PathBuf::from(env!("CARGO_BIN_EXE_flag-server"));
+    let mut command = Command::new("sh");
+    if is_root {
+        command.gid(NOBODY).uid(NOBODY);
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let copy = folder.join("flag-server");
+        if !copy.exists() {
+            let linked = std::fs::hard_link(&program, &copy);
+            linked
+                .or_else(|_| std::fs::copy(&program, &copy).map(drop))
+                .unwrap();
+        }
+        program = copy;
+    }
+    let script = format!("ulimit -Sn 32 && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+    command
+        .args(["-c", &script])
+        .arg(program)
+        .args(args)
+        .stdin(Stdio::null());
+    command
+}
+
+#[cfg(unix)]
+#[test]
+fn fewer_open_files_than_connections_are_told_before_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = ["--profile", "local", "--port", "0", "--threads", "2"];
+    for hard in [64, 256, 1024] {
+        let running = Running::start(with_open_files(hard, folder.path(), &serve), 1);
+        let open = || {
+            let mut stream = TcpStream::connect(running.authority(0)).unwrap();
+            stream
+                .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+                .unwrap();
+            stream
+        };
+        let left = hard - 33;
+        // This program has a limit, too.
+        let mut all: Vec<TcpStream> = (0..left.min(250)).map(|_| open()).collect();
+        for stream in &mut all {
+            stream.read_exact(&mut [0; 15]).unwrap();
+        }
+        running.signal("TERM");
+        drop(all);
+        let (code, log) = running.wait();
+        assert_eq!(code, Some(0), "{log}");
+        let wanted = 65_536 + 33;
+        let expected = format!(
+            "--max-connections 65536: takes {wanted} open files, and the system allows {hard}; raise the limit (ulimit -n {wanted}), \
+             or {left} connections at a time are accepted, and more wait"
+        );
+        assert_eq!(log.matches(&expected).count(), 1, "{log}");
+        assert!(!log.contains("cannot accept"), "{log}");
+
+        let few = [&serve[..], &["--max-connections", "30"]].concat();
+        let running = Running::start(with_open_files(hard, folder.path(), &few), 1);
+        running.signal("TERM");
+        let (_, log) = running.wait();
+        assert!(!log.contains("open files"), "{log}");
+    }
+    for (more, is_told) in [(&["--max-connections", "65536"][..], true), (&[], false)] {
+        let args = [&serve[..], more].concat();
+        let running = Running::start(with_open_files(2048, folder.path(), &args), 1);
+        running.signal("TERM");
+        let (_, log) = running.wait();
+        assert_eq!(log.contains("and the system allows 2048"), is_told, "{log}");
+    }
+    let refused = with_open_files(33, folder.path(), &serve).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(
+        text,
+        "error: the server: takes 34 open files, and the system allows 33; raise the limit (ulimit -n 34)\n"
+    );
+    drop(Running::start(
+        with_open_files(34, folder.path(), &serve),
+        1,
+    ));
+}
+
 #[test]
 fn a_port_in_use_is_one_clear_line_and_exit_code_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

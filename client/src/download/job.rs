@@ -100,6 +100,16 @@ impl Job {
             .map_or(NonZeroUsize::MIN, |codes| codes.min(self.max_workers))
     }
 
+    /// The most connections that are kept for later requests. Fewer would leave some workers without
+    /// one, and more would take the open files that others need.
+    pub(crate) fn idle_connections(&self) -> usize {
+        if self.connection.keep_alive {
+            self.workers().get()
+        } else {
+            0
+        }
+    }
+
     /// Where the image of this code is.
     pub fn image_url(&self, code: CountryCode) -> String {
         format!("{}/{cc}/{cc}.gif", self.base_url, cc = code.to_lowercase())

@@ -14,7 +14,7 @@ use crate::terminal::{cancel_on_ctrl_c, command_line, say};
 
 /// Downloads, saves, and says so in the words of the book.
 pub(crate) fn get(spec: &GetSpec) -> anyhow::Result<u8> {
-    let target = spec.server.target()?;
+    let target = spec.server.target(&spec.open_files())?;
     let folder = OutputFolder::open("--out", &spec.out)?;
     let cancel = cancel_on_ctrl_c()?;
     let images = Images::Save(folder.path);

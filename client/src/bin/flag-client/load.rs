@@ -2,34 +2,28 @@
 
 #[cfg(feature = "terminal")]
 use std::io::IsTerminal;
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use flag_client::load::{self, Progress};
 #[cfg(feature = "terminal")]
 use flag_client::report::live::LiveView;
 use flag_client::report::{hgrm, json, load as text};
 use flag_client::result::{LoadJob, LoadResult, ServerRecord, threshold};
-use flag_host::allow_files;
 
 use crate::args::LoadFormat;
-use crate::exit::{FAILED, INTERRUPTED, REGRESSED, Usage};
+use crate::exit::{FAILED, INTERRUPTED, REGRESSED};
 use crate::export::save_load;
 use crate::files::OutputFolder;
 use crate::output::print_thresholds;
 use crate::spec::LoadSpec;
 use crate::terminal::{cancel_on_ctrl_c, command_line, say};
 
-/// What the program has open beside its connections, and more.
-const OTHER_FILES: usize = 64;
 /// How often a line says how far it is.
 const LINE: Duration = Duration::from_secs(1);
 
 /// Makes the load.
 pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
-    let target = spec.server.target()?;
-    check_files(spec.connections, target.is_embedded())?;
+    let target = spec.server.target(&spec.open_files())?;
     let (load, seed) = spec.load(&target, cancel_on_ctrl_c()?)?;
     let (job, server) = (load.record(seed), target.record());
     if spec.prints_text() {
@@ -62,23 +56,6 @@ pub(crate) fn load(spec: &LoadSpec) -> anyhow::Result<u8> {
             (false, true, true) => 0,
         },
     )
-}
-
-/// Every connection is an open file, and with an embedded server two.
-fn check_files(connections: NonZeroUsize, is_embedded: bool) -> anyhow::Result<()> {
-    let ends = if is_embedded { 2 } else { 1 };
-    let wanted = connections
-        .get()
-        .saturating_mul(ends)
-        .saturating_add(OTHER_FILES) as u64;
-    let allowed = allow_files(wanted);
-    if allowed < wanted {
-        bail!(Usage(format!(
-            "--connections {connections}: takes {wanted} open files, and the system allows {allowed}; raise the limit (ulimit -n {wanted}) or \
-             take fewer connections"
-        )));
-    }
-    Ok(())
 }
 
 /// Shows how far the load is: on a whole terminal, or as a line every second where there is none.

@@ -15,6 +15,7 @@ mod get;
 mod load;
 mod manual;
 mod measure;
+mod open_files;
 mod output;
 mod owner;
 mod plan;

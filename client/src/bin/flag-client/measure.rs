@@ -68,7 +68,7 @@ fn race(
 ) -> anyhow::Result<(NamedReport, u8)> {
     let output = &spec.race.output;
     let mut contenders = strategies(&spec.race.runners);
-    let target = server.target()?;
+    let target = server.target(&spec.open_files())?;
     for line in &spec.commands {
         // A named server has been refused by then: it would not report what it was asked for.
         if let Some(plan) = &target.plan {
@@ -132,7 +132,7 @@ fn name(target: &Target, before: &[NamedReport]) -> String {
 
 /// Races them at several numbers of workers.
 pub(crate) fn sweep(spec: &SweepSpec) -> anyhow::Result<u8> {
-    let target = spec.server.target()?;
+    let target = spec.server.target(&spec.open_files())?;
     let images = Images::Verify(Catalogue::embedded());
     let cancel = cancel_on_ctrl_c()?;
     let job = spec

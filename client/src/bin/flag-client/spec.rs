@@ -31,6 +31,7 @@ use crate::compare::Baseline;
 use crate::exit::Usage;
 use crate::export::ExportManager;
 use crate::files::{OutputFile, OutputFolder, share_standard_output};
+use crate::open_files::OpenFiles;
 use crate::output::Output;
 
 /// The rounds of a sweep, which has many series: the fewest with intervals of 95 %.
@@ -115,11 +116,17 @@ impl ServerSpec {
         Ok(places.into_iter().map(with_seed).collect())
     }
 
-    /// Finds the server, or starts it.
+    /// Finds the server, or starts it, once the job may have its files open: no job gets past this.
     ///
     /// # Errors
-    /// When no connection is accepted there, or there is no such scenario.
-    pub(crate) fn target(&self) -> Result<Target, TargetError> {
+    /// When the system does not allow these files, no connection is accepted there, or there is no
+    /// such scenario.
+    pub(crate) fn target(&self, files: &OpenFiles) -> anyhow::Result<Target> {
+        files.require(matches!(self.place, Place::Embedded(_)))?;
+        Ok(self.find_or_start()?)
+    }
+
+    fn find_or_start(&self) -> Result<Target, TargetError> {
         match &self.place {
             Place::Named(server, None) => Target::named(server),
             Place::Named(server, Some(source)) => {
@@ -161,6 +168,16 @@ impl DownloadSpec {
             connection: connection(runner),
             max_workers,
         }
+    }
+
+    /// The files that these runners have open, at most.
+    fn open_files(&self, runners: &[Runner], saves: bool, has_commands: bool) -> OpenFiles {
+        // Which server it is makes no difference.
+        let job = Job {
+            max_workers: self.max_workers,
+            ..Job::new("", self.codes.clone())
+        };
+        OpenFiles::of_downloads(runners, &job, saves, has_commands)
     }
 
     /// The job on this server.
@@ -219,6 +236,11 @@ impl GetSpec {
             export_json,
             is_verbose: args.shared.verbose,
         })
+    }
+
+    /// The files that it has open.
+    pub(crate) fn open_files(&self) -> OpenFiles {
+        self.download.open_files(&[self.runner], true, false)
     }
 }
 
@@ -279,6 +301,14 @@ impl BenchSpec {
             command_timeout: args.command_timeout,
         })
     }
+
+    /// The files that it has open.
+    pub(crate) fn open_files(&self) -> OpenFiles {
+        let RaceSpec {
+            download, runners, ..
+        } = &self.race;
+        download.open_files(runners, false, !self.commands.is_empty())
+    }
 }
 
 /// What holds one result only is refused for several races.
@@ -329,6 +359,14 @@ impl SweepSpec {
             levels,
         })
     }
+
+    /// The files that it has open, with the most workers.
+    pub(crate) fn open_files(&self) -> OpenFiles {
+        let RaceSpec {
+            download, runners, ..
+        } = &self.race;
+        download.open_files(runners, false, false)
+    }
 }
 
 /// 1, 2, 5, 10, 30, … up to the number of flags.
@@ -371,7 +409,7 @@ pub(crate) struct LoadSpec {
     headers: HeaderMap,
     /// The run that numbered requests name.
     run: HeaderValue,
-    pub(crate) connections: NonZeroUsize,
+    connections: NonZeroUsize,
     threads: NonZeroUsize,
     pace: Pace,
     end: End,
@@ -478,6 +516,11 @@ impl LoadSpec {
             cancel,
         };
         Ok((load, seed))
+    }
+
+    /// The files that it has open.
+    pub(crate) fn open_files(&self) -> OpenFiles {
+        OpenFiles::of_load(self.connections, self.threads)
     }
 }
 

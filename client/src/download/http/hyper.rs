@@ -56,9 +56,7 @@ impl ForTasks {
             .http2_only(job.connection.http2)
             .retry_canceled_requests(false)
             .pool_timer(TokioTimer::new());
-        if !job.connection.keep_alive {
-            client.pool_max_idle_per_host(0);
-        }
+        client.pool_max_idle_per_host(job.idle_connections());
         Ok(Self(Arc::new(client.build(connector))))
     }
 

@@ -25,12 +25,10 @@ macro_rules! client {
         let mut builder = <$builder>::new()
             .user_agent(USER_AGENT)
             .no_proxy()
-            .retry(reqwest::retry::never());
+            .retry(reqwest::retry::never())
+            .pool_max_idle_per_host($job.idle_connections());
         if !$job.is_https() {
             builder = builder.tls_certs_only([]); // saves reading the system's certificates
-        }
-        if !$job.connection.keep_alive {
-            builder = builder.pool_max_idle_per_host(0);
         }
         // With https the server would choose the version.
         builder = if $job.connection.http2 {

@@ -40,12 +40,7 @@ pub(crate) struct ForThreads(Agent);
 impl ForThreads {
     pub(crate) fn new(job: &Job) -> Result<Self, SetupError> {
         install_crypto();
-        // A smaller pool would leave some workers without a connection.
-        let pooled = if job.connection.keep_alive {
-            job.workers().get()
-        } else {
-            0
-        };
+        let pooled = job.idle_connections();
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
         // All options are set here: a request with its own options would not share its TLS
         // connection with the next one.

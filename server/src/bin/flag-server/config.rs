@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use flag_scenario::file::{
@@ -94,9 +95,10 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
         }),
         _ => args.tls.then_some(Tls::SelfSigned),
     };
+    let default = Limits::default();
     let limits = Limits {
         head_timeout: args.head_timeout,
-        max_connections: args.max_connections.get(),
+        max_connections: (args.max_connections).map_or(default.max_connections, NonZeroUsize::get),
         grace: args.grace,
     };
 

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
 use flag_cli::{DocsCommand, ExitStatus, Program};
-use flag_host::{allow_files, is_standard_output};
+use flag_host::{PROGRAM_FILES, RUNTIME_FILES, TooFewFiles, is_standard_output, require_files};
 use flag_scenario::profiles::{PROFILES, Profile};
 use flag_scenario::{ClientHeaders, ScenarioSource, named_scenario, schema};
 use flag_server::{BlockingFlagServer, Config, StartError, Stopped, reachable};
@@ -122,10 +122,12 @@ fn cannot_write(flag: &str, path: &Path, reason: &io::Error) -> String {
     )
 }
 
-/// A decision log that cannot be written is wrong usage, as for every file.
+/// A decision log that cannot be written is wrong usage, as for every file; and so is what the
+/// limit of open files makes impossible.
 fn code_of(error: &anyhow::Error) -> u8 {
     match error.downcast_ref() {
         Some(StartError::Log { .. }) => USAGE,
+        _ if error.is::<TooFewFiles>() => USAGE,
         _ => FAILED,
     }
 }
@@ -211,16 +213,43 @@ fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// What the program has open beside its connections, and more.
-const OTHER_FILES: usize = 64;
+/// With fewer connections than this, clients may notice that nobody asked for a number.
+const FEW_CONNECTIONS: u64 = 1024;
+
+/// Raises the limit of open files as far as the system allows. With fewer than all connections
+/// need, the rest of many clients waits to be accepted: that is said before the first comes, if
+/// their number was asked for, or few are left.
+///
+/// # Errors
+/// When there are none left for connections.
+fn allow_connections(config: &Config, is_asked_for: bool) -> Result<(), TooFewFiles> {
+    let listeners = config.listeners.len() as u64;
+    let threads = config.threads.get() as u64;
+    let own = PROGRAM_FILES + threads.saturating_mul(RUNTIME_FILES) + listeners;
+    let each = config.limits.max_connections as u64;
+    let all = own.saturating_add(each.saturating_mul(listeners));
+    match require_files(all) {
+        Ok(()) => Ok(()),
+        Err(TooFewFiles { allowed, .. }) if allowed < own + listeners => Err(TooFewFiles {
+            wanted: own + listeners,
+            allowed,
+        }),
+        Err(few) => {
+            let left = few.allowed - own;
+            if is_asked_for || left < FEW_CONNECTIONS {
+                warn!(
+                    "--max-connections {each}: {few}, or {left} connections at a time are accepted, and more wait"
+                );
+            }
+            Ok(())
+        }
+    }
+}
 
 /// This thread waits for signals; the server brings its own.
 fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow::Result<()> {
     trace_to_stderr(args.log);
-    // As far as the system lets us: with fewer, the rest of many clients waits to be accepted, and
-    // the log says why.
-    let connections = (config.limits.max_connections).saturating_mul(config.listeners.len());
-    allow_files(connections.saturating_add(OTHER_FILES) as u64);
+    allow_connections(config, args.max_connections.is_some()).context("the server")?;
     let waiting = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
