@@ -1,6 +1,8 @@
 //! What Flagbench needs from the operating system: a precise clock, processor time, other processes
-//! and their memory, the limit of open files, and where documents go. It knows nothing of flags.
+//! and their memory, its control group, the limit of open files, and where documents go. It knows
+//! nothing of flags.
 
+pub mod cgroup;
 pub mod clock;
 pub mod cpu;
 #[cfg(feature = "files")]

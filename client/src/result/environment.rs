@@ -3,7 +3,7 @@
 
 use std::num::NonZeroUsize;
 
-use flag_host::Busy;
+use flag_host::{Busy, cgroup};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
@@ -18,9 +18,11 @@ pub struct Environment {
     pub build: String,
     /// The model of the processor.
     pub cpu: Option<String>,
-    /// The logical processors that this process may use.
+    /// The logical processors that this process may use: its affinity and the quota of its control
+    /// group (a container) count.
     pub cores: Option<NonZeroUsize>,
-    /// The main memory.
+    /// The main memory that this process may use: that of the machine, or the limit of its control
+    /// group if that is less.
     pub memory_bytes: Option<u64>,
     /// `linux`, `macos`, `windows`, …
     pub os: String,
@@ -88,12 +90,39 @@ impl Environment {
             .to_owned(),
             cpu: cpu.filter(|brand| !brand.is_empty()),
             cores: std::thread::available_parallelism().ok(),
-            memory_bytes: system.map(|system| system.total_memory()),
+            memory_bytes: smaller(
+                system.map(|system| system.total_memory()),
+                cgroup::memory_limit(),
+            ),
             os: std::env::consts::OS.to_owned(),
             os_version: System::long_os_version().ok(),
             kernel: System::kernel_version().ok(),
             arch: std::env::consts::ARCH.to_owned(),
             load: System::load_average().ok().map(|load| load.one),
+        }
+    }
+}
+
+/// The smaller of what is known.
+fn smaller(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_counts_only_if_it_is_less_than_what_there_is() {
+        let no_limit = Some(i64::MAX as u64);
+        for (machine, limit, expected) in [
+            (Some(8), Some(2), Some(2)),
+            (Some(8), no_limit, Some(8)),
+            (Some(8), None, Some(8)),
+            (None, Some(2), Some(2)),
+            (None, None, None),
+        ] {
+            assert_eq!(smaller(machine, limit), expected);
         }
     }
 }
