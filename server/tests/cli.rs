@@ -383,6 +383,27 @@ fn invalid_tls_files_are_refused() {
     assert!(message.contains("--tls-key <FILE>"), "{message}");
 }
 
+/// A device has no end, and need not have lines.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_certificate_and_a_key_are_read_up_to_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.pem");
+    let chain = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&file, chain).unwrap();
+    let chain = file.to_str().unwrap();
+    for (chain, key, expected) in [
+        ("/dev/zero", chain, "a chain of certificates"),
+        (chain, "/dev/zero", "a private key"),
+    ] {
+        let (code, message) = refusal(&["--port", "0", "--tls-cert", chain, "--tls-key", key]);
+        assert_eq!(code, Some(1), "{message}");
+        let expected =
+            format!("/dev/zero: it is larger than the limit of 1 MiB; give {expected} in PEM form");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
 #[test]
 fn a_seed_on_the_command_line_replaces_the_scenarios_own() {
     let statuses = |seed: &[&str]| {

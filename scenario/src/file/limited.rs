@@ -11,9 +11,17 @@ pub const MAX_TOML: u64 = 1 << 20;
 /// The text of a file, a pipe or a device.
 ///
 /// # Errors
-/// When it cannot be read, is not UTF-8, or is larger than `limit` bytes
-/// ([`io::ErrorKind::FileTooLarge`]).
+/// As [`read_bytes_limited`], and when it is not UTF-8.
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<String> {
+    String::from_utf8(read_bytes_limited(path, limit)?)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+/// The bytes of a file, a pipe or a device.
+///
+/// # Errors
+/// When it cannot be read, or is larger than `limit` bytes ([`io::ErrorKind::FileTooLarge`]).
+pub fn read_bytes_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let too_large = || {
         let text = format!("it is larger than the limit of {} MiB", limit >> 20);
         io::Error::new(io::ErrorKind::FileTooLarge, text)
@@ -28,8 +36,7 @@ pub fn read_limited(path: &Path, limit: u64) -> io::Result<String> {
     if bytes.len() as u64 > limit {
         return Err(too_large());
     }
-    String::from_utf8(bytes)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+    Ok(bytes)
 }
 
 /// What to do about a TOML file that cannot be read.

@@ -4,7 +4,7 @@ mod limited;
 mod reader;
 mod scenario;
 
-pub use limited::{MAX_TOML, read_limited, remedy};
+pub use limited::{MAX_TOML, read_bytes_limited, read_limited, remedy};
 pub use reader::{
     Problem, Section, Value, has_key, parse_duration, read_text, text, texts, unsigned,
 };

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flag_scenario::file::read_bytes_limited;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
+
+/// The largest file of certificates or of a key that is read, in bytes.
+const MAX_PEM: u64 = 1 << 20;
 
 /// Where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,9 +83,9 @@ fn self_signed() -> Result<(Chain, PrivateKeyDer<'static>), rcgen::Error> {
 
 fn read_chain(path: &Path) -> Result<Chain, TlsError> {
     let error = |reason: String| file_error(path, reason, "a chain of certificates");
-    let chain: Chain = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|reason| error(reason.to_string()))?;
+    let pem = read_bytes_limited(path, MAX_PEM).map_err(|reason| error(reason.to_string()))?;
+    let chain: Result<Chain, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let chain = chain.map_err(|reason| error(reason.to_string()))?;
     if chain.is_empty() {
         Err(error("holds no certificate".to_owned()))
     } else {
@@ -90,8 +94,9 @@ fn read_chain(path: &Path) -> Result<Chain, TlsError> {
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|reason| file_error(path, reason.to_string(), "a private key"))
+    let error = |reason: String| file_error(path, reason, "a private key");
+    let pem = read_bytes_limited(path, MAX_PEM).map_err(|reason| error(reason.to_string()))?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|reason| error(reason.to_string()))
 }
 
 fn file_error(path: &Path, reason: String, expected: &'static str) -> TlsError {
