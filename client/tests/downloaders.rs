@@ -280,6 +280,97 @@ fn a_stopped_job_starts_no_download_and_keeps_its_samples() {
     }
 }
 
+/// The head of a response, and how much of its body there is: none for an endless one.
+const BODIES: [(&str, Option<usize>); 6] = [
+    ("content-length: 1001\r\n\r\n", Some(0)),
+    ("content-length: 1000000000000\r\n\r\n", Some(0)),
+    ("transfer-encoding: chunked\r\n\r\n3e9\r\n", Some(1001)),
+    ("transfer-encoding: chunked\r\n\r\nffffffffff\r\n", None),
+    ("connection: close\r\n\r\n", Some(1001)),
+    ("connection: close\r\n\r\n", None),
+];
+
+/// An announced length is refused before the body: the server sends none, and does not close. Of an
+/// endless body the server counts what it could send.
+#[test]
+fn a_body_longer_than_the_limit_is_not_read() {
+    const CODES: [&str; 6] = ["ad", "ae", "af", "ag", "al", "am"];
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let server = TestServer::start(move |path, stream| {
+        let code = path.split('/').nth(2).unwrap();
+        let which = CODES.iter().position(|other| *other == code).unwrap();
+        let (head, length) = BODIES[which];
+        let head = format!("HTTP/1.1 200 OK\r\n{head}");
+        stream.write_all(head.as_bytes()).unwrap();
+        let piece = [b'x'; 1001];
+        match length {
+            Some(length) => stream.write_all(&piece[..length]).is_ok(),
+            None => {
+                while stream.write_all(&piece).is_ok() {
+                    counted.fetch_add(piece.len(), Ordering::SeqCst);
+                }
+                false
+            }
+        }
+    });
+    for runner in Runner::all() {
+        let job = Job {
+            max_body: 1000,
+            ..job(&server.base_url, "AD AE AF AG AL AM", 3)
+        };
+        let samples = with_retries(3, job);
+        for sample in run(&runner, &samples) {
+            assert_eq!(
+                (sample.outcome, sample.status, sample.attempt, sample.bytes),
+                (Outcome::TooLarge, Some(200), 1, 0),
+                "{runner:?} {sample:?}"
+            );
+            let text = sample.error.unwrap();
+            assert_eq!(text, "the body is longer than 1000 B; raise --max-body");
+            assert_eq!(sample.retry_in, None, "the next would be as long");
+        }
+    }
+    // What the sockets hold, and no more.
+    let endless = 2 * Runner::all().len();
+    assert!(
+        sent.load(Ordering::SeqCst) < endless * (32 << 20),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn a_body_as_long_as_the_limit_is_accepted() {
+    let brazil = Catalogue::embedded()
+        .get("BR".parse().unwrap())
+        .unwrap()
+        .clone();
+    let length = brazil.image.bytes.len();
+    let server = TestServer::start(move |_, stream| {
+        let image = &brazil.image.bytes;
+        let head = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n");
+        let body = [head.as_bytes(), image, b"\r\n0\r\n\r\n"].concat();
+        stream.write_all(&body).is_ok()
+    });
+    for runner in Runner::all() {
+        for (max_body, outcome) in [
+            (length as u64, Outcome::Downloaded),
+            (length as u64 - 1, Outcome::TooLarge),
+            (u64::MAX, Outcome::Downloaded),
+        ] {
+            let job = Job {
+                max_body,
+                ..job(&server.base_url, "BR", 1)
+            };
+            assert_eq!(
+                run(&runner, &job)[0].outcome,
+                outcome,
+                "{runner:?} {max_body}"
+            );
+        }
+    }
+}
+
 #[test]
 fn an_empty_job_ends_at_once() {
     for runner in Runner::all() {

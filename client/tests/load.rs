@@ -18,7 +18,7 @@ use flag_server::FlagServer;
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 use reqwest::Url;
-use support::{done, load, server};
+use support::{TestServer, done, load, server};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -130,6 +130,44 @@ fn every_ending_is_counted_by_its_kind() {
     assert_eq!((succeeded.service.len(), failed.service.len()), (5, 15));
     // A timeout counts as failed, with at least the time limit as its time.
     assert!(failed.service.max() >= timeout.as_nanos() as u64);
+}
+
+#[test]
+fn a_longer_body_than_accepted_is_a_separate_failure() {
+    for (head, is_kept) in [
+        ("content-length: 1000\r\n", true),
+        ("content-length: 1001\r\n", false),
+        ("transfer-encoding: chunked\r\n", false),
+    ] {
+        let server = TestServer::start(move |_, stream| {
+            let head = format!("HTTP/1.1 200 OK\r\n{head}\r\n");
+            // Of the announced length, or without end.
+            if head.contains("length") {
+                let body = vec![b'x'; if is_kept { 1000 } else { 0 }];
+                return stream.write_all(&[head.as_bytes(), &body].concat()).is_ok();
+            }
+            stream.write_all(head.as_bytes()).unwrap();
+            while stream.write_all(b"a\r\n0123456789\r\n").is_ok() {}
+            false
+        });
+        let outcome = done(&Load {
+            end: End::After(5),
+            max_body: 1000,
+            ..load(&server.base_url)
+        });
+        let recorder = outcome.recorder;
+        if is_kept {
+            assert_eq!(recorder.statuses, [(200, 5)].into());
+            continue;
+        }
+        assert_eq!(recorder.failures, [(Failure::TooLarge, 5)].into(), "{head}");
+        assert_eq!(
+            recorder.causes[&Failure::TooLarge],
+            "GET /flags: the body is longer than 1000 B; raise --max-body"
+        );
+        // What one read brings, and no more.
+        assert!(recorder.bytes < 5 * 100_000, "{}", recorder.bytes);
+    }
 }
 
 #[test]

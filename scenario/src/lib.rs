@@ -31,7 +31,7 @@ pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold, Ow
 pub use client_headers::{ClientHeaders, Known};
 pub use conditions::{Conditions, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
-pub use file::{Problem, ScenarioError, parse_duration};
+pub use file::{Problem, ScenarioError, parse_duration, parse_size};
 pub use millis::{Millis, OptionalMillis};
 pub use plan::{Ending, Pace, Plan};
 pub use planner::{Doubt, Planner, Prospect};

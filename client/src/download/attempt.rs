@@ -38,7 +38,8 @@ impl Download {
 
     /// All attempts, with a GET of the user's own. It gets the URL and the number of the attempt,
     /// which the server wants to find in the header `flag-attempt`, and returns the status and the
-    /// body, of a 404 too. It follows redirects and keeps to the job's time limit itself.
+    /// body, of a 404 too. It follows redirects and keeps to the job's time limit
+    /// and longest body itself.
     ///
     /// The rest is as with all downloads: the image is checked, the policy of the job decides
     /// whether another attempt follows, and the job's watcher sees each.

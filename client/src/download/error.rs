@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use bytesize::ByteSize;
 use thiserror::Error;
 
 use super::sample::Outcome;
@@ -49,6 +50,15 @@ impl AttemptError {
     /// The connection broke, or carried something other than HTTP.
     pub fn broken(error: impl fmt::Display) -> Self {
         Self::new(Outcome::BrokenConnection, error)
+    }
+
+    /// The body is longer than the longest that is accepted, in bytes.
+    pub fn too_large(limit: u64) -> Self {
+        let limit = ByteSize(limit).display().iec();
+        Self::new(
+            Outcome::TooLarge,
+            format_args!("the body is longer than {limit}; raise --max-body"),
+        )
     }
 
     fn new(outcome: Outcome, message: impl fmt::Display) -> Self {

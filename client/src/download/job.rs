@@ -27,6 +27,9 @@ pub struct Job {
     pub max_workers: NonZeroUsize,
     /// The time limit of one attempt, from the connection to the last byte.
     pub timeout: Duration,
+    /// The longest body that is accepted, in bytes: no more of it is read, so this and the workers
+    /// bound the memory of a round.
+    pub max_body: u64,
     /// Whether and when a failed attempt is followed by another.
     pub retry: RetryPolicy,
     /// What becomes of each image.
@@ -70,18 +73,22 @@ impl Job {
     /// The default time limit of one attempt.
     pub const TIMEOUT: Duration = Duration::from_secs(10);
 
+    /// The default of the longest body, in bytes: that of the largest image that a server reads.
+    pub const MAX_BODY: u64 = 16 << 20;
+
     /// The least default of the time limit of an external program.
     pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// These flags, with the defaults of the command line: 30 at a time, 10 seconds for each, no
-    /// retries; they are compared with the embedded catalogue. The program of the workers is the
-    /// `flag-client` that the system finds.
+    /// These flags, with the defaults of the command line: 30 at a time, 10 seconds and 16 MiB for
+    /// each, no retries; they are compared with the embedded catalogue. The program of the workers
+    /// is the `flag-client` that the system finds.
     pub fn new(base_url: impl Into<String>, codes: Vec<CountryCode>) -> Self {
         Self {
             codes,
             base_url: base_url.into(),
             max_workers: Self::MAX_WORKERS,
             timeout: Self::TIMEOUT,
+            max_body: Self::MAX_BODY,
             retry: RetryPolicy::default(),
             images: Images::Verify(Catalogue::embedded()),
             watcher: Watcher::default(),
@@ -159,6 +166,7 @@ impl fmt::Debug for Job {
             .field("base_url", &self.base_url)
             .field("max_workers", &self.max_workers)
             .field("timeout", &self.timeout)
+            .field("max_body", &self.max_body)
             .field("retry", &self.retry)
             .field("wire", &self.connection)
             .finish_non_exhaustive()

@@ -116,7 +116,11 @@ fn is_transient(outcome: Outcome, status: Option<u16>) -> bool {
         | Outcome::BrokenConnection
         | Outcome::WrongBody => true,
         Outcome::HttpError => matches!(status, Some(408 | 418 | 429 | 500..=599)),
-        Outcome::Downloaded | Outcome::NotFound | Outcome::NotSaved | Outcome::WorkerDied => false,
+        Outcome::Downloaded
+        | Outcome::NotFound
+        | Outcome::TooLarge
+        | Outcome::NotSaved
+        | Outcome::WorkerDied => false,
     }
 }
 
@@ -230,6 +234,7 @@ mod tests {
         assert!(!retried(Outcome::NotFound, Some(404)));
         assert!(!retried(Outcome::Downloaded, Some(200)));
         assert!(!retried(Outcome::NotSaved, Some(200)));
+        assert!(!retried(Outcome::TooLarge, Some(200)));
     }
 
     #[test]

@@ -110,6 +110,8 @@ pub enum Outcome {
     NoConnection,
     /// The connection broke, or carried something other than HTTP.
     BrokenConnection,
+    /// The body is longer than the job accepts.
+    TooLarge,
     /// The body is not the flag of the catalogue.
     WrongBody,
     /// The flag arrived and could not be saved.

@@ -20,6 +20,8 @@ pub(super) struct Answer {
     part: Part,
     /// The part of a head, or of the line before a chunk, that has arrived so far.
     partial: Vec<u8>,
+    /// The longest body that is accepted, in bytes.
+    max_body: u64,
     /// Of the final response.
     pub(super) status: u16,
     /// Of the body, so far.
@@ -56,15 +58,24 @@ enum Chunk {
     Trailer(usize),
 }
 
-/// It is not HTTP/1.
+/// Why an answer is not read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) enum BadAnswer {
+    /// It is not HTTP/1.
+    Malformed,
+    /// Its body is longer than the longest that is accepted.
+    TooLarge,
+}
+
+use BadAnswer::{Malformed, TooLarge};
 
 impl Answer {
-    pub(super) fn new() -> Self {
+    /// One with a body of at most so many bytes.
+    pub(super) fn new(max_body: u64) -> Self {
         Self {
             part: Part::Head,
             partial: Vec::new(),
+            max_body,
             status: 0,
             bytes: 0,
             keeps_alive: true,
@@ -72,8 +83,13 @@ impl Answer {
         }
     }
 
+    /// The longest body that is accepted, in bytes.
+    pub(super) fn max_body(&self) -> u64 {
+        self.max_body
+    }
+
     /// Parses the next bytes; true when the answer is complete.
-    pub(super) fn feed(&mut self, mut data: &[u8]) -> Result<bool, Malformed> {
+    pub(super) fn feed(&mut self, mut data: &[u8]) -> Result<bool, BadAnswer> {
         while !data.is_empty() {
             data = match self.part {
                 Part::Head | Part::Chunk(Chunk::Size) if self.partial.is_empty() => {
@@ -97,7 +113,7 @@ impl Answer {
                     &data[length - before..]
                 }
                 Part::Body(rest) => {
-                    let length = self.count(rest, data);
+                    let length = self.count(rest, data)?;
                     self.part = match rest - length as u64 {
                         0 => Part::Nothing,
                         rest => Part::Body(rest),
@@ -106,7 +122,7 @@ impl Answer {
                 }
                 Part::Chunk(chunk) => self.read_chunk(chunk, data)?,
                 Part::UntilEnd => {
-                    self.bytes += data.len() as u64;
+                    self.count(u64::MAX, data)?;
                     &[]
                 }
                 Part::Nothing => {
@@ -130,15 +146,18 @@ impl Answer {
     }
 
     /// Counts the bytes that belong to the body.
-    fn count(&mut self, rest: u64, data: &[u8]) -> usize {
+    fn count(&mut self, rest: u64, data: &[u8]) -> Result<usize, BadAnswer> {
         let length = usize::try_from(rest).map_or(data.len(), |rest| rest.min(data.len()));
         self.bytes += length as u64;
-        length
+        if self.bytes > self.max_body {
+            return Err(TooLarge);
+        }
+        Ok(length)
     }
 
     /// Reads a head, or the line before a chunk, and returns its length, or none if it is
     /// incomplete.
-    fn read_start(&mut self, data: &[u8]) -> Result<Option<usize>, Malformed> {
+    fn read_start(&mut self, data: &[u8]) -> Result<Option<usize>, BadAnswer> {
         let length = match self.part {
             Part::Chunk(_) => self.read_size(data)?,
             _ => self.read_head(data)?,
@@ -151,7 +170,7 @@ impl Answer {
     }
 
     /// Reads the line before a chunk and returns its length, or none if it is incomplete.
-    fn read_size(&mut self, data: &[u8]) -> Result<Option<usize>, Malformed> {
+    fn read_size(&mut self, data: &[u8]) -> Result<Option<usize>, BadAnswer> {
         // httparse takes a line without digits for a size of zero.
         if !data[0].is_ascii_hexdigit() {
             return Err(Malformed);
@@ -169,7 +188,7 @@ impl Answer {
     }
 
     /// Reads a head and returns its length, or none if it is incomplete.
-    fn read_head(&mut self, data: &[u8]) -> Result<Option<usize>, Malformed> {
+    fn read_head(&mut self, data: &[u8]) -> Result<Option<usize>, BadAnswer> {
         let mut headers = [MaybeUninit::uninit(); MAX_HEADERS];
         let mut response = httparse::Response::new(&mut []);
         let parsed = ParserConfig::default().parse_response_with_uninit_headers(
@@ -199,6 +218,7 @@ impl Answer {
         self.part = match (self.status, framing.coding, framing.length) {
             (204 | 304, ..) | (_, None, Some(0)) => Part::Nothing,
             (_, Some(Coding::Chunked), _) => Part::Chunk(Chunk::Size),
+            (_, None, Some(length)) if length > self.max_body => return Err(TooLarge),
             (_, None, Some(length)) => Part::Body(length),
             (_, Some(Coding::Other), _) | (_, None, None) => Part::UntilEnd,
         };
@@ -206,10 +226,10 @@ impl Answer {
     }
 
     /// Reads the next part of a chunked body, and returns the remaining bytes.
-    fn read_chunk<'d>(&mut self, chunk: Chunk, data: &'d [u8]) -> Result<&'d [u8], Malformed> {
+    fn read_chunk<'d>(&mut self, chunk: Chunk, data: &'d [u8]) -> Result<&'d [u8], BadAnswer> {
         let (next, length) = match chunk {
             Chunk::Data(rest) => {
-                let length = self.count(rest, data);
+                let length = self.count(rest, data)?;
                 let next = match rest - length as u64 {
                     0 => Chunk::DataEnd,
                     rest => Chunk::Data(rest),
@@ -256,7 +276,7 @@ enum Coding {
 }
 
 impl Framing {
-    fn of(headers: &[httparse::Header<'_>]) -> Result<Self, Malformed> {
+    fn of(headers: &[httparse::Header<'_>]) -> Result<Self, BadAnswer> {
         let mut framing = Self::default();
         for header in headers {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -306,9 +326,11 @@ mod tests {
     /// The status, the bytes, whether the connection is kept, and whether the answer is whole.
     type State = (u16, u64, bool, bool);
 
+    const MAX_BODY: u64 = 10;
+
     /// The state after these bytes, in these pieces.
-    fn read(pieces: &[&[u8]]) -> Result<State, Malformed> {
-        let mut answer = Answer::new();
+    fn read(pieces: &[&[u8]]) -> Result<State, BadAnswer> {
+        let mut answer = Answer::new(MAX_BODY);
         let mut is_whole = false;
         for piece in pieces {
             is_whole = answer.feed(piece)?;
@@ -373,18 +395,18 @@ mod tests {
 
     #[test]
     fn without_a_length_the_end_of_the_connection_is_the_end_of_the_body() {
-        let mut answer = Answer::new();
+        let mut answer = Answer::new(MAX_BODY);
         assert_eq!(answer.feed(b"HTTP/1.1 200 OK\r\n\r\nhello"), Ok(false));
         assert!(answer.end());
         assert_eq!((answer.bytes, answer.keeps_alive), (5, false));
 
-        let mut cut = Answer::new();
+        let mut cut = Answer::new(MAX_BODY);
         assert_eq!(
             cut.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello"),
             Ok(false)
         );
         assert!(!cut.end());
-        assert!(!Answer::new().end());
+        assert!(!Answer::new(MAX_BODY).end());
     }
 
     #[test]
@@ -392,7 +414,7 @@ mod tests {
         for (header, is_planned) in [("flag-plan: errors,delay\r\n", true), ("", false)] {
             let text =
                 format!("HTTP/1.1 503 Service Unavailable\r\n{header}content-length: 0\r\n\r\n");
-            let mut answer = Answer::new();
+            let mut answer = Answer::new(MAX_BODY);
             assert_eq!(answer.feed(text.as_bytes()), Ok(true));
             assert_eq!(answer.is_planned, is_planned, "{text}");
         }
@@ -415,6 +437,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_longer_body_than_accepted_is_refused_at_once_if_it_is_announced() {
+        let body = "0123456789a";
+        for (head, ends_before) in [
+            ("content-length: 11\r\n\r\n", ""),
+            ("transfer-encoding: chunked\r\n\r\nb\r\n", body),
+            (
+                "transfer-encoding: chunked\r\n\r\na\r\n0123456789\r\n1\r\n",
+                "a",
+            ),
+            ("\r\n", body),
+        ] {
+            let text = format!("HTTP/1.1 200 OK\r\n{head}{ends_before}");
+            assert_eq!(read(&[text.as_bytes()]), Err(TooLarge), "{text}");
+            if let Some(one_less) = text.strip_suffix('a') {
+                assert!(read(&[one_less.as_bytes()]).is_ok(), "{text}");
+            }
+        }
+        // There is none.
+        let text = "HTTP/1.1 304 Not Modified\r\ncontent-length: 11\r\n\r\n";
+        assert_eq!(read(&[text.as_bytes()]), Ok((304, 0, true, true)));
+    }
+
     proptest! {
         #[test]
         fn the_result_does_not_depend_on_the_pieces(which in 0..ANSWERS.len(), cuts in prop::collection::vec(0_usize..200, 0..6)) {
@@ -429,10 +474,10 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let mut answer = Answer::new();
+            let mut answer = Answer::new(MAX_BODY);
             let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
             let _ = answer.feed(head).and_then(|_| answer.feed(&bytes));
-            let _ = Answer::new().feed(&bytes);
+            let _ = Answer::new(MAX_BODY).feed(&bytes);
         }
     }
 }

@@ -22,11 +22,11 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service as _;
 
-use super::answer::{Answer, Malformed};
+use super::answer::{Answer, BadAnswer};
 use super::spec::Load;
 
 use crate::download::http::exchange::install_crypto;
-use crate::download::{SetupError, error_chain};
+use crate::download::{AttemptError, SetupError, error_chain};
 use crate::result::Failure;
 
 /// The most bytes that a thread reads at once.
@@ -78,6 +78,13 @@ impl RequestError {
         Self {
             failure: Failure::Connect,
             cause,
+        }
+    }
+
+    fn too_large(limit: u64) -> Self {
+        Self {
+            failure: Failure::TooLarge,
+            cause: AttemptError::too_large(limit).message().to_owned(),
         }
     }
 
@@ -200,8 +207,10 @@ impl Connection {
                     (Ok(()), []) => Err(RequestError::broken(
                         "the connection ended before the answer",
                     )),
-                    (Ok(()), data) => (answer.feed(data))
-                        .map_err(|Malformed| RequestError::broken("the answer is no HTTP/1.1")),
+                    (Ok(()), data) => answer.feed(data).map_err(|error| match error {
+                        BadAnswer::Malformed => RequestError::broken("the answer is no HTTP/1.1"),
+                        BadAnswer::TooLarge => RequestError::too_large(answer.max_body()),
+                    }),
                 };
                 match is_whole {
                     Ok(true) => return Poll::Ready(Ok(())),

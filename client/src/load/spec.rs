@@ -29,6 +29,8 @@ pub struct Load {
     pub warmup: Duration,
     /// The time limit of a request.
     pub timeout: Duration,
+    /// The longest body that is accepted, in bytes.
+    pub max_body: u64,
     /// Whether a connection serves more than one request.
     pub keep_alive: bool,
     /// Ends it early.
@@ -57,6 +59,7 @@ impl Load {
             },
             warmup: self.warmup,
             timeout: self.timeout,
+            max_body_bytes: Some(self.max_body),
             keep_alive: self.keep_alive,
             run: self.requests.run().map(str::to_owned),
         }

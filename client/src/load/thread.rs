@@ -126,7 +126,7 @@ impl LoadThread {
             let possible = intended.map_or(free, |intended| intended.max(free));
             limit.as_mut().reset((sent + self.load.timeout).into());
             self.in_flight.fetch_add(1, Ordering::Relaxed);
-            let mut answer = Answer::new();
+            let mut answer = Answer::new(self.load.max_body);
             let exchange = self
                 .exchange(number, place, &mut connection, &mut answer, limit.as_mut())
                 .await;

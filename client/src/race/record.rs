@@ -14,6 +14,7 @@ pub fn begin(kind: Kind, job: &Job, target: &Target, command: Vec<String>) -> Me
         codes: job.codes.clone(),
         max_workers: job.max_workers,
         timeout: job.timeout,
+        max_body_bytes: Some(job.max_body),
         first_attempt: job.retry.first.get(),
         retries: job.retry.retries,
         retry_seed: job.retry.seed,

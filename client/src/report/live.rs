@@ -240,6 +240,7 @@ mod tests {
             duration: Some(Duration::from_secs(10)),
             warmup: Duration::ZERO,
             timeout: Duration::from_secs(10),
+            max_body_bytes: None,
             keep_alive: true,
             run: None,
         }

@@ -373,6 +373,14 @@ pub fn differences(old: &Measurement, new: &Measurement) -> Vec<String> {
         format!("{:?}", a.timeout),
         format!("{:?}", b.timeout),
     );
+    // Older documents do not say, and had no limit.
+    if let (Some(old), Some(new)) = (a.max_body_bytes, b.max_body_bytes) {
+        differ(
+            "longest body (--max-body)",
+            old.to_string(),
+            new.to_string(),
+        );
+    }
     differ(
         "first attempt (--attempt)",
         a.first_attempt.to_string(),

@@ -102,6 +102,8 @@ pub enum Failure {
     Broken,
     /// It took longer than the time limit.
     Timeout,
+    /// The body was longer than was accepted.
+    TooLarge,
 }
 
 impl Failure {
@@ -111,6 +113,7 @@ impl Failure {
             Self::Connect => "no connection",
             Self::Broken => "broken connection",
             Self::Timeout => "timeout",
+            Self::TooLarge => "body too large",
         }
     }
 }
@@ -229,6 +232,9 @@ pub struct LoadJob {
     /// The time limit of one.
     #[serde(rename = "timeout_ms", with = "Millis")]
     pub timeout: Duration,
+    /// The longest body that was accepted; none in documents of older versions, which had no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body_bytes: Option<u64>,
     /// Whether connections were used for more than one request.
     pub keep_alive: bool,
     /// The run that the requests named, each with the number of its attempt; none if the server is
@@ -672,6 +678,7 @@ mod tests {
                 duration: None,
                 warmup: Duration::ZERO,
                 timeout: Duration::from_secs(10),
+                max_body_bytes: None,
                 keep_alive: true,
                 run: None,
             },

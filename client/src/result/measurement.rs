@@ -82,6 +82,9 @@ pub struct JobRecord {
     /// The time limit of one attempt.
     #[serde(rename = "timeout_ms", with = "Millis")]
     pub timeout: Duration,
+    /// The longest body that was accepted; none in documents of older versions, which had no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body_bytes: Option<u64>,
     /// The number of the first attempt.
     pub first_attempt: u32,
     /// The most attempts at one code after the first.

@@ -142,6 +142,7 @@ fn race(
                 .max()
                 .unwrap(),
             timeout: Duration::from_secs(10),
+            max_body_bytes: None,
             first_attempt: 1,
             retries,
             retry_seed: scenario.seed(),

@@ -168,6 +168,7 @@ pub(crate) fn load(url: &str) -> Load {
         end: End::After(100),
         warmup: Duration::ZERO,
         timeout: Duration::from_secs(30),
+        max_body: Job::MAX_BODY,
         keep_alive: true,
         cancel: CancelToken::default(),
     }

@@ -6,7 +6,7 @@ mod scenario;
 
 pub use limited::{MAX_TOML, read_bytes_limited, read_limited, remedy};
 pub use reader::{
-    Problem, Section, Value, has_key, parse_duration, read_text, text, texts, unsigned,
+    Problem, Section, Value, has_key, parse_duration, parse_size, read_text, text, texts, unsigned,
 };
 #[cfg(feature = "schema")]
 pub(crate) use scenario::{ALIASES, MALFORMED, MAX_WORKERS};

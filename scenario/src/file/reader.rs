@@ -381,15 +381,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn size(value: &Value<'_>) -> Result<u64, String> {
-    let remedy = "give a size with its unit in quotes, like \"1000B\" or \"32KiB\"";
-    let found = text(value).map_err(|_| remedy)?;
-    let has_unit = found.ends_with(['B', 'b']);
-    let size = found
-        .parse::<bytesize::ByteSize>()
-        .ok()
-        .filter(|_| has_unit);
-    size.map(|size| size.as_u64())
-        .ok_or_else(|| format!("invalid size {found:?}: {remedy}"))
+    let found = text(value)
+        .map_err(|_| "give a size with its unit in quotes, like \"1000B\" or \"32KiB\"")?;
+    parse_size(&found)
+}
+
+/// A number of bytes as files and flags have it: with its unit.
+///
+/// # Errors
+/// With the remedy.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let has_unit = text.ends_with(['B', 'b']);
+    let size = text.parse::<bytesize::ByteSize>().ok().filter(|_| has_unit);
+    size.map(|size| size.as_u64()).ok_or_else(|| {
+        format!("invalid size {text:?}: give a size with its unit, like \"1000B\" or \"32KiB\"")
+    })
 }
 
 fn inline_table<'v>(value: &'v Value<'v>) -> Result<(&'v DeTable<'v>, usize), String> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
 use flag_cli::DocsCommand;
 use flag_cli::{ForecastArgs, SelectionArgs};
-use flag_scenario::parse_duration;
+use flag_scenario::{parse_duration, parse_size};
 use flags_data::CountryCode;
 use flags_data::selection::{CodeArg, Selection, select};
 use hyper::header::{HeaderName, HeaderValue};
@@ -261,6 +261,10 @@ pub(crate) struct LoadArgs {
     /// The time limit of one request.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
     pub(crate) timeout: Duration,
+
+    /// The longest body that is accepted: no more of it is read, and the request has failed.
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = positive_size)]
+    pub(crate) max_body: u64,
 
     /// A header of every request; repeat it for more. It replaces one that the program itself would
     /// send.
@@ -692,6 +696,11 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
     pub(crate) timeout: Duration,
 
+    /// The longest body that is accepted: no more of it is read, and the attempt has failed. It and
+    /// the downloads at one time bound the memory.
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = positive_size)]
+    pub(crate) max_body: u64,
+
     /// Retry up to N times after a transient failure.
     ///
     /// That is a timeout, no connection or a broken one, a wrong image, or status 408, 418, 429 or
@@ -782,6 +791,13 @@ fn retries(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(retries @ 0..=100) => Ok(retries),
         _ => Err("give a whole number from 0 to 100".to_owned()),
+    }
+}
+
+fn positive_size(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        0 => Err("give a size above zero".to_owned()),
+        size => Ok(size),
     }
 }
 

@@ -151,6 +151,7 @@ pub(crate) struct DownloadSpec {
     codes: Vec<CountryCode>,
     retry: RetryPolicy,
     timeout: Duration,
+    max_body: u64,
     connection: ConnectionOptions,
     max_workers: NonZeroUsize,
 }
@@ -165,6 +166,7 @@ impl DownloadSpec {
                 ..RetryPolicy::default()
             },
             timeout: args.timeout,
+            max_body: args.max_body,
             connection: connection(runner),
             max_workers,
         }
@@ -191,6 +193,7 @@ impl DownloadSpec {
         Job {
             max_workers: self.max_workers,
             timeout: self.timeout,
+            max_body: self.max_body,
             retry: RetryPolicy {
                 seed: server.seed(target),
                 ..self.retry
@@ -415,6 +418,7 @@ pub(crate) struct LoadSpec {
     end: End,
     warmup: Duration,
     timeout: Duration,
+    max_body: u64,
     keep_alive: bool,
     pub(crate) thresholds: Vec<Threshold>,
     pub(crate) format: LoadFormat,
@@ -473,6 +477,7 @@ impl LoadSpec {
             end,
             warmup: args.warmup.unwrap_or(warmup),
             timeout: args.timeout,
+            max_body: args.max_body,
             keep_alive: !args.no_keepalive,
             thresholds: args.thresholds,
             format: args.format,
@@ -512,6 +517,7 @@ impl LoadSpec {
             end: self.end,
             warmup: self.warmup,
             timeout: self.timeout,
+            max_body: self.max_body,
             keep_alive: self.keep_alive,
             cancel,
         };

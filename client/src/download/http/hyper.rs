@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::Request;
 use hyper::header::{ACCEPT, USER_AGENT};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -19,6 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::body;
 use super::exchange::{
     Exchange, Head, MAX_REDIRECTS, head, install_crypto, redirect, too_many_redirects,
 };
@@ -62,7 +63,8 @@ impl ForTasks {
 
     pub(crate) async fn get(&self, job: &Job, url: &str, attempt: u32) -> Exchange {
         let mut head = None;
-        let body = tokio::time::timeout(job.timeout, self.follow(url, attempt, &mut head)).await;
+        let body =
+            tokio::time::timeout(job.timeout, self.follow(job, url, attempt, &mut head)).await;
         let done = Instant::now();
         let body = body.unwrap_or_else(|elapsed| Err(elapsed.into()));
         Exchange { head, body, done }
@@ -71,6 +73,7 @@ impl ForTasks {
     /// Stores the head, even if the body then fails or times out.
     async fn follow(
         &self,
+        job: &Job,
         url: &str,
         attempt: u32,
         arrived: &mut Option<Head>,
@@ -88,7 +91,7 @@ impl ForTasks {
             })?;
             let Some(next) = redirect(&url, response.status(), response.headers()) else {
                 *arrived = Some(head(response.status(), response.headers(), hop > 0));
-                return Ok(response.into_body().collect().await?.to_bytes());
+                return body::collect(response.into_body(), job.max_body).await;
             };
             url = Cow::Owned(next);
         }

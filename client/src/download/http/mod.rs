@@ -1,5 +1,6 @@
 //! One GET, with one file for each HTTP library. It decides nothing about concurrency.
 
+mod body;
 pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod headers;

@@ -3,12 +3,14 @@
 //! `reqwest::blocking` runs a hidden single-threaded tokio runtime, which does the input and output
 //! of all its callers and blocks only them. It must never be called from async code.
 
+use std::io;
 use std::time::Instant;
 
 use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
-use reqwest::{Error, Url};
+use reqwest::{Body, Error, Url};
 
+use super::body;
 use super::exchange::{Exchange, Head, USER_AGENT, head, install_crypto};
 use crate::download::error::{AttemptError, SetupError, error_chain};
 use crate::download::job::Job;
@@ -58,9 +60,11 @@ impl ForThreads {
             Ok(response) => {
                 let is_redirected = is_other(url, response.url());
                 let head = head(response.status(), response.headers(), is_redirected);
-                exchange(Some(head), response.bytes())
+                let announced = response.content_length();
+                let body = body::read(response, announced, job.max_body, failure);
+                exchange(Some(head), body)
             }
-            Err(error) => exchange(None, Err(error)),
+            Err(error) => exchange(None, Err(error.into())),
         }
     }
 }
@@ -81,9 +85,10 @@ impl ForTasks {
             Ok(response) => {
                 let is_redirected = is_other(url, response.url());
                 let head = head(response.status(), response.headers(), is_redirected);
-                exchange(Some(head), response.bytes().await)
+                let body = body::collect(Body::from(response), job.max_body).await;
+                exchange(Some(head), body)
             }
-            Err(error) => exchange(None, Err(error)),
+            Err(error) => exchange(None, Err(error.into())),
         }
     }
 }
@@ -93,10 +98,18 @@ fn is_other(requested: &str, url: &Url) -> bool {
     url.as_str() != requested && Url::parse(requested).ok().as_ref() != Some(url)
 }
 
-fn exchange(head: Option<Head>, body: Result<Bytes, Error>) -> Exchange {
+/// What an error means that came out of a reader.
+fn failure(error: io::Error) -> AttemptError {
+    match error.downcast::<Error>() {
+        Ok(error) => error.into(),
+        Err(error) => error.into(),
+    }
+}
+
+fn exchange(head: Option<Head>, body: Result<Bytes, AttemptError>) -> Exchange {
     Exchange {
         head,
         done: Instant::now(),
-        body: body.map_err(AttemptError::from),
+        body,
     }
 }

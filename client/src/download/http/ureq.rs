@@ -24,6 +24,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Body, Error};
 
+use super::body;
 use super::exchange::{
     Exchange, Head, MAX_REDIRECTS, USER_AGENT, head, install_crypto, redirect, too_many_redirects,
 };
@@ -96,19 +97,21 @@ impl ForThreads {
             let mut response = response.map_err(failure)?;
             let Some(next) = redirect(&url, response.status(), response.headers()) else {
                 *arrived = Some(head(response.status(), response.headers(), hop > 0));
-                return read(response.body_mut()).map_err(failure);
+                return read(response.body_mut(), job.max_body);
             };
             // Otherwise its connection could not be reused.
-            read(response.body_mut()).map_err(failure)?;
+            read(response.body_mut(), job.max_body)?;
             url = Cow::Owned(next);
         }
         Err(too_many_redirects())
     }
 }
 
-fn read(body: &mut Body) -> Result<Bytes, Error> {
-    let body = body.with_config().limit(u64::MAX).read_to_vec()?;
-    Ok(body.into())
+fn read(body: &mut Body, limit: u64) -> Result<Bytes, AttemptError> {
+    let announced = body.content_length();
+    body::read(body.as_reader(), announced, limit, |error| {
+        failure(error.into())
+    })
 }
 
 fn failure(error: Error) -> AttemptError {

@@ -19,6 +19,7 @@ use crate::download::retry::RetryPolicy;
 pub(crate) struct WorkOrder {
     base_url: String,
     timeout: Duration,
+    max_body: u64,
     retry: RetryPolicy,
     connection: ConnectionOptions,
     http: Http,
@@ -46,6 +47,7 @@ impl WorkOrder {
         Self {
             base_url: job.base_url.clone(),
             timeout: job.timeout,
+            max_body: job.max_body,
             retry: job.retry,
             connection: job.connection,
             http,
@@ -75,6 +77,7 @@ impl WorkOrder {
         };
         Job {
             timeout: self.timeout,
+            max_body: self.max_body,
             retry: self.retry,
             connection: self.connection,
             images,
@@ -114,6 +117,7 @@ mod tests {
     fn an_order_carries_everything_an_attempt_depends_on() {
         let job = Job {
             timeout: Duration::from_millis(1500),
+            max_body: 1234,
             retry: RetryPolicy {
                 retries: 3,
                 seed: u64::MAX,
@@ -131,6 +135,7 @@ mod tests {
         let received = order.job(job.codes.clone());
         assert_eq!(received.base_url, job.base_url);
         assert_eq!((received.timeout, received.retry), (job.timeout, job.retry));
+        assert_eq!(received.max_body, job.max_body);
         assert_eq!(received.connection, job.connection);
 
         // A rejected image has the same message, word for word.
