@@ -14,7 +14,13 @@ use clap::CommandFactory;
 )]
 mod args;
 
+mod support;
+
 use args::Args;
+use flag_scenario::Scenario;
+use flag_server::FlagServer;
+use flags_data::Catalogue;
+use support::{TestServer, respond};
 
 fn flag_client(args: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flag-client"))
@@ -73,6 +79,137 @@ fn the_environment_sets_the_url_of_a_label() {
     }
     let output = with_labels(&["get", "BR", "-s", "other"]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// What `get` saves, and how it ends.
+fn get(server: &str, folder: &Path, more: &[&str]) -> (Option<i32>, Vec<String>, String) {
+    let out = tempfile::tempdir_in(folder).unwrap();
+    let out_arg = out.path().to_str().unwrap();
+    let args = ["get", "BR", "JP", "-v", "-s", server, "--out", out_arg];
+    let output = flag_client(&[&args[..], more].concat(), folder);
+    let names = out.path().read_dir().unwrap();
+    let mut names: Vec<String> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), names, text)
+}
+
+/// The same folder of other flags for `--flags`: a GIF of the user's own for Brazil and Japan.
+fn own_flags(folder: &Path) -> Catalogue {
+    for (cc, country) in [("br", "Brazil"), ("jp", "Japan")] {
+        let own = folder.join("flags").join(cc);
+        std::fs::create_dir_all(&own).unwrap();
+        let code = cc.to_uppercase();
+        let metadata = format!(r#"{{"country": "{country}", "iso_cc": "{code}"}}"#);
+        std::fs::write(own.join("metadata.json"), metadata).unwrap();
+        std::fs::write(own.join(format!("{cc}.gif")), b"GIF89a of the user's own").unwrap();
+    }
+    Catalogue::load(&folder.join("flags")).unwrap()
+}
+
+const CORRUPT_BRAZIL: &str = "
+    [[rule]]
+    fault = 'corrupt'
+    bits = 3
+    match = { cc = ['BR'] }
+    [[rule]]
+    fault = 'status'
+    status = 200
+    body = 'no image'
+    match = { cc = ['CN'] }
+";
+
+#[test]
+fn a_wrong_image_is_told_and_not_saved_where_the_server_says_which_is_right() {
+    let folder = scratch();
+    for catalogue in [Catalogue::embedded(), own_flags(folder.path())] {
+        let server = |rules| {
+            let builder = FlagServer::builder().scenario(Scenario::from_toml(rules).unwrap());
+            builder
+                .catalogue(catalogue.clone())
+                .start_blocking()
+                .unwrap()
+        };
+        for strategy in ["async", "processes"] {
+            let strategy = ["--strategy", strategy];
+            let (code, names, text) = get(&server("").flags_url(), folder.path(), &strategy);
+            assert_eq!((code, names.len()), (Some(0), 2), "{text}");
+
+            let corrupt = server(CORRUPT_BRAZIL);
+            let (code, names, text) = get(&corrupt.flags_url(), folder.path(), &strategy);
+            assert_eq!(
+                (code, names),
+                (Some(1), vec!["JP.gif".to_owned()]),
+                "{text}"
+            );
+            assert!(text.contains("wrong image: "), "{text}");
+        }
+    }
+    // The embedded server's are known, too.
+    let scenario = folder.path().join("corrupt.toml");
+    std::fs::write(&scenario, CORRUPT_BRAZIL).unwrap();
+    let scenario = scenario.to_str().unwrap();
+    let args = [
+        "get",
+        "BR",
+        "CN",
+        "JP",
+        "--scenario",
+        scenario,
+        "--out",
+        "out",
+    ];
+    let output = flag_client(&args, folder.path());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let saved: Vec<_> = folder.path().join("out").read_dir().unwrap().collect();
+    assert_eq!(saved.len(), 1, "{saved:?}");
+}
+
+#[test]
+fn what_is_no_gif_is_told_of_any_server_and_not_saved() {
+    let folder = scratch();
+    let server = TestServer::start(|path, stream| match path {
+        "/flags/br/br.gif" => respond(stream, "200 OK", "", b"<html>please log in"),
+        "/flags/jp/jp.gif" => respond(stream, "200 OK", "etag: \"1\"\r\n", b"GIF87a"),
+        _ => respond(stream, "404 Not Found", "", b""),
+    });
+    let (code, names, text) = get(&server.base_url, folder.path(), &[]);
+    assert_eq!(
+        (code, names),
+        (Some(1), vec!["JP.gif".to_owned()]),
+        "{text}"
+    );
+    let expected = "wrong image: 19 bytes that are not a GIF";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn a_longer_body_than_accepted_is_told_and_recorded() {
+    let folder = scratch();
+    let server = flag_server::FlagServer::builder().start_blocking().unwrap();
+    let more = ["--max-body", "1kB", "--export-json", "get.json"];
+    let (code, names, text) = get(&server.flags_url(), folder.path(), &more);
+    assert_eq!((code, names), (Some(1), Vec::new()), "{text}");
+    let expected = "the body is longer than 1000 B; raise --max-body";
+    assert_eq!(text.matches(expected).count(), 2, "{text}");
+    let json = std::fs::read(folder.path().join("get.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["job"]["max_body_bytes"], 1000);
+    let sample = &json["lanes"][0]["rounds"][0]["samples"][0];
+    assert_eq!(sample["outcome"], "too_large");
+
+    for wrong in ["0B", "16", "1 elephant", "-1B", ""] {
+        for command in [&["get", "BR"][..], &["load", "-n", "1"]] {
+            let wrong = [&*format!("--max-body={wrong}")];
+            let output = flag_client(&[command, &wrong].concat(), folder.path());
+            assert_eq!(output.status.code(), Some(2), "{output:?}");
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(text.contains("--max-body"), "{text}");
+            assert!(text.contains("give a size"), "{text}");
+        }
+    }
 }
 
 #[test]

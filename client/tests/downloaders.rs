@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Shutdown, TcpListener};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
@@ -378,13 +379,20 @@ fn an_empty_job_ends_at_once() {
     }
 }
 
+fn saved_to(folder: PathBuf) -> Images {
+    Images {
+        folder: Some(folder),
+        ..Images::verified(Catalogue::embedded())
+    }
+}
+
 #[test]
 fn images_are_saved_by_code_and_a_failure_is_an_outcome() {
     for runner in Runner::all() {
         let server = TestServer::start(respond_with_flag);
         let folder = tempfile::tempdir().unwrap();
         let saved = Job {
-            images: Images::Save(folder.path().to_owned()),
+            images: saved_to(folder.path().to_owned()),
             ..job(&server.base_url, "BR JP XX", 3)
         };
         run(&runner, &saved);
@@ -409,7 +417,7 @@ fn images_are_saved_by_code_and_a_failure_is_an_outcome() {
         }
 
         let missing_folder = Job {
-            images: Images::Save(folder.path().join("missing")),
+            images: saved_to(folder.path().join("missing")),
             ..saved
         };
         let outcomes = run(&runner, &missing_folder)

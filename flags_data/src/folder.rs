@@ -271,11 +271,17 @@ fn read_entry(code: CountryCode, folder: &Path, problems: &mut Vec<Problem>) -> 
     })
 }
 
+/// Whether these bytes begin as those of a GIF image.
+#[must_use]
+pub fn is_gif(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a")
+}
+
 fn read_image(path: &Path) -> Result<(Vec<u8>, SystemTime), Problem> {
     const REMEDY: &str = "each flag has an image named by its code, such as br/br.gif";
 
     let (bytes, last_modified) = read_file(path, REMEDY)?;
-    if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
+    if is_gif(&bytes) {
         Ok((bytes, last_modified))
     } else {
         Err(Problem::NotAGif {

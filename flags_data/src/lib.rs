@@ -58,5 +58,5 @@ pub mod selection;
 pub use catalogue::{Asset, Catalogue, Flag};
 pub use code::{CountryCode, LowerCode, POP20, ParseCodeError};
 pub use digest::Digest;
-pub use folder::{LoadError, Problem};
+pub use folder::{LoadError, Problem, is_gif};
 pub use resource::{Resource, ResourceKind};

@@ -11,7 +11,7 @@ use flags_data::CountryCode;
 use super::error::AttemptError;
 use super::http::client::{AsyncHttp, BlockingHttp};
 use super::http::exchange::{Exchange, http_error};
-use super::images::Rejected;
+use super::images::{Arrived, Rejected};
 use super::job::Job;
 use super::retry;
 use super::sample::{Outcome, Sample};
@@ -170,6 +170,17 @@ impl Download {
         }
     }
 
+    /// The image, if that is what came.
+    fn arrived(self, exchange: &Exchange) -> Option<Arrived> {
+        let head = exchange.head.as_ref().filter(|head| head.status == 200)?;
+        Some(Arrived {
+            code: self.code,
+            image: exchange.body.as_ref().ok()?.clone(),
+            named: head.digest,
+            is_flagbench: head.rules.is_some(),
+        })
+    }
+
     fn begin(self, number: u32) -> Attempt {
         Attempt {
             download: self,
@@ -198,15 +209,15 @@ struct Attempt {
 impl Attempt {
     /// The sample of an attempt that a thread made.
     fn finish(self, job: &Job, exchange: &Exchange) -> Sample {
-        let accepted = image(exchange).map(|image| job.images.accept(self.download.code, image));
+        let arrived = self.download.arrived(exchange);
+        let accepted = arrived.map(|arrived| job.images.accept(&arrived));
         self.sample(job, exchange, accepted)
     }
 
     /// The sample of an attempt that a task made.
     async fn finish_async(self, job: &Job, exchange: &Exchange) -> Sample {
-        let code = self.download.code;
-        let accepted = match image(exchange) {
-            Some(image) => Some(job.images.accept_async(code, image.clone()).await),
+        let accepted = match self.download.arrived(exchange) {
+            Some(arrived) => Some(job.images.accept_async(arrived).await),
             None => None,
         };
         self.sample(job, exchange, accepted)
@@ -254,13 +265,4 @@ impl Attempt {
             retry_in: job.retry.pause_after(&ended),
         }
     }
-}
-
-/// The image, if that is what came.
-fn image(exchange: &Exchange) -> Option<&Bytes> {
-    let is_ok = exchange
-        .head
-        .as_ref()
-        .is_some_and(|head| head.status == 200);
-    exchange.body.as_ref().ok().filter(|_| is_ok)
 }

@@ -90,7 +90,7 @@ impl Job {
             timeout: Self::TIMEOUT,
             max_body: Self::MAX_BODY,
             retry: RetryPolicy::default(),
-            images: Images::Verify(Catalogue::embedded()),
+            images: Images::verified(Catalogue::embedded()),
             watcher: Watcher::default(),
             cancel: CancelToken::default(),
             command_timeout: Self::COMMAND_TIMEOUT,

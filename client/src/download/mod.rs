@@ -24,7 +24,7 @@ pub(crate) use self::error::error_chain;
 pub use self::error::{AttemptError, SetupError};
 pub use self::http::headers::sent_headers;
 pub use self::http::library::Http;
-pub use self::images::{Images, Rejected};
+pub use self::images::{Arrived, Images, Rejected, RightImages};
 pub use self::job::{ConnectionOptions, Job, Watcher};
 pub use self::retry::RetryPolicy;
 pub use self::runner::Runner;

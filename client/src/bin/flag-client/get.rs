@@ -1,9 +1,10 @@
 //! `flag-client get`: the book's flags2 program.
 
-use flag_client::download::{Images, Job, Outcome, Watcher};
+use flag_client::download::{Images, Job, Outcome, RightImages, Watcher};
 use flag_client::race::{self, Contender, Target};
 use flag_client::report::{book, progress};
 use flag_client::result::{Kind, Report};
+use flags_data::Catalogue;
 use indicatif::ProgressBar;
 
 use crate::exit::{FAILED, INTERRUPTED};
@@ -17,7 +18,14 @@ pub(crate) fn get(spec: &GetSpec) -> anyhow::Result<u8> {
     let target = spec.server.target(&spec.open_files())?;
     let folder = OutputFolder::open("--out", &spec.out)?;
     let cancel = cancel_on_ctrl_c()?;
-    let images = Images::Save(folder.path);
+    let images = Images {
+        right: if target.is_embedded() {
+            RightImages::Catalogue(Catalogue::embedded())
+        } else {
+            RightImages::Named
+        },
+        folder: Some(folder.path),
+    };
     let mut job = spec.download.job(&spec.server, &target, images, cancel);
     let bar = progress::bar(job.codes.len(), !spec.is_verbose);
     job.watcher = watcher(&job, bar.clone(), spec.is_verbose);

@@ -77,7 +77,7 @@ fn race(
             contenders.push(Box::new(command));
         }
     }
-    let images = Images::Verify(Catalogue::embedded());
+    let images = Images::verified(Catalogue::embedded());
     let job = spec
         .race
         .download
@@ -133,7 +133,7 @@ fn name(target: &Target, before: &[NamedReport]) -> String {
 /// Races them at several numbers of workers.
 pub(crate) fn sweep(spec: &SweepSpec) -> anyhow::Result<u8> {
     let target = spec.server.target(&spec.open_files())?;
-    let images = Images::Verify(Catalogue::embedded());
+    let images = Images::verified(Catalogue::embedded());
     let cancel = cancel_on_ctrl_c()?;
     let job = spec
         .race

@@ -6,6 +6,7 @@ use ::hyper::{HeaderMap, StatusCode};
 use ::reqwest::Url;
 use bytes::Bytes;
 use flag_server::FLAG_PLAN;
+use flags_data::Digest;
 
 use crate::download::error::AttemptError;
 use crate::download::retry;
@@ -38,6 +39,8 @@ pub(crate) struct Head {
     pub(crate) capacity: Option<Duration>,
     /// `flag-plan`: the rules that the server applied.
     pub(crate) rules: Option<String>,
+    /// `etag`, where it has the form of a digest: Flagbench's is that of the right body.
+    pub(crate) digest: Option<Digest>,
     /// `retry-after`: how long the server asks to wait.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -54,6 +57,7 @@ impl Exchange {
             body: None,
             capacity: None,
             rules: None,
+            digest: None,
             retry_after: None,
         };
         let (head, body) = match response {
@@ -80,6 +84,7 @@ pub(super) fn head(status: StatusCode, headers: &HeaderMap, is_redirected: bool)
         body: server_timing(timing, "body"),
         capacity: server_timing(timing, "capacity"),
         rules: text(FLAG_PLAN.as_str()).map(str::to_owned),
+        digest: text("etag").and_then(named_digest),
         retry_after: header.and_then(|header| retry::retry_after(header, SystemTime::now())),
     }
 }
@@ -114,6 +119,12 @@ pub(crate) fn http_error(status: u16) -> String {
     format!("HTTP error {status} - {}", reason.unwrap_or("unknown"))
 }
 
+/// The digest in an entity tag, which a proxy may have made a weak one.
+fn named_digest(etag: &str) -> Option<Digest> {
+    let tag = etag.strip_prefix("W/").unwrap_or(etag);
+    Digest::from_hex(tag.strip_prefix('"')?.strip_suffix('"')?)
+}
+
 /// The duration of one metric of a `server-timing` header, which gives milliseconds.
 fn server_timing(header: &str, metric: &str) -> Option<Duration> {
     header.split(',').find_map(|entry| {
@@ -144,6 +155,21 @@ mod tests {
             server_timing(header, "wait"),
             Some(Duration::from_micros(812_402))
         );
+    }
+
+    #[test]
+    fn an_entity_tag_names_a_digest_or_something_else() {
+        let digest = Digest::of(b"flag");
+        for (etag, expected) in [
+            (format!("\"{digest}\""), Some(digest)),
+            (format!("W/\"{digest}\""), Some(digest)),
+            (digest.to_string(), None),
+            ("\"65f1-5a\"".to_owned(), None),
+            ("\"".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(named_digest(&etag), expected, "{etag}");
+        }
     }
 
     #[test]

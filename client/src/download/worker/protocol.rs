@@ -10,7 +10,7 @@ use flags_data::{CountryCode, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::download::http::library::Http;
-use crate::download::images::Images;
+use crate::download::images::{Images, RightImages};
 use crate::download::job::{ConnectionOptions, Job};
 use crate::download::retry::RetryPolicy;
 
@@ -26,12 +26,19 @@ pub(crate) struct WorkOrder {
     images: ImagesOrder,
 }
 
-/// [`Images`] as they are sent: of a catalogue only the digests.
+/// [`Images`] as they are sent.
+#[derive(Debug, Serialize, Deserialize)]
+struct ImagesOrder {
+    right: RightOrder,
+    folder: Option<PathBuf>,
+}
+
+/// [`RightImages`] as they are sent: of a catalogue only the digests.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum ImagesOrder {
-    Compare(BTreeMap<CountryCode, [u8; 32]>),
-    Save(PathBuf),
+enum RightOrder {
+    Digests(BTreeMap<CountryCode, [u8; 32]>),
+    Named,
 }
 
 /// One attempt to make.
@@ -43,7 +50,8 @@ pub(crate) struct Task {
 
 impl WorkOrder {
     pub(crate) fn new(http: Http, job: &Job) -> Self {
-        let digest = |&code: &CountryCode| Some((code, *job.images.expected(code)?.as_bytes()));
+        let right = &job.images.right;
+        let digest = |&code: &CountryCode| Some((code, *right.digest(code)?.as_bytes()));
         Self {
             base_url: job.base_url.clone(),
             timeout: job.timeout,
@@ -51,11 +59,14 @@ impl WorkOrder {
             retry: job.retry,
             connection: job.connection,
             http,
-            images: match &job.images {
-                Images::Save(folder) => ImagesOrder::Save(folder.clone()),
-                Images::Verify(_) | Images::Compare(_) => {
-                    ImagesOrder::Compare(job.codes.iter().filter_map(digest).collect())
-                }
+            images: ImagesOrder {
+                right: match right {
+                    RightImages::Catalogue(_) | RightImages::Digests(_) => {
+                        RightOrder::Digests(job.codes.iter().filter_map(digest).collect())
+                    }
+                    RightImages::Named => RightOrder::Named,
+                },
+                folder: job.images.folder.clone(),
             },
         }
     }
@@ -67,13 +78,17 @@ impl WorkOrder {
 
     /// The job that is described, with these codes.
     pub(crate) fn job(self, codes: Vec<CountryCode>) -> Job {
-        let images = match self.images {
-            ImagesOrder::Save(folder) => Images::Save(folder),
-            ImagesOrder::Compare(digests) => {
+        let right = match self.images.right {
+            RightOrder::Digests(digests) => {
                 let digests = digests.into_iter();
                 let digests = digests.map(|(code, digest)| (code, Digest::from_bytes(digest)));
-                Images::Compare(Arc::new(digests.collect()))
+                RightImages::Digests(Arc::new(digests.collect()))
             }
+            RightOrder::Named => RightImages::Named,
+        };
+        let images = Images {
+            right,
+            folder: self.images.folder,
         };
         Job {
             timeout: self.timeout,
@@ -108,6 +123,7 @@ pub(crate) fn write_line(output: &mut impl Write, value: &impl Serialize) -> io:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::download::images::Arrived;
 
     fn code(text: &str) -> CountryCode {
         text.parse().unwrap()
@@ -145,12 +161,17 @@ mod tests {
             .image
             .bytes
             .clone();
-        assert_eq!(received.images.accept(code("BR"), &brazil), Ok(()));
+        let arrived = |code, image| Arrived {
+            code,
+            image,
+            named: None,
+            is_flagbench: false,
+        };
+        let brazil = arrived(code("BR"), brazil);
+        assert_eq!(received.images.accept(&brazil), Ok(()));
         for wrong in ["BR", "XX"] {
-            assert_eq!(
-                received.images.accept(code(wrong), b"GIF89a"),
-                job.images.accept(code(wrong), b"GIF89a")
-            );
+            let wrong = arrived(code(wrong), "GIF89a".into());
+            assert_eq!(received.images.accept(&wrong), job.images.accept(&wrong));
         }
     }
 }
