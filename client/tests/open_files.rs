@@ -1,4 +1,5 @@
-//! The limit of open files: a job works, or is refused before it starts with the limit that would do.
+//! The limit of open files: a job works, or is refused before it starts, with the limit that would
+//! do.
 #![cfg(unix)]
 
 use std::fs;
@@ -110,7 +111,7 @@ const SWEEP: &[&str] = &[
 ];
 const LOAD: &[&str] = &["load", "-c", "100", "-n", "500", "--quiet"];
 
-/// How many processors there are decides about some numbers between: a server has a thread for each.
+/// How many processors there are decides about some numbers: a server has a thread for each.
 #[test]
 fn a_job_works_or_is_refused_with_the_limit_that_would_do() {
     let place = Place::new();

@@ -32,7 +32,7 @@ impl Digest {
         Self(bytes)
     }
 
-    /// The digest that these 64 lower-case hexadecimal digits show; none if they are something else.
+    /// The digest that 64 lower-case hexadecimal digits show; none if this is something else.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         let digit = |byte: u8| match byte {

@@ -469,8 +469,8 @@ fn a_request_in_flight_is_answered_after_sigterm() {
     assert_eq!(server.wait().0, Some(0));
 }
 
-/// The server with a hard limit of open files that it cannot raise. Root can raise any, so it has to
-/// be somebody else, who may not see where the program was built.
+/// The server with a hard limit of open files that it cannot raise. Root can raise any, so it has
+/// to be somebody else, who may not see where the program was built.
 #[cfg(unix)]
 fn with_open_files(hard: u64, folder: &Path, args: &[&str]) -> Command {
     use std::os::unix::fs::PermissionsExt;

@@ -107,8 +107,8 @@ impl Job {
             .map_or(NonZeroUsize::MIN, |codes| codes.min(self.max_workers))
     }
 
-    /// The most connections that are kept for later requests. Fewer would leave some workers without
-    /// one, and more would take the open files that others need.
+    /// The most connections that are kept for later requests. Fewer would leave some workers
+    /// without one, and more would take the open files that others need.
     pub(crate) fn idle_connections(&self) -> usize {
         if self.connection.keep_alive {
             self.workers().get()

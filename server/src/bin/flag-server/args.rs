@@ -194,8 +194,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", env = "FLAG_SERVER_THREADS", allow_negative_numbers = true, value_parser = at_least_one)]
     pub(crate) threads: Option<NonZeroUsize>,
 
-    /// The connections of one listener at a time; more wait until one of them ends. [default: 65536,
-    /// or what the limit of open files leaves]
+    /// The connections of one listener at a time; more wait until one of them ends. [default:
+    /// 65536, or what the limit of open files leaves]
     #[arg(long, value_name = "N", env = "FLAG_SERVER_MAX_CONNECTIONS")]
     pub(crate) max_connections: Option<NonZeroUsize>,
 
