@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use axum::http::Request;
 use bytes::Bytes;
 use flag_server::{Limits, Tls};
-use http2::{Connection, client_config};
+use http2::{Connection, client_config, within};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use support::{BRAZIL, Ended, SAFETY, Server, huge, image, request, rules};
@@ -164,7 +164,7 @@ fn assert_http2_is_ended(server: &Server, window: Option<u32>) {
         return;
     }
     runtime.block_on(async {
-        driver.as_mut().await.ok(); // the end of the connection
+        within(driver.as_mut()).await.ok(); // the end of the connection
         while let Some(Ok(_)) = response.data().await {}
     });
     assert_place_is_free(server, Way::Http2);
