@@ -233,21 +233,21 @@ fn no_stream_that_nobody_reads_is_a_panic() {
         let status = command.stdout(out).stderr(err).status().unwrap();
         endings::shell_code(status)
     };
-    let expected_codes = [0, 1, 2, 99];
+    let check = |args: &[&str], unread: Unread| {
+        let codes = [
+            run(args, unread.stream(), Stdio::null()),
+            run(args, Stdio::null(), unread.stream()),
+            run(args, unread.stream(), unread.stream()),
+        ];
+        let is_right = codes.iter().all(|code| [0, 1, 2, 99].contains(code));
+        assert!(is_right, "{args:?} {unread:?}: {codes:?}");
+    };
     thread::scope(|scope| {
         for args in &commands {
-            let run = &run;
-            scope.spawn(move || {
-                for unread in Unread::all() {
-                    let codes = [
-                        run(args, unread.stream(), Stdio::null()),
-                        run(args, Stdio::null(), unread.stream()),
-                        run(args, unread.stream(), unread.stream()),
-                    ];
-                    let is_right = codes.iter().all(|code| expected_codes.contains(code));
-                    assert!(is_right, "{args:?} {unread:?}: {codes:?}");
-                }
-            });
+            for unread in Unread::all() {
+                let check = &check;
+                scope.spawn(move || check(args, unread));
+            }
         }
     });
 }
