@@ -2,8 +2,8 @@
 
 use std::io;
 
-/// Limits what the kernel keeps of what was written to a socket and not sent. More has to wait until
-/// half of it is sent. A socket that is accepted has the limit of the one that listens.
+/// Limits what the kernel keeps of what was written to a socket and not sent. More has to wait
+/// until half of it is sent. A socket that is accepted has the limit of the one that listens.
 ///
 /// # Errors
 /// When the socket is not one of TCP.

@@ -1,8 +1,8 @@
 //! A file of JSON lines, written by a thread of its own: whoever has a line never waits for it.
 //!
-//! The lines that wait for the thread have a bound in bytes. Beyond it, as when the reader of a pipe
-//! is paused or a disk is too slow, they are lost, counted and reported. It knows nothing of what
-//! the lines say.
+//! The lines that wait for the thread have a bound in bytes. Beyond it, as when the reader of a
+//! pipe is paused or a disk is too slow, they are lost, counted and reported. It knows nothing of
+//! what the lines say.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};

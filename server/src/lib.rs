@@ -27,8 +27,8 @@
 //! * `site` has the routes and the files.
 //! * `connection` owns listeners, TLS and limits, and has the two encoders of replies: `http` for
 //!   hyper, and `fast_path` for the usual request on plain HTTP/1.1.
-//! * `record` keeps what was decided and what was sent, and `json_lines` writes it; `shutdown` has the deadline that all waits
-//!   observe.
+//! * `record` keeps what was decided and what was sent, and `json_lines` writes it; `shutdown` has
+//!   the deadline that all waits observe.
 //! * `server` ties them together, `builder` is for tests, `blocking` for callers without a runtime.
 //!
 //! The program `flag-server` (feature `cli`) is in `src/bin/flag-server`: what was typed, what it

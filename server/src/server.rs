@@ -278,9 +278,9 @@ impl FlagServer {
         self.records.iter().map(|log| log.unrecorded()).sum()
     }
 
-    /// Opens the decision log anew, after somebody has renamed it: the records of responses that end
-    /// from now on are in a new file of the old name. A file that is still there is appended to.
-    /// Without a decision log it does nothing.
+    /// Opens the decision log anew, after somebody has renamed it: the records of responses that
+    /// end from now on are in a new file of the old name. A file that is still there is appended
+    /// to. Without a decision log it does nothing.
     ///
     /// # Errors
     /// When it cannot be opened. Then the old file is written on.

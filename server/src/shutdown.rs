@@ -161,8 +161,8 @@ impl Shutdown {
         self.answered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What became of the requests in flight, when these connections were still busy at the end, and
-    /// this many records are lost.
+    /// What became of the requests in flight, when these connections were still busy at the end,
+    /// and this many records are lost.
     pub(crate) fn stopped(&self, unfinished: Unfinished, lost_records: u64) -> Stopped {
         let Unfinished { cut_off, silent } = unfinished;
         Stopped {

@@ -1,5 +1,6 @@
-//! Clients that send a FIN after their requests, as `nc -N` does, and wait for the answers: they get
-//! what everybody gets, whatever the plan, with either encoder. Only those that have left do not.
+//! Clients that send a FIN after their requests, as `nc -N` does, and wait for the answers: they
+//! get what everybody gets, whatever the plan, with either encoder. Only those that have left do
+//! not.
 
 use std::time::Duration;
 

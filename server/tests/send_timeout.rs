@@ -196,8 +196,8 @@ fn a_client_that_takes_nothing_is_ended_and_its_place_is_free_again() {
     }
 }
 
-/// Takes the body bit by bit at first, and then all of it. Returns its length and the longest time in
-/// which it took nothing.
+/// Takes the body bit by bit at first, and then all of it. Returns its length and the longest time
+/// in which it took nothing.
 async fn sip_http2(server: &Server, pause: Duration) -> (usize, Duration) {
     let connection = Connection::over(connect(&server.authority).await).await;
     let request = Request::builder().uri(format!("http://x{BRAZIL}"));

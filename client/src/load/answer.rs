@@ -11,7 +11,8 @@ use httparse::{ParserConfig, Status};
 
 /// The most headers, as hyper has it.
 const MAX_HEADERS: usize = 100;
-/// The longest head, as hyper has it, and so the longest line before a chunk, and the longest trailer.
+/// The longest head, as hyper has it, and so the longest line before a chunk, and the longest
+/// trailer.
 const MAX_HEAD: usize = 400 * 1024;
 
 /// One answer to a GET, while it arrives.

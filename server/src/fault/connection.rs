@@ -427,8 +427,8 @@ impl FaultyStream {
 #[derive(Debug)]
 struct Running {
     injection: Injection,
-    /// When everything has to be sent. Nobody can know when the client takes a part of it, and there
-    /// is little of it.
+    /// When everything has to be sent. Nobody can know when the client takes a part of it, and
+    /// there is little of it.
     drained_by: Option<Instant>,
     silence: Option<Silence>,
     silent_until: Option<Instant>,

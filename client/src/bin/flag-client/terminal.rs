@@ -1,7 +1,7 @@
 //! The terminal: what is printed there, and how wide it is.
 //!
-//! All that the program prints goes through this module, or through [`complain`]. The macros of the standard library and of
-//! anstream panic if it cannot be printed; clippy refuses them.
+//! All that the program prints goes through this module, or through [`complain`]. The macros of the
+//! standard library and of anstream panic if it cannot be printed; clippy refuses them.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
