@@ -28,6 +28,10 @@ pub struct Config {
     /// off.
     #[doc(hidden)]
     pub fast_path: bool,
+    /// Whether a client that has sent its FIN is answered: it may still listen, as `nc -N` does.
+    /// Without it, a FIN is a departure, which ends a request at once: for a server all of whose
+    /// clients are known to close their connections only when they leave.
+    pub answers_half_closed: bool,
     /// A file that gets one JSON line for each request.
     pub decision_log: Option<PathBuf>,
     /// The threads of a server that brings its own.
@@ -73,6 +77,7 @@ impl Config {
             tls: None,
             limits: Limits::default(),
             fast_path: true,
+            answers_half_closed: true,
             decision_log: None,
             threads: Self::one_thread_per_processor(),
             keep_records: false,

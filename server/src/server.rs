@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::app::App;
 #[cfg(feature = "tls")]
 use crate::connection::TlsError;
-use crate::connection::{self, Security};
+use crate::connection::{self, Options, Security};
 use crate::fault::FaultInjector;
 use crate::record::{LogFile, Record, RecordLog};
 use crate::shutdown::{Shutdown, Stopped};
@@ -178,8 +178,11 @@ impl FlagServer {
                 app,
                 security.clone(),
                 Arc::clone(&shutdown),
-                config.limits,
-                config.fast_path,
+                Options {
+                    limits: config.limits,
+                    has_fast_path: config.fast_path,
+                    answers_half_closed: config.answers_half_closed,
+                },
                 runtimes.clone(),
             ));
         }

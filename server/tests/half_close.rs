@@ -259,3 +259,17 @@ fn a_client_that_resets_its_connection_frees_its_place_at_once() {
         }
     }
 }
+
+#[test]
+fn a_fin_is_a_departure_for_a_server_whose_clients_are_never_half_closed() {
+    let plan = r#"rule = [{ fault = "latency", distribution = { fixed = "1h" } }]"#;
+    for lane in LANES {
+        let server = Server::of(rules(plan).without_half_closed_clients());
+        let mut client = server.connect();
+        client.send_request("GET", BRAZIL, lane);
+        eventually(|| (server.received() == 1).then_some(()));
+        client.finish();
+        assert_eq!(client.rest(), (vec![], Ended::Fin));
+        assert_eq!(server.records(1)[0].sent.end, End::Left);
+    }
+}

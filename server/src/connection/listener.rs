@@ -67,6 +67,15 @@ pub struct Limits {
     pub grace: Duration,
 }
 
+/// How connections are served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    pub(crate) limits: Limits,
+    pub(crate) has_fast_path: bool,
+    /// Whether a client that has sent its FIN may still wait for its answer.
+    pub(crate) answers_half_closed: bool,
+}
+
 impl Default for Limits {
     /// 30 seconds, 65,536 connections, and 8 seconds: a container engine kills what takes 10 to
     /// stop.
@@ -105,15 +114,14 @@ pub(crate) async fn serve(
     app: App,
     security: Security,
     shutdown: Arc<Shutdown>,
-    limits: Limits,
-    has_fast_path: bool,
+    options: Options,
     runtimes: Vec<Handle>,
 ) -> usize {
     let mut runtimes = runtimes.iter().cycle();
     let mut requested = pin!(shutdown.requested());
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(
-        limits.max_connections.min(Semaphore::MAX_PERMITS),
+        options.limits.max_connections.min(Semaphore::MAX_PERMITS),
     ));
     let mut tasks = JoinSet::new();
     let deadline = loop {
@@ -126,7 +134,7 @@ pub(crate) async fn serve(
                     let connection = async move {
                         // The client's mistakes and departures are its own affair, and so are
                         // planned faults.
-                        if let Err(error) = connection(stream, app, security, watcher, stop, limits, has_fast_path).await {
+                        if let Err(error) = connection(stream, app, security, watcher, stop, options).await {
                             debug!(%error, "connection ended");
                         }
                         drop(place);
@@ -175,12 +183,12 @@ async fn connection(
     security: Security,
     watcher: Watcher,
     stop: impl Future<Output = Instant>,
-    limits: Limits,
-    has_fast_path: bool,
+    options: Options,
 ) -> Result<(), ConnectionError> {
     // The last piece of a response must not wait for the acknowledgement of the one before it.
     stream.set_nodelay(true)?;
-    let stream = FaultyStream::new(TcpStream::from_std(stream)?);
+    let limits = options.limits;
+    let stream = FaultyStream::new(TcpStream::from_std(stream)?, options.answers_half_closed);
     let handle = stream.handle();
     // Until the client has said something, stopping the server ends it.
     let greeting = async {
@@ -213,19 +221,19 @@ async fn connection(
     };
     // What hyper needs is put elsewhere: most connections never get there.
     match greeted {
-        Greeted::Plain(Version::HTTP_11, stream) if has_fast_path => {
+        Greeted::Plain(Version::HTTP_11, stream) if options.has_fast_path => {
             let driven = fast_path::drive(*stream, &service.app, stop, limits.head_timeout);
             let Some(stream) = driven.await? else {
                 return Ok(());
             };
-            Box::pin(speak(Version::HTTP_11, stream, service, watcher, limits)).await
+            Box::pin(speak(Version::HTTP_11, stream, service, watcher, options)).await
         }
         Greeted::Plain(version, stream) => {
-            Box::pin(speak(version, *stream, service, watcher, limits)).await
+            Box::pin(speak(version, *stream, service, watcher, options)).await
         }
         #[cfg(feature = "tls")]
         Greeted::Tls(version, stream) => {
-            Box::pin(speak(version, *stream, service, watcher, limits)).await
+            Box::pin(speak(version, *stream, service, watcher, options)).await
         }
     }
 }
@@ -261,12 +269,12 @@ async fn speak<S>(
     stream: S,
     service: AppService,
     watcher: Watcher,
-    limits: Limits,
+    options: Options,
 ) -> Result<(), ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let io = TokioIo::new(stream);
+    let (io, limits) = (TokioIo::new(stream), options.limits);
     #[cfg(feature = "http2")]
     if version == Version::HTTP_2 {
         // No request may end a connection that it shares.
@@ -293,8 +301,7 @@ where
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        // A client that has sent its FIN may still wait for its answer.
-        .half_close(true)
+        .half_close(options.answers_half_closed)
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(MAX_HEAD_BYTES);
     watcher.watch(builder.serve_connection(io, service)).await?;

@@ -9,7 +9,7 @@ mod threads;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub(crate) use listener::{adopt, listen, serve};
+pub(crate) use listener::{Options, adopt, listen, serve};
 pub(crate) use security::Security;
 pub(crate) use threads::Threads;
 

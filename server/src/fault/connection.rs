@@ -204,10 +204,12 @@ pub(crate) struct FaultyStream {
     end: Option<ConnectionFaultKind>,
     /// Whether the client has sent its FIN.
     has_ended: bool,
+    /// Whether it may still wait for its answer then.
+    answers_half_closed: bool,
 }
 
 impl FaultyStream {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream, answers_half_closed: bool) -> Self {
         Self {
             stream: Some(stream),
             before: Bytes::new(),
@@ -216,6 +218,7 @@ impl FaultyStream {
             pause: None,
             end: None,
             has_ended: false,
+            answers_half_closed,
         }
     }
 
@@ -250,7 +253,7 @@ impl FaultyStream {
                 Err(_) => return,
             }
         }
-        if socket::probe(stream).is_ok() {
+        if self.answers_half_closed && socket::probe(stream).is_ok() {
             // Whatever comes of it, the client will not get its answer.
             drop(stream.ready(Interest::ERROR).await);
         }
@@ -311,7 +314,7 @@ impl FaultyStream {
             });
         }
         while let (Some(running), Some(stream)) = (&mut self.running, &self.stream) {
-            let Some(next_check) = running.next_check(stream)? else {
+            let Some(next_check) = running.next_check(stream, self.answers_half_closed)? else {
                 let Injection { fault, record } = &mut running.injection;
                 record.broken(&fault.kind);
                 self.end = Some(fault.kind.clone());
@@ -346,7 +349,11 @@ impl Running {
     ///
     /// # Errors
     /// When the client has left before that.
-    fn next_check(&mut self, stream: &TcpStream) -> io::Result<Option<Instant>> {
+    fn next_check(
+        &mut self,
+        stream: &TcpStream,
+        answers_half_closed: bool,
+    ) -> io::Result<Option<Instant>> {
         let now = clock::now();
         if self.silent_until.is_none() && !is_sent(stream)? {
             return Ok(Some(now + DRAIN_INTERVAL));
@@ -354,7 +361,7 @@ impl Running {
         let Some(hold) = self.injection.fault.hold else {
             return Ok(None);
         };
-        check_client(stream)?;
+        check_client(stream, answers_half_closed)?;
         let next = now + POLL_INTERVAL;
         let Some(hold) = hold else {
             return Ok(Some(next));
@@ -451,7 +458,7 @@ impl AsyncWrite for FaultyStream {
         if self.handle.takes_check()
             && let Some(stream) = &self.stream
         {
-            check_client(stream)?;
+            check_client(stream, self.answers_half_closed)?;
         }
         self.poll_injection(cx)
     }
@@ -483,16 +490,17 @@ fn readiness(stream: &TcpStream, interest: Interest) -> Option<Ready> {
     }
 }
 
-/// Asks a client that sends no more whether it is still there.
+/// Checks a client, and asks one that sends no more whether it is still there.
 ///
 /// # Errors
 /// When it has left.
-fn check_client(stream: &TcpStream) -> io::Result<()> {
+fn check_client(stream: &TcpStream, answers_half_closed: bool) -> io::Result<()> {
     if has_reset(stream) {
         return Err(io::ErrorKind::ConnectionReset.into());
     }
-    if has_finished(stream) {
-        socket::probe(stream)?;
+    match (has_finished(stream), answers_half_closed) {
+        (false, _) => Ok(()),
+        (true, true) => socket::probe(stream),
+        (true, false) => Err(io::ErrorKind::ConnectionAborted.into()),
     }
-    Ok(())
 }

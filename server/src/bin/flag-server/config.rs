@@ -107,6 +107,7 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
             tls,
             limits,
             fast_path: true,
+            answers_half_closed: true,
             decision_log: args.decision_log.clone(),
             threads: args
                 .threads
