@@ -20,7 +20,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::exchange::{
-    Exchange, Head, MAX_REDIRECTS, head, install_crypto, redirect, too_many_redirects,
+    Exchange, Head, MAX_REDIRECTS, announced_length, complete, head, install_crypto, redirect,
+    too_many_redirects,
 };
 use crate::download::error::{AttemptError, SetupError, error_chain};
 use crate::download::job::Job;
@@ -90,7 +91,8 @@ impl ForTasks {
             })?;
             let Some(next) = redirect(&url, response.status(), response.headers()) else {
                 *arrived = Some(head(response.status(), response.headers(), hop > 0));
-                return Ok(response.into_body().collect().await?.to_bytes());
+                let announced = announced_length(response.status(), response.headers());
+                return complete(announced, response.into_body().collect().await?.to_bytes());
             };
             url = Cow::Owned(next);
         }

@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
-use reqwest::{Error, Url};
+use reqwest::{Url, redirect};
 
-use super::exchange::{Exchange, Head, USER_AGENT, head, install_crypto};
+use super::exchange::{
+    Exchange, Head, MAX_REDIRECTS, USER_AGENT, announced_length, complete, head, install_crypto,
+};
 use crate::download::error::{AttemptError, SetupError, error_chain};
 use crate::download::job::Job;
 
@@ -25,6 +27,7 @@ macro_rules! client {
         let mut builder = <$builder>::new()
             .user_agent(USER_AGENT)
             .no_proxy()
+            .redirect(redirect::Policy::limited(MAX_REDIRECTS as usize))
             .retry(reqwest::retry::never());
         if !$job.is_https() {
             builder = builder.tls_certs_only([]); // saves reading the system's certificates
@@ -60,9 +63,11 @@ impl ForThreads {
             Ok(response) => {
                 let is_redirected = is_other(url, response.url());
                 let head = head(response.status(), response.headers(), is_redirected);
-                exchange(Some(head), response.bytes())
+                let announced = announced_length(response.status(), response.headers());
+                let body = response.bytes().map_err(AttemptError::from);
+                exchange(Some(head), body.and_then(|body| complete(announced, body)))
             }
-            Err(error) => exchange(None, Err(error)),
+            Err(error) => exchange(None, Err(error.into())),
         }
     }
 }
@@ -83,9 +88,11 @@ impl ForTasks {
             Ok(response) => {
                 let is_redirected = is_other(url, response.url());
                 let head = head(response.status(), response.headers(), is_redirected);
-                exchange(Some(head), response.bytes().await)
+                let announced = announced_length(response.status(), response.headers());
+                let body = response.bytes().await.map_err(AttemptError::from);
+                exchange(Some(head), body.and_then(|body| complete(announced, body)))
             }
-            Err(error) => exchange(None, Err(error)),
+            Err(error) => exchange(None, Err(error.into())),
         }
     }
 }
@@ -95,10 +102,10 @@ fn is_other(requested: &str, url: &Url) -> bool {
     url.as_str() != requested && Url::parse(requested).ok().as_ref() != Some(url)
 }
 
-fn exchange(head: Option<Head>, body: Result<Bytes, Error>) -> Exchange {
+fn exchange(head: Option<Head>, body: Result<Bytes, AttemptError>) -> Exchange {
     Exchange {
         head,
         done: Instant::now(),
-        body: body.map_err(AttemptError::from),
+        body,
     }
 }

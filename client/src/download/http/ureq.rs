@@ -25,7 +25,8 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Error};
 
 use super::exchange::{
-    Exchange, Head, MAX_REDIRECTS, USER_AGENT, head, install_crypto, redirect, too_many_redirects,
+    Exchange, Head, MAX_REDIRECTS, USER_AGENT, announced_length, complete, head, install_crypto,
+    redirect, too_many_redirects,
 };
 use crate::download::error::{AttemptError, SetupError};
 use crate::download::job::Job;
@@ -101,7 +102,8 @@ impl ForThreads {
             let mut response = response.map_err(failure)?;
             let Some(next) = redirect(&url, response.status(), response.headers()) else {
                 *arrived = Some(head(response.status(), response.headers(), hop > 0));
-                return read(response.body_mut()).map_err(failure);
+                let announced = announced_length(response.status(), response.headers());
+                return complete(announced, read(response.body_mut()).map_err(failure)?);
             };
             // Otherwise its connection could not be reused.
             read(response.body_mut()).map_err(failure)?;
