@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::fault::{Broken, ConnectionHandle, Injection, PacedBody, Reply, RequestHead, Respond};
 use crate::record::RecordGuard;
 use crate::response::Complete;
+use crate::site::{ServedFile, describe_corrupted};
 
 /// An app as one connection sees it.
 #[derive(Debug)]
@@ -56,7 +57,11 @@ async fn answer(
     let path = request.uri().path().to_owned();
     let resource = Resource::parse(&path);
     let response = if resource.has_faults() {
-        match app.injector.decide(&RequestHead::of(&request, &resource)) {
+        let file = app.site.file(&resource).map(ServedFile::headers);
+        match app
+            .injector
+            .decide(&RequestHead::of(&request, &resource, file))
+        {
             Err(refusal) => {
                 app.injector.count_undecided();
                 (*refusal).map(Body::from)
@@ -113,6 +118,9 @@ async fn apply_to_body(
 ) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     respond.record.status(parts.status);
+    if respond.is_corrupted() && parts.status.is_success() {
+        describe_corrupted(&mut parts.headers);
+    }
     if respond.is_complete() && !respond.record.is_kept() {
         report(&respond, None, &mut parts.headers);
         return Response::from_parts(parts, body);
