@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flag_host::clock;
 use serde::Serialize;
@@ -81,6 +81,9 @@ pub enum StartError {
         /// What the system said.
         reason: io::Error,
     },
+    /// The system's clock says a time that no answer can have as its date.
+    #[error("the clock of this machine is before 1970; set it")]
+    Clock,
     /// No threads for a runtime.
     #[error("cannot start the server's threads ({0}); raise the limit of processes")]
     Runtime(io::Error),
@@ -113,6 +116,9 @@ impl FlagServer {
         config: &Config,
         runtimes: Vec<Handle>,
     ) -> Result<Self, StartError> {
+        if SystemTime::now() < SystemTime::UNIX_EPOCH {
+            return Err(StartError::Clock);
+        }
         clock::start().map_err(StartError::Runtime)?;
         #[cfg(feature = "tls")]
         let security = match &config.tls {
