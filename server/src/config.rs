@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use flags_data::Catalogue;
 
-use crate::connection::Limits;
 #[cfg(feature = "tls")]
 use crate::connection::Tls;
+use crate::connection::{Limits, OtherAddress};
 use crate::scenario::Scenario;
 
 /// All that a [`FlagServer`](crate::FlagServer) needs to know.
@@ -48,6 +48,8 @@ pub struct Listener {
     pub name: String,
     /// Port 0 stands for any free port.
     pub address: SocketAddr,
+    /// More addresses, which have the port of the first.
+    pub others: Vec<OtherAddress>,
     /// What it does to its clients.
     pub scenario: Scenario,
     /// A socket that listens already, instead of one for `address`.
@@ -60,6 +62,7 @@ impl Listener {
         Self {
             name: name.into(),
             address,
+            others: Vec::new(),
             scenario,
             socket: None,
         }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::app::App;
 #[cfg(feature = "tls")]
 use crate::connection::TlsError;
-use crate::connection::{self, Options, Security};
+use crate::connection::{self, NotListening, Options, Security, Sockets};
 use crate::fault::FaultInjector;
 use crate::record::{LogFile, Record, RecordLog};
 use crate::shutdown::{Shutdown, Stopped};
@@ -133,26 +133,32 @@ impl FlagServer {
         for Listener {
             name,
             address,
+            others,
             scenario,
             socket,
         } in &config.listeners
         {
-            let bind_error = |reason| StartError::Bind {
-                name: name.clone(),
+            let of_first = |reason| NotListening {
                 address: *address,
                 reason,
             };
-            let listener = match socket {
-                Some(socket) => connection::adopt(socket),
-                None => connection::listen(*address),
+            let bind_error = |NotListening { address, reason }| StartError::Bind {
+                name: name.clone(),
+                address,
+                reason,
             };
-            let listener = listener.map_err(bind_error)?;
-            let real = reachable(listener.local_addr().map_err(bind_error)?);
+            let sockets = match socket {
+                Some(socket) => Sockets::adopt(socket).map_err(of_first),
+                None => Sockets::open(*address, others),
+            };
+            let sockets = sockets.map_err(bind_error)?;
+            let real = sockets.local_addr().map_err(of_first).map_err(bind_error)?;
+            let real = reachable(real);
             endpoints.push(Endpoint {
                 name: name.clone(),
                 url: format!("{scheme}://{real}"),
             });
-            listeners.push((listener, scenario));
+            listeners.push((sockets, scenario));
         }
 
         let log = match &config.decision_log {
@@ -165,7 +171,7 @@ impl FlagServer {
         let site = Site::new(&config.catalogue);
         let shutdown = Arc::new(Shutdown::new());
         let (mut tasks, mut records) = (JoinSet::new(), Vec::new());
-        for (listener, scenario) in listeners {
+        for (sockets, scenario) in listeners {
             let record_log = Arc::new(RecordLog::new(
                 config.keep_records,
                 log.as_ref().map(LogFile::sender),
@@ -180,7 +186,7 @@ impl FlagServer {
             };
             records.push(record_log);
             tasks.spawn(connection::serve(
-                listener,
+                sockets,
                 app,
                 security.clone(),
                 Arc::clone(&shutdown),

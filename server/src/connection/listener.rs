@@ -1,10 +1,9 @@
-//! Listeners: accepting connections, the limits of each, and ending without cutting anybody off.
+//! Listeners: the connections of their sockets, the limits of each, and ending without cutting anybody off.
 //!
 //! It chooses who speaks on a connection, the fast path or hyper, and knows nothing of requests.
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -28,16 +27,13 @@ use tracing::{debug, warn};
 use super::fast_path;
 use super::http::AppService;
 use super::security::Security;
+use super::sockets::Sockets;
 use crate::app::App;
 #[cfg(feature = "http2")]
 use crate::fault::ConnectionHandle;
 use crate::fault::FaultyStream;
 use crate::shutdown::{REFUSAL_GRACE, Shutdown};
 use crate::socket;
-
-/// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a
-/// burst of clients overflows the queue, and who is left out tries again after a whole second.
-const BACKLOG: u32 = 4096;
 
 /// How long to wait before the next accept when there is no file descriptor left for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -88,29 +84,11 @@ impl Default for Limits {
     }
 }
 
-/// Listens on `address`, which may be one that was in use a moment ago.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket::reuse_address(&socket)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-/// A listener on a socket that the caller has opened.
-pub(crate) fn adopt(socket: &std::net::TcpListener) -> io::Result<TcpListener> {
-    let socket = socket.try_clone()?;
-    socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket)
-}
-
-/// Serves `app` on `listener` until a shutdown is requested, then lets the requests in flight
+/// Serves `app` on `sockets` until a shutdown is requested, then lets the requests in flight
 /// finish until its deadline. Returns how many connections were still busy soon after it, and were
 /// cut off.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    sockets: Sockets,
     app: App,
     security: Security,
     shutdown: Arc<Shutdown>,
@@ -127,7 +105,7 @@ pub(crate) async fn serve(
     let deadline = loop {
         tokio::select! {
             deadline = &mut requested => break deadline,
-            accepted = accept(&listener, &places) => match accepted {
+            accepted = accept(&sockets, &places) => match accepted {
                 Ok((stream, place)) => {
                     let (app, security, watcher) = (app.clone(), security.clone(), connections.watcher());
                     let stop = shutdown.requested();
@@ -150,7 +128,7 @@ pub(crate) async fn serve(
             Some(_) = tasks.join_next() => {}
         }
     };
-    drop(listener); // from here on, newcomers are refused
+    drop(sockets); // from here on, newcomers are refused
     tokio::select! {
         biased;
         () = connections.shutdown() => return 0,
@@ -162,14 +140,14 @@ pub(crate) async fn serve(
 
 /// The next connection, once there is a place for it.
 async fn accept(
-    listener: &TcpListener,
+    sockets: &Sockets,
     places: &Arc<Semaphore>,
 ) -> io::Result<(std::net::TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let stream = sockets.accept().await?;
     socket::keep_from_children(&stream)?;
     Ok((stream.into_std()?, place)) // the runtime that will watch over it may be another one
 }

@@ -5,14 +5,17 @@ mod host;
 mod http;
 mod listener;
 mod security;
+mod sockets;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub(crate) use listener::{Options, adopt, listen, serve};
+pub(crate) use listener::{Options, serve};
 pub(crate) use security::Security;
+pub(crate) use sockets::{NotListening, Sockets};
 pub(crate) use threads::Threads;
 
 pub use listener::Limits;
+pub use sockets::OtherAddress;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
