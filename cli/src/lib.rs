@@ -14,4 +14,4 @@ pub use parsing::{parse, shown};
 pub use selection::SelectionArgs;
 pub use signals::{COPIES, Request, Requests, Signal, Signals};
 pub use text::{complain, drives_terminal, one_line, printable, shareable, without_credentials};
-pub use values::{address, at_least_one, seed, whole_number};
+pub use values::{at_least_one, seed, whole_number};

@@ -1,7 +1,6 @@
 //! The values of options, with errors that say what to write instead.
 
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -39,13 +38,4 @@ pub fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
 /// With the remedy.
 pub fn seed(text: &str) -> Result<u64, String> {
     whole_number(0..=u64::MAX)(text)
-}
-
-/// An IP address.
-///
-/// # Errors
-/// With the remedy.
-pub fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse()
-        .map_err(|_| "give an IP address, such as 127.0.0.1 or ::1".to_owned())
 }

@@ -88,6 +88,7 @@
 //! A whole program is `examples/custom_downloader.rs`. One that is not written in Rust joins as a
 //! [command](race::command::ExternalCommand).
 
+mod content_length;
 pub mod download;
 pub mod load;
 pub mod race;

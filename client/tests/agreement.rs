@@ -36,7 +36,7 @@ fn rules(kind: &str) -> &'static [&'static str] {
         ],
         "bandwidth" => &["rate = '200kB'"],
         "dribble" => &["chunks = 3, over = '30ms'"],
-        "redirect" => &["hops = 2", "hops = 11"],
+        "redirect" => &["hops = 2", "hops = 100"],
         _ => &[""],
     }
 }

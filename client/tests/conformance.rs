@@ -71,15 +71,9 @@ const CASES: &[Case] = &[
     ("AZ", "fault = 'redirect'", Outcome::Downloaded, Some(200)),
     (
         "BA",
-        "fault = 'redirect', hops = 10",
+        "fault = 'redirect', hops = 100",
         Outcome::Downloaded,
         Some(200),
-    ),
-    (
-        "BB",
-        "fault = 'redirect', hops = 11",
-        Outcome::BrokenConnection,
-        None,
     ),
     (
         "BD",
@@ -130,6 +124,8 @@ fn server(cases: &[Case]) -> BlockingFlagServer {
     let faulty = cases.iter().filter(|(_, keys, ..)| !keys.is_empty());
     let text = format!("rule = [\n{}]", faulty.map(rule).collect::<String>());
     let server = FlagServer::builder().toml(&text).unwrap();
+    // No record of an endless stall would come.
+    let server = server.without_half_closed_clients();
     server.start_blocking().unwrap()
 }
 

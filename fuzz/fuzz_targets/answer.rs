@@ -5,7 +5,10 @@
 //! answer.
 #![no_main]
 
-// The file alone: all of flag-client would take minutes to build.
+// The files alone: all of flag-client would take minutes to build.
+#[allow(dead_code, reason = "not all of it is looked at here")]
+#[path = "../../client/src/content_length.rs"]
+mod content_length;
 #[allow(dead_code, reason = "not all of it is looked at here")]
 #[path = "../../client/src/load/answer.rs"]
 mod answer;

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod cpu;
 #[cfg(feature = "files")]
 mod destination;
+mod http_time;
 mod lock;
 #[cfg(feature = "processes")]
 pub mod memory;
@@ -21,6 +22,7 @@ mod unsent;
 
 #[cfg(feature = "files")]
 pub use destination::{Destination, make_folder, write_document};
+pub use http_time::http_time;
 pub use lock::lock;
 pub use neighbours::{Busy, Neighbours};
 #[cfg(feature = "files")]

@@ -253,6 +253,11 @@ impl Ending {
         }
     }
 
+    /// Whether it changes a body.
+    pub fn corrupts(&self) -> bool {
+        matches!(self.effect(), Effect::Corruption)
+    }
+
     /// Whether it may change or cut a body, or break the connection after it.
     pub fn changes_body(&self) -> bool {
         !matches!(self.effect(), Effect::None)
@@ -409,6 +414,7 @@ mod tests {
         assert_eq!(cut(Some(0)).before_response(), None);
         assert!(cut(Some(0)).changes_body());
         assert!(Ending::Corrupt { draws: vec![1] }.changes_body());
+        assert!(Ending::Corrupt { draws: vec![1] }.corrupts() && !cut(Some(0)).corrupts());
         assert!(!Ending::Redirect { hops: 1 }.changes_body());
     }
 }

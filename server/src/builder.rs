@@ -122,6 +122,12 @@ impl Builder {
         self
     }
 
+    /// Takes a FIN for a departure: see [`Config::answers_half_closed`].
+    pub fn without_half_closed_clients(mut self) -> Self {
+        self.config.answers_half_closed = false;
+        self
+    }
+
     /// Answers every request by way of hyper: for tests that compare the fast path with it.
     #[doc(hidden)]
     pub fn without_fast_path(mut self) -> Self {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use flags_data::Catalogue;
 
-use crate::connection::Limits;
 #[cfg(feature = "tls")]
 use crate::connection::Tls;
+use crate::connection::{Limits, OtherAddress};
 use crate::scenario::Scenario;
 
 /// All that a [`FlagServer`](crate::FlagServer) needs to know.
@@ -28,6 +28,10 @@ pub struct Config {
     /// off.
     #[doc(hidden)]
     pub fast_path: bool,
+    /// Whether a client that has sent its FIN is answered: it may still listen, as `nc -N` does.
+    /// Without it, a FIN is a departure, which ends a request at once: for a server all of whose
+    /// clients are known to close their connections only when they leave.
+    pub answers_half_closed: bool,
     /// A file that gets one JSON line for each request.
     pub decision_log: Option<PathBuf>,
     /// The threads of a server that brings its own.
@@ -47,6 +51,8 @@ pub struct Listener {
     pub name: String,
     /// Port 0 stands for any free port.
     pub address: SocketAddr,
+    /// More addresses, which have the port of the first.
+    pub others: Vec<OtherAddress>,
     /// What it does to its clients.
     pub scenario: Scenario,
     /// A socket that listens already, instead of one for `address`.
@@ -59,6 +65,7 @@ impl Listener {
         Self {
             name: name.into(),
             address,
+            others: Vec::new(),
             scenario,
             socket: None,
         }
@@ -76,6 +83,7 @@ impl Config {
             tls: None,
             limits: Limits::default(),
             fast_path: true,
+            answers_half_closed: true,
             decision_log: None,
             threads: Self::one_thread_per_processor(),
             keep_records: false,

@@ -90,7 +90,7 @@ pub use flag_scenario as scenario;
 pub use blocking::BlockingFlagServer;
 pub use builder::Builder;
 pub use config::{Config, Listener, reachable};
-pub use connection::Limits;
+pub use connection::{Limits, OtherAddress};
 #[cfg(feature = "tls")]
 pub use connection::{Tls, TlsError};
 pub use fault::{

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use flag_host::clock;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::app::App;
 #[cfg(feature = "tls")]
 use crate::connection::TlsError;
-use crate::connection::{self, Security};
+use crate::connection::{self, NotListening, Options, Security, Sockets};
 use crate::fault::FaultInjector;
 use crate::json_lines::JsonLines;
 use crate::record::{Record, RecordLog};
@@ -93,6 +93,9 @@ pub enum StartError {
         /// What the system said.
         reason: io::Error,
     },
+    /// The system's clock says a time that no answer can have as its date.
+    #[error("the clock of this machine is before 1970; set it")]
+    Clock,
     /// No threads for a runtime.
     #[error("cannot start the server's threads ({0}); raise the limit of processes")]
     Runtime(io::Error),
@@ -130,6 +133,9 @@ impl FlagServer {
         config: &Config,
         runtimes: Vec<Handle>,
     ) -> Result<Self, StartError> {
+        if SystemTime::now() < SystemTime::UNIX_EPOCH {
+            return Err(StartError::Clock);
+        }
         clock::start().map_err(StartError::Runtime)?;
         #[cfg(feature = "tls")]
         let security = match &config.tls {
@@ -144,26 +150,32 @@ impl FlagServer {
         for Listener {
             name,
             address,
+            others,
             scenario,
             socket,
         } in &config.listeners
         {
-            let bind_error = |reason| StartError::Bind {
-                name: name.clone(),
+            let of_first = |reason| NotListening {
                 address: *address,
                 reason,
             };
-            let listener = match socket {
-                Some(socket) => connection::adopt(socket),
-                None => connection::listen(*address),
+            let bind_error = |NotListening { address, reason }| StartError::Bind {
+                name: name.clone(),
+                address,
+                reason,
             };
-            let listener = listener.map_err(bind_error)?;
-            let real = reachable(listener.local_addr().map_err(bind_error)?);
+            let sockets = match socket {
+                Some(socket) => Sockets::adopt(socket).map_err(of_first),
+                None => Sockets::open(*address, others),
+            };
+            let sockets = sockets.map_err(bind_error)?;
+            let real = sockets.local_addr().map_err(of_first).map_err(bind_error)?;
+            let real = reachable(real);
             endpoints.push(Endpoint {
                 name: name.clone(),
                 url: format!("{scheme}://{real}"),
             });
-            listeners.push((name, listener, scenario));
+            listeners.push((name, sockets, scenario));
         }
 
         let log = match &config.decision_log {
@@ -173,7 +185,7 @@ impl FlagServer {
         let site = Site::new(&config.catalogue);
         let shutdown = Arc::new(Shutdown::new());
         let (mut tasks, mut records, mut injectors) = (JoinSet::new(), Vec::new(), Vec::new());
-        for (name, listener, scenario) in listeners {
+        for (name, sockets, scenario) in listeners {
             let record_log = Arc::new(RecordLog::new(
                 config.keep_records,
                 log.as_ref().map(JsonLines::sender),
@@ -191,12 +203,15 @@ impl FlagServer {
             records.push(record_log);
             injectors.push((name.clone(), injector));
             tasks.spawn(connection::serve(
-                listener,
+                sockets,
                 app,
                 security.clone(),
                 Arc::clone(&shutdown),
-                config.limits,
-                config.fast_path,
+                Options {
+                    limits: config.limits,
+                    has_fast_path: config.fast_path,
+                    answers_half_closed: config.answers_half_closed,
+                },
                 runtimes.clone(),
             ));
         }

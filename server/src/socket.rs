@@ -22,6 +22,11 @@ pub(crate) fn reuse_address(_: &TcpSocket) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the socket have nothing of IPv4: its port may be another socket's there.
+pub(crate) fn speak_ipv6_only(socket: &TcpSocket) -> io::Result<()> {
+    SockRef::from(socket).set_only_v6(true)
+}
+
 /// How often a client that sends no more is asked whether it is still there.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 

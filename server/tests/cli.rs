@@ -417,6 +417,76 @@ fn a_decision_log_whose_reader_is_paused_loses_records_and_does_not_delay_the_en
     assert!((REQUESTS - 5..=REQUESTS).contains(&missing), "{log}");
 }
 
+/// The status line of an answer from this address; none if nothing listens there.
+fn status_at(ip: &str, port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect((ip, port)).ok()?;
+    let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.lines().next().map(str::to_owned)
+}
+
+#[test]
+fn the_default_is_both_loopbacks_and_bind_takes_several_addresses_and_names() {
+    let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
+    let is_linux = cfg!(target_os = "linux"); // elsewhere, 127.0.0.2 is no address of the machine
+    let (v4, v6, other) = ("127.0.0.1", "::1", "127.0.0.2");
+    let mut cells: Vec<(&[&str], Option<&str>, Vec<&str>)> = vec![
+        (&[], None, vec![v4, v6]),
+        (&["--bind", "127.0.0.1"], None, vec![v4]),
+        (&["--bind", "localhost"], None, vec![v4]),
+        (&["--bind", "0.0.0.0"], None, vec![v4]),
+    ];
+    if is_linux {
+        cells.extend([
+            (
+                &["--bind", "127.0.0.2,127.0.0.1"] as &[&str],
+                None,
+                vec![other, v4],
+            ),
+            (
+                &["--bind", "127.0.0.2", "--bind", "localhost"],
+                None,
+                vec![other, v4],
+            ),
+            (&[], Some("127.0.0.1,127.0.0.2"), vec![v4, other]),
+            (&["--bind", "127.0.0.1"], Some("127.0.0.2"), vec![v4]),
+        ]);
+    }
+    if has_ipv6 {
+        cells.extend([
+            (&["--bind", "::1"] as &[&str], None, vec![v6]),
+            (&["--bind", "0.0.0.0,::"], None, vec![v4, v6]),
+        ]);
+    }
+    for (args, environment, expected) in cells {
+        let mut command = flag_server(&[&["--profile", "local", "--port", "0"], args].concat());
+        command.envs(environment.map(|bind| ("FLAG_SERVER_BIND", bind)));
+        let server = Running::start(command, 1);
+        let (_, url) = &server.announced[0];
+        let port: u16 = url.rsplit(':').next().unwrap().parse().unwrap();
+        let printed = if expected[0] == v6 {
+            "[::1]"
+        } else {
+            expected[0]
+        };
+        assert_eq!(*url, format!("http://{printed}:{port}"), "{args:?}");
+        for ip in [v4, v6, other] {
+            // What a name stands for beside 127.0.0.1, and which addresses 0.0.0.0 has, differs.
+            let is_open = args
+                .iter()
+                .any(|arg| ["localhost", "0.0.0.0", "0.0.0.0,::"].contains(arg));
+            let is_there = ip != v6 || has_ipv6;
+            let found = status_at(ip, port);
+            match expected.contains(&ip) && is_there {
+                true => assert_eq!(found.as_deref(), Some("HTTP/1.1 200 OK"), "{args:?} {ip}"),
+                false => assert!(is_open || found.is_none(), "{args:?} {ip}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn invalid_tls_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -655,7 +725,14 @@ fn usage_errors_are_one_clear_message_and_exit_code_2() {
         ),
         (&["--port", "65536"], "'--port <N>'"),
         (&["--seed", "-1"], "--seed"),
-        (&["--bind", "localhost"], "'--bind <ADDR>'"),
+        (
+            &["--bind", "127.0.0.1:80"],
+            "--bind: \"127.0.0.1:80\" has no address",
+        ),
+        (
+            &["--bind", "", "--port", "0"],
+            "--bind: \"\" has no address",
+        ),
         (&["--grace", "5"], "'--grace <DURATION>'"),
         (&["--log", "xml"], "[possible values: text, json]"),
         (&["--edition", "3"], "[possible values: 1, 2]"),

@@ -260,3 +260,32 @@ fn a_client_that_resets_its_connection_frees_its_place_at_once() {
         }
     }
 }
+
+#[test]
+fn a_fin_is_a_departure_for_a_server_whose_clients_are_never_half_closed() {
+    let plan = r#"rule = [{ fault = "latency", distribution = { fixed = "1h" } }]"#;
+    for lane in LANES {
+        let server = Server::of(rules(plan).without_half_closed_clients());
+        let mut client = server.connect();
+        client.send_request("GET", BRAZIL, lane);
+        eventually(|| (server.received() == 1).then_some(()));
+        client.finish();
+        assert_eq!(client.rest(), (vec![], Ended::Fin));
+        assert_eq!(server.records(1)[0].sent.end, End::Left);
+    }
+}
+
+#[test]
+fn a_stall_without_an_end_ends_with_the_fin() {
+    for plan in ["fault = 'stall'", "fault = 'stall', after = '512B'"] {
+        for lane in LANES {
+            let server = Server::with(&format!("rule = [{{ {plan} }}]"));
+            let mut client = server.connect();
+            client.send_request("GET", BRAZIL, lane);
+            eventually(|| (server.received() == 1).then_some(()));
+            client.finish();
+            assert_eq!(client.rest().1, Ended::Fin, "{plan} {lane:?}");
+            assert_eq!(server.records(1)[0].sent.end, End::Left);
+        }
+    }
+}

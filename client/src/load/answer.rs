@@ -9,6 +9,8 @@ use std::mem::MaybeUninit;
 
 use httparse::{ParserConfig, Status};
 
+use crate::content_length::{Invalid, announced};
+
 /// The most headers, as hyper has it.
 const MAX_HEADERS: usize = 100;
 /// The longest head, as hyper has it, and so the longest line before a chunk, and the longest
@@ -290,17 +292,8 @@ impl Framing {
         for header in headers {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
             if is("content-length") {
-                // A length may be repeated if the values are equal.
-                for digits in list_items(header.value) {
-                    let length = number(digits).ok_or(Malformed)?;
-                    if framing
-                        .length
-                        .replace(length)
-                        .is_some_and(|other| other != length)
-                    {
-                        return Err(Malformed);
-                    }
-                }
+                let length = announced(framing.length, header.value);
+                framing.length = length.map_err(|Invalid| Malformed)?;
             } else if is("transfer-encoding") {
                 let last = list_items(header.value).last().unwrap_or_default();
                 framing.coding = Some(if last.eq_ignore_ascii_case(b"chunked") {
@@ -319,13 +312,6 @@ impl Framing {
         }
         Ok(framing)
     }
-}
-
-/// A length (RFC 9110, section 8.6): digits and nothing else, not even a sign.
-fn number(digits: &[u8]) -> Option<u64> {
-    let is_number = digits.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
-    text.parse().ok()
 }
 
 fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flag_host::Busy;
+use flag_host::{Busy, http_time};
 
 use super::recorder::Recorder;
 use super::schedule::Pace;
@@ -43,7 +43,7 @@ impl LoadOutcome {
             schema_version: SCHEMA_VERSION,
             kind: LoadKind::Load,
             command,
-            ended: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            ended: humantime::format_rfc3339_seconds(http_time(SystemTime::now())).to_string(),
             interrupted: self.interrupted,
             job,
             server,

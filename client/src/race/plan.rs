@@ -10,7 +10,6 @@ use flags_data::CountryCode;
 
 use super::server_plan::Foreseen;
 use super::target::Target;
-use crate::download::http::exchange::MAX_REDIRECTS;
 use crate::download::retry::Attempt;
 use crate::download::{AttemptTable, Job, Outcome, Sample, sent_headers};
 use crate::result::{Planned, PlannedAttempt, PlannedDoubt, Series};
@@ -131,7 +130,7 @@ struct PlannedEnd {
     outcome: Outcome,
     status: Option<u16>,
     retry_after: Option<Duration>,
-    /// The requests of a chain of redirects, as far as it is followed.
+    /// The requests of a chain of redirects.
     requests: u32,
     /// From the request to the end, less what a capacity takes.
     time: Duration,
@@ -143,17 +142,10 @@ impl PlannedEnd {
             Some(Ending::Redirect { hops }) => hops,
             _ => 0,
         };
-        let followed = hops.min(MAX_REDIRECTS as u32);
-        let is_followed = followed == hops;
-        let requests = followed + 1;
+        let requests = hops + 1; // every library follows as many as a scenario can plan
         let service = service.unwrap_or_default().saturating_mul(requests);
-        let time = if is_followed {
-            outlook.time.unwrap_or(Duration::MAX)
-        } else {
-            plan.delay
-        };
+        let time = outlook.time.unwrap_or(Duration::MAX);
         let outcome = match outlook {
-            _ if !is_followed => Outcome::BrokenConnection,
             Outlook {
                 is_whole: false, ..
             } => Outcome::BrokenConnection,
@@ -350,9 +342,8 @@ mod tests {
         assert_eq!(served(2, 2), (Outcome::Downloaded, 7));
         assert_eq!(served(9, 0), (Outcome::Timeout, 10));
         assert_eq!(served(3, 2), (Outcome::Timeout, 10));
-        // Nobody follows that many.
-        assert_eq!(served(0, 10), (Outcome::Downloaded, 1));
-        assert_eq!(served(0, 11), (Outcome::BrokenConnection, 1));
+        // Every library follows as many as can be planned.
+        assert_eq!(served(0, 100), (Outcome::Downloaded, 1));
     }
 
     /// What is reported by a round for each of these changes of a response.

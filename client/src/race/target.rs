@@ -139,7 +139,11 @@ impl Target {
     /// When there is no such scenario, or the server does not start.
     pub fn embedded(source: &ScenarioSource<'_>, seed: Option<u64>) -> Result<Self, TargetError> {
         let plan = ServerPlan::load(source, seed)?;
-        let config = Config::embedded(&plan.name, plan.scenario().clone());
+        // A worker that has given up must not keep the next one waiting.
+        let config = Config {
+            answers_half_closed: false,
+            ..Config::embedded(&plan.name, plan.scenario().clone())
+        };
         let server = BlockingFlagServer::start(&config)?;
         Ok(Self {
             label: EMBEDDED.to_owned(),

@@ -8,6 +8,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::{Duration, SystemTime};
 
+use flag_host::http_time;
 use flag_scenario::{Millis, OptionalMillis};
 use flags_data::CountryCode;
 use schemars::JsonSchema;
@@ -482,7 +483,7 @@ impl Measurement {
             schema_version: SCHEMA_VERSION,
             kind,
             command,
-            started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            started: humantime::format_rfc3339_seconds(http_time(SystemTime::now())).to_string(),
             interrupted: false,
             server_gone: false,
             job,

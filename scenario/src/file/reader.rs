@@ -333,8 +333,15 @@ pub(super) fn integer(value: &Value<'_>) -> Result<i64, String> {
 /// # Errors
 /// With the remedy.
 pub fn unsigned(value: &Value<'_>) -> Result<u64, String> {
-    u64::try_from(integer(value)?)
-        .map_err(|_| "give a whole number that is not negative".to_owned())
+    let found = value.get_ref().as_integer();
+    let found = found.and_then(|int| i128::from_str_radix(int.as_str(), int.radix()).ok());
+    let remedy = "give a whole number that is not negative";
+    match found.map(u64::try_from) {
+        Some(Ok(number)) => Ok(number),
+        Some(Err(_)) if found > Some(0) => Err(format!("give a number up to {}", u64::MAX)),
+        Some(Err(_)) => Err(remedy.to_owned()),
+        None => Err("give a whole number".to_owned()),
+    }
 }
 
 /// A whole number from 1 to `max`.

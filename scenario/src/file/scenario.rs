@@ -382,6 +382,33 @@ mod tests {
     }
 
     #[test]
+    fn a_seed_is_any_number_of_64_bits() {
+        for (text, seed) in [
+            ("0", 0),
+            ("9223372036854775807", 9_223_372_036_854_775_807),
+            ("9223372036854775808", 9_223_372_036_854_775_808),
+            ("18446744073709551615", u64::MAX),
+            ("18_446_744_073_709_551_615", u64::MAX),
+            ("0xffffffffffffffff", u64::MAX),
+        ] {
+            let scenario = Scenario::from_toml(&format!("seed = {text}")).unwrap();
+            assert_eq!(scenario.seed(), seed, "{text}");
+        }
+        for (text, problem) in [
+            (
+                "18446744073709551616",
+                "give a number up to 18446744073709551615",
+            ),
+            ("-1", "give a whole number that is not negative"),
+            ("1.0", "give a whole number"),
+            ("'1'", "give a whole number"),
+        ] {
+            let problems = Scenario::from_toml(&format!("seed = {text}")).unwrap_err();
+            assert_eq!(problems.to_string(), format!("line 1: seed: {problem}"));
+        }
+    }
+
+    #[test]
     fn every_problem_is_reported_at_once_with_line_key_and_remedy() {
         let text = r#"
             seed = -1

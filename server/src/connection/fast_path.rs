@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::http::{HeaderName, StatusCode};
 use bytes::Bytes;
 use flag_host::clock::{self, sleep_until};
+use flag_host::http_time;
 use flags_data::Resource;
 use httparse::{Header, ParserConfig, Status};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -175,6 +176,7 @@ fn parse<'a>(app: &'a App, data: &[u8]) -> Parsed<'a> {
         resource: &resource,
         query: None,
         headers: RequestHeaders::Parsed(request.headers),
+        file: Some(file.headers()),
     });
     match decided {
         Ok(decision) => Parsed::Flag(file, Box::new(decision)),
@@ -219,7 +221,7 @@ async fn answer(
         Reply::Respond(mut respond) => {
             let is_last = injector.shutdown().is_requested();
             let own = respond.response.take();
-            let mut head = Vec::with_capacity(file.head().len() + 256);
+            let mut head = Vec::with_capacity(file.head(false).len() + 256);
             let body = match &own {
                 Some(response) => {
                     respond.record.status(response.status());
@@ -228,7 +230,7 @@ async fn answer(
                 }
                 None => {
                     respond.record.status(StatusCode::OK);
-                    head.extend(file.head());
+                    head.extend(file.head(respond.is_corrupted()));
                     file.body()
                 }
             };
@@ -401,7 +403,7 @@ async fn write_all(stream: &mut FaultyStream, mut head: &[u8], mut body: &[u8]) 
 
 /// Formatted once a second.
 fn write_date(head: &mut Vec<u8>) {
-    let now = SystemTime::now();
+    let now = http_time(SystemTime::now());
     let second = now
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

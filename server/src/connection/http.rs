@@ -24,6 +24,7 @@ use crate::fault::{
 };
 use crate::record::RecordGuard;
 use crate::response::Complete;
+use crate::site::{ServedFile, describe_corrupted};
 
 /// An app as one connection sees it.
 #[derive(Debug)]
@@ -106,7 +107,9 @@ async fn decide(app: &App, request: Request<Body>) -> (Option<Decision>, Respons
         app.injector.count_undecided();
         return (None, app.site.answer(request, &resource).await);
     }
-    match app.injector.decide(&RequestHead::of(&request, &resource)) {
+    let file = app.site.file(&resource).map(ServedFile::headers);
+    let head = RequestHead::of(&request, &resource, file);
+    match app.injector.decide(&head) {
         Err(refusal) => {
             app.injector.count_undecided();
             (None, (*refusal).map(Body::from))
@@ -140,6 +143,9 @@ async fn apply_to_body(
 ) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     respond.record.status(parts.status);
+    if respond.is_corrupted() && parts.status.is_success() {
+        describe_corrupted(&mut parts.headers);
+    }
     if respond.is_complete() && !respond.record.is_kept() {
         report(&respond, None, &mut parts.headers);
         return Response::from_parts(parts, body);

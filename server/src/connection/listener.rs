@@ -1,17 +1,16 @@
-//! Listeners: accepting connections, the limits of each, and ending without cutting anybody off.
+//! Listeners: the connections of their sockets, the limits of each, and ending without cutting anybody off.
 //!
 //! It chooses who speaks on a connection, the fast path or hyper, and knows nothing of requests.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::Version;
-use flag_host::{clock, limit_unsent};
+use flag_host::clock;
 use hyper::server::conn::http1;
 #[cfg(feature = "http2")]
 use hyper::server::conn::http2;
@@ -20,7 +19,7 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{self, JoinError, JoinSet};
@@ -29,6 +28,7 @@ use tracing::{debug, warn};
 use super::fast_path;
 use super::http::AppService;
 use super::security::Security;
+use super::sockets::Sockets;
 #[cfg(feature = "http2")]
 use super::untaken::Untaken;
 use crate::app::App;
@@ -36,10 +36,6 @@ use crate::fault::{ConnectionHandle, FaultyStream};
 use crate::shutdown::{REFUSAL_GRACE, Shutdown, Unfinished};
 use crate::socket;
 use crate::throttle::Throttle;
-
-/// How many clients may wait to be accepted, if the system allows as many. With the usual 128, a
-/// burst of clients overflows the queue, and who is left out tries again after a whole second.
-const BACKLOG: u32 = 4096;
 
 /// How long to wait before the next accept when there is no file descriptor left for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -52,11 +48,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// own limit (which costs an allocation for each request where it is set to anything, even to
 /// that). hyper looks at the size when its buffer is full, so a head of nearly twice that may pass.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-
-/// The most bytes that the kernel keeps for a client that has no room for them. With its usual
-/// buffers, writing would go on for megabytes, and so would the time until it is known whether a
-/// slow client takes any.
-const MAX_UNSENT: u32 = 128 * 1024;
 
 /// What every HTTP/2 client says first (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -78,6 +69,15 @@ pub struct Limits {
     pub grace: Duration,
 }
 
+/// How connections are served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    pub(crate) limits: Limits,
+    pub(crate) has_fast_path: bool,
+    /// Whether a client that has sent its FIN may still wait for its answer.
+    pub(crate) answers_half_closed: bool,
+}
+
 impl Default for Limits {
     /// 30 seconds for a head, 60 seconds for sending, 65,536 connections, and 8 seconds of grace: a
     /// container engine kills what takes 10 to stop.
@@ -91,44 +91,22 @@ impl Default for Limits {
     }
 }
 
-/// Listens on `address`, which may be one that was in use a moment ago.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket::reuse_address(&socket)?;
-    socket.bind(address)?;
-    let listener = socket.listen(BACKLOG)?;
-    limit_unsent(&listener, MAX_UNSENT).ok(); // a kernel without it is no reason not to serve
-    Ok(listener)
-}
-
-/// A listener on a socket that the caller has opened.
-pub(crate) fn adopt(socket: &std::net::TcpListener) -> io::Result<TcpListener> {
-    let socket = socket.try_clone()?;
-    socket.set_nonblocking(true)?;
-    limit_unsent(&socket, MAX_UNSENT).ok();
-    TcpListener::from_std(socket)
-}
-
-/// Serves `app` on `listener` until a shutdown is requested, then lets the requests in flight
+/// Serves `app` on `sockets` until a shutdown is requested, then lets the requests in flight
 /// finish until its deadline. Returns the connections that were still busy soon after it, or when
 /// it was hurried, and were cut off.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    sockets: Sockets,
     app: App,
     security: Security,
     shutdown: Arc<Shutdown>,
-    limits: Limits,
-    has_fast_path: bool,
+    options: Options,
     runtimes: Vec<Handle>,
 ) -> Unfinished {
     let mut runtimes = runtimes.iter().cycle();
     let mut requested = pin!(shutdown.requested());
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(
-        limits.max_connections.min(Semaphore::MAX_PERMITS),
+        options.limits.max_connections.min(Semaphore::MAX_PERMITS),
     ));
     let (mut tasks, mut open) = (JoinSet::new(), HashMap::new());
     let forget = |open: &mut HashMap<_, _>, ended: Result<(task::Id, ()), JoinError>| {
@@ -138,7 +116,7 @@ pub(crate) async fn serve(
     let deadline = loop {
         tokio::select! {
             deadline = &mut requested => break deadline,
-            accepted = accept(&listener, &places) => match accepted {
+            accepted = accept(&sockets, &places) => match accepted {
                 Ok((stream, place)) => {
                     let (app, security, watcher) = (app.clone(), security.clone(), connections.watcher());
                     let (stop, handle) = (shutdown.requested(), ConnectionHandle::default());
@@ -146,7 +124,7 @@ pub(crate) async fn serve(
                     let connection = async move {
                         // The client's mistakes and departures are its own affair, and so are
                         // planned faults.
-                        if let Err(error) = connection(stream, handle, app, security, watcher, stop, limits, has_fast_path).await {
+                        if let Err(error) = connection(stream, handle, app, security, watcher, stop, options).await {
                             debug!(%error, "connection ended");
                         }
                         drop(place);
@@ -163,7 +141,7 @@ pub(crate) async fn serve(
             Some(ended) = tasks.join_next_with_id() => forget(&mut open, ended),
         }
     };
-    drop(listener); // from here on, newcomers are refused
+    drop(sockets); // from here on, newcomers are refused
     tokio::select! {
         biased;
         () = connections.shutdown() => return Unfinished::default(),
@@ -183,14 +161,14 @@ pub(crate) async fn serve(
 
 /// The next connection, once there is a place for it.
 async fn accept(
-    listener: &TcpListener,
+    sockets: &Sockets,
     places: &Arc<Semaphore>,
 ) -> io::Result<(std::net::TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let stream = sockets.accept().await?;
     socket::keep_from_children(&stream)?;
     Ok((stream.into_std()?, place)) // the runtime that will watch over it may be another one
 }
@@ -209,13 +187,18 @@ async fn connection(
     security: Security,
     watcher: Watcher,
     stop: impl Future<Output = Instant>,
-    limits: Limits,
-    has_fast_path: bool,
+    options: Options,
 ) -> Result<(), ConnectionError> {
     // The last piece of a response must not wait for the acknowledgement of the one before it.
     stream.set_nodelay(true)?;
+    let limits = options.limits;
     let stream = TcpStream::from_std(stream)?;
-    let stream = FaultyStream::new(stream, handle.clone(), limits.send_timeout);
+    let stream = FaultyStream::new(
+        stream,
+        handle.clone(),
+        limits.send_timeout,
+        options.answers_half_closed,
+    );
     // Until the client has said something, stopping the server ends it.
     let greeting = async {
         match security {
@@ -249,19 +232,19 @@ async fn connection(
     };
     // What hyper needs is put elsewhere: most connections never get there.
     match greeted {
-        Greeted::Plain(Version::HTTP_11, stream) if has_fast_path => {
+        Greeted::Plain(Version::HTTP_11, stream) if options.has_fast_path => {
             let driven = fast_path::drive(*stream, &service.app, stop, limits.head_timeout);
             let Some(stream) = driven.await? else {
                 return Ok(());
             };
-            Box::pin(speak(Version::HTTP_11, stream, service, watcher, limits)).await
+            Box::pin(speak(Version::HTTP_11, stream, service, watcher, options)).await
         }
         Greeted::Plain(version, stream) => {
-            Box::pin(speak(version, *stream, service, watcher, limits)).await
+            Box::pin(speak(version, *stream, service, watcher, options)).await
         }
         #[cfg(feature = "tls")]
         Greeted::Tls(version, stream) => {
-            Box::pin(speak(version, *stream, service, watcher, limits)).await
+            Box::pin(speak(version, *stream, service, watcher, options)).await
         }
     }
 }
@@ -297,12 +280,12 @@ async fn speak<S>(
     stream: S,
     service: AppService,
     watcher: Watcher,
-    limits: Limits,
+    options: Options,
 ) -> Result<(), ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let io = TokioIo::new(stream);
+    let (io, limits) = (TokioIo::new(stream), options.limits);
     #[cfg(feature = "http2")]
     if version == Version::HTTP_2 {
         // No request may end a connection that it shares.
@@ -339,8 +322,7 @@ where
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        // A client that has sent its FIN may still wait for its answer.
-        .half_close(true)
+        .half_close(options.answers_half_closed)
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(MAX_HEAD_BYTES);
     watcher.watch(builder.serve_connection(io, service)).await?;

@@ -5,16 +5,19 @@ mod host;
 mod http;
 mod listener;
 mod security;
+mod sockets;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "http2")]
 mod untaken;
 
-pub(crate) use listener::{adopt, listen, serve};
+pub(crate) use listener::{Options, serve};
 pub(crate) use security::Security;
+pub(crate) use sockets::{NotListening, Sockets};
 pub(crate) use threads::Threads;
 
 pub use listener::Limits;
+pub use sockets::OtherAddress;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};

@@ -254,11 +254,18 @@ pub(crate) struct FaultyStream {
     end: Option<ConnectionFaultKind>,
     /// Whether the client has sent its FIN.
     has_ended: bool,
+    /// Whether it may still wait for its answer then.
+    answers_half_closed: bool,
 }
 
 impl FaultyStream {
     /// A stream that fails if a write waits for `send_timeout` and the client takes nothing.
-    pub(crate) fn new(stream: TcpStream, handle: ConnectionHandle, send_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        handle: ConnectionHandle,
+        send_timeout: Duration,
+        answers_half_closed: bool,
+    ) -> Self {
         Self {
             stream: Some(stream),
             before: Bytes::new(),
@@ -269,6 +276,7 @@ impl FaultyStream {
             blocked: None,
             end: None,
             has_ended: false,
+            answers_half_closed,
         }
     }
 
@@ -303,7 +311,7 @@ impl FaultyStream {
                 Err(_) => return,
             }
         }
-        if socket::probe(stream).is_ok() {
+        if self.answers_half_closed && socket::probe(stream).is_ok() {
             // Whatever comes of it, the client will not get its answer.
             drop(stream.ready(Interest::ERROR).await);
         }
@@ -367,7 +375,8 @@ impl FaultyStream {
             });
         }
         while let (Some(running), Some(stream)) = (&mut self.running, &self.stream) {
-            let next_check = match running.next_check(stream, &self.handle) {
+            let next_check = running.next_check(stream, &self.handle, self.answers_half_closed);
+            let next_check = match next_check {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     return Poll::Ready(Err(self.give_up()));
                 }
@@ -443,6 +452,7 @@ impl Running {
         &mut self,
         stream: &TcpStream,
         connection: &ConnectionHandle,
+        answers_half_closed: bool,
     ) -> io::Result<Option<Instant>> {
         let now = clock::now();
         if self.silent_until.is_none() && !is_sent(stream)? {
@@ -454,7 +464,8 @@ impl Running {
         let Some(hold) = self.injection.fault.hold else {
             return Ok(None);
         };
-        check_client(stream)?;
+        // In a silence without an end nothing more is sent, so a FIN ends it.
+        check_client(stream, answers_half_closed && hold.is_some())?;
         self.silence.get_or_insert_with(|| Silence::of(connection));
         let next = now + POLL_INTERVAL;
         let Some(hold) = hold else {
@@ -554,7 +565,7 @@ impl AsyncWrite for FaultyStream {
         if self.handle.takes_check()
             && let Some(stream) = &self.stream
         {
-            check_client(stream)?;
+            check_client(stream, self.answers_half_closed)?;
         }
         self.poll_injection(cx)
     }
@@ -586,16 +597,17 @@ fn readiness(stream: &TcpStream, interest: Interest) -> Option<Ready> {
     }
 }
 
-/// Asks a client that sends no more whether it is still there.
+/// Checks a client, and asks one that sends no more whether it is still there.
 ///
 /// # Errors
 /// When it has left.
-fn check_client(stream: &TcpStream) -> io::Result<()> {
+fn check_client(stream: &TcpStream, answers_half_closed: bool) -> io::Result<()> {
     if has_reset(stream) {
         return Err(io::ErrorKind::ConnectionReset.into());
     }
-    if has_finished(stream) {
-        socket::probe(stream)?;
+    match (has_finished(stream), answers_half_closed) {
+        (false, _) => Ok(()),
+        (true, true) => socket::probe(stream),
+        (true, false) => Err(io::ErrorKind::ConnectionAborted.into()),
     }
-    Ok(())
 }

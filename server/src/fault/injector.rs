@@ -105,6 +105,11 @@ impl Respond {
         self.pace == Pace::default() && !changes_body
     }
 
+    /// Whether the bytes of the body are others than those of the file.
+    pub(crate) fn is_corrupted(&self) -> bool {
+        self.ending.as_ref().is_some_and(Ending::corrupts)
+    }
+
     /// The planned time of a body of this length, from the head to the end: none if it is neither
     /// paced nor stalls, or if its silence never ends.
     pub(crate) fn body_time(&self, len: u64) -> Option<Duration> {
@@ -199,7 +204,7 @@ impl FaultInjector {
         let record = self.records.begin(&identity.key, identity.hop, &plan);
         let own = plan.ending.as_ref();
         let own = own.and_then(|ending| ending.response(&identity.key, identity.hop));
-        let response = own.map(|own| status::respond(own, head.resource, &identity));
+        let response = own.map(|own| status::respond(own, head, &identity));
         let Plan {
             delay,
             pace,

@@ -23,6 +23,8 @@ pub(crate) struct RequestHead<'r> {
     pub(crate) resource: &'r Resource<'r>,
     pub(crate) query: Option<&'r str>,
     pub(crate) headers: RequestHeaders<'r>,
+    /// The headers of the file that is requested, if there is one.
+    pub(crate) file: Option<&'r HeaderMap>,
 }
 
 /// The headers of a request, as its parser holds them.
@@ -77,12 +79,17 @@ impl Headers for RequestHeaders<'_> {
 
 impl<'r> RequestHead<'r> {
     /// The head of a request that hyper has parsed.
-    pub(crate) fn of<B>(request: &'r Request<B>, resource: &'r Resource<'r>) -> Self {
+    pub(crate) fn of<B>(
+        request: &'r Request<B>,
+        resource: &'r Resource<'r>,
+        file: Option<&'r HeaderMap>,
+    ) -> Self {
         Self {
             method: request.method().as_str(),
             resource,
             query: request.uri().query(),
             headers: RequestHeaders::Map(request.headers()),
+            file,
         }
     }
 }

@@ -7,15 +7,14 @@ use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED,
-    RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE,
+    LAST_MODIFIED, RANGE,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use flag_host::http_time;
 use flags_data::Asset;
-use headers::{
-    ETag, HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince,
-};
+use headers::{ETag, HeaderMapExt, IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
 
 /// A file that can be served: its bytes and the headers that never change.
 #[derive(Debug, Clone)]
@@ -28,6 +27,8 @@ pub(crate) struct ServedFile {
     headers: HeaderMap,
     /// The same on HTTP/1.1, from the status line on.
     head: Vec<u8>,
+    /// That of a response whose body is [corrupted](describe_corrupted).
+    corrupted_head: Vec<u8>,
 }
 
 /// Writes a header line of HTTP/1.1.
@@ -40,12 +41,27 @@ pub(crate) fn write_header(head: &mut Vec<u8>, name: &str, value: &HeaderValue) 
 /// An hour, and no longer: a benchmark that talks to a cache measures the cache.
 const CACHE_FOR_AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
+/// A body with flipped bits has no entity tag and no date of the file, and no cache may keep it.
+pub(crate) fn describe_corrupted(headers: &mut HeaderMap) {
+    headers.remove(ETAG);
+    headers.remove(LAST_MODIFIED);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+/// The only value of this header, if there is one.
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
 impl ServedFile {
     pub(crate) fn new(
         asset: &Asset,
         content_type: &'static str,
         last_modified: SystemTime,
     ) -> Self {
+        // A file may have any time, and that of a container's layer is often zero.
+        let last_modified = http_time(last_modified);
         let etag: ETag = format!("\"{}\"", asset.digest)
             .parse()
             .expect("a digest in quotes is an entity tag");
@@ -56,22 +72,37 @@ impl ServedFile {
         headers.insert(CACHE_CONTROL, CACHE_FOR_AN_HOUR);
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(asset.bytes.len()));
-        let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
-        for (name, value) in &headers {
-            write_header(&mut head, name.as_str(), value);
-        }
+        let mut corrupted = headers.clone();
+        describe_corrupted(&mut corrupted);
+        let [head, corrupted_head] = [&headers, &corrupted].map(|headers| {
+            let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
+            for (name, value) in headers {
+                write_header(&mut head, name.as_str(), value);
+            }
+            head
+        });
         Self {
             bytes: asset.bytes.clone(),
             etag,
             last_modified,
             headers,
             head,
+            corrupted_head,
         }
     }
 
+    /// The headers of a whole response.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The head of a whole response on HTTP/1.1, without its last empty line.
-    pub(crate) fn head(&self) -> &[u8] {
-        &self.head
+    pub(crate) fn head(&self, is_corrupted: bool) -> &[u8] {
+        if is_corrupted {
+            &self.corrupted_head
+        } else {
+            &self.head
+        }
     }
 
     /// The body of a whole response.
@@ -89,7 +120,7 @@ impl ServedFile {
             return self.respond(StatusCode::NOT_MODIFIED, None);
         }
         // A range of anything but a GET has no meaning (RFC 9110, section 14.2).
-        match request.get(RANGE) {
+        match only(request, RANGE) {
             Some(range) if *method == Method::GET && self.range_still_applies(request) => {
                 self.part(range)
             }
@@ -113,11 +144,19 @@ impl ServedFile {
         modified_since.is_some_and(|since| !since.is_modified(self.last_modified))
     }
 
+    /// Only an exact match of the entity tag or of the date is one (RFC 9110, section 13.1.5): what
+    /// is weak, malformed or doubled is not, and not absent either.
     fn range_still_applies(&self, request: &HeaderMap) -> bool {
-        let if_range = request.typed_get::<IfRange>();
-        let last_modified = headers::LastModified::from(self.last_modified);
-        if_range
-            .is_none_or(|condition| !condition.is_modified(Some(&self.etag), Some(&last_modified)))
+        if !request.contains_key(IF_RANGE) {
+            return true;
+        }
+        only(request, IF_RANGE).is_some_and(|condition| {
+            let date = |value: &HeaderValue| httpdate::parse_http_date(value.to_str().ok()?).ok();
+            let is_date = date(condition).is_some_and(|found| {
+                date(&self.headers[LAST_MODIFIED]).is_some_and(|own| own == found)
+            });
+            is_date || *condition == self.headers[ETAG]
+        })
     }
 
     fn whole(&self) -> Response {
@@ -169,10 +208,12 @@ impl ServedFile {
             }
             None => {
                 let mut response = ().into_response();
-                for name in [ETAG, LAST_MODIFIED, CACHE_CONTROL, ACCEPT_RANGES] {
-                    response
-                        .headers_mut()
-                        .insert(&name, self.headers[&name].clone());
+                // The conditions and ranges of one request say nothing about the next one.
+                let is_cached = status == StatusCode::NOT_MODIFIED;
+                let names = [ETAG, LAST_MODIFIED, ACCEPT_RANGES].into_iter();
+                for name in names.chain(is_cached.then_some(CACHE_CONTROL)) {
+                    let value = self.headers[&name].clone();
+                    response.headers_mut().insert(name, value);
                 }
                 response
             }

@@ -4,5 +4,5 @@ mod file;
 mod index;
 mod router;
 
-pub(crate) use file::{ServedFile, write_header};
+pub(crate) use file::{ServedFile, describe_corrupted, write_header};
 pub(crate) use router::Site;

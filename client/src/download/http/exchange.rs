@@ -2,17 +2,20 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use ::hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use ::hyper::{HeaderMap, StatusCode};
 use ::reqwest::Url;
 use bytes::Bytes;
+use flag_scenario::Fault;
 use flag_server::FLAG_PLAN;
 use flags_data::Digest;
 
+use crate::content_length::{Invalid, announced};
 use crate::download::error::AttemptError;
 use crate::download::retry;
 
-/// The limit of reqwest.
-pub(crate) const MAX_REDIRECTS: usize = 10;
+/// As many as a scenario can plan.
+pub(crate) const MAX_REDIRECTS: u32 = Fault::MAX_HOPS;
 
 pub(crate) const USER_AGENT: &str = concat!("flag-client/", env!("CARGO_PKG_VERSION"));
 
@@ -86,6 +89,36 @@ pub(super) fn head(status: StatusCode, headers: &HeaderMap, is_redirected: bool)
         rules: text(FLAG_PLAN.as_str()).map(str::to_owned),
         digest: text("etag").and_then(named_digest),
         retry_after: header.and_then(|header| retry::retry_after(header, SystemTime::now())),
+    }
+}
+
+/// The length of the body that this head announces, if it does.
+pub(super) fn announced_length(
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Result<Option<u64>, Invalid> {
+    // These have no body, and a transfer coding has an end of its own.
+    let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if has_none || headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(None);
+    }
+    let values = headers.get_all(CONTENT_LENGTH);
+    let mut values = values.iter().map(|value| value.as_bytes());
+    values.try_fold(None, announced)
+}
+
+/// A body that the library takes for complete, if it has the length that was announced. On HTTP/2
+/// a stream that the server resets without an error ends like a complete one.
+pub(super) fn complete(
+    announced: Result<Option<u64>, Invalid>,
+    body: Bytes,
+) -> Result<Bytes, AttemptError> {
+    match announced? {
+        Some(length) if length != body.len() as u64 => Err(AttemptError::broken(format_args!(
+            "the body ended after {} of {length} bytes",
+            body.len()
+        ))),
+        _ => Ok(body),
     }
 }
 

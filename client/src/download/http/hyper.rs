@@ -21,7 +21,8 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::body;
 use super::exchange::{
-    Exchange, Head, MAX_REDIRECTS, head, install_crypto, redirect, too_many_redirects,
+    Exchange, Head, MAX_REDIRECTS, announced_length, complete, head, install_crypto, redirect,
+    too_many_redirects,
 };
 use crate::download::error::{AttemptError, SetupError, error_chain};
 use crate::download::job::Job;
@@ -91,7 +92,9 @@ impl ForTasks {
             })?;
             let Some(next) = redirect(&url, response.status(), response.headers()) else {
                 *arrived = Some(head(response.status(), response.headers(), hop > 0));
-                return body::collect(response.into_body(), job.max_body).await;
+                let announced = announced_length(response.status(), response.headers());
+                let body = body::collect(response.into_body(), job.max_body).await?;
+                return complete(announced, body);
             };
             url = Cow::Owned(next);
         }

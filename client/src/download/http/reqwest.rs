@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use flag_server::FLAG_ATTEMPT;
-use reqwest::{Body, Error, Url};
+use reqwest::{Body, Error, Url, redirect};
 
 use super::body;
-use super::exchange::{Exchange, Head, USER_AGENT, head, install_crypto};
+use super::exchange::{
+    Exchange, Head, MAX_REDIRECTS, USER_AGENT, announced_length, complete, head, install_crypto,
+};
 use crate::download::error::{AttemptError, SetupError, error_chain};
 use crate::download::job::Job;
 
@@ -27,6 +29,7 @@ macro_rules! client {
         let mut builder = <$builder>::new()
             .user_agent(USER_AGENT)
             .no_proxy()
+            .redirect(redirect::Policy::limited(MAX_REDIRECTS as usize))
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host($job.idle_connections());
         if !$job.is_https() {
@@ -60,9 +63,10 @@ impl ForThreads {
             Ok(response) => {
                 let is_redirected = is_other(url, response.url());
                 let head = head(response.status(), response.headers(), is_redirected);
-                let announced = response.content_length();
-                let body = body::read(response, announced, job.max_body, failure);
-                exchange(Some(head), body)
+                let announced = announced_length(response.status(), response.headers());
+                let length = response.content_length();
+                let body = body::read(response, length, job.max_body, failure);
+                exchange(Some(head), body.and_then(|body| complete(announced, body)))
             }
             Err(error) => exchange(None, Err(error.into())),
         }
@@ -85,8 +89,9 @@ impl ForTasks {
             Ok(response) => {
                 let is_redirected = is_other(url, response.url());
                 let head = head(response.status(), response.headers(), is_redirected);
+                let announced = announced_length(response.status(), response.headers());
                 let body = body::collect(Body::from(response), job.max_body).await;
-                exchange(Some(head), body)
+                exchange(Some(head), body.and_then(|body| complete(announced, body)))
             }
             Err(error) => exchange(None, Err(error.into())),
         }

@@ -26,7 +26,8 @@ use ureq::{Agent, Body, Error};
 
 use super::body;
 use super::exchange::{
-    Exchange, Head, MAX_REDIRECTS, USER_AGENT, head, install_crypto, redirect, too_many_redirects,
+    Exchange, Head, MAX_REDIRECTS, USER_AGENT, announced_length, complete, head, install_crypto,
+    redirect, too_many_redirects,
 };
 use crate::download::error::{AttemptError, SetupError};
 use crate::download::job::Job;
@@ -97,7 +98,8 @@ impl ForThreads {
             let mut response = response.map_err(failure)?;
             let Some(next) = redirect(&url, response.status(), response.headers()) else {
                 *arrived = Some(head(response.status(), response.headers(), hop > 0));
-                return read(response.body_mut(), job.max_body);
+                let announced = announced_length(response.status(), response.headers());
+                return complete(announced, read(response.body_mut(), job.max_body)?);
             };
             // Otherwise its connection could not be reused.
             read(response.body_mut(), job.max_body)?;

@@ -98,6 +98,8 @@ impl ExternalCommand {
     fn server(&self) -> Result<BlockingFlagServer, CommandError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.unwrap_or(0)));
         let server = FlagServer::builder().scenario(self.scenario.clone());
+        // A program that has given up is to be known at once: its record is waited for.
+        let server = server.without_half_closed_clients();
         let started = server.address(address).start_blocking();
         started.map_err(|error| match (error, self.port) {
             (StartError::Bind { reason, .. }, Some(port)) => CommandError::Port { port, reason },

@@ -1,18 +1,17 @@
 //! The command line: exactly what was typed, and what `--help` says about it. `config` decides
 //! what it means.
 
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use flag_cli::{DocsCommand, ForecastArgs, SelectionArgs, address, at_least_one, whole_number};
+use flag_cli::{DocsCommand, ForecastArgs, SelectionArgs, at_least_one, whole_number};
 use flag_scenario::parse_duration;
 
 /// A local HTTP server of flags with reproducible latency and faults.
 ///
-/// Without arguments it opens the three servers of Fluent Python, second edition, on 127.0.0.1:
+/// Without arguments it opens the three servers of Fluent Python, second edition, on localhost:
 /// LOCAL on 8000 (no faults), DELAY on 8001 (0.5 to 5 s late) and ERROR on 8002 (the same delay,
 /// and a quarter of the responses are 418 I'm a teapot).
 #[derive(Debug, Clone, Parser)]
@@ -139,15 +138,17 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) port: Option<u16>,
 
-    /// The address to listen on. Inside a container: 0.0.0.0
+    /// The addresses or names to listen on, each with the same ports. Inside a container: 0.0.0.0
+    ///
+    /// Default: 127.0.0.1, and ::1 where there is one, so that localhost is this server whatever
+    /// it stands for. The first is the one that is printed.
     #[arg(
         long,
         value_name = "ADDR",
-        default_value = "127.0.0.1",
-        env = "FLAG_SERVER_BIND",
-        value_parser = address
+        value_delimiter = ',',
+        env = "FLAG_SERVER_BIND"
     )]
-    pub(crate) bind: IpAddr,
+    pub(crate) bind: Vec<String>,
 
     /// Use this seed instead of the scenario's own: other decisions for every request.
     #[arg(

@@ -1,7 +1,6 @@
 //! What a file means, in words, or all that is wrong with it.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use flag_scenario::Scenario;
@@ -10,6 +9,7 @@ use flag_scenario::wording::counted;
 use flag_server::Listener;
 use thiserror::Error;
 
+use crate::bind::Bind;
 use crate::config::read_listeners;
 
 /// Why a file has no meaning.
@@ -68,7 +68,7 @@ pub(crate) fn check(path: &Path) -> Result<Meaning, CheckError> {
     })?;
     let meaning = if has_key(&text, "listener") {
         let folder = path.parent().unwrap_or(Path::new("."));
-        read_listeners(&text, folder, IpAddr::V4(Ipv4Addr::LOCALHOST)).map(Meaning::Config)
+        read_listeners(&text, folder, &Bind::default()).map(Meaning::Config)
     } else {
         let scenario = Scenario::from_toml(&text).map(Meaning::Scenario);
         scenario.map_err(|error| error.problems)

@@ -1,7 +1,6 @@
 //! From what was typed to what it means: every value checked, every problem reported at once.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use flags_data::{Catalogue, LoadError};
 use thiserror::Error;
 
 use crate::args::{Edition, ServeArgs};
+use crate::bind::Bind;
 
 /// Everything that is wrong with the configuration; never empty.
 #[derive(Debug, Error)]
@@ -57,6 +57,9 @@ pub(crate) enum ConfigProblem {
         /// How many there are.
         count: usize,
     },
+    /// No addresses to listen on.
+    #[error("--bind: {0}")]
+    Bind(String),
     /// The folder of flags cannot be served.
     #[error("--flags: {0}")]
     Flags(LoadError),
@@ -105,6 +108,7 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
             tls,
             limits,
             fast_path: true,
+            answers_half_closed: true,
             decision_log: args.decision_log.clone(),
             threads: args
                 .threads
@@ -121,14 +125,26 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
 /// # Errors
 /// With every problem of them.
 pub(crate) fn listeners(args: &ServeArgs) -> Result<Vec<Listener>, ConfigError> {
+    let mut problems = Vec::new();
+    let bind = Bind::read(&args.bind).unwrap_or_else(|reason| {
+        problems.push(ConfigProblem::Bind(reason));
+        Bind::default()
+    });
     let listeners = match &args.config {
-        Some(path) => configured_listeners(path, args).map_err(|problem| vec![problem]),
-        None => described_listeners(args),
+        Some(path) => configured_listeners(path, args, &bind).map_err(|problem| vec![problem]),
+        None => described_listeners(args, &bind),
     };
-    listeners.map_err(|problems| ConfigError { problems })
+    match listeners {
+        Ok(listeners) if problems.is_empty() => Ok(listeners),
+        Ok(_) => Err(ConfigError { problems }),
+        Err(more) => {
+            problems.extend(more);
+            Err(ConfigError { problems })
+        }
+    }
 }
 
-fn described_listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProblem>> {
+fn described_listeners(args: &ServeArgs, bind: &Bind) -> Result<Vec<Listener>, Vec<ConfigProblem>> {
     /// The names of the book's servers, and the profiles behind them.
     const FIRST_EDITION: [(&str, &str); 3] = [
         ("local", "local"),
@@ -161,8 +177,7 @@ fn described_listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProb
                 let scenario = args
                     .seed
                     .map_or(scenario.clone(), |seed| scenario.with_seed(seed));
-                let address = SocketAddr::new(args.bind, port);
-                listeners.push(Listener::new(name, address, scenario));
+                listeners.push(bind.listener(name, port, scenario));
             }
             (Err(problem), _) => problems.push(problem.into()),
             (Ok(_), None) => {}
@@ -178,19 +193,22 @@ fn described_listeners(args: &ServeArgs) -> Result<Vec<Listener>, Vec<ConfigProb
     }
 }
 
-fn configured_listeners(path: &Path, args: &ServeArgs) -> Result<Vec<Listener>, ConfigProblem> {
+fn configured_listeners(
+    path: &Path,
+    args: &ServeArgs,
+    bind: &Bind,
+) -> Result<Vec<Listener>, ConfigProblem> {
     let shown = path.display().to_string();
     let text = read_limited(path, MAX_TOML).map_err(|reason| ConfigProblem::UnreadableConfig {
         path: shown.clone(),
         reason,
     })?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let listeners = read_listeners(&text, folder, args.bind).map_err(|problems| {
-        ConfigProblem::InvalidConfig {
+    let listeners =
+        read_listeners(&text, folder, bind).map_err(|problems| ConfigProblem::InvalidConfig {
             path: shown,
             problems,
-        }
-    })?;
+        })?;
     let seeded = listeners.into_iter().map(|listener| match args.seed {
         None => listener,
         Some(seed) => Listener {
@@ -207,7 +225,7 @@ fn configured_listeners(path: &Path, args: &ServeArgs) -> Result<Vec<Listener>, 
 pub(crate) fn read_listeners(
     text: &str,
     folder: &Path,
-    bind: IpAddr,
+    bind: &Bind,
 ) -> Result<Vec<Listener>, Vec<Problem>> {
     read_text(text, |file| {
         let remedy = "write each listener as a table that starts with [[listener]]";
@@ -239,7 +257,7 @@ pub(crate) fn read_listeners(
 fn configured_listener(
     section: &mut Section<'_, '_, '_>,
     folder: &Path,
-    bind: IpAddr,
+    bind: &Bind,
 ) -> Option<Listener> {
     let name = section.required("name", |value| match text(value)? {
         name if name.is_empty() || name.contains(char::is_whitespace) => {
@@ -290,8 +308,7 @@ fn configured_listener(
             scenario
         }
     };
-    let address = SocketAddr::new(bind, port?);
-    Some(Listener::new(name?, address, scenario))
+    Some(bind.listener(name?, port?, scenario))
 }
 
 /// The servers of the book, each under its own name.

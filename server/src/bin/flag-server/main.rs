@@ -29,6 +29,7 @@ use crate::ready::ReadyFile;
 
 mod any_certificate;
 mod args;
+mod bind;
 mod check;
 mod config;
 mod health;
