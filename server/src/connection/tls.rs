@@ -8,6 +8,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
+use tracing::warn;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::time::ASN1Time;
 
 /// Where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,11 @@ pub enum TlsError {
         /// What it should hold.
         expected: &'static str,
     },
+    /// A key that needs a password.
+    #[error(
+        "{0}: the key is encrypted; give it without its password, as \"openssl pkey -in {0}\" prints it"
+    )]
+    EncryptedKey(String),
     /// Certificate and key do not belong together, or are of a kind that is not known.
     #[error(
         "the certificate cannot be used ({0}); give a chain and the key of its first certificate"
@@ -54,7 +62,11 @@ impl Tls {
     pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
         let (chain, key) = match self {
             Self::SelfSigned => self_signed().map_err(TlsError::SelfSigning)?,
-            Self::Files { certificates, key } => (read_chain(certificates)?, read_key(key)?),
+            Self::Files { certificates, key } => {
+                let chain = read_chain(certificates)?;
+                warn_of_dates(certificates, &chain);
+                (chain, read_key(key)?)
+            }
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -89,9 +101,50 @@ fn read_chain(path: &Path) -> Result<Chain, TlsError> {
     }
 }
 
+/// A certificate that is not valid now is served all the same: a client may be tested with it.
+fn warn_of_dates(path: &Path, chain: &Chain) {
+    let now = ASN1Time::now();
+    for certificate in chain {
+        // One that cannot be read is refused elsewhere.
+        let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+            continue;
+        };
+        let validity = certificate.validity();
+        let (path, subject) = (path.display(), certificate.subject());
+        if validity.not_after < now {
+            warn!(
+                "{path}: the certificate of {subject} expired on {}, and clients will refuse it",
+                validity.not_after
+            );
+        } else if now < validity.not_before {
+            warn!(
+                "{path}: the certificate of {subject} is not valid before {}, and clients will refuse it",
+                validity.not_before
+            );
+        }
+    }
+}
+
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|reason| file_error(path, reason.to_string(), "a private key"))
+    PrivateKeyDer::from_pem_file(path).map_err(|reason| {
+        if is_encrypted(path) {
+            TlsError::EncryptedKey(path.display().to_string())
+        } else {
+            file_error(path, reason.to_string(), "a private key")
+        }
+    })
+}
+
+/// Whether this is a key with a password, in the form of PKCS #8 or in that of OpenSSL before it.
+fn is_encrypted(path: &Path) -> bool {
+    const LABELS: [&str; 2] = [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+        "Proc-Type: 4,ENCRYPTED",
+    ];
+    let text = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines().map(str::trim_end);
+    lines.any(|line| LABELS.contains(&line))
 }
 
 fn file_error(path: &Path, reason: String, expected: &'static str) -> TlsError {

@@ -123,10 +123,10 @@ fn cannot_write(flag: &str, path: &Path, reason: &io::Error) -> String {
     )
 }
 
-/// A decision log that cannot be written is wrong usage, as for every file.
+/// A file that cannot be used is wrong usage.
 fn code_of(error: &anyhow::Error) -> u8 {
     match error.downcast_ref() {
-        Some(StartError::Log { .. }) => USAGE,
+        Some(StartError::Log { .. } | StartError::Tls(_)) => USAGE,
         _ => FAILED,
     }
 }
