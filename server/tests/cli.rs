@@ -518,10 +518,108 @@ fn a_certificate_and_a_key_are_read_up_to_a_limit() {
         (chain, "/dev/zero", "a private key"),
     ] {
         let (code, message) = refusal(&["--port", "0", "--tls-cert", chain, "--tls-key", key]);
-        assert_eq!(code, Some(1), "{message}");
+        assert_eq!(code, Some(2), "{message}");
         let expected =
             format!("/dev/zero: it is larger than the limit of 1 MiB; give {expected} in PEM form");
         assert!(message.contains(&expected), "{message}");
+    }
+}
+
+/// A certificate for localhost, valid between these years, and its key, as PEM files.
+fn certificate(folder: &Path, from: i32, to: i32) -> (String, String) {
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(from, 1, 1);
+    params.not_after = rcgen::date_time_ymd(to, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let write = |name: String, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let name = format!("{from}-{to}");
+    (
+        write(format!("{name}.pem"), certificate.pem()),
+        write(format!("{name}-key.pem"), key.serialize_pem()),
+    )
+}
+
+#[test]
+fn a_key_that_does_not_fit_or_has_a_password_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = certificate(folder.path(), 2020, 2999);
+    let (_, other_key) = certificate(folder.path(), 2021, 2999);
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let pkcs8 = file(
+        "pkcs8.pem",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
+    let traditional = file(
+        "traditional.pem",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+    );
+    for (cert, key, expected) in [
+        (
+            &cert,
+            &pkcs8,
+            "pkcs8.pem: the key is encrypted; give it without its password",
+        ),
+        (
+            &cert,
+            &traditional,
+            "traditional.pem: the key is encrypted;",
+        ),
+        (&cert, &other_key, "the certificate cannot be used"),
+        (&cert, &cert, "give a private key in PEM form"),
+        (&key, &key, "holds no certificate"),
+    ] {
+        let (code, message) = refusal(&["--port", "0", "--tls-cert", cert, "--tls-key", key]);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_now_is_warned_about_and_served() {
+    let folder = tempfile::tempdir().unwrap();
+    for (from, to, expected) in [
+        (2000, 2001, Some("expired on Jan  1 00:00:00 2001")),
+        (2998, 2999, Some("is not valid before Jan  1 00:00:00 2998")),
+        (2000, 2999, None),
+    ] {
+        let (cert, key) = certificate(folder.path(), from, to);
+        let mut child = flag_server(&[
+            "--profile",
+            "local",
+            "--port",
+            "0",
+            "--tls-cert",
+            &cert,
+            "--tls-key",
+            &key,
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(line.starts_with("local https://127.0.0.1:"), "{line}");
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            log.contains("clients will refuse it"),
+            expected.is_some(),
+            "{log}"
+        );
+        assert!(log.contains(expected.unwrap_or_default()), "{log}");
     }
 }
 

@@ -9,6 +9,9 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
+use tracing::warn;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::time::ASN1Time;
 
 /// The largest file of certificates or of a key that is read, in bytes.
 const MAX_PEM: u64 = 1 << 20;
@@ -42,6 +45,11 @@ pub enum TlsError {
         /// What it should hold.
         expected: &'static str,
     },
+    /// A key that needs a password.
+    #[error(
+        "{0}: the key is encrypted; give it without its password, as \"openssl pkey -in {0}\" prints it"
+    )]
+    EncryptedKey(String),
     /// Certificate and key do not belong together, or are of a kind that is not known.
     #[error(
         "the certificate cannot be used ({0}); give a chain and the key of its first certificate"
@@ -60,7 +68,11 @@ impl Tls {
     pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
         let (chain, key) = match self {
             Self::SelfSigned => self_signed().map_err(TlsError::SelfSigning)?,
-            Self::Files { certificates, key } => (read_chain(certificates)?, read_key(key)?),
+            Self::Files { certificates, key } => {
+                let chain = read_chain(certificates)?;
+                warn_of_dates(certificates, &chain);
+                (chain, read_key(key)?)
+            }
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -100,6 +112,30 @@ fn read_chain(path: &Path) -> Result<Chain, TlsError> {
     }
 }
 
+/// A certificate that is not valid now is served all the same: a client may be tested with it.
+fn warn_of_dates(path: &Path, chain: &Chain) {
+    let now = ASN1Time::now();
+    for certificate in chain {
+        // One that cannot be read is refused elsewhere.
+        let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+            continue;
+        };
+        let validity = certificate.validity();
+        let (path, subject) = (path.display(), certificate.subject());
+        if validity.not_after < now {
+            warn!(
+                "{path}: the certificate of {subject} expired on {}, and clients will refuse it",
+                validity.not_after
+            );
+        } else if now < validity.not_before {
+            warn!(
+                "{path}: the certificate of {subject} is not valid before {}, and clients will refuse it",
+                validity.not_before
+            );
+        }
+    }
+}
+
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let error = |reason: String| TlsError::File {
         option: "--tls-key",
@@ -108,7 +144,24 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
         expected: "a private key",
     };
     let pem = read_bytes_limited(path, MAX_PEM).map_err(|reason| error(reason.to_string()))?;
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|reason| error(in_words(&reason)))
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|reason| {
+        if is_encrypted(&pem) {
+            TlsError::EncryptedKey(path.display().to_string())
+        } else {
+            error(in_words(&reason))
+        }
+    })
+}
+
+/// Whether this is a key with a password, in the form of PKCS #8 or in that of OpenSSL before it.
+fn is_encrypted(pem: &[u8]) -> bool {
+    const LABELS: [&str; 2] = [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+        "Proc-Type: 4,ENCRYPTED",
+    ];
+    let text = String::from_utf8_lossy(pem);
+    let mut lines = text.lines().map(str::trim_end);
+    lines.any(|line| LABELS.contains(&line))
 }
 
 fn in_words(error: &pem::Error) -> String {

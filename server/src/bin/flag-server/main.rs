@@ -17,7 +17,7 @@ use flag_host::{PROGRAM_FILES, RUNTIME_FILES, TooFewFiles, is_standard_output, r
 use flag_scenario::profiles::{PROFILES, Profile};
 use flag_scenario::wording::counted;
 use flag_scenario::{ClientHeaders, ScenarioSource, named_scenario, schema};
-use flag_server::{BlockingFlagServer, Config, StartError, Stopped, TlsError, reachable};
+use flag_server::{BlockingFlagServer, Config, StartError, Stopped, reachable};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -126,11 +126,11 @@ fn cannot_write(flag: &str, path: &Path, reason: &io::Error) -> String {
     )
 }
 
-/// A decision log that cannot be written is wrong usage, as for every file; and so is what the
-/// limit of open files makes impossible.
+/// A file that cannot be used is wrong usage; and so is what the limit of open files makes
+/// impossible.
 fn code_of(error: &anyhow::Error) -> u8 {
     match error.downcast_ref() {
-        Some(StartError::Log { .. } | StartError::Tls(TlsError::File { .. })) => USAGE,
+        Some(StartError::Log { .. } | StartError::Tls(_)) => USAGE,
         _ if error.is::<TooFewFiles>() => USAGE,
         _ => FAILED,
     }
