@@ -1,4 +1,5 @@
-//! Listeners: the connections of their sockets, the limits of each, and ending without cutting anybody off.
+//! Listeners: the connections of their sockets, the limits of each, and ending without cutting
+//! anybody off.
 //!
 //! It chooses who speaks on a connection, the fast path or hyper, and knows nothing of requests.
 
@@ -176,10 +177,6 @@ async fn accept(
 type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One connection, from its first byte to its last.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "all that a connection has to know"
-)]
 async fn connection(
     stream: std::net::TcpStream,
     handle: ConnectionHandle,
