@@ -11,7 +11,7 @@ use httparse::{ParserConfig, Status};
 
 /// The most headers, as hyper has it.
 const MAX_HEADERS: usize = 100;
-/// The longest head, as hyper has it, and so the longest line before a chunk or in a trailer.
+/// The longest head, as hyper has it, and so the longest line before a chunk, and the longest trailer.
 const MAX_HEAD: usize = 400 * 1024;
 
 /// One answer to a GET, while it arrives.
@@ -52,8 +52,13 @@ enum Chunk {
     Data(u64),
     /// The line end after it.
     DataEnd,
-    /// In a line of the trailer, with its length so far.
-    Trailer(usize),
+    /// In the trailer.
+    Trailer {
+        /// The bytes of its line so far.
+        line: usize,
+        /// All of its bytes so far.
+        all: usize,
+    },
 }
 
 /// It is not HTTP/1.
@@ -162,7 +167,7 @@ impl Answer {
             Err(_) => return Err(Malformed),
         };
         self.part = Part::Chunk(match size {
-            0 => Chunk::Trailer(0),
+            0 => Chunk::Trailer { line: 0, all: 0 },
             size => Chunk::Data(size),
         });
         Ok(Some(length))
@@ -186,9 +191,9 @@ impl Answer {
         // An interim response is followed by another one; 101 by another protocol, which was not
         // requested.
         match self.status {
-            101 => return Err(Malformed),
+            ..100 | 101 => return Err(Malformed),
             100..200 => return Ok(Some(length)),
-            _ => {}
+            200.. => {}
         }
         let framing = Framing::of(response.headers)?;
         self.is_planned = framing.has_plan;
@@ -222,16 +227,19 @@ impl Answer {
                 b'\n' => (Chunk::Size, 1),
                 _ => return Err(Malformed),
             },
-            Chunk::Trailer(length) => match data[0] {
-                b'\n' if length == 0 => {
-                    self.part = Part::Nothing;
-                    return Ok(&data[1..]);
-                }
-                b'\n' => (Chunk::Trailer(0), 1),
-                b'\r' => (chunk, 1),
-                _ if length < MAX_HEAD => (Chunk::Trailer(length + 1), 1),
-                _ => return Err(Malformed),
-            },
+            Chunk::Trailer { all, .. } if all >= MAX_HEAD => return Err(Malformed),
+            Chunk::Trailer { line, all } => {
+                let line = match data[0] {
+                    b'\n' if line == 0 => {
+                        self.part = Part::Nothing;
+                        return Ok(&data[1..]);
+                    }
+                    b'\n' => 0,
+                    b'\r' => line,
+                    _ => line + 1,
+                };
+                (Chunk::Trailer { line, all: all + 1 }, 1)
+            }
         };
         self.part = Part::Chunk(next);
         Ok(&data[length..])
@@ -263,8 +271,12 @@ impl Framing {
             if is("content-length") {
                 let text = std::str::from_utf8(header.value).map_err(|_| Malformed)?;
                 // A length may be repeated if the values are equal.
-                for number in text.split(',') {
-                    let length = number.trim().parse().map_err(|_| Malformed)?;
+                for number in text.split(',').map(str::trim) {
+                    // Digits only: `parse` alone would take a sign.
+                    if !number.starts_with(|first: char| first.is_ascii_digit()) {
+                        return Err(Malformed);
+                    }
+                    let length = number.parse().map_err(|_| Malformed)?;
                     if framing
                         .length
                         .replace(length)
@@ -403,7 +415,9 @@ mod tests {
         for text in [
             "hello\r\n\r\n",
             "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+            "HTTP/1.1 099 Less\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\r\n",

@@ -71,12 +71,16 @@ impl LoadThread {
         }
     }
 
-    /// The first connections, which are not part of any request's time; none where one fails.
+    /// The first connections, which are not part of any request's time; none where one fails, or
+    /// has no handshake in time.
     async fn open(self: &Arc<Self>, places: Range<usize>) -> Vec<(usize, Option<Connection>)> {
         let mut connecting = JoinSet::new();
         for place in places {
             let thread = Arc::clone(self);
-            connecting.spawn(async move { (place, thread.connect(place).await.ok()) });
+            connecting.spawn(async move {
+                let connected = timeout(thread.load.timeout, thread.connect(place)).await;
+                (place, connected.ok().and_then(Result::ok))
+            });
         }
         connecting.join_all().await
     }
@@ -196,6 +200,9 @@ impl LoadThread {
             let request = self.load.requests.request(number);
             open.request(&request, answer).await
         };
+        // A server that sends without a pause leaves nothing of tokio's budget for this task, and a
+        // timer would then seem never to end.
+        let limit = tokio::task::coop::unconstrained(limit);
         tokio::select! {
             biased;
             exchange = exchange => exchange?,

@@ -84,15 +84,15 @@ pub(super) fn head(status: StatusCode, headers: &HeaderMap, is_redirected: bool)
     }
 }
 
-/// The target of a redirect; `None` if this is not one, or has no valid target. reqwest has the
-/// same rules for a GET.
+/// The target of a redirect; `None` if this is not one, or has no valid target, such as a file of
+/// this machine. reqwest has the same rules for a GET.
 pub(super) fn redirect(url: &str, status: StatusCode, headers: &HeaderMap) -> Option<String> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
     let location = headers.get("location")?.to_str().ok()?;
     let next = Url::parse(url).ok()?.join(location).ok()?;
-    Some(next.into())
+    matches!(next.scheme(), "http" | "https").then(|| next.into())
 }
 
 pub(super) fn too_many_redirects() -> AttemptError {
