@@ -6,7 +6,9 @@
 #
 # The build runs on the builder's own platform, and compiles for the requested one.
 
-FROM --platform=$BUILDPLATFORM rust:1.95-slim-bookworm AS toolchain
+# A release names the same image by its digest.
+ARG RUST_IMAGE=rust:1.95-slim-bookworm
+FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS toolchain
 ARG BUILDARCH
 ARG TARGETARCH
 WORKDIR /src
@@ -60,7 +62,13 @@ COPY host host
 COPY cli cli
 COPY server server
 COPY client client
-RUN . /build/env && cargo build --profile dist --locked --bins --features png && mv "/build/$CARGO_BUILD_TARGET/dist" /out
+# A release names a version of cargo-auditable, with which the programs contain the list of their packages.
+ARG CARGO_AUDITABLE=
+RUN set -eu; \
+    [ -z "$CARGO_AUDITABLE" ] || cargo install --locked "cargo-auditable@$CARGO_AUDITABLE"; \
+    . /build/env; \
+    cargo ${CARGO_AUDITABLE:+auditable} build --profile dist --locked --bins --features png; \
+    mv "/build/$CARGO_BUILD_TARGET/dist" /out
 
 # The common base of both images.
 FROM scratch AS base

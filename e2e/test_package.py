@@ -1,5 +1,6 @@
 """The archive of a release, made as in a release, except that the programs are those of this build."""
 
+import json
 import platform
 import re
 import shutil
@@ -29,7 +30,7 @@ def folder(tmp_path_factory):
 
 
 def test_the_archive_holds_programs_documents_licences_completions_and_manual_pages(folder):
-    assert {path.name for path in folder.iterdir()} == {f"{NAME}.tar.gz", f"{NAME}.tar.gz.sha256"}
+    assert {path.name for path in folder.iterdir()} == {f"{NAME}.tar.gz", f"{NAME}.tar.gz.sha256", f"{NAME}.cdx.json"}
     with tarfile.open(folder / f"{NAME}.tar.gz") as archive:
         files = {entry.name: entry for entry in archive if entry.isfile()}
         licences = archive.extractfile(f"{NAME}/LICENSES-THIRD-PARTY.txt").read().decode()
@@ -47,6 +48,16 @@ def test_the_archive_holds_programs_documents_licences_completions_and_manual_pa
     for name in "clap", "axum", "ureq":
         assert re.search(rf"^{name} \d", licences, re.M)
     assert not re.search(r"^proptest \d", licences, re.M)
+
+
+def test_the_bill_of_materials_lists_what_the_licences_are_of(folder):
+    bill = json.loads((folder / f"{NAME}.cdx.json").read_text())
+    with tarfile.open(folder / f"{NAME}.tar.gz") as archive:
+        licences = archive.extractfile(f"{NAME}/LICENSES-THIRD-PARTY.txt").read().decode()
+    packages = set(re.findall(r"^([\w-]+) (\d+\.\S+): ", licences, re.M))
+    assert {(component["name"], component["version"]) for component in bill["components"]} == packages
+    for component in bill["components"]:
+        assert re.fullmatch(r"[\da-f]{64}", component["hashes"][0]["content"]), component
 
 
 def test_the_checksum_is_one_that_sha256sum_can_check(folder):

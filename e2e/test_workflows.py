@@ -64,16 +64,36 @@ def test_a_workflow_grants_only_read_access_by_default(workflow):
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_job_has_a_time_limit_and_uses_only_githubs_own_actions_with_a_version(job):
+def test_a_job_has_a_time_limit_and_uses_only_githubs_own_actions_by_commit(job):
     if "uses" in job:  # a workflow, whose jobs end by themselves
         assert (ROOT / job["uses"]).is_file()
         return
     assert job["timeout-minutes"] <= 90
     for step in job["steps"]:
         if "uses" in step:
-            assert re.fullmatch(r"actions/[\w-]+@(v\d+|[\da-f]{40})", step["uses"])
+            assert re.fullmatch(r"actions/[\w-]+@[\da-f]{40}", step["uses"])
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=[path.stem for path in WORKFLOWS])
+def test_a_commit_of_an_action_names_its_version_and_has_one_only(path):
+    """Dependabot writes both when it updates one."""
+    uses = re.findall(r"uses: (?!\./)(.*)", path.read_text())
+    assert uses
+    for line in uses:
+        assert re.fullmatch(r"[\w/-]+@[\da-f]{40} # v\d+\.\d+\.\d+", line), line
+    pinned = {line.split("@")[0] for other in WORKFLOWS for line in re.findall(r"uses: (?!\./)(.*)", other.read_text())}
+    everywhere = {line for other in WORKFLOWS for line in re.findall(r"uses: (?!\./)(.*)", other.read_text())}
+    assert len(everywhere) == len(pinned), "one action has two versions"
+
+
+def test_images_that_run_in_workflows_are_named_by_digest():
+    for path in WORKFLOWS:
+        images = re.findall(r"(?:FROM |--from=|RUST_IMAGE: )(\S+)", path.read_text())
+        assert all(re.fullmatch(r"[\w.:-]+@sha256:[\da-f]{64}", image) for image in images), images
+    release = TEXTS[ROOT / ".github" / "workflows" / "release.yml"]["env"]["RUST_IMAGE"]
+    assert f"\nARG RUST_IMAGE={release.split('@')[0]}\n" in (ROOT / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -93,4 +113,4 @@ def test_the_toolchain_is_the_documented_one():
     for path, workflow in TEXTS.items():
         assert workflow["env"]["RUSTUP_TOOLCHAIN"] == pinned
         assert all(image == pinned for image in re.findall(r"FROM rust:([\d.]+)", path.read_text()))
-    assert re.findall(r"FROM .*rust:([\d.]+)", (ROOT / "Dockerfile").read_text()) == [promised]
+    assert re.findall(r"^ARG RUST_IMAGE=rust:([\d.]+)", (ROOT / "Dockerfile").read_text(), re.M) == [promised]
