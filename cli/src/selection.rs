@@ -6,6 +6,8 @@ use clap::Args;
 use flags_data::CountryCode;
 use flags_data::selection::{CodeArg, Selection, select};
 
+use crate::values::at_least_one;
+
 /// Which flags: the book's letters.
 #[derive(Debug, Clone, Args)]
 pub struct SelectionArgs {
@@ -44,13 +46,4 @@ impl SelectionArgs {
         };
         select(&selection, self.limit.map_or(usize::MAX, NonZeroUsize::get))
     }
-}
-
-/// A whole number from 1 up.
-///
-/// # Errors
-/// With the remedy.
-pub fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse()
-        .map_err(|_| "give a whole number from 1 up".to_owned())
 }

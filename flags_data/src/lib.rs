@@ -46,6 +46,7 @@
 //! - `catalogue`: which flag belongs to a code.
 //! - `resource`: which resource a request target names.
 //! - [`selection`]: which codes a command line means.
+//! - `suggestion`: what a misspelt word may mean.
 //! - `render-flags`, a program behind the feature `render`: draws `flags/` from SVG files.
 
 mod catalogue;
@@ -54,9 +55,11 @@ mod digest;
 mod folder;
 mod resource;
 pub mod selection;
+mod suggestion;
 
 pub use catalogue::{Asset, Catalogue, Flag};
 pub use code::{CountryCode, LowerCode, POP20, ParseCodeError};
 pub use digest::Digest;
 pub use folder::{LoadError, Problem};
 pub use resource::{Resource, ResourceKind};
+pub use suggestion::{closest, did_you_mean};

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::suggestion::closest_above;
 use crate::{Catalogue, CountryCode, POP20};
 use thiserror::Error;
 
@@ -14,10 +15,32 @@ pub enum CodeArg {
     Letter(char),
 }
 
+/// How like the name of a country a word must be.
+const SURELY: f64 = 0.85;
+
 /// Neither a code nor a letter.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("each CC must be A to Z or AA to ZZ (or a sub-command: see --help)")]
-pub struct NotACode;
+#[error("each CC must be A to Z or AA to ZZ{hint} (or a sub-command: see --help)")]
+pub struct NotACode {
+    /// The country whose name it resembles.
+    hint: String,
+}
+
+impl NotACode {
+    fn new(text: &str) -> Self {
+        let catalogue = Catalogue::embedded();
+        // It may be anything else, such as a sub-command.
+        let names = catalogue.flags().map(|flag| &*flag.country);
+        let country = closest_above(SURELY, text, names).filter(|_| text.len() > 3);
+        let country = catalogue
+            .flags()
+            .find(|flag| Some(&*flag.country) == country);
+        let hint = country.map_or_else(String::new, |flag| {
+            format!(", such as {} for {}", flag.code, flag.country)
+        });
+        Self { hint }
+    }
+}
 
 impl FromStr for CodeArg {
     type Err = NotACode;
@@ -25,7 +48,10 @@ impl FromStr for CodeArg {
     fn from_str(text: &str) -> Result<Self, NotACode> {
         match text.as_bytes() {
             [letter] if letter.is_ascii_alphabetic() => Ok(Self::Letter(char::from(*letter))),
-            _ => text.parse().map(Self::Code).map_err(|_| NotACode),
+            _ => text
+                .parse()
+                .map(Self::Code)
+                .map_err(|_| NotACode::new(text)),
         }
     }
 }
@@ -99,7 +125,20 @@ mod tests {
     #[test]
     fn anything_but_a_letter_or_a_code_is_refused() {
         for text in ["", "B1", "1", "BRA", "é", " B", "B ", "日本", "-"] {
-            assert_eq!(text.parse::<CodeArg>(), Err(NotACode), "{text:?}");
+            assert!(text.parse::<CodeArg>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_country_gets_its_code() {
+        let refusal = |text: &str| text.parse::<CodeArg>().unwrap_err().to_string();
+        assert_eq!(
+            refusal("brasil"),
+            "each CC must be A to Z or AA to ZZ, such as BR for Brazil (or a sub-command: see --help)"
+        );
+        assert_eq!(
+            refusal("1"),
+            "each CC must be A to Z or AA to ZZ (or a sub-command: see --help)"
+        );
     }
 }

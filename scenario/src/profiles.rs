@@ -1,5 +1,7 @@
 //! The scenarios that come with the server: TOML files in the users' own format, embedded.
 
+use flags_data::did_you_mean;
+
 use crate::{Scenario, ScenarioError};
 
 /// An embedded scenario.
@@ -36,6 +38,11 @@ impl Profile {
     /// The profile of this name.
     pub fn find(name: &str) -> Option<&'static Self> {
         PROFILES.iter().find(|profile| profile.name == name)
+    }
+
+    /// ` (did you mean X?)` for a name that is almost that of a profile; nothing for another.
+    pub fn hint(name: &str) -> String {
+        did_you_mean(name, PROFILES.iter().map(|profile| profile.name))
     }
 
     /// What the profile is for: the comment in its first line.

@@ -13,7 +13,7 @@ use crate::{Scenario, ScenarioError};
 #[non_exhaustive]
 pub enum SourceError {
     /// No profile has this name.
-    #[error("--profile {0}: there is no such profile; take one of {names}", names = profile_names())]
+    #[error("--profile {0}: there is no such profile{hint}; take one of {names}", hint = Profile::hint(.0), names = profile_names())]
     UnknownProfile(String),
     /// The scenario file cannot be read.
     #[error("--scenario {path}: cannot be read ({reason}); {}", remedy(reason))]

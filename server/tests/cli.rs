@@ -373,7 +373,7 @@ fn invalid_tls_files_are_refused() {
     std::fs::write(&file, "no pem").unwrap();
     let file = file.to_str().unwrap();
     let (code, message) = refusal(&["--port", "0", "--tls-cert", file, "--tls-key", file]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(
         message.contains("x.pem: holds no certificate; give a chain of certificates in PEM form"),
         "{message}"
@@ -668,7 +668,7 @@ fn check_reports_every_problem_with_its_file_and_line() {
             &tea,
             &[
                 format!("error: {tea} has 2 problems\n"),
-                format!("{tea}:1: sede: unknown key: remove it"),
+                format!("{tea}:1: sede: unknown key (did you mean seed?): remove it"),
                 format!("{tea}:4: rule[1].status: invalid status 99"),
             ] as &[_],
         ),

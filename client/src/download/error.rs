@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use flag_cli::one_line;
 use thiserror::Error;
 
 use super::sample::Outcome;
@@ -52,9 +53,10 @@ impl AttemptError {
     }
 
     fn new(outcome: Outcome, message: impl fmt::Display) -> Self {
+        // A server, or the URL of a redirect, has a part in it.
         Self {
             outcome,
-            message: message.to_string(),
+            message: one_line(&message.to_string()),
         }
     }
 

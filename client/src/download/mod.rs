@@ -7,6 +7,7 @@ mod attempt_table;
 mod cancel;
 mod downloader;
 mod error;
+pub(crate) mod foreign;
 pub(crate) mod http;
 mod images;
 mod job;

@@ -7,6 +7,8 @@ use flags_data::CountryCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::foreign;
+
 /// One attempt at a download. All times count from the start of its round; in JSON they
 /// are milliseconds, and absent values are left out.
 ///
@@ -25,7 +27,11 @@ pub struct Sample {
     /// How it ended.
     pub outcome: Outcome,
     /// The reason of a failure, as text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "foreign::optional_line"
+    )]
     pub error: Option<String>,
     /// The status of the response, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +86,11 @@ pub struct Sample {
     )]
     pub capacity: Option<Duration>,
     /// The rules of the scenario that the server says it applied, if it named any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "foreign::optional_line"
+    )]
     pub rules: Option<String>,
     /// The pause before the next attempt at this code; `None` if this was the last.
     #[serde(

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use flag_cli::one_line;
 use hdrhistogram::Histogram;
 
 use super::schedule::Pace;
@@ -215,7 +216,9 @@ impl Recorder {
 
     /// Keeps the cause of a failure, if it is the first of its kind.
     pub fn explain(&mut self, failure: Failure, cause: impl FnOnce() -> String) {
-        self.causes.entry(failure).or_insert_with(cause);
+        self.causes
+            .entry(failure)
+            .or_insert_with(|| one_line(&cause()));
     }
 
     /// Adds one request that was under way when the load was interrupted. `ended` is since the

@@ -1,5 +1,7 @@
 //! What is written down of a race before anything is measured.
 
+use flag_cli::{one_line, without_credentials};
+
 use super::contender::Contender;
 use super::plan;
 use super::server_plan::ServerPlan;
@@ -29,7 +31,7 @@ pub fn begin(kind: Kind, job: &Job, target: &Target, command: Vec<String>) -> Me
 /// A series of this contender, with nothing measured yet.
 pub fn series(contender: &dyn Contender, job: &Job) -> Series {
     Series {
-        name: contender.name(),
+        name: one_line(&contender.name()),
         contender: contender.record(),
         workers: contender.workers(job),
         memory_bytes: None,
@@ -43,7 +45,7 @@ impl Target {
     pub fn record(&self) -> ServerRecord {
         ServerRecord {
             label: self.label.clone(),
-            url: self.base_url.clone(),
+            url: without_credentials(&self.base_url),
             scenario: self.plan.as_ref().map(ServerPlan::record),
         }
     }

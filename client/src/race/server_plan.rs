@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use flag_cli::one_line;
 use flag_scenario::forecast::Outlook;
 use flag_scenario::{
     ClientHeaders, Content, Doubt, Plan, Planner, RequestKey, Scenario, ScenarioError,
@@ -43,7 +44,7 @@ impl ServerPlan {
     /// When there is no such scenario, or it has errors.
     pub fn load(source: &ScenarioSource<'_>, seed: Option<u64>) -> Result<Self, SourceError> {
         let (name, scenario, toml) = scenario_and_text(source)?;
-        Ok(Self::new(name, toml, scenario, seed))
+        Ok(Self::new(one_line(&name), toml, scenario, seed))
     }
 
     /// The scenario that a result has.

@@ -5,8 +5,10 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use flag_cli::without_credentials;
 use flag_scenario::{ScenarioSource, SourceError};
 use flag_server::{BlockingFlagServer, Config, StartError};
+use flags_data::did_you_mean;
 use reqwest::Url;
 use thiserror::Error;
 
@@ -78,7 +80,7 @@ impl Target {
     /// # Errors
     /// When it is neither, or no connection is accepted there.
     pub fn named(server: &str) -> Result<Self, TargetError> {
-        let not_a_server = || TargetError::NotAServer(server.to_owned());
+        let not_a_server = || TargetError::NotAServer(shown(server));
         let label = server.to_uppercase();
         let of_the_book = LABELS.iter().find(|(name, _)| *name == label);
         let of_the_book = of_the_book.map(|(_, url)| (*url).to_owned());
@@ -110,7 +112,7 @@ impl Target {
     /// When no connection is accepted there.
     pub fn of_url(url: &Url) -> Result<Self, TargetError> {
         let dead = |reason| TargetError::Dead {
-            url: url.to_string(),
+            url: without_credentials(url.as_str()),
             reason,
         };
         check_accepts(url).map_err(dead)?;
@@ -150,6 +152,18 @@ impl Target {
     /// Whether the server is an embedded one.
     pub fn is_embedded(&self) -> bool {
         self.embedded.is_some()
+    }
+}
+
+/// What was meant for a server, without what may be a password: that is before the last `@`.
+fn shown(server: &str) -> String {
+    match server.rsplit_once('@') {
+        Some((_, host)) => format!("***@{host}"),
+        None if server.contains(':') => server.to_owned(),
+        None => {
+            let hint = did_you_mean(server, LABELS.iter().map(|(label, _)| *label));
+            format!("{server}{hint}")
+        }
     }
 }
 

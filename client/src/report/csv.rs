@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::download::Outcome;
 use crate::result::{Measurement, stats};
@@ -13,10 +13,10 @@ use crate::result::{Measurement, stats};
 #[derive(Serialize)]
 struct Line<'m> {
     #[serde(rename = "lane")]
-    series: &'m str,
+    series: Text<'m>,
     workers: usize,
     round: usize,
-    code: &'m str,
+    code: Text<'m>,
     attempt: u32,
     worker: usize,
     outcome: Outcome,
@@ -30,7 +30,21 @@ struct Line<'m> {
     plan_ms: Option<f64>,
     wait_ms: Option<f64>,
     retry_in_ms: Option<f64>,
-    error: Option<&'m str>,
+    error: Option<Text<'m>>,
+}
+
+/// A text in a cell. Spreadsheets run a cell that begins like a formula, whoever wrote it; an
+/// apostrophe says that it is a text (OWASP, "CSV Injection").
+struct Text<'m>(&'m str);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            serializer.collect_str(&format_args!("'{}", self.0))
+        } else {
+            serializer.serialize_str(self.0)
+        }
+    }
 }
 
 /// Writes a header and all samples of all complete rounds; the first round is 1.
@@ -44,10 +58,10 @@ pub fn write(measurement: &Measurement, out: impl Write) -> io::Result<()> {
         for (index, round) in series.rounds.iter().enumerate() {
             for sample in &round.samples {
                 csv.serialize(Line {
-                    series: &series.name,
+                    series: Text(&series.name),
                     workers: series.workers.get(),
                     round: index + 1,
-                    code: sample.code.as_str(),
+                    code: Text(sample.code.as_str()),
                     attempt: sample.attempt,
                     worker: sample.worker,
                     outcome: sample.outcome,
@@ -60,10 +74,32 @@ pub fn write(measurement: &Measurement, out: impl Write) -> io::Result<()> {
                     plan_ms: millis(sample.plan),
                     wait_ms: millis(sample.wait),
                     retry_in_ms: millis(sample.retry_in),
-                    error: sample.error.as_deref(),
+                    error: sample.error.as_deref().map(Text),
                 })?;
             }
         }
     }
     csv.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_begins_like_a_formula() {
+        let cell = |text: &str| {
+            let mut csv = csv::WriterBuilder::new()
+                .has_headers(false)
+                .from_writer(Vec::new());
+            csv.serialize(Text(text)).unwrap();
+            String::from_utf8(csv.into_inner().unwrap()).unwrap()
+        };
+        for start in ["=", "+", "-", "@", "\t", "\r"] {
+            let cell = cell(&format!("{start}cmd|' /C calc'!A1"));
+            assert!(cell.trim_start_matches('"').starts_with('\''), "{cell}");
+        }
+        assert_eq!(cell("async"), "async\n");
+        assert_eq!(cell("a=b"), "a=b\n");
+    }
 }

@@ -1,12 +1,15 @@
 //! The one JSON document of a measurement, its schema, and how it is read again.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 
+use flag_cli::drives_terminal;
 use flag_scenario::file::read_limited;
 use flag_scenario::forecast::Forecast;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::ser::Formatter;
 use thiserror::Error;
 
 use crate::result::{Comparison, LoadResult, Measurement, Report, SCHEMA_VERSION};
@@ -27,18 +30,53 @@ enum Shapes {
 /// # Errors
 /// Those of `out`.
 pub fn write(report: &Report, mut out: impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut out, report)?;
+    report.serialize(&mut serde_json::Serializer::with_formatter(
+        &mut out, Escaped,
+    ))?;
     out.write_all(b"\n")
+}
+
+/// A document without line breaks, in which no text drives a terminal: JSON has escapes for all
+/// characters, and needs them for some only.
+struct Escaped;
+
+impl Formatter for Escaped {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        out.write_all(escaped(fragment).as_bytes())
+    }
+}
+
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(drives_terminal) {
+        return text.into();
+    }
+    // All of them are in the first plane, so that each is one unit of UTF-16.
+    let shown = text.chars().map(|c| match c {
+        c if drives_terminal(c) => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    });
+    shown.collect::<String>().into()
+}
+
+/// A document for people.
+fn pretty(document: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(document).expect("texts and numbers can be written");
+    let lines: Vec<Cow<'_, str>> = text.lines().map(escaped).collect();
+    lines.join("\n") + "\n"
 }
 
 /// The result of a load as JSON.
 pub fn load(result: &LoadResult) -> String {
-    serde_json::to_string_pretty(result).expect("texts and numbers can be written") + "\n"
+    pretty(result)
 }
 
 /// A comparison as JSON.
 pub fn comparison(comparison: &Comparison) -> String {
-    serde_json::to_string_pretty(comparison).expect("texts and numbers can be written") + "\n"
+    pretty(comparison)
 }
 
 /// The JSON Schema (draft 2020-12) of everything that `flag-client` writes as JSON.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use flag_cli::one_line;
+
 use super::columns::{columns, worst_outliers};
 use super::format::{found, list_codes, plural};
 use super::messages;
@@ -20,30 +22,26 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
         let _ = writeln!(text, "**{}**\n", escaped(&headline)); // writing to a String cannot fail
     }
     let columns = columns(analysis);
-    let cells = |cell: &mut dyn Iterator<Item = String>| {
-        cell.fold("|".to_owned(), |row, cell| format!("{row} {cell} |")) + "\n"
-    };
-    text += &cells(&mut columns.iter().map(|column| column.title.to_owned()));
-    text += &cells(
-        &mut (0..columns.len()).map(|index| if index == 0 { "---" } else { "---:" }.to_owned()),
+    text += &row(columns.iter().map(|column| Cell::own(column.title)));
+    text += &format!(
+        "| --- |{}\n",
+        " ---: |".repeat(columns.len().saturating_sub(1))
     );
     for series in &analysis.series {
-        text += &cells(&mut columns.iter().map(|column| escaped(&(column.cell)(series))));
+        text += &row(columns
+            .iter()
+            .map(|column| Cell::text(&(column.cell)(series))));
     }
     if !thresholds.is_empty() {
         text += "\n| threshold | found | |\n| --- | ---: | --- |\n";
         for checked in thresholds {
             let sign = match checked.judgement() {
                 Judgement::Met => "✓",
-                Judgement::Missed | Judgement::NoData => "✗ failed",
+                Judgement::Missed | Judgement::NoData => "✗ **failed**",
                 Judgement::Undecided => "? undecided, take more rounds",
             };
-            let _ = writeln!(
-                text,
-                "| `{}` | {} | {sign} |",
-                checked.threshold,
-                found(checked)
-            );
+            let threshold = Cell::code(&checked.threshold.to_string());
+            text += &row([threshold, Cell::text(&found(checked)), Cell::own(sign)]);
         }
     }
     text.push('\n');
@@ -94,7 +92,7 @@ pub fn whole(report: &Report, thresholds: &[Checked]) -> String {
     let _ = writeln!(
         text,
         "\n```sh\n{}\n```",
-        super::format::shell_words(&measurement.command)
+        one_line(&super::format::shell_words(&measurement.command))
     );
     text
 }
@@ -108,15 +106,14 @@ pub fn comparison(comparison: &Comparison) -> String {
             Verdict::Failed => "✗ **failed**",
             verdict => verdict.name(),
         };
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {sign} |",
-            escaped(&series.name),
-            super::format::short_ms(series.old_ms),
-            super::format::short_ms(series.new_ms),
-            super::format::change(series.ratio.median),
-            super::format::changes(&series.ratio),
-        );
+        text += &row([
+            Cell::text(&series.name),
+            Cell::text(&super::format::short_ms(series.old_ms)),
+            Cell::text(&super::format::short_ms(series.new_ms)),
+            Cell::text(&super::format::change(series.ratio.median)),
+            Cell::text(&super::format::changes(&series.ratio)),
+            Cell::own(sign),
+        ]);
     }
     for difference in &comparison.differences {
         let _ = writeln!(text, "\n- {}", escaped(difference));
@@ -124,15 +121,41 @@ pub fn comparison(comparison: &Comparison) -> String {
     text
 }
 
-/// Escapes the characters that have a meaning in Markdown or HTML.
+/// A cell of a table. What is no literal of this program is escaped.
+struct Cell(String);
+
+impl Cell {
+    fn own(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
+    fn text(text: &str) -> Self {
+        Self(escaped(text))
+    }
+
+    /// In code, a bar ends a cell as elsewhere, and a backtick the code.
+    fn code(text: &str) -> Self {
+        let text = one_line(text).replace('|', "\\|").replace('`', "'");
+        Self(format!("`{text}`"))
+    }
+}
+
+/// A row of a table.
+fn row(cells: impl IntoIterator<Item = Cell>) -> String {
+    let cells = cells.into_iter();
+    cells.fold("|".to_owned(), |row, Cell(cell)| format!("{row} {cell} |")) + "\n"
+}
+
+/// Escapes the characters that have a meaning in Markdown or HTML, and those that drive a terminal,
+/// where Markdown is read too.
 fn escaped(text: &str) -> String {
+    let text = one_line(text);
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
             '<' => escaped.push_str("&lt;"),
             '&' => escaped.push_str("&amp;"),
             '|' | '*' | '_' | '`' | '\\' => escaped.extend(['\\', character]),
-            '\n' => escaped.push(' '),
             _ => escaped.push(character),
         }
     }

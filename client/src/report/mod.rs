@@ -11,6 +11,7 @@ pub mod json;
 pub mod live;
 pub mod load;
 pub mod markdown;
+mod markup;
 pub mod messages;
 pub mod page;
 mod palette;

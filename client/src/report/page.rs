@@ -11,7 +11,7 @@ use super::format::{
     interval, list_codes, memory, or_failed, percent, plural, shell_words, short, short_ms, times,
 };
 use super::plot::{Figure, Width, picture};
-use super::{messages, palette};
+use super::{markup, messages, palette};
 use crate::result::{Analysis, Environment, Measurement, Report, ScenarioRecord, SeriesAnalysis};
 
 /// The page of these reports, each with its title, such as the name of its file.
@@ -20,7 +20,7 @@ pub fn html(reports: &[(&str, &Report)]) -> String {
         [(title, ..)] => format!("{title} – Flagbench"),
         _ => "Flagbench".to_owned(),
     };
-    html! {
+    markup::text(html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -50,8 +50,7 @@ pub fn html(reports: &[(&str, &Report)]) -> String {
                 }
             }
         }
-    }
-    .into_string()
+    })
 }
 
 fn section(number: usize, report: &Report) -> Markup {

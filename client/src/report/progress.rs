@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use flag_cli::complain;
 use flag_host::lock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -88,6 +89,6 @@ impl RaceBar {
 
     /// Prints a line to standard error, above the bar.
     pub fn print_above(&self, line: &str) {
-        self.bar.suspend(|| anstream::eprintln!("{line}"));
+        self.bar.suspend(|| complain(&format!("{line}\n")));
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::environment::{Environment, Neighbourhood};
 use super::interval::Looks;
 use super::stats;
-use crate::download::{Outcome, Sample};
+use crate::download::{Outcome, Sample, foreign};
 
 /// The version of the document's shape. It grows when a reader of the old shape would misread the
 /// new one.
@@ -107,9 +107,11 @@ pub const EMBEDDED: &str = "EMBEDDED";
 #[serde(deny_unknown_fields)]
 pub struct ServerRecord {
     /// `EMBEDDED`, a label of the book, or `CUSTOM`.
+    #[serde(deserialize_with = "foreign::line")]
     pub label: String,
     /// The folder of the flags, or the URL that a load was for; the port of an embedded server is a
     /// new one in every run.
+    #[serde(deserialize_with = "foreign::line")]
     pub url: String,
     /// What it did to its clients: that of an embedded server, or the one that was given as the
     /// plan of a named one.
@@ -121,6 +123,7 @@ pub struct ServerRecord {
 #[serde(deny_unknown_fields)]
 pub struct ScenarioRecord {
     /// The name of the profile or of the file.
+    #[serde(deserialize_with = "foreign::line")]
     pub name: String,
     /// The seed it ran with, which may be another than the text's.
     pub seed: u64,
@@ -224,6 +227,7 @@ impl Planned {
 #[schemars(rename = "Lane")]
 pub struct Series {
     /// What thresholds and reports call it: `async`, `threaded-ureq`; in a sweep, `async@30`.
+    #[serde(deserialize_with = "foreign::line")]
     pub name: String,
     /// Who it is.
     pub contender: ContenderRecord,

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use bytesize::ByteSize;
 use flag_scenario::parse_duration;
+use flags_data::did_you_mean;
 use thiserror::Error;
 
 use super::analysis::{SeriesAnalysis, excess_percentile, latencies};
@@ -103,8 +104,9 @@ pub enum ThresholdError {
     NoSeries(String),
     /// No such metric.
     #[error(
-        "{0:?} is not a metric; take one of p(0) to p(100), min, med, avg, max (latency), excess.p(0) to excess.p(100), elapsed, cpu, memory, speed_up, ratio, \
-         ratio.lower, ratio.upper, efficiency, throughput, error_rate, errors, unplanned_errors, retries, downloads; of load also requests, timeouts, unsent"
+        "{0:?} is not a metric{hint}; take one of p(0) to p(100), min, med, avg, max (latency), excess.p(0) to excess.p(100), elapsed, cpu, memory, speed_up, ratio, \
+         ratio.lower, ratio.upper, efficiency, throughput, error_rate, errors, unplanned_errors, retries, downloads; of load also requests, timeouts, unsent",
+        hint = did_you_mean(.0, NAMES)
     )]
     NoMetric(String),
     /// An interval is never one number.
@@ -174,6 +176,31 @@ impl fmt::Display for Threshold {
         f.write_str(&self.text)
     }
 }
+
+/// The metrics that have no parameter.
+const NAMES: [&str; 21] = [
+    "min",
+    "med",
+    "avg",
+    "max",
+    "elapsed",
+    "cpu",
+    "memory",
+    "speed_up",
+    "ratio",
+    "ratio.lower",
+    "ratio.upper",
+    "efficiency",
+    "throughput",
+    "error_rate",
+    "errors",
+    "unplanned_errors",
+    "retries",
+    "downloads",
+    "requests",
+    "timeouts",
+    "unsent",
+];
 
 impl FromStr for Metric {
     type Err = ThresholdError;
@@ -565,7 +592,8 @@ pub fn check_load(thresholds: &[Threshold], result: &LoadResult) -> Vec<Checked>
 pub enum NotMeasured {
     /// A misspelt series.
     #[error(
-        "--threshold '{threshold}': unknown contender {series:?}; the contenders are {all_series}"
+        "--threshold '{threshold}': unknown contender {series:?}{hint}; the contenders are {all_series}",
+        hint = did_you_mean(series, all_series.split(", "))
     )]
     Series {
         /// What was written.
@@ -970,7 +998,7 @@ mod tests {
         let message = names("asink.errors == 0").unwrap_err().to_string();
         assert_eq!(
             message,
-            "--threshold 'asink.errors == 0': unknown contender \"asink\"; the contenders are async, threaded"
+            "--threshold 'asink.errors == 0': unknown contender \"asink\" (did you mean async?); the contenders are async, threaded"
         );
     }
 

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use flags_data::did_you_mean;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -287,7 +288,8 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
             let name: &str = key.get_ref();
             if !self.known.contains(&name) {
                 let message = format!(
-                    "unknown key: remove it, or use one of {}",
+                    "unknown key{}: remove it, or use one of {}",
+                    did_you_mean(name, self.known.iter().copied()),
                     self.known.join(", ")
                 );
                 self.problems

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
-use flags_data::CountryCode;
+use flags_data::{CountryCode, did_you_mean};
 use thiserror::Error;
 
 use super::reader::{
@@ -145,9 +145,10 @@ fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
 
 fn unknown_kind<T>(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<T> {
     let kinds = KINDS.join(", ");
+    let hint = did_you_mean(kind, KINDS.iter().copied());
     section.refuse(
         "fault",
-        &format!("unknown kind {kind:?}: use one of {kinds}"),
+        &format!("unknown kind {kind:?}{hint}: use one of {kinds}"),
     );
     section.accept_the_rest();
     None
@@ -411,7 +412,7 @@ mod tests {
         "#;
         insta::assert_snapshot!(problems_of(text), @r#"
         line 2: seed: give a whole number that is not negative
-        line 3: sede: unknown key: remove it, or use one of seed, capacity, rule
+        line 3: sede: unknown key (did you mean seed?): remove it, or use one of seed, capacity, rule
         line 7: rule[1].probability: 1.5 is not between 0 and 1: give a number from 0 to 1
         line 8: rule[1].distribution: lower (2s) is above upper (1s): swap them
         line 12: rule[2].status: invalid status 99: give one from 200 to 599

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
@@ -27,8 +27,10 @@ pub enum Tls {
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// A file that cannot be read, or holds something else.
-    #[error("{path}: {reason}; give {expected} in PEM form")]
+    #[error("{option} {path}: {reason}; give {expected} in PEM form")]
     File {
+        /// The option of flag-server that names it.
+        option: &'static str,
         /// The file.
         path: String,
         /// What is wrong with it.
@@ -78,10 +80,15 @@ fn self_signed() -> Result<(Chain, PrivateKeyDer<'static>), rcgen::Error> {
 }
 
 fn read_chain(path: &Path) -> Result<Chain, TlsError> {
-    let error = |reason: String| file_error(path, reason, "a chain of certificates");
+    let error = |reason: String| TlsError::File {
+        option: "--tls-cert",
+        path: path.display().to_string(),
+        reason,
+        expected: "a chain of certificates",
+    };
     let chain: Chain = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|reason| error(reason.to_string()))?;
+        .map_err(|reason| error(in_words(&reason)))?;
     if chain.is_empty() {
         Err(error("holds no certificate".to_owned()))
     } else {
@@ -90,14 +97,18 @@ fn read_chain(path: &Path) -> Result<Chain, TlsError> {
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|reason| file_error(path, reason.to_string(), "a private key"))
+    PrivateKeyDer::from_pem_file(path).map_err(|reason| TlsError::File {
+        option: "--tls-key",
+        path: path.display().to_string(),
+        reason: in_words(&reason),
+        expected: "a private key",
+    })
 }
 
-fn file_error(path: &Path, reason: String, expected: &'static str) -> TlsError {
-    TlsError::File {
-        path: path.display().to_string(),
-        reason,
-        expected,
+fn in_words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(reason) => format!("cannot be read ({reason})"),
+        pem::Error::NoItemsFound => "holds none".to_owned(),
+        other => other.to_string(),
     }
 }

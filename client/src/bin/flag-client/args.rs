@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use flag_cli::DocsCommand;
-use flag_cli::{ForecastArgs, SelectionArgs};
+use flag_cli::{ForecastArgs, SelectionArgs, whole_number};
 use flag_scenario::parse_duration;
 use flags_data::CountryCode;
 use flags_data::selection::{CodeArg, Selection, select};
@@ -129,7 +129,7 @@ pub(crate) struct BenchArgs {
 
     /// The port of the embedded server for --command, for a program that cannot be told where to
     /// download from. [default: a free one]
-    #[arg(long, value_name = "PORT", requires = "commands", value_parser = value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", requires = "commands", value_parser = whole_number(1..=u16::MAX))]
     pub(crate) port: Option<u16>,
 
     /// The time limit of one round of a --command. A program that takes longer is ended with all
@@ -278,7 +278,7 @@ pub(crate) struct LoadArgs {
 
     /// The seed of the order of the flags, and of the embedded server instead of its scenario's
     /// own.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = flag_cli::seed)]
     pub(crate) seed: Option<u64>,
 
     /// What must hold, like 'response.p(99) < 250ms'; repeat it for more. If something does not, or
@@ -376,7 +376,8 @@ pub(crate) struct RoundsArgs {
         long,
         value_name = "N",
         allow_negative_numbers = true,
-        default_value = "1"
+        default_value = "1",
+        value_parser = whole_number(0..=usize::MAX)
     )]
     pub(crate) warmup: usize,
 }
@@ -611,7 +612,7 @@ pub(crate) struct PlanArgs {
     pub(crate) scenario: Option<PathBuf>,
 
     /// The seed of the embedded server, instead of its scenario's own.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = flag_cli::seed)]
     pub(crate) seed: Option<u64>,
 
     /// What to print of their future.
@@ -680,7 +681,7 @@ pub(crate) struct SharedArgs {
     ///
     /// It also seeds the jitter of the pauses before retries; with --server, and neither --scenario
     /// nor --profile, nothing else.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = flag_cli::seed)]
     pub(crate) seed: Option<u64>,
 
     /// Number the first attempt N, as a client that has tried before: the server then does what it
@@ -697,7 +698,7 @@ pub(crate) struct SharedArgs {
     /// That is a timeout, no connection or a broken one, a wrong image, or status 408, 418, 429 or
     /// 5xx. The pauses before it double, from 50 to 100 ms up to 2.5 to 5 s, or are as long as
     /// retry-after asks for, up to 60 s.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "0", value_parser = retries)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "0", value_parser = whole_number(0..=100_u32))]
     pub(crate) retries: u32,
 
     /// Print more: a line per attempt (get) or per round (bench, sweep); with the result of a race,
@@ -776,13 +777,6 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let name = name.trim().parse().map_err(|_| remedy())?;
     let value = value.trim().parse().map_err(|_| remedy())?;
     Ok((name, value))
-}
-
-fn retries(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(retries @ 0..=100) => Ok(retries),
-        _ => Err("give a whole number from 0 to 100".to_owned()),
-    }
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {

@@ -100,7 +100,11 @@ fn results(paths: &[PathBuf]) -> anyhow::Result<Vec<Saved>> {
 
 /// Compares older results with newer ones.
 pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<u8> {
-    let (old, new) = (results(args.older())?, results(args.newer())?);
+    let read = |paths, option| match args.both.is_empty() {
+        true => results(paths).context(option),
+        false => results(paths), // by position
+    };
+    let (old, new) = (read(args.older(), "--old")?, read(args.newer(), "--new")?);
     let (first, others) = old.split_first().context("clap wants one")?;
     for other in others.iter().chain(&new) {
         check(first, &other.measurement, args.comparing.anyway)?;

@@ -1,5 +1,6 @@
 //! `flag-client get`: the book's flags2 program.
 
+use flag_cli::complain;
 use flag_client::download::{Images, Job, Outcome, Watcher};
 use flag_client::race::{self, Contender, Target};
 use flag_client::report::{book, progress};
@@ -65,10 +66,10 @@ fn print_hint(job: &Job, target: &Target) {
     } else {
         "check the codes, and the address that -s names"
     };
-    anstream::eprintln!(
-        "none of them was found, such as {}: {remedy}",
-        job.image_url(*code)
-    );
+    let url = job.image_url(*code);
+    complain(&format!(
+        "none of them was found, such as {url}: {remedy}\n"
+    ));
 }
 
 /// A line per attempt, or a bar.

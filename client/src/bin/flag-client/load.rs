@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use flag_cli::complain;
 use flag_client::load::{self, Progress};
 #[cfg(feature = "terminal")]
 use flag_client::report::live::LiveView;
@@ -119,7 +120,7 @@ impl Watcher {
             Self::Lines(next) => {
                 if Instant::now() >= *next {
                     *next += LINE;
-                    anstream::eprintln!("{}", text::line(progress));
+                    complain(&format!("{}\n", text::line(progress)));
                 }
             }
             Self::Nobody => {}

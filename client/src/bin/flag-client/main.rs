@@ -25,7 +25,7 @@ mod terminal;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use flag_cli::complain;
 use flag_client::download::worker;
 use flag_client::race::memory_probe;
 use flag_client::report::json;
@@ -41,13 +41,13 @@ fn main() -> ExitCode {
         print_error(&error);
         return ExitCode::from(FAILED);
     }
-    let code = match Args::try_parse() {
+    let code = match flag_cli::parse::<Args>() {
         Ok(args) => run(args).unwrap_or_else(|error| {
             print_error(&format_args!("{error:#}"));
             exit::code_of(&error)
         }),
         Err(answer) if answer.use_stderr() => {
-            answer.print().ok();
+            complain(&flag_cli::shown(&answer));
             USAGE
         }
         // What --help and --version ask for.
@@ -65,9 +65,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// There is nowhere to say that this failed.
 fn print_error(error: &dyn std::fmt::Display) {
-    writeln!(io::stderr(), "error: {error}").ok();
+    complain(&format!("error: {error}\n"));
 }
 
 fn run(args: Args) -> anyhow::Result<u8> {

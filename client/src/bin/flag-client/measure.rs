@@ -4,13 +4,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use flag_cli::complain;
 use flag_client::download::{CancelToken, Images, Runner, Watcher};
 use flag_client::race::command::ExternalCommand;
 use flag_client::race::{Contender, ContenderError, Race, RaceEvent, Target};
 use flag_client::report::progress::RaceBar;
 use flag_client::report::table;
 use flag_client::result::{IdealTimes, Measurement, Report, Round, Series, threshold};
-use flags_data::Catalogue;
+use flags_data::{Catalogue, did_you_mean};
 
 use crate::compare::exit_code;
 use crate::exit::{FAILED, INTERRUPTED, REGRESSED, Usage};
@@ -89,7 +90,8 @@ fn race(
         if !race.names().any(|name| name == reference) {
             let names: Vec<&str> = race.names().collect();
             bail!(Usage(format!(
-                "--reference: no contender is called {reference:?}; take one of {}",
+                "--reference: no contender is called {reference:?}{}; take one of {}",
+                did_you_mean(reference, names.iter().copied()),
                 names.join(", ")
             )));
         }
@@ -107,7 +109,7 @@ fn race(
             if output.is_text() {
                 say(&text);
             } else {
-                anstream::eprint!("{text}");
+                complain(&text);
             }
         }
         if code == 0 {

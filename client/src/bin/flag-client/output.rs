@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::bail;
+use flag_cli::complain;
 use flag_client::report::{csv, json, load, markdown, table};
 use flag_client::result::threshold::{self, Checked, Judgement, Threshold};
 use flag_client::result::{LoadResult, Report};
@@ -106,7 +107,7 @@ pub(crate) fn print_thresholds(checked: &[Checked], prints_text: bool) -> bool {
         if prints_text {
             say(&line);
         } else if one.judgement() != Judgement::Met {
-            anstream::eprint!("{line}");
+            complain(&line);
         }
     }
     !checked.iter().any(|one| one.judgement().fails())

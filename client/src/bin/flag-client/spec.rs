@@ -261,7 +261,7 @@ impl BenchSpec {
         if servers.len() > 1 {
             check_several(&output, args.baseline.as_deref())?;
         }
-        let read = |file| Baseline::read(file, args.comparing);
+        let read = |file| Baseline::read(file, args.comparing).context("--baseline");
         Ok(Self {
             servers,
             baseline: args.baseline.map(read).transpose()?,

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use flag_cli::{printable, shareable};
 use flag_client::download::CancelToken;
 
 use crate::exit::INTERRUPTED;
@@ -22,6 +23,7 @@ pub(crate) fn leave_standard_output() {
 /// Prints, with colours on a terminal only. That it failed must not end what is measured:
 /// [`take_failure`] has it at the end.
 pub(crate) fn say(text: &str) {
+    let text = printable(text);
     let print = |out: &mut dyn Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if LEAVES_STANDARD_OUTPUT.load(Ordering::Relaxed) {
         print(&mut anstream::stderr().lock()).ok();
@@ -52,12 +54,10 @@ pub(crate) fn width() -> Option<usize> {
     terminal.is_term().then(|| usize::from(terminal.size().1))
 }
 
-/// The command line as it was typed, so that it can be typed again.
+/// The command line as it was typed, so that it can be typed again; without its secrets.
 pub(crate) fn command_line() -> Vec<String> {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    std::iter::once("flag-client".to_owned())
-        .chain(words.skip(1))
-        .collect()
+    shareable(std::iter::once("flag-client".to_owned()).chain(words.skip(1)))
 }
 
 /// The first Ctrl-C ends the work in good order, the second at once. To be called once.

@@ -20,6 +20,7 @@ use plotters::series::DashedLineSeries;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle};
 
+use crate::report::markup;
 use crate::report::palette::{self, Colour};
 
 const FINE: f64 = 4.0;
@@ -114,14 +115,13 @@ pub(super) fn canvas(
     // plotters gives the picture no name, and a size in its own pixels.
     let shapes = drawn.split_once('\n').map_or("", |(_, shapes)| shapes);
     let shapes = shapes.trim_end().trim_end_matches("</svg>");
-    html! {
+    markup::text(html! {
         svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label=(name) width=(width) height=(height.ceil())
             viewBox={ "0 0 " (size.0) " " (size.1) } {
             title { (name) }
             (maud::PreEscaped(shapes))
         }
-    }
-    .into_string()
+    })
 }
 
 /// A linear scale with given ticks. The range may be descending.

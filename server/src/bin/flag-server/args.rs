@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use flag_cli::{DocsCommand, ForecastArgs, SelectionArgs, at_least_one};
+use flag_cli::{DocsCommand, ForecastArgs, SelectionArgs, address, at_least_one, whole_number};
 use flag_scenario::parse_duration;
 
 /// A local HTTP server of flags with reproducible latency and faults.
@@ -83,7 +83,8 @@ pub(crate) struct PlanArgs {
         long,
         value_name = "N",
         env = "FLAG_SERVER_SEED",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = flag_cli::seed
     )]
     pub(crate) seed: Option<u64>,
 
@@ -133,7 +134,8 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "N",
         env = "FLAG_SERVER_PORT",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = whole_number(0..=u16::MAX)
     )]
     pub(crate) port: Option<u16>,
 
@@ -142,7 +144,8 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "ADDR",
         default_value = "127.0.0.1",
-        env = "FLAG_SERVER_BIND"
+        env = "FLAG_SERVER_BIND",
+        value_parser = address
     )]
     pub(crate) bind: IpAddr,
 
@@ -151,7 +154,8 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "N",
         env = "FLAG_SERVER_SEED",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = flag_cli::seed
     )]
     pub(crate) seed: Option<u64>,
 
@@ -199,7 +203,9 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "N",
         default_value = "65536",
-        env = "FLAG_SERVER_MAX_CONNECTIONS"
+        env = "FLAG_SERVER_MAX_CONNECTIONS",
+        allow_negative_numbers = true,
+        value_parser = at_least_one
     )]
     pub(crate) max_connections: NonZeroUsize,
 

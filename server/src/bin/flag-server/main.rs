@@ -11,11 +11,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
-use flag_cli::{DocsCommand, ExitStatus, Program};
+use flag_cli::{DocsCommand, ExitStatus, Program, complain, printable};
 use flag_host::{allow_files, is_standard_output};
 use flag_scenario::profiles::{PROFILES, Profile};
 use flag_scenario::{ClientHeaders, ScenarioSource, named_scenario, schema};
-use flag_server::{BlockingFlagServer, Config, StartError, Stopped, reachable};
+use flag_server::{BlockingFlagServer, Config, StartError, Stopped, TlsError, reachable};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -57,10 +57,10 @@ const EXIT_STATUS: &[ExitStatus] = &[
 ];
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match flag_cli::parse::<Args>() {
         Ok(args) => args,
         Err(answer) if answer.use_stderr() => {
-            answer.print().ok();
+            complain(&flag_cli::shown(&answer));
             return ExitCode::from(USAGE);
         }
         // What --help and --version ask for.
@@ -125,7 +125,7 @@ fn cannot_write(flag: &str, path: &Path, reason: &io::Error) -> String {
 /// A decision log that cannot be written is wrong usage, as for every file.
 fn code_of(error: &anyhow::Error) -> u8 {
     match error.downcast_ref() {
-        Some(StartError::Log { .. }) => USAGE,
+        Some(StartError::Log { .. } | StartError::Tls(TlsError::File { .. })) => USAGE,
         _ => FAILED,
     }
 }
@@ -192,7 +192,10 @@ fn docs(command: &DocsCommand) -> ExitCode {
 /// Prints.
 fn say(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
-    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    printed(
+        out.write_all(printable(text).as_bytes())
+            .and_then(|()| out.flush()),
+    )
 }
 
 /// A reader that has closed its end is not an error: it may have read enough.
@@ -206,8 +209,7 @@ fn printed(result: io::Result<()>) -> ExitCode {
 }
 
 fn fail(code: u8, message: &dyn std::fmt::Display) -> ExitCode {
-    // There is nowhere to say that this failed.
-    writeln!(io::stderr(), "error: {message}").ok();
+    complain(&format!("error: {message}\n"));
     ExitCode::from(code)
 }
 
@@ -310,7 +312,10 @@ fn print_profile(name: &str) -> ExitCode {
         Some(profile) => say(profile.toml),
         None => fail(
             USAGE,
-            &format_args!("there is no profile {name:?}; `flag-server profiles` lists them"),
+            &format_args!(
+                "there is no profile {name:?}{}; `flag-server profiles` lists them",
+                Profile::hint(name)
+            ),
         ),
     }
 }
