@@ -45,12 +45,16 @@ pub struct Arrived {
 }
 
 impl Arrived {
-    /// The digest that it is to have by the server's own word. An entity tag that only looks like a
-    /// digest may be anything, so it has to come from a Flagbench server, or be that of our flag.
-    fn named_digest(&self) -> Option<Digest> {
-        let ours = || Some(Catalogue::embedded().get(self.code)?.image.digest);
-        let is_known = self.is_flagbench || self.named == ours();
-        self.named.filter(|_| is_known)
+    /// What it is to be by the server's own word. An entity tag that only looks like a digest may be
+    /// anything, so it has to come from a Flagbench server, or be that of our flag.
+    fn wanted(&self) -> Wanted {
+        let catalogue = Catalogue::embedded();
+        let ours = catalogue.get(self.code).map(|flag| flag.image.digest);
+        match self.named {
+            None if self.is_flagbench => Wanted::Named(ours),
+            Some(_) if self.is_flagbench || self.named == ours => Wanted::Digest(self.named),
+            _ => Wanted::Gif,
+        }
     }
 }
 
@@ -117,10 +121,7 @@ impl RightImages {
     fn check(&self, arrived: &Arrived) -> Result<(), Rejected> {
         let wanted = match self {
             Self::Catalogue(_) | Self::Digests(_) => Wanted::Digest(self.digest(arrived.code)),
-            Self::Named => match arrived.named_digest() {
-                None => Wanted::Gif,
-                digest => Wanted::Digest(digest),
-            },
+            Self::Named => arrived.wanted(),
         };
         wanted.check(&arrived.image)
     }
@@ -130,6 +131,9 @@ impl RightImages {
 enum Wanted {
     /// One with this digest; none if there is no such flag.
     Digest(Option<Digest>),
+    /// One whose digest the server names, as Flagbench's does for every image that is right. This
+    /// one has none; it can only be our own.
+    Named(Option<Digest>),
     Gif,
 }
 
@@ -138,6 +142,8 @@ impl Wanted {
         let reason = match self {
             Self::Gif if is_gif(image) => return Ok(()),
             Self::Gif => "that are not a GIF".to_owned(),
+            Self::Named(ours) if *ours == Some(Digest::of(image)) => return Ok(()),
+            Self::Named(_) => "without the etag that the server gives to the flag".to_owned(),
             Self::Digest(expected) => {
                 let found = Digest::of(image);
                 if *expected == Some(found) {
@@ -202,7 +208,8 @@ mod tests {
             // Somebody else's entity tag may be the digest of something else.
             (own, Some(other), false, true),
             (own, None, false, true),
-            (own, None, true, true),
+            (own, None, true, false),
+            (ours, None, true, true),
             (text, Some(text), false, false),
             (text, None, true, false),
             (b"", None, false, false),
