@@ -67,7 +67,7 @@ impl<'r> RequestHeaders<'r> {
 }
 
 /// A header that is there and says nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Invalid;
 
 impl Headers for RequestHeaders<'_> {
