@@ -1234,3 +1234,75 @@ fn a_result_is_read_up_to_a_limit() {
         assert!(message.contains(expected), "{message}");
     }
 }
+
+/// A server of another program, which gives every request this answer.
+fn stranger(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") {
+                    if std::io::Read::read(&mut stream, &mut byte).unwrap_or(0) == 0 {
+                        return;
+                    }
+                    head.extend(byte);
+                }
+                std::io::Write::write_all(&mut stream, answer.as_bytes()).ok();
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn a_server_of_another_program_is_called_that() {
+    let folder = scratch();
+    let builder = flag_server::FlagServer::builder;
+    let own = builder().start_blocking().unwrap();
+    let teapots = builder().toml("rule = [{ fault = 'status', status = 418 }]");
+    let teapots = teapots.unwrap().start_blocking().unwrap();
+    let not_found =
+        "HTTP/1.1 404 Not Found\r\nserver: other\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let refused = "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    for (url, code, is_stranger) in [
+        (stranger(not_found), "BR", true),
+        (stranger(refused), "BR", true),
+        (own.flags_url(), "XX", false),
+        (teapots.flags_url(), "BR", false),
+    ] {
+        let output = flag_client(&["get", "-s", &url, code], folder.path());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        let says_so = text.contains("no Flagbench server answers at ");
+        assert_eq!(says_so, is_stranger, "{url}: {text}");
+    }
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_never_used() {
+    let folder = scratch();
+    let server = flag_server::FlagServer::builder().start_blocking().unwrap();
+    let url = server.flags_url();
+    let flag = format!("{url}/br/br.gif");
+    let threaded = ["get", "-s", &url, "BR", "--strategy", "threaded", "--http"];
+    for args in [
+        &["get", "-s", &url, "BR", "--http", "reqwest"] as &[&str],
+        &["get", "-s", &url, "BR", "--http", "hyper"],
+        &[&threaded[..], &["ureq"]].concat(),
+        &[&threaded[..], &["reqwest"]].concat(),
+        &["load", &flag, "-n", "1", "-c", "1"],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flag-client"));
+        command.args(args).current_dir(folder.path());
+        for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+            command.env(name, "http://127.0.0.1:1");
+        }
+        command.env_remove("no_proxy").env_remove("NO_PROXY");
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+    }
+}

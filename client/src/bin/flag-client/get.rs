@@ -1,7 +1,8 @@
 //! `flag-client get`: the book's flags2 program.
 
 use flag_cli::complain;
-use flag_client::download::{Images, Job, Outcome, RightImages, Watcher};
+use flag_client::download::{Images, Job, Outcome, RightImages, Sample, Watcher};
+use flag_client::load::is_flagbench;
 use flag_client::race::{self, Contender, Target};
 use flag_client::report::{book, progress};
 use flag_client::result::{Kind, Report};
@@ -48,6 +49,8 @@ pub(crate) fn get(spec: &GetSpec) -> anyhow::Result<u8> {
     let has_failed = has_none || endings.any(|sample| sample.outcome.is_error());
     if has_none && !job.cancel.is_requested() {
         print_hint(&job, &target);
+    } else if has_failed && !target.is_embedded() && only_wrong_answers(&round.samples) {
+        print_stranger(&target);
     }
     if let Some(file) = &spec.export_json {
         let mut measurement = race::begin(Kind::Get, &job, &target, command_line());
@@ -61,8 +64,32 @@ pub(crate) fn get(spec: &GetSpec) -> anyhow::Result<u8> {
     Ok(if has_failed { FAILED } else { 0 })
 }
 
+/// Whether every flag had an answer, and none was the flag.
+fn only_wrong_answers(samples: &[Sample]) -> bool {
+    let mut endings = samples.iter().filter(|sample| sample.is_last());
+    endings.all(|sample| {
+        let is_right = sample.outcome == Outcome::Downloaded;
+        sample.status.is_some() && sample.rules.is_none() && !is_right
+    })
+}
+
+/// Says so if the server that was named is not Flagbench's; whether it is not.
+fn print_stranger(target: &Target) -> bool {
+    let is_stranger = (target.base_url.parse()).is_ok_and(|url| !is_flagbench(&url));
+    if is_stranger {
+        let url = &target.base_url;
+        complain(&format!(
+            "no Flagbench server answers at {url}, but some other program: start flag-server on another port, and name its address with -s\n"
+        ));
+    }
+    is_stranger
+}
+
 /// None of the flags is there. At a named server the address may be wrong rather than all codes.
 fn print_hint(job: &Job, target: &Target) {
+    if !target.is_embedded() && print_stranger(target) {
+        return;
+    }
     let Some(code) = job.codes.first() else {
         return;
     };
