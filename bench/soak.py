@@ -125,7 +125,7 @@ def main() -> None:
         server = Server((args.bins / "flag-server").resolve(), folder)
         before = server.figures()
         result = folder / "load.json"
-        options = ["-c", str(args.connections), "-r", str(args.rate), "-d", f"{args.seconds}s", "--timeout", "5s"]
+        options = ["-c", str(args.connections), "-r", str(args.rate), "-d", f"{args.seconds}s", "-w", "0s", "--timeout", "5s"]
         command = [client, "load", "-q", "-s", f"{server.url}/flags", "--export-json", result, *options]
         load = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         over = threading.Event()

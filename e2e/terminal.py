@@ -4,12 +4,20 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
 import time
 
 CLOSED = "the terminal is closed"
+
+
+def take_terminal():
+    """In the child: the terminal is its own, and so is what happens when it closes, also if these tests run under `nohup`."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 
 
 def on_a_terminal(folder, *command, size=(24, 80), env=None, until=None, then=b"\x03", all_streams=False):
@@ -22,7 +30,7 @@ def on_a_terminal(folder, *command, size=(24, 80), env=None, until=None, then=b"
     process = subprocess.Popen(
         [str(word) for word in command], cwd=folder, env={**os.environ, "TERM": "xterm", **(env or {})},
         stdin=follower, stderr=follower, stdout=follower if all_streams else subprocess.PIPE, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=take_terminal,
     )
     os.close(follower)
     shown, end = b"", time.monotonic() + 60

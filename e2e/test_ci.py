@@ -153,7 +153,7 @@ def test_the_shell_script_ends_at_once_if_the_server_does_not_start(recipes, mon
 
 @needs("shellcheck")
 def test_the_scripts_pass_shellcheck():
-    result = run("shellcheck", "action/start.sh", "examples/ci/shell/downloads.sh", ".ci/run", "bench/peers.sh", "bench/truth.sh", cwd=ROOT)
+    result = run("shellcheck", "action/start.sh", "examples/ci/shell/downloads.sh", ".ci/run", "bench/peers.sh", "bench/truth.sh", "bench/soak.sh", cwd=ROOT)
     assert result.returncode == 0, result.stdout
 
 

@@ -45,8 +45,8 @@ pub struct Arrived {
 }
 
 impl Arrived {
-    /// What it is to be by the server's own word. An entity tag that only looks like a digest may be
-    /// anything, so it has to come from a Flagbench server, or be that of our flag.
+    /// What it is to be by the server's own word. An entity tag that only looks like a digest may
+    /// be anything, so it has to come from a Flagbench server, or be that of our flag.
     fn wanted(&self) -> Wanted {
         let catalogue = Catalogue::embedded();
         let ours = catalogue.get(self.code).map(|flag| flag.image.digest);

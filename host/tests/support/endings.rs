@@ -14,6 +14,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flag_host::process::ignores_hang_up;
+use tokio::signal::unix::{SignalKind, signal};
+
 /// Longer than anything here takes on any machine: a test that waits this long has failed.
 pub(crate) const SAFETY: Duration = Duration::from_secs(60);
 /// What a pipe holds.
@@ -61,8 +64,16 @@ pub(crate) fn shell_code(status: ExitStatus) -> i32 {
     status.code().or(signal).unwrap()
 }
 
-/// Starts a program in a group of its own, as a shell does.
+/// Starts a program in a group of its own, as a shell does. SIGHUP ends it, also if `nohup` has
+/// started the tests.
 pub(crate) fn start(program: &str, args: &[&str], out: impl Into<Stdio>) -> Child {
+    if ignores_hang_up() {
+        // A program that is started inherits what is ignored, and not what is handled.
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        let handled = runtime.block_on(async { signal(SignalKind::hangup()) });
+        drop(handled.unwrap());
+    }
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(out);
     command.stderr(Stdio::null()).process_group(0);
