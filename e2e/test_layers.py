@@ -67,6 +67,16 @@ def test_a_name_that_comes_through_doors_is_of_the_file_that_defines_it(layers):
     assert (code, lines[1:]) == (0, ["   1  fault/body.rs  fault/kinds/reset.rs", "   2  app.rs"])
 
 
+def test_an_item_with_the_name_of_its_crate_is_of_that_crate(layers):
+    files = {
+        "lib.rs": "mod error; mod page;",
+        "error.rs": 'use anyhow::anyhow; pub fn error() -> anyhow::Error { anyhow::anyhow!("no") }',
+        "page.rs": "use crate::error::error; fn page() { error(); }",
+    }
+    code, lines = layers(files)
+    assert (code, lines[1:]) == (0, ["   1  error.rs", "   2  page.rs"])
+
+
 @pytest.mark.parametrize("door", ["lib.rs", "part/mod.rs"])
 @pytest.mark.parametrize(("item", "name"), [
     ("pub(crate) const fn help() {}", "help"),
