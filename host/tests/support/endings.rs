@@ -14,7 +14,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flag_host::process::ignores_hang_up;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longer than anything here takes on any machine: a test that waits this long has failed.
@@ -64,14 +63,14 @@ pub(crate) fn shell_code(status: ExitStatus) -> i32 {
     status.code().or(signal).unwrap()
 }
 
-/// Starts a program in a group of its own, as a shell does. SIGHUP ends it, also if `nohup` has
-/// started the tests.
+/// Starts a program in a group of its own, as a shell does. Each of the signals ends it, also if
+/// `nohup` or a shell in the background has started the tests.
 pub(crate) fn start(program: &str, args: &[&str], out: impl Into<Stdio>) -> Child {
-    if ignores_hang_up() {
+    for (_, number) in SIGNALS.into_iter().filter(|(_, number)| ignores(*number)) {
         // A program that is started inherits what is ignored, and not what is handled.
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().unwrap();
-        let handled = runtime.block_on(async { signal(SignalKind::hangup()) });
+        let handled = runtime.block_on(async { signal(SignalKind::from_raw(number)) });
         drop(handled.unwrap());
     }
     let mut command = Command::new(program);
@@ -96,17 +95,26 @@ pub(crate) fn end_of(child: &mut Child) -> i32 {
     }
 }
 
+/// Whether this process ignores the signal; known on Linux only.
+fn ignores(number: i32) -> bool {
+    has_signal("self", "SigIgn:", number)
+}
+
+/// Whether a process has this signal in a set of its.
+fn has_signal(process: &str, set: &str, number: i32) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{process}/status")) else {
+        return false;
+    };
+    let signals = status.lines().find_map(|line| line.strip_prefix(set));
+    let signals = u64::from_str_radix(signals.unwrap().trim(), 16).unwrap();
+    signals & 1 << (number - 1) != 0
+}
+
 /// Waits until a process handles this signal itself.
 #[cfg(target_os = "linux")]
 pub(crate) fn wait_until_heard(process: u32, number: i32) {
     let end = Instant::now() + SAFETY;
-    let is_heard = || {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
-        caught & 1 << (number - 1) != 0
-    };
-    while !is_heard() {
+    while !has_signal(&process.to_string(), "SigCgt:", number) {
         assert!(Instant::now() < end, "it does not listen");
         thread::sleep(Duration::from_millis(2));
     }
