@@ -71,7 +71,7 @@ impl Running {
     fn request(&self) -> Client {
         let mut client = Client::connect(&self.authority);
         client.send_request("GET", BRAZIL, &[]);
-        // The server has accepted it when a later connection is answered.
+        // It is under way when a later connection is answered, if one thread serves both.
         let mut later = TcpStream::connect(&self.authority).unwrap();
         write!(
             later,
@@ -103,7 +103,8 @@ fn late(delay: &str) -> String {
     format!("rule = [{{ fault = 'latency', distribution = {{ fixed = '{delay}' }} }}]")
 }
 
-const FREE: [&str; 4] = ["--port", "0", "--grace", "1h"];
+/// One thread serves its connections in the order in which their requests came.
+const FREE: [&str; 6] = ["--port", "0", "--grace", "1h", "--threads", "1"];
 
 /// A request is under way when the signal comes.
 fn check_serving(delivery: Delivery, signal: &str) {
@@ -124,8 +125,8 @@ fn check_serving(delivery: Delivery, signal: &str) {
         server.signal(Delivery::Once, "TERM");
         assert_eq!(server.end(), 0, "{what}");
     } else if delivery == Delivery::Again {
-        assert_eq!(server.end(), 1, "{what}");
-        let log = server.log();
+        let (code, log) = (server.end(), server.log());
+        assert_eq!(code, 1, "{what}: {log}");
         for text in [
             "stopping at once",
             "cut_off=1",
