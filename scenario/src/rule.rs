@@ -2,6 +2,7 @@
 //!
 //! A [`Rule`] is always valid.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
@@ -449,6 +450,18 @@ impl RuleName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Several names as one text, with commas between; none of none.
+    pub fn list(names: &[Self]) -> Option<Cow<'_, str>> {
+        match names {
+            [] => None,
+            [name] => Some(name.as_str().into()),
+            names => {
+                let names: Vec<&str> = names.iter().map(Self::as_str).collect();
+                Some(names.join(",").into())
+            }
+        }
     }
 }
 

@@ -303,13 +303,8 @@ impl Report {
             }
             header(SERVER_TIMING, &header_value(&timing));
         }
-        match &self.rules[..] {
-            [] => {}
-            [name] => header(FLAG_PLAN, &header_value(name.as_str())),
-            names => {
-                let names: Vec<&str> = names.iter().map(RuleName::as_str).collect();
-                header(FLAG_PLAN, &header_value(&names.join(",")));
-            }
+        if let Some(names) = RuleName::list(&self.rules) {
+            header(FLAG_PLAN, &header_value(&names));
         }
     }
 }

@@ -2,6 +2,7 @@
 //! server, and lists its other requests. All of them are the program's, whatever run, method or
 //! resource they name: no one else knows the server.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use flag_scenario::{Content, Ending, RequestKey, RuleName};
@@ -169,7 +170,8 @@ impl Chain<'_> {
             wait: late.map(|late| if delay.is_zero() { delay } else { delay + late }),
             body: None,
             capacity: None,
-            rules: rule_names(&first.plan.rules),
+            // As the header `flag-plan` has them.
+            rules: RuleName::list(&first.plan.rules).map(Cow::into_owned),
             retry_in: None,
         }
     }
@@ -187,12 +189,6 @@ impl Chain<'_> {
             plan: self.first.plan.delay,
         }
     }
-}
-
-/// As the header `flag-plan` has them.
-fn rule_names(rules: &[RuleName]) -> Option<String> {
-    let names: Vec<&str> = rules.iter().map(RuleName::as_str).collect();
-    (!names.is_empty()).then(|| names.join(","))
 }
 
 /// The samples grouped by download, with what links its attempts; the download that ended first
