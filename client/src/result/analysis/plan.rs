@@ -16,7 +16,6 @@ use crate::result::measurement::{Measurement, Planned, PlannedAttempt, PlannedDo
 pub(super) struct KnownPlan<'m> {
     downloads: HashMap<CountryCode, &'m Planned>,
     ideals: IdealTimes,
-    first_attempt: u32,
     retry: RetryPolicy,
     /// Whether the plan follows from a scenario, and not from what a server reported.
     has_scenario: bool,
@@ -33,7 +32,6 @@ impl<'m> KnownPlan<'m> {
             downloads: downloads.map(|planned| (planned.code, planned)).collect(),
             has_capacity: ideals.has_capacity,
             ideals,
-            first_attempt: measurement.job.first_attempt,
             retry: measurement.job.retry(),
             has_scenario: measurement.server.scenario.is_some(),
             flags: Catalogue::embedded(),
@@ -117,7 +115,7 @@ impl<'m> KnownPlan<'m> {
     /// What was planned for this attempt.
     pub(super) fn attempt(&self, sample: &Sample) -> Option<PlannedAttempt> {
         let attempts = &self.downloads.get(&sample.code)?.attempts;
-        let index = sample.attempt.checked_sub(self.first_attempt)?;
+        let index = sample.attempt.checked_sub(self.retry.first.get())?;
         attempts.get(index as usize).copied()
     }
 
