@@ -170,6 +170,30 @@ impl RunRecords {
 }
 
 impl Record {
+    /// That of a request of which nothing has been sent.
+    fn begun(request: &RequestKey<'_>, hop: u32, plan: Plan) -> Self {
+        let now = clock::now();
+        Self {
+            run: request.run.to_owned(),
+            method: request.method.to_owned(),
+            path: request.path.to_owned(),
+            attempt: request.attempt,
+            hop,
+            plan,
+            sent: Sent {
+                status: None,
+                bytes: 0,
+                end: End::Left,
+            },
+            late_ms: None,
+            times: Times {
+                received: now,
+                begun: None,
+                ended: now,
+            },
+        }
+    }
+
     /// The memory that it takes where it is kept, in bytes. A queue may have as much room again.
     fn bytes(&self) -> usize {
         let drawn = match &self.plan.ending {
@@ -219,26 +243,7 @@ impl RecordLog {
         if !self.is_kept() {
             return RecordGuard(None);
         }
-        let now = clock::now();
-        let record = Record {
-            run: request.run.to_owned(),
-            method: request.method.to_owned(),
-            path: request.path.to_owned(),
-            attempt: request.attempt,
-            hop,
-            plan: plan.clone(),
-            sent: Sent {
-                status: None,
-                bytes: 0,
-                end: End::Left,
-            },
-            late_ms: None,
-            times: Times {
-                received: now,
-                begun: None,
-                ended: now,
-            },
-        };
+        let record = Record::begun(request, hop, plan.clone());
         RecordGuard(Some(Box::new((record, Arc::clone(self)))))
     }
 
@@ -362,26 +367,13 @@ mod tests {
     use super::*;
 
     fn record(run: &str, path: &str) -> Record {
-        let now = Instant::now();
-        Record {
-            run: run.to_owned(),
-            method: "GET".to_owned(),
-            path: path.to_owned(),
+        let request = RequestKey {
+            run,
+            method: "GET",
+            path,
             attempt: 1,
-            hop: 0,
-            plan: Plan::default(),
-            sent: Sent {
-                status: None,
-                bytes: 0,
-                end: End::Left,
-            },
-            late_ms: None,
-            times: Times {
-                received: now,
-                begun: None,
-                ended: now,
-            },
-        }
+        };
+        Record::begun(&request, 0, Plan::default())
     }
 
     fn counts(kept: &Kept) -> Vec<(&str, usize)> {
