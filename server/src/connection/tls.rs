@@ -96,12 +96,7 @@ fn self_signed() -> Result<(Chain, PrivateKeyDer<'static>), rcgen::Error> {
 }
 
 fn read_chain(path: &Path) -> Result<Chain, TlsError> {
-    let error = |reason: String| TlsError::File {
-        option: "--tls-cert",
-        path: path.display().to_string(),
-        reason,
-        expected: "a chain of certificates",
-    };
+    let error = |reason| file_error("--tls-cert", path, reason, "a chain of certificates");
     let pem = read_bytes_limited(path, MAX_PEM).map_err(|reason| error(reason.to_string()))?;
     let chain: Result<Chain, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let chain = chain.map_err(|reason| error(in_words(&reason)))?;
@@ -137,12 +132,7 @@ fn warn_of_dates(path: &Path, chain: &Chain) {
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let error = |reason: String| TlsError::File {
-        option: "--tls-key",
-        path: path.display().to_string(),
-        reason,
-        expected: "a private key",
-    };
+    let error = |reason| file_error("--tls-key", path, reason, "a private key");
     let pem = read_bytes_limited(path, MAX_PEM).map_err(|reason| error(reason.to_string()))?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|reason| {
         if is_encrypted(&pem) {
@@ -164,9 +154,22 @@ fn is_encrypted(pem: &[u8]) -> bool {
     lines.any(|line| LABELS.contains(&line))
 }
 
+fn file_error(
+    option: &'static str,
+    path: &Path,
+    reason: String,
+    expected: &'static str,
+) -> TlsError {
+    TlsError::File {
+        option,
+        path: path.display().to_string(),
+        reason,
+        expected,
+    }
+}
+
 fn in_words(error: &pem::Error) -> String {
     match error {
-        pem::Error::Io(reason) => format!("cannot be read ({reason})"),
         pem::Error::NoItemsFound => "holds none".to_owned(),
         other => other.to_string(),
     }
