@@ -62,22 +62,28 @@ pub fn signal(_: ExitStatus) -> Option<i32> {
     None
 }
 
-/// Whether this process was started to ignore SIGHUP, as `nohup` does.
-#[cfg(target_os = "linux")]
+/// Whether this process was started to ignore SIGHUP, as `nohup` does; known on Linux only.
 #[must_use]
 pub fn ignores_hang_up() -> bool {
+    ignores(1) // SIGHUP
+}
+
+/// Whether this process was started to ignore the signal of this number.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn ignores(signal: u32) -> bool {
     // A handler or a mask can only be asked for with unsafe code.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask & 1 == 1) // SIGHUP is number 1, the lowest bit
+    ignored.is_some_and(|mask| mask & 1 << (signal - 1) != 0)
 }
 
-/// Whether this process was started to ignore SIGHUP: not known here.
+/// Whether this process was started to ignore the signal of this number: not known here.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
-pub fn ignores_hang_up() -> bool {
+pub fn ignores(_signal: u32) -> bool {
     false
 }

@@ -14,6 +14,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flag_host::process::ignores;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longer than anything here takes on any machine: a test that waits this long has failed.
@@ -66,7 +67,10 @@ pub(crate) fn shell_code(status: ExitStatus) -> i32 {
 /// Starts a program in a group of its own, as a shell does. Each of the signals ends it, also if
 /// `nohup` or a shell in the background has started the tests.
 pub(crate) fn start(program: &str, args: &[&str], out: impl Into<Stdio>) -> Child {
-    for (_, number) in SIGNALS.into_iter().filter(|(_, number)| ignores(*number)) {
+    for (_, number) in SIGNALS
+        .into_iter()
+        .filter(|(_, number)| ignores(*number as u32))
+    {
         // A program that is started inherits what is ignored, and not what is handled.
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().unwrap();
@@ -95,26 +99,17 @@ pub(crate) fn end_of(child: &mut Child) -> i32 {
     }
 }
 
-/// Whether this process ignores the signal; known on Linux only.
-fn ignores(number: i32) -> bool {
-    has_signal("self", "SigIgn:", number)
-}
-
-/// Whether a process has this signal in a set of its.
-fn has_signal(process: &str, set: &str, number: i32) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{process}/status")) else {
-        return false;
-    };
-    let signals = status.lines().find_map(|line| line.strip_prefix(set));
-    let signals = u64::from_str_radix(signals.unwrap().trim(), 16).unwrap();
-    signals & 1 << (number - 1) != 0
-}
-
 /// Waits until a process handles this signal itself.
 #[cfg(target_os = "linux")]
 pub(crate) fn wait_until_heard(process: u32, number: i32) {
     let end = Instant::now() + SAFETY;
-    while !has_signal(&process.to_string(), "SigCgt:", number) {
+    let is_heard = || {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+        caught & 1 << (number - 1) != 0
+    };
+    while !is_heard() {
         assert!(Instant::now() < end, "it does not listen");
         thread::sleep(Duration::from_millis(2));
     }
