@@ -24,7 +24,7 @@ fn run(words: &[String], folder: &std::path::Path) -> Output {
 }
 
 /// What an option needs beside it.
-fn context(place: &Place) -> &[&str] {
+fn context(place: &Place) -> &'static [&'static str] {
     match &*place.name {
         "--tls-cert" => &["--tls-key", "blocked/x"],
         "--tls-key" => &["--tls-cert", "certificate.pem"],
@@ -51,12 +51,8 @@ fn every_option_refuses_a_wrong_value_with_its_name_and_the_remedy() {
     let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     std::fs::write(folder.path().join("certificate.pem"), certificate).unwrap();
     let (lenient, mut faults) = refused_by_definition::<Args>();
-    for place in lenient {
-        let mut words = place.words("blocked/x\u{1b}[2J");
-        words.extend(context(&place).iter().map(|word| (*word).to_owned()));
-        let output = run(&words, folder.path());
-        faults.extend(refused_by_program(&called(place), &output));
-    }
+    let run = |words: &[String]| run(words, folder.path());
+    faults.extend(refused_by_program(lenient, run, context, called));
     assert!(faults.is_empty(), "{faults:#?}");
 }
 

@@ -114,24 +114,12 @@ fn a_request_without_a_valid_host_is_refused_whatever_it_asks_for() {
 fn a_run_and_an_attempt_are_named_once_and_in_one_way() {
     let server = Server::with("");
     let long = "r".repeat(129);
-    let ok = |lines: &[&str]| {
-        (
-            lines
-                .iter()
-                .map(|&line| line.to_owned())
-                .collect::<Vec<_>>(),
-            "200",
-        )
+    let cell = |lines: &[&str], status| {
+        let lines = lines.iter().map(|&line| line.to_owned());
+        (lines.collect::<Vec<_>>(), status)
     };
-    let bad = |lines: &[&str]| {
-        (
-            lines
-                .iter()
-                .map(|&line| line.to_owned())
-                .collect::<Vec<_>>(),
-            "400",
-        )
-    };
+    let ok = |lines: &[&str]| cell(lines, "200");
+    let bad = |lines: &[&str]| cell(lines, "400");
     let cells = [
         ok(&["flag-attempt: 1"]),
         ok(&["flag-attempt: 4294967295"]),

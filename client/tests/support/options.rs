@@ -160,12 +160,25 @@ fn without_colours(text: &str) -> String {
     first + &rest.collect::<String>()
 }
 
-/// What is wrong with how a program refused to start.
-pub(crate) fn refused_by_program(place: &Place, output: &Output) -> Vec<String> {
-    let message = String::from_utf8_lossy(&output.stderr);
-    let mut faults = faults(place, &message);
-    if output.status.code() != Some(2) {
-        faults.push(format!("{:?}: {output:?}", place.words("…")));
-    }
-    faults
+/// What is wrong with how the built program refuses these options with something that is no file.
+/// `run` runs it, `context` is what an option needs beside it, and `called` the name by which a
+/// message may call a place, where that is not its own.
+pub(crate) fn refused_by_program(
+    places: Vec<Place>,
+    run: impl Fn(&[String]) -> Output,
+    context: impl Fn(&Place) -> &'static [&'static str],
+    called: impl Fn(Place) -> Place,
+) -> Vec<String> {
+    let check = |place: Place| {
+        let mut words = place.words("blocked/x\u{1b}[2J");
+        words.extend(context(&place).iter().map(|word| (*word).to_owned()));
+        let (output, place) = (run(&words), called(place));
+        let message = String::from_utf8_lossy(&output.stderr);
+        let mut faults = faults(&place, &message);
+        if output.status.code() != Some(2) {
+            faults.push(format!("{:?}: {output:?}", place.words("…")));
+        }
+        faults
+    };
+    places.into_iter().flat_map(check).collect()
 }
