@@ -216,6 +216,12 @@ impl HttpBody for PacedBody {
         }
         let piece = ready!(this.poll_piece(cx));
         Poll::Ready(Some(Ok(Frame::data(if this.rest.is_empty() {
+            if this.has_waited {
+                // hyper polls a body that waits twice in a row. If the last piece becomes due in
+                // between, hyper forgets the requests that it has read already, and whatever else
+                // is due, until its task is woken.
+                cx.waker().wake_by_ref();
+            }
             this.finish(piece)
         } else {
             piece
@@ -234,6 +240,8 @@ impl HttpBody for PacedBody {
 #[cfg(test)]
 mod tests {
     use std::num::{NonZeroU32, NonZeroU64};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -282,6 +290,40 @@ mod tests {
             rate: NonZeroU64::new(bytes_per_second),
             dribble: None,
         }
+    }
+
+    #[derive(Default)]
+    struct WakeCounter(AtomicUsize);
+
+    impl Wake for WakeCounter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_has_waited_wakes_its_connection_at_the_last_piece() {
+        let counter = Arc::new(WakeCounter::default());
+        let waker = Waker::from(Arc::clone(&counter));
+        let cx = &mut Context::from_waker(&waker);
+        let hour = Duration::from_secs(3600);
+        let respond = Respond {
+            pace: dribble(2, hour),
+            ..Respond::default()
+        };
+        let shutdown = Arc::new(Shutdown::new());
+        let bytes = Bytes::from_static(b"flag");
+        let mut body = PacedBody::new(&bytes, respond, ConnectionHandle::default(), &shutdown);
+        let first = Pin::new(&mut body).poll_frame(cx);
+        assert!(first.is_ready(), "the first piece is due at once");
+        assert!(Pin::new(&mut body).poll_frame(cx).is_pending());
+        assert_eq!(counter.0.load(Ordering::SeqCst), 0);
+        // The rest is due, and the clock's thread has not noticed it.
+        body.pace = Pace::default();
+        body.sleep = None;
+        let last = Pin::new(&mut body).poll_frame(cx);
+        assert!(last.is_ready());
+        assert_eq!(counter.0.load(Ordering::SeqCst), 1);
     }
 
     #[test]

@@ -89,6 +89,7 @@ pub(crate) enum Reply {
 }
 
 /// A response, and what happens to its body.
+#[derive(Default)]
 pub(crate) struct Respond {
     /// What is sent instead of the file.
     pub(crate) response: Option<Complete>,
@@ -129,6 +130,7 @@ impl Respond {
 }
 
 /// What the response reports about its request.
+#[derive(Default)]
 pub(crate) struct Report {
     delay: Duration,
     waited: Duration,
