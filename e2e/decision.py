@@ -224,6 +224,29 @@ def decide(rule: dict, seed: int, run: str, method: str, path: str, attempt: int
     return {"kind": kind, "hops": rule.get("hops", 1)}
 
 
+def in_group(rules: list[dict], place: int, *request) -> bool:
+    """Whether the coin of a rule's group is in its interval."""
+    group = rules[place]["group"]
+    start = 0.0
+    for rule in rules[:place]:
+        if rule.get("group") == group:
+            start += rule.get("probability", 1)
+    seed, *rest = request
+    coin = (next(words(seed, f"group {group}", *rest)) >> 11) / 2**53
+    return start <= coin < start + rules[place].get("probability", 1)
+
+
+def decide_all(rules: list[dict], *request) -> dict[str, dict]:
+    """The decisions of the rules that fire, none of which has conditions or ends the response, by their names."""
+    decisions = {}
+    for place, rule in enumerate(rules):
+        if "group" not in rule:
+            decisions[rule["name"]] = decide(rule, *request)
+        elif in_group(rules, place, *request):
+            decisions[rule["name"]] = decide({**rule, "probability": 1}, *request)
+    return {name: decision for name, decision in decisions.items() if decision}
+
+
 def flip(body: bytes, draws: list[int]) -> bytes:
     """The body with one bit flipped for each draw: R. W. Floyd's sample without replacement."""
     bits = len(body) * 8

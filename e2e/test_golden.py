@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from conftest import ROOT
-from decision import canonical, country, decide, flip, teapot_and_delay, words
+from decision import canonical, country, decide, decide_all, flip, teapot_and_delay, words
 
 GOLDEN = json.loads((ROOT / "docs" / "golden-vectors.json").read_text())
 VECTORS = GOLDEN["decisions"]
@@ -37,6 +37,13 @@ def test_the_vectors_of_every_kind_are_those_of_the_second_implementation():
             assert abs(computed["delay_ns"] - pinned["delay_ns"]) < 1000, vector
         else:
             assert computed == pinned, vector
+
+
+def test_the_vectors_of_groups_are_those_of_the_second_implementation():
+    assert len(GOLDEN["groups"]) >= 20
+    for vector in GOLDEN["groups"]:
+        request = (vector[key] for key in ("seed", "run", "method", "path", "attempt"))
+        assert decide_all(vector["rules"], *request) == vector["decisions"], vector
 
 
 def test_every_vector_of_the_documents_is_among_them():

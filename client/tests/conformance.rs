@@ -99,12 +99,12 @@ const CASES: &[Case] = &[
         Outcome::Downloaded,
         Some(200),
     ),
-    // A redirect without a valid target.
+    // A redirect to the flag.
     (
         "BJ",
-        "fault = 'status', status = 302",
-        Outcome::HttpError,
-        Some(302),
+        "fault = 'status', status = 307",
+        Outcome::Downloaded,
+        Some(200),
     ),
 ];
 

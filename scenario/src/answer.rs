@@ -5,11 +5,12 @@
 //! up its times, and the client knows from it how a download is planned to end.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flags_data::{Catalogue, Resource};
 
-use crate::{Cut, Ending, NOT_FOUND, Plan, RequestKey, status_text};
+use crate::{Cut, Ending, NOT_FOUND, Plan, RequestKey, ResponseHeader, StatusNumber, status_text};
 
 /// How long nothing is sent; `None` is for ever.
 pub type Hold = Option<Duration>;
@@ -36,6 +37,8 @@ pub struct OwnResponse<'e> {
     pub retry_after: Option<Duration>,
     /// Whether it redirects to the same resource.
     pub is_redirect: bool,
+    /// Headers besides those that the status needs.
+    pub headers: &'e [ResponseHeader],
 }
 
 /// What is sent of one response.
@@ -86,6 +89,7 @@ impl OwnResponse<'_> {
             text: None,
             retry_after: None,
             is_redirect: false,
+            headers: &[],
         }
     }
 }
@@ -122,6 +126,19 @@ impl Plan {
             Some(ending) => ending.answer(ending.content(request, content)),
         }
     }
+
+    /// The paced time of the bodies of the redirects that lead to that answer.
+    pub(crate) fn redirect_time(&self, request: &RequestKey<'_>) -> Duration {
+        let Some(ending) = &self.ending else {
+            return Duration::ZERO;
+        };
+        let text = |hop| ending.response(request, hop)?.text;
+        let len = |hop| text(hop).map_or(0, |text| text.len() as u64);
+        let times = (0..ending.hops())
+            .map(len)
+            .map(|len| self.pace.due(len, len));
+        times.fold(Duration::ZERO, Duration::saturating_add)
+    }
 }
 
 /// What an ending does to a response.
@@ -146,14 +163,19 @@ impl Ending {
     /// redirects, from 0; none if that request gets the file.
     pub fn response(&self, request: &RequestKey<'_>, hop: u32) -> Option<OwnResponse<'_>> {
         match self {
+            // A status that redirects does so once, to the file.
+            Self::Status { .. } if hop > 0 && self.hops() > 0 => None,
             Self::Status {
                 status,
                 retry_after,
                 body,
+                headers,
             } => Some(OwnResponse {
+                status: status.get(),
                 text: status_text(*status, body.as_deref(), request),
                 retry_after: *retry_after,
-                ..OwnResponse::without_body(status.get())
+                is_redirect: self.hops() > 0,
+                headers,
             }),
             Self::Redirect { hops } if hop < *hops => Some(OwnResponse {
                 is_redirect: true,
@@ -166,6 +188,31 @@ impl Ending {
             | Self::Stall { .. }
             | Self::Garbage { .. }
             | Self::Corrupt { .. } => None,
+        }
+    }
+
+    /// How many redirects lead to the response that this ending is about. Where a `location` of
+    /// the rule's own leads is not known.
+    pub fn hops(&self) -> u32 {
+        match self {
+            Self::Redirect { hops } => *hops,
+            Self::Status {
+                status, headers, ..
+            } => {
+                let leads_elsewhere = headers.iter().any(|header| header.name() == "location");
+                (status.is_redirect() && !leads_elsewhere).into()
+            }
+            _ => 0,
+        }
+    }
+
+    /// This status, and nothing with it.
+    pub fn status(status: StatusNumber) -> Self {
+        Self::Status {
+            status,
+            retry_after: None,
+            body: None,
+            headers: Arc::default(),
         }
     }
 
@@ -366,9 +413,10 @@ mod tests {
             ..Plan::default()
         };
         let teapot = Ending::Status {
-            status: crate::StatusNumber::try_new(418).unwrap(),
+            status: StatusNumber::try_new(418).unwrap(),
             retry_after: None,
             body: Some("short and stout".into()),
+            headers: Arc::default(),
         };
         let answer = plan(Some(teapot)).answer(&request, FILE);
         assert_eq!((answer.status, answer.sent), (Some(418), 15));
@@ -405,6 +453,27 @@ mod tests {
         assert_eq!([0, 1, 2].map(status), [Some(302), Some(302), None]);
         assert_eq!(redirect.content(&request, FILE), FILE);
         assert_eq!(Ending::Close.response(&request, 0), None);
+    }
+
+    #[test]
+    fn a_status_that_redirects_does_so_once_and_any_other_never() {
+        let request = RequestKey {
+            run: "",
+            method: "GET",
+            path: "/flags/br/br.gif",
+            attempt: 1,
+        };
+        for number in 200..600 {
+            let ending = Ending::status(StatusNumber::try_new(number.into()).unwrap());
+            let redirects = [301, 302, 303, 307, 308].contains(&number);
+            let first = ending.response(&request, 0).unwrap();
+            assert_eq!((first.status, first.is_redirect), (number, redirects));
+            assert_eq!(ending.hops(), u32::from(redirects), "{number}");
+            let second = ending.response(&request, 1);
+            assert_eq!(second.is_none(), redirects, "{number}");
+            let is_file = ending.content(&request, FILE).is_file;
+            assert_eq!(is_file, redirects, "{number}");
+        }
     }
 
     #[test]

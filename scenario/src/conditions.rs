@@ -1,12 +1,13 @@
 //! Which requests a rule is about, and when: its conditions, every one of which has to hold.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use flags_data::{CountryCode, Resource};
 use wildmatch::WildMatch;
 
-use crate::wording::{listed, words};
+use crate::wording::{listed, ordinal, words};
 use crate::{Circumstances, ClientHeaders, Known, RequestKey};
 
 /// The conditions of a rule. Without any it is about every request.
@@ -21,8 +22,8 @@ pub struct Conditions {
     pub methods: Vec<String>,
     /// Each of these headers, by its name in lower case, has a value that matches.
     pub headers: Vec<(String, Pattern)>,
-    /// Only the first N attempts.
-    pub first_attempts: Option<u32>,
+    /// Only these attempts.
+    pub attempts: Option<Attempts>,
     /// Only in this time.
     pub window: Window,
 }
@@ -31,6 +32,59 @@ pub struct Conditions {
 /// character. Case matters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pattern(WildMatch);
+
+/// Some of the attempts at a path, which are counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attempts {
+    /// From one to another, both of which are included.
+    Range {
+        /// The first of them.
+        from: NonZeroU32,
+        /// The last of them, not before the first; without one, all that follow.
+        to: Option<NonZeroU32>,
+    },
+    /// Each N-th: with 3, the attempts 3, 6, 9 and so on.
+    Every(NonZeroU32),
+}
+
+impl Attempts {
+    /// The first ones, this many.
+    pub fn first(count: NonZeroU32) -> Self {
+        Self::Range {
+            from: NonZeroU32::MIN,
+            to: Some(count),
+        }
+    }
+
+    /// Whether this attempt is one of them.
+    pub fn contains(self, attempt: u32) -> bool {
+        match self {
+            Self::Range { from, to } => {
+                from.get() <= attempt && to.is_none_or(|to| attempt <= to.get())
+            }
+            Self::Every(n) => attempt > 0 && attempt.is_multiple_of(n.get()),
+        }
+    }
+}
+
+impl fmt::Display for Attempts {
+    /// In words: `the first 2 attempts`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(NonZeroU32::MIN) => f.write_str("every attempt"),
+            Self::Every(n) => write!(f, "every {} attempt", ordinal(n.get())),
+            Self::Range { from, to } => match (from.get(), to.map(NonZeroU32::get)) {
+                (1, Some(1)) => f.write_str("the first attempt"),
+                (1, Some(to)) => write!(f, "the first {to} attempts"),
+                (1, None) => f.write_str("every attempt"),
+                (from, Some(to)) if from == to => write!(f, "the {} attempt", ordinal(from)),
+                (from, Some(to)) => write!(f, "attempts {from} to {to}"),
+                (from, None) => write!(f, "every attempt from the {} on", ordinal(from)),
+            },
+        }
+    }
+}
 
 /// A time span, counted from the start (or reset) of the server. It includes its start and excludes
 /// its end.
@@ -128,8 +182,8 @@ impl Conditions {
             && (self.methods.is_empty()
                 || self.methods.iter().any(|method| method == request.method))
             && self
-                .first_attempts
-                .is_none_or(|first| request.attempt <= first)
+                .attempts
+                .is_none_or(|attempts| attempts.contains(request.attempt))
     }
 }
 
@@ -155,10 +209,8 @@ impl fmt::Display for Conditions {
         for (name, pattern) in &self.headers {
             write!(f, ", with a header {name} like {}", pattern.0)?;
         }
-        match self.first_attempts {
-            Some(1) => f.write_str(", on the first attempt")?,
-            Some(first) => write!(f, ", on the first {first} attempts")?,
-            None => {}
+        if let Some(attempts) = self.attempts {
+            write!(f, ", on {attempts}")?;
         }
         match (self.window.from, self.window.until) {
             (Duration::ZERO, None) => Ok(()),
@@ -236,6 +288,40 @@ mod tests {
     }
 
     #[test]
+    fn attempts_are_a_range_or_every_nth() {
+        let number = |n| NonZeroU32::new(n).unwrap();
+        let range = |from, to| Attempts::Range {
+            from: number(from),
+            to: Some(number(to)).filter(|_| to < 100),
+        };
+        for (attempts, among_ten, words) in [
+            (range(1, 1), vec![1], "the first attempt"),
+            (
+                Attempts::first(number(2)),
+                vec![1, 2],
+                "the first 2 attempts",
+            ),
+            (range(2, 4), vec![2, 3, 4], "attempts 2 to 4"),
+            (range(3, 3), vec![3], "the 3rd attempt"),
+            (range(9, 100), vec![9, 10], "every attempt from the 9th on"),
+            (range(1, 100), (1..=10).collect(), "every attempt"),
+            (
+                Attempts::Every(number(3)),
+                vec![3, 6, 9],
+                "every 3rd attempt",
+            ),
+            (
+                Attempts::Every(number(1)),
+                (1..=10).collect(),
+                "every attempt",
+            ),
+        ] {
+            let contained: Vec<u32> = (0..=10).filter(|n| attempts.contains(*n)).collect();
+            assert_eq!((contained, &*attempts.to_string()), (among_ten, words));
+        }
+    }
+
+    #[test]
     fn methods_headers_attempts_and_times_are_matched_too() {
         let get = |conditions: &Conditions, circumstances, attempt| {
             conditions.hold(&request("/flags/br/br.gif", attempt), &circumstances)
@@ -258,7 +344,7 @@ mod tests {
         assert!(!get(&curl, Circumstances { headers, ..none }, 1));
 
         let twice = Conditions {
-            first_attempts: Some(2),
+            attempts: NonZeroU32::new(2).map(Attempts::first),
             ..Conditions::default()
         };
         assert_eq!(

@@ -151,6 +151,7 @@ impl Outlook {
         };
         let time = answer.hold().map(|hold| {
             plan.delay
+                .saturating_add(plan.redirect_time(request))
                 .saturating_add(plan.pace.due(len, answer.sent))
                 .saturating_add(hold)
         });
@@ -277,10 +278,7 @@ fn ideal(
 
 impl Entry {
     fn step(&self) -> Step {
-        let hops = match self.plan.ending {
-            Some(Ending::Redirect { hops }) => hops,
-            _ => 0,
-        };
+        let hops = self.plan.ending.as_ref().map_or(0, Ending::hops);
         let time = self.time.unwrap_or(Duration::MAX);
         Step {
             requests: 1 + hops,

@@ -17,6 +17,7 @@ mod plan;
 mod planner;
 pub mod profiles;
 mod request;
+mod response_header;
 mod rule;
 mod rule_builder;
 mod scenario;
@@ -29,13 +30,14 @@ pub mod wording;
 
 pub use answer::{Answer, ConnectionFault, ConnectionFaultKind, Content, Hold, OwnResponse};
 pub use client_headers::{ClientHeaders, Known};
-pub use conditions::{Conditions, Pattern, Window};
+pub use conditions::{Attempts, Conditions, Pattern, Window};
 pub use distribution::{Distribution, InvalidDistribution};
 pub use file::{Problem, ScenarioError, parse_duration, parse_size};
 pub use millis::{Millis, OptionalMillis};
 pub use plan::{Ending, Pace, Plan};
 pub use planner::{Doubt, Planner, Prospect};
 pub use request::{Circumstances, Headers, MAX_RUN_LEN, RequestKey};
+pub use response_header::ResponseHeader;
 pub use rule::{
     Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,
 };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use crate::{Cut, Dribble, Fault, Millis, OptionalMillis, RuleName, StatusNumber};
+use crate::{Cut, Dribble, Fault, Millis, OptionalMillis, ResponseHeader, RuleName, StatusNumber};
 
 /// What happens to one request.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -60,6 +60,9 @@ pub enum Ending {
         /// The body.
         #[serde(skip)]
         body: Option<Arc<str>>,
+        /// Headers besides those that the status needs.
+        #[serde(skip)]
+        headers: Arc<[ResponseHeader]>,
     },
     /// A TCP RST.
     Reset {
@@ -200,6 +203,7 @@ impl Plan {
                 status: fault.choose(next_word),
                 retry_after: fault.retry_after,
                 body: fault.body.clone(),
+                headers: Arc::clone(fault.headers()),
             },
             Fault::Reset { after } => Ending::Reset { after: *after },
             Fault::Close => Ending::Close,

@@ -11,6 +11,10 @@
 //!    probability. The words after it are the fault's own, so that a change of the probability
 //!    moves no delay: one for a delay (more where it is drawn again), one for a status of several,
 //!    one for each flipped bit, eight for garbage.
+//! 4. The coin of a rule in a group is word 0 of the stream with the name `group NAME` instead, as
+//!    a fraction of 2⁵³ too. The rules of a group have intervals one behind another, in the order
+//!    of the scenario, each as wide as its probability: the rule fires in whose interval the coin
+//!    is. Its own stream is read from word 1 on, as if word 0 had been its coin.
 //!
 //! Decisions depend on nothing else: neither on the order of arrival nor on other rules. The header
 //! or time of a condition affects whether a rule fires, not what it then decides. The values are a
@@ -24,6 +28,8 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use thiserror::Error;
 
 use crate::conditions::Certainty;
+use crate::rule::fraction;
+use crate::scenario::start_in_group;
 use crate::{
     Circumstances, ClientHeaders, Distribution, Plan, RequestKey, Rule, RuleName, Scenario,
 };
@@ -36,14 +42,60 @@ const CONTEXT: &str = "flagbench 2026-11-23 decision stream v1";
 pub struct Planner {
     seed: u64,
     rules: Vec<KeyedRule>,
+    /// The keys of the groups' streams.
+    groups: Vec<Key>,
     /// The key and the distribution of the capacity model's service time.
-    service: Option<([u8; blake3::KEY_LEN], Distribution)>,
+    service: Option<(Key, Distribution)>,
 }
+
+/// The part of a stream's key that no request changes.
+type Key = [u8; blake3::KEY_LEN];
 
 #[derive(Debug, Clone)]
 struct KeyedRule {
-    key: [u8; blake3::KEY_LEN],
+    key: Key,
     rule: Rule,
+    /// The place of its group among the keys, and where its interval begins.
+    in_group: Option<(usize, f64)>,
+}
+
+/// The coins of the groups for one request. One after another they are computed once, as the rules
+/// of a group mostly stand together.
+struct GroupCoins<'p> {
+    keys: &'p [Key],
+    fields: &'p [u8],
+    last: Option<(usize, f64)>,
+}
+
+impl GroupCoins<'_> {
+    fn of(&mut self, group: usize) -> f64 {
+        match self.last {
+            Some((last, coin)) if last == group => coin,
+            _ => {
+                let coin = fraction(stream(&self.keys[group], self.fields).next_u64());
+                self.last = Some((group, coin));
+                coin
+            }
+        }
+    }
+}
+
+impl KeyedRule {
+    /// Whether the rule fires for a request that meets its conditions, and its stream from word 1
+    /// on.
+    fn toss(&self, fields: &[u8], groups: &mut GroupCoins<'_>) -> Option<ChaCha8Rng> {
+        let probability = self.rule.probability();
+        if let Some((group, start)) = self.in_group {
+            let coin = groups.of(group);
+            if coin < start || start + probability.get() <= coin {
+                return None;
+            }
+        }
+        let mut stream = stream(&self.key, fields);
+        let own_coin = stream.next_u64();
+        let fires = self.in_group.is_some() || probability.fires(own_coin);
+        fires.then_some(stream)
+    }
 }
 
 /// What will happen to a request, as far as it is known before it is sent.
@@ -71,10 +123,24 @@ pub enum Doubt {
 impl Planner {
     /// A planner for this scenario; the part of the keys that no request changes is computed here.
     pub fn new(scenario: &Scenario) -> Self {
-        let keyed = |rule: &Rule| KeyedRule {
-            key: stream_key(scenario.seed(), rule.name().as_str()),
-            rule: rule.clone(),
-        };
+        let mut names: Vec<&RuleName> = Vec::new();
+        let mut rules = Vec::new();
+        for (index, rule) in scenario.rules().iter().enumerate() {
+            let in_group = rule.group().map(|group| {
+                let place = names.iter().position(|name| *name == group);
+                let place = place.unwrap_or_else(|| {
+                    names.push(group);
+                    names.len() - 1
+                });
+                (place, start_in_group(&scenario.rules()[..index], rule))
+            });
+            rules.push(KeyedRule {
+                key: stream_key(scenario.seed(), rule.name().as_str()),
+                rule: rule.clone(),
+                in_group,
+            });
+        }
+        let group_key = |name| stream_key(scenario.seed(), &format!("{GROUP}{name}"));
         let service = scenario.capacity().map(|capacity| {
             (
                 stream_key(scenario.seed(), CAPACITY),
@@ -83,7 +149,8 @@ impl Planner {
         });
         Self {
             seed: scenario.seed(),
-            rules: scenario.rules().iter().map(keyed).collect(),
+            rules,
+            groups: names.into_iter().map(group_key).collect(),
             service,
         }
     }
@@ -107,13 +174,15 @@ impl Planner {
             return plan;
         }
         let fields = fields(request);
-        for KeyedRule { key, rule } in &self.rules {
+        let mut groups = self.group_coins(&fields);
+        for keyed in &self.rules {
+            let rule = &keyed.rule;
             if !rule.conditions().hold(request, circumstances) {
                 continue;
             }
-            let mut stream = stream(key, &fields);
-            let fires = rule.probability().fires(stream.next_u64());
-            if fires && plan.add(rule.fault(), || stream.next_u64()) {
+            if let Some(mut stream) = keyed.toss(&fields, &mut groups)
+                && plan.add(rule.fault(), || stream.next_u64())
+            {
                 plan.rules.push(rule.name().clone());
             }
         }
@@ -124,14 +193,18 @@ impl Planner {
     pub fn foresee(&self, request: &RequestKey<'_>, client: &ClientHeaders) -> Prospect {
         let (mut plan, mut other, mut doubt) = (Plan::default(), Plan::default(), None);
         let fields = fields(request);
-        for KeyedRule { key, rule } in &self.rules {
+        let mut groups = self.group_coins(&fields);
+        for keyed in &self.rules {
+            let rule = &keyed.rule;
             let certainty = rule.conditions().certainty(request, client);
-            let coin = stream(key, &fields).next_u64();
-            if certainty == Certainty::Fails || !rule.probability().fires(coin) {
+            if certainty == Certainty::Fails {
+                continue;
+            }
+            if keyed.toss(&fields, &mut groups).is_none() {
                 continue;
             }
             let fire = |plan: &mut Plan| {
-                let mut stream = stream(key, &fields);
+                let mut stream = stream(&keyed.key, &fields);
                 stream.next_u64(); // the coin
                 let has_fired = plan.add(rule.fault(), || stream.next_u64());
                 if has_fired {
@@ -166,6 +239,14 @@ impl Planner {
         }
     }
 
+    fn group_coins<'p>(&'p self, fields: &'p [u8]) -> GroupCoins<'p> {
+        GroupCoins {
+            keys: &self.groups,
+            fields,
+            last: None,
+        }
+    }
+
     /// How long a server of limited capacity works on this request. It is drawn from a stream with
     /// a name that no rule can have.
     pub fn service_time(&self, request: &RequestKey<'_>) -> Duration {
@@ -180,7 +261,10 @@ impl Planner {
 /// The name of the capacity model's stream: no rule can have it, because names have no spaces.
 const CAPACITY: &str = "capacity model";
 
-fn stream_key(seed: u64, name: &str) -> [u8; blake3::KEY_LEN] {
+/// What the name of a group's stream begins with; no rule can have such a name either.
+const GROUP: &str = "group ";
+
+fn stream_key(seed: u64, name: &str) -> Key {
     let mut fields = seed.to_le_bytes().to_vec();
     push_with_length(&mut fields, name);
     blake3::derive_key(CONTEXT, &fields)
@@ -204,7 +288,7 @@ fn fields(request: &RequestKey<'_>) -> Vec<u8> {
     fields
 }
 
-fn stream(key: &[u8; blake3::KEY_LEN], fields: &[u8]) -> ChaCha8Rng {
+fn stream(key: &Key, fields: &[u8]) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(blake3::keyed_hash(key, fields).into())
 }
 

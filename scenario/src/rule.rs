@@ -15,12 +15,13 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::wording::{bytes, counted, listed, words};
-use crate::{Conditions, Distribution, InvalidDistribution, Millis};
+use crate::{Conditions, Distribution, InvalidDistribution, Millis, ResponseHeader};
 
 /// One rule: under some conditions, with some probability, one fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     name: RuleName,
+    group: Option<RuleName>,
     conditions: Conditions,
     probability: Probability,
     fault: Fault,
@@ -118,16 +119,13 @@ pub struct StatusFault {
     pub retry_after: Option<Duration>,
     /// The body, instead of a short explanation.
     pub body: Option<Arc<str>>,
+    headers: Arc<[ResponseHeader]>,
 }
 
 impl StatusFault {
     /// Always this status.
     pub fn of(status: StatusNumber) -> Self {
-        Self {
-            choices: vec![(status, 1)],
-            retry_after: None,
-            body: None,
-        }
+        Self::with_choices(vec![(status, 1)])
     }
 
     /// One of these, with probabilities in proportion to the weights.
@@ -138,11 +136,39 @@ impl StatusFault {
         if choices.iter().all(|(_, weight)| *weight == 0) {
             return Err(InvalidRule::NoWeight);
         }
-        Ok(Self {
+        Ok(Self::with_choices(choices))
+    }
+
+    fn with_choices(choices: Vec<(StatusNumber, u32)>) -> Self {
+        Self {
             choices,
             retry_after: None,
             body: None,
-        })
+            headers: Arc::default(),
+        }
+    }
+
+    /// Headers besides those that the status needs, with different names.
+    pub fn headers(&self) -> &Arc<[ResponseHeader]> {
+        &self.headers
+    }
+
+    /// The same with these headers.
+    ///
+    /// # Errors
+    /// When there are too many, or two of one name.
+    pub fn with_headers(self, headers: Vec<ResponseHeader>) -> Result<Self, InvalidRule> {
+        if headers.len() > ResponseHeader::MAX_COUNT {
+            return Err(InvalidRule::TooManyHeaders(headers.len()));
+        }
+        for (index, header) in headers.iter().enumerate() {
+            let mut earlier = headers[..index].iter();
+            if earlier.any(|earlier| earlier.name() == header.name()) {
+                return Err(InvalidRule::HeaderTwice(header.name().to_owned()));
+            }
+        }
+        let headers = headers.into();
+        Ok(Self { headers, ..self })
     }
 
     /// The status that the next word of a stream stands for; no word is drawn for a single one.
@@ -221,9 +247,42 @@ pub enum InvalidRule {
     /// A second rule of that name.
     #[error("two rules are named {0:?}: each name is a stream of chance of its own, so rename one")]
     NameTaken(String),
+    /// The rules of a group, more than one of which would have to fire for some requests.
+    #[error(
+        "the probabilities of the group {group} add up to {sum}, with this rule: at most one of \
+         them fires for a request, so their sum is at most 1"
+    )]
+    GroupTooWide {
+        /// The name of the group.
+        group: String,
+        /// The sum of the probabilities up to this rule.
+        sum: f64,
+    },
     /// No status can be chosen.
     #[error("the weights are all zero: give at least one status a weight above it")]
     NoWeight,
+    /// Not the name of a header.
+    #[error(
+        "{0:?} is no name of a header: use letters, digits and '-', at most {max} characters",
+        max = ResponseHeader::MAX_NAME_LEN
+    )]
+    HeaderName(String),
+    /// A header that the server sends itself.
+    #[error("{0}: is a header of the server's own: leave it out")]
+    HeaderOfTheServer(String),
+    /// Not a value of a header.
+    #[error(
+        "{0}: is no value of a header: use visible ASCII characters without spaces at the ends, \
+         at most {max} of them",
+        max = ResponseHeader::MAX_VALUE_LEN
+    )]
+    HeaderValue(String),
+    /// A second header of that name.
+    #[error("{0}: there are two headers of this name: give one value")]
+    HeaderTwice(String),
+    /// Too many headers.
+    #[error("{0} headers are too many: give at most {max}", max = ResponseHeader::MAX_COUNT)]
+    TooManyHeaders(usize),
     /// Not a distribution.
     #[error(transparent)]
     Distribution(#[from] InvalidDistribution),
@@ -248,6 +307,9 @@ pub enum InvalidRule {
         /// How long it is.
         duration: Duration,
     },
+    /// A range of attempts that ends before it begins.
+    #[error("`to` is below `from`: no attempt is in such a range")]
+    NoAttempt,
     /// A window that ends before it begins.
     #[error("`until` is not after `from`: such a window never opens")]
     NeverOpen,
@@ -266,10 +328,16 @@ impl Rule {
     pub(crate) fn new(name: RuleName, fault: Fault) -> Self {
         Self {
             name,
+            group: None,
             conditions: Conditions::default(),
             probability: Probability::ALWAYS,
             fault,
         }
+    }
+
+    /// The same rule in this group.
+    pub(crate) fn with_group(self, group: Option<RuleName>) -> Self {
+        Self { group, ..self }
     }
 
     /// The same rule, fired for this share of the requests that meet its conditions.
@@ -288,6 +356,11 @@ impl Rule {
     /// The name: unique in its scenario, and the rule's stream of chance.
     pub fn name(&self) -> &RuleName {
         &self.name
+    }
+
+    /// The name of its group, if it has one: of a group, at most one rule fires for a request.
+    pub fn group(&self) -> Option<&RuleName> {
+        self.group.as_ref()
     }
 
     /// Which requests it is about.
@@ -315,6 +388,9 @@ impl fmt::Display for Rule {
             100.0 => f.write_str("all requests"),
             percent => write!(f, "{} % of the requests", round(percent)),
         }?;
+        if let Some(group) = &self.group {
+            write!(f, ", in the group {group}")?;
+        }
         write!(f, "{}: {}", self.conditions, self.fault)
     }
 }
@@ -401,6 +477,11 @@ impl fmt::Display for StatusFault {
         }
         if let Some(pause) = self.retry_after {
             write!(f, ", with retry-after {} s", whole_seconds(pause))?;
+        }
+        if !self.headers.is_empty() {
+            let names = self.headers.iter().map(ToString::to_string);
+            let plural = if self.headers.len() == 1 { "" } else { "s" };
+            write!(f, ", with the header{plural} {}", listed(names, "and"))?;
         }
         if self.body.is_some() {
             f.write_str(", with a body of its own")
@@ -501,8 +582,13 @@ impl Probability {
     /// Whether these 64 uniform bits fall below the probability: their upper 53 as a fraction of
     /// 2⁵³.
     pub(crate) fn fires(self, bits: u64) -> bool {
-        ((bits >> 11) as f64) * (1.0 / (1_u64 << 53) as f64) < self.0
+        fraction(bits) < self.0
     }
+}
+
+/// The upper 53 of these bits as a fraction of 2⁵³.
+pub(crate) fn fraction(bits: u64) -> f64 {
+    ((bits >> 11) as f64) * (1.0 / (1_u64 << 53) as f64)
 }
 
 /// The status of a final response: 200 to 599.
@@ -531,6 +617,12 @@ impl StatusNumber {
     /// The number.
     pub fn get(self) -> u16 {
         self.0
+    }
+
+    /// Whether a response with it says where to go on (RFC 9110, section 15.4). A 300 and a 305
+    /// leave the choice to the client, and a 304 is about its cache.
+    pub fn is_redirect(self) -> bool {
+        matches!(self.0, 301 | 302 | 303 | 307 | 308)
     }
 }
 

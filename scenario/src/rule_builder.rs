@@ -1,11 +1,13 @@
 //! Rules written in code. Wrong values are kept and reported once, when a scenario is made of the
 //! rules; what the values mean is for [`Rule`] and [`Fault`] to say.
 
+use std::num::NonZeroU32;
+use std::ops::{Bound, RangeBounds};
 use std::time::Duration;
 
 use crate::{
-    Conditions, Distribution, Fault, InvalidDistribution, InvalidRule, Pattern, Probability, Rule,
-    RuleName, StatusFault, StatusNumber, Window,
+    Attempts, Conditions, Distribution, Fault, InvalidDistribution, InvalidRule, Pattern,
+    Probability, ResponseHeader, Rule, RuleName, StatusFault, StatusNumber, Window,
 };
 
 /// A rule that is being written in code; [`Scenario::of`](crate::Scenario::of) checks it.
@@ -36,6 +38,7 @@ pub struct RuleBuilder(Result<Draft, InvalidRule>);
 #[derive(Debug, Clone, PartialEq)]
 struct Draft {
     name: Option<RuleName>,
+    group: Option<RuleName>,
     probability: Probability,
     conditions: Conditions,
     fault: Fault,
@@ -69,6 +72,7 @@ impl RuleBuilder {
     fn of(fault: Result<Fault, InvalidRule>) -> Self {
         Self(fault.map(|fault| Draft {
             name: None,
+            group: None,
             probability: Probability::ALWAYS,
             conditions: Conditions::default(),
             fault,
@@ -84,6 +88,15 @@ impl RuleBuilder {
         })
     }
 
+    /// The name of a group: of its rules, at most one fires for a request. The sum of their
+    /// probabilities is at most 1.
+    pub fn group(self, name: &str) -> Self {
+        self.and(|draft| {
+            draft.group = Some(RuleName::try_new(name)?);
+            Ok(())
+        })
+    }
+
     /// Fires for this share of the requests that meet the conditions: 0 to 1.
     pub fn probability(self, probability: f64) -> Self {
         self.and(|draft| {
@@ -94,9 +107,37 @@ impl RuleBuilder {
 
     /// Only the first attempts: this many, at least 1.
     pub fn first(self, attempts: u32) -> Self {
+        self.attempts(1..=attempts)
+    }
+
+    /// Only these attempts, counted from 1: `2..=4`, `3..`.
+    pub fn attempts(self, range: impl RangeBounds<u32>) -> Self {
+        let from = match range.start_bound() {
+            Bound::Included(first) => *first,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 1,
+        };
+        let to = match range.end_bound() {
+            Bound::Included(last) => Some(*last),
+            Bound::Excluded(after) => Some(after.saturating_sub(1)),
+            Bound::Unbounded => None,
+        };
         self.and(|draft| {
-            draft.conditions.first_attempts = Some(attempts);
-            within("attempts", attempts, u32::MAX)
+            let from = counted("attempts", from)?;
+            let to = to.map(|to| counted("attempts", to)).transpose()?;
+            if to.is_some_and(|to| to < from) {
+                return Err(InvalidRule::NoAttempt);
+            }
+            draft.conditions.attempts = Some(Attempts::Range { from, to });
+            Ok(())
+        })
+    }
+
+    /// Only every N-th attempt: with 3, the attempts 3, 6, 9 and so on.
+    pub fn every(self, n: u32) -> Self {
+        self.and(|draft| {
+            draft.conditions.attempts = Some(Attempts::Every(counted("attempts", n)?));
+            Ok(())
         })
     }
 
@@ -170,6 +211,17 @@ impl RuleBuilder {
         })
     }
 
+    /// A header of a status, such as `content-type`; one more each time.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.and(|draft| {
+            let status = draft.status("headers")?;
+            let mut headers = status.headers().to_vec();
+            headers.push(ResponseHeader::try_new(name, value)?);
+            *status = status.clone().with_headers(headers)?;
+            Ok(())
+        })
+    }
+
     /// The first problem stays.
     fn and(mut self, change: impl FnOnce(&mut Draft) -> Result<(), InvalidRule>) -> Self {
         if let Ok(draft) = &mut self.0
@@ -188,6 +240,7 @@ impl RuleBuilder {
         let default_name = || RuleName::of_place(&draft.fault, place);
         let name = draft.name.unwrap_or_else(default_name);
         Ok(Rule::new(name, draft.fault)
+            .with_group(draft.group)
             .with_probability(draft.probability)
             .with_conditions(draft.conditions))
     }
@@ -242,6 +295,11 @@ fn within_a_day(what: &'static str, duration: Option<Duration>) -> Result<(), In
     }
 }
 
+fn counted(what: &'static str, value: u32) -> Result<NonZeroU32, InvalidRule> {
+    let max = u32::MAX;
+    NonZeroU32::new(value).ok_or(InvalidRule::Count { what, value, max })
+}
+
 fn within(what: &'static str, value: u32, max: u32) -> Result<(), InvalidRule> {
     if (1..=max).contains(&value) {
         Ok(())
@@ -252,8 +310,6 @@ fn within(what: &'static str, value: u32, max: u32) -> Result<(), InvalidRule> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use super::*;
     use crate::{Dribble, Scenario};
 
@@ -269,6 +325,7 @@ mod tests {
             status = 503
             retry_after = "1s"
             body = "later"
+            headers = { X-Reason = "busy", content-type = "application/json" }
             attempts = { first = 2 }
             [[rule]]
             name = "slow"
@@ -280,12 +337,23 @@ mod tests {
             probability = 0.25
             match = { cc = ["br", "JP"] }
             window = { from = "5s", until = "8s" }
+            [[rule]]
+            fault = "close"
+            attempts = { from = 2, to = 4 }
+            [[rule]]
+            fault = "close"
+            attempts = { from = 2 }
+            [[rule]]
+            fault = "close"
+            attempts = { every = 3 }
         "#;
         let secs = Duration::from_secs;
         let code = Scenario::of([
             Rule::status(503)
                 .retry_after(secs(1))
                 .body("later")
+                .header("X-Reason", "busy")
+                .header("content-type", "application/json")
                 .first(2),
             Rule::latency(Duration::from_millis(20))
                 .named("slow")
@@ -297,6 +365,9 @@ mod tests {
                 .for_codes(["br", "JP"])
                 .from(secs(5))
                 .until(secs(8)),
+            Rule::of(Fault::Close).attempts(2..5),
+            Rule::of(Fault::Close).attempts(2..),
+            Rule::of(Fault::Close).every(3),
         ]);
         assert_eq!(code.unwrap(), Scenario::from_toml(file).unwrap());
     }
@@ -321,6 +392,9 @@ mod tests {
             status().probability(1.5),
             status().probability(f64::NAN),
             status().first(0),
+            status().attempts((Bound::Included(4), Bound::Included(2))),
+            status().attempts(3..3),
+            status().every(0),
             status().for_codes(["BR", "BRA"]),
             status().from(day).until(day),
             status().until(past_a_day),
@@ -332,6 +406,13 @@ mod tests {
             Rule::of(Fault::Redirect { hops: many }),
             Rule::of(Fault::Close).retry_after(day),
             Rule::of(Fault::Close).body("text"),
+            Rule::of(Fault::Close).header("x", "y"),
+            status().header("a b", "y"),
+            status().header("x", "é"),
+            status().header("Content-Length", "7"),
+            status().header("x", "y").header("X", "z"),
+            (0..33).fold(status(), |rule, n| rule.header(&format!("x-{n}"), "y")),
+            status().group("two words"),
         ]
         .map(problem);
         insta::assert_snapshot!(problems.join("\n"), @r#"
@@ -341,6 +422,9 @@ mod tests {
         rule 1: invalid name "a b": use 1 to 64 letters, digits, '-', '_' or '.'
         rule 1: 1.5 is not between 0 and 1: give a number from 0 to 1
         rule 1: NaN is not between 0 and 1: give a number from 0 to 1
+        rule 1: attempts: 0 is out of range: give a whole number from 1 to 4294967295
+        rule 1: `to` is below `from`: no attempt is in such a range
+        rule 1: `to` is below `from`: no attempt is in such a range
         rule 1: attempts: 0 is out of range: give a whole number from 1 to 4294967295
         rule 1: "BRA" is not a country code: write two letters from A to Z, such as BR
         rule 1: `until` is not after `from`: such a window never opens
@@ -353,6 +437,13 @@ mod tests {
         rule 1: hops: 100000 is out of range: give a whole number from 1 to 100
         rule 1: a rule of the kind close has no retry_after: only status rules have one
         rule 1: a rule of the kind close has no body: only status rules have one
+        rule 1: a rule of the kind close has no headers: only status rules have one
+        rule 1: "a b" is no name of a header: use letters, digits and '-', at most 64 characters
+        rule 1: x: is no value of a header: use visible ASCII characters without spaces at the ends, at most 4096 of them
+        rule 1: content-length: is a header of the server's own: leave it out
+        rule 1: x: there are two headers of this name: give one value
+        rule 1: 33 headers are too many: give at most 32
+        rule 1: invalid name "two words": use 1 to 64 letters, digits, '-', '_' or '.'
         "#);
     }
 

@@ -14,6 +14,7 @@ pub struct Scenario {
     seed: u64,
     rules: Vec<Rule>,
     capacity: Option<Capacity>,
+    counts_attempts: bool,
 }
 
 /// A limited server: it works on some requests at a time, queues others, and refuses those beyond
@@ -61,18 +62,14 @@ impl Scenario {
     /// A scenario of these rules, which have different names: a name is a rule's stream of chance.
     pub(crate) fn try_new(seed: u64, rules: Vec<Rule>) -> Result<Self, InvalidScenario> {
         for (index, rule) in rules.iter().enumerate() {
-            let mut earlier = rules[..index].iter();
-            if earlier.any(|earlier| earlier.name() == rule.name()) {
-                return Err(InvalidScenario {
-                    place: index + 1,
-                    reason: InvalidRule::NameTaken(rule.name().to_string()),
-                });
-            }
+            let place = index + 1;
+            let checked = check_behind(&rules[..index], rule);
+            checked.map_err(|reason| InvalidScenario { place, reason })?;
         }
         Ok(Self {
             seed,
             rules,
-            capacity: None,
+            ..Self::faultless()
         })
     }
 
@@ -82,6 +79,7 @@ impl Scenario {
             seed: Self::DEFAULT_SEED,
             rules: Vec::new(),
             capacity: None,
+            counts_attempts: true,
         }
     }
 
@@ -100,6 +98,22 @@ impl Scenario {
         }
     }
 
+    /// The same rules, where requests that do not number their attempts are counted or not: without
+    /// counting, each of them is attempt 1, so a program meets the same faults every time that it
+    /// runs.
+    #[must_use]
+    pub fn with_counted_attempts(self, counts_attempts: bool) -> Self {
+        Self {
+            counts_attempts,
+            ..self
+        }
+    }
+
+    /// Whether requests that do not number their attempts are counted.
+    pub fn counts_attempts(&self) -> bool {
+        self.counts_attempts
+    }
+
     /// The seed of every decision.
     pub fn seed(&self) -> u64 {
         self.seed
@@ -116,11 +130,43 @@ impl Scenario {
     }
 }
 
+/// How far the sum of the probabilities of a group may be above 1: tenths have no exact double.
+const ROUNDING: f64 = 1e-9;
+
+/// Checks a rule behind those before it: its name, and the room that is left in its group.
+pub(crate) fn check_behind(earlier: &[Rule], rule: &Rule) -> Result<(), InvalidRule> {
+    if earlier.iter().any(|earlier| earlier.name() == rule.name()) {
+        return Err(InvalidRule::NameTaken(rule.name().to_string()));
+    }
+    if let Some(group) = rule.group() {
+        let sum = start_in_group(earlier, rule) + rule.probability().get();
+        if sum > 1.0 + ROUNDING {
+            let group = group.to_string();
+            return Err(InvalidRule::GroupTooWide { group, sum });
+        }
+    }
+    Ok(())
+}
+
+/// Where the interval of a rule begins in its group: behind those of the rules before it. 0 for a
+/// rule without a group.
+pub(crate) fn start_in_group(earlier: &[Rule], rule: &Rule) -> f64 {
+    let of_group = |one: &&Rule| rule.group().is_some() && one.group() == rule.group();
+    let widths = earlier.iter().filter(of_group);
+    widths.map(|one| one.probability().get()).sum()
+}
+
 impl fmt::Display for Scenario {
     /// What it means, in words: a line for the capacity if there is one, and a line for each rule.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(capacity) = &self.capacity {
             writeln!(f, "capacity: {capacity}")?;
+        }
+        if !self.counts_attempts {
+            writeln!(
+                f,
+                "attempts: not counted, so a request without flag-attempt is attempt 1"
+            )?;
         }
         if self.rules.is_empty() {
             return writeln!(f, "no faults");

@@ -114,6 +114,10 @@ struct ScenarioKeys {
     /// The seed of every decision. Another seed is another set of decisions.
     #[schemars(extend("default" = Scenario::DEFAULT_SEED))]
     seed: Option<u64>,
+    /// Whether the server counts the attempts of requests without the header flag-attempt. If not,
+    /// each of them is attempt 1: a program meets the same faults every time that it runs.
+    #[schemars(extend("default" = true))]
+    count_attempts: Option<bool>,
     /// How many requests the server works on at a time, and for how long.
     capacity: Option<CapacityKeys>,
     /// The rules, in the order in which they are tried.
@@ -151,6 +155,10 @@ struct CommonKeys {
     /// The share of the requests for which the rule fires.
     #[schemars(extend("default" = 1))]
     probability: Option<Share>,
+    /// The name of a group: of its rules, at most one fires for a request. The sum of their
+    /// probabilities is at most 1.
+    #[schemars(extend("pattern" = format!("^[A-Za-z0-9._-]{{1,{}}}$", RuleName::MAX_LEN)))]
+    group: Option<String>,
     /// Which requests the rule is about; every key has to hold.
     r#match: Option<MatchKeys>,
     /// Only some attempts at each path.
@@ -183,6 +191,8 @@ enum KindKeys {
         retry_after: Option<DurationText>,
         /// The body, instead of a short explanation.
         body: Option<String>,
+        /// Headers of the response, `content-type` included.
+        headers: Option<BTreeMap<String, String>>,
     },
     /// A TCP reset.
     Reset {
@@ -263,10 +273,20 @@ struct MatchKeys {
 
 #[derive(JsonSchema)]
 #[schemars(inline, deny_unknown_fields)]
+#[schemars(extend("oneOf" = ways_to_choose_attempts()))]
 struct AttemptsKeys {
     /// The first attempts: how many.
     #[schemars(range(min = 1, max = u32::MAX))]
-    first: u32,
+    first: Option<u32>,
+    /// From this attempt on; without it, from the first.
+    #[schemars(range(min = 1, max = u32::MAX))]
+    from: Option<u32>,
+    /// Up to this attempt, itself included; without it, all that follow.
+    #[schemars(range(min = 1, max = u32::MAX))]
+    to: Option<u32>,
+    /// Every N-th attempt: with 3, the attempts 3, 6, 9 and so on.
+    #[schemars(range(min = 1, max = u32::MAX))]
+    every: Option<u32>,
 }
 
 #[derive(JsonSchema)]
@@ -472,6 +492,12 @@ fn exactly_one<const N: usize>(keys: [&str; N]) -> Value {
         .collect()
 }
 
+fn ways_to_choose_attempts() -> Value {
+    let required = |key| json!({ "required": [key] });
+    let range = json!({ "anyOf": [required("from"), required("to")] });
+    json!([required("first"), range, required("every")])
+}
+
 fn not_both(one: &str, other: &str) -> Value {
     json!({ "not": { "required": [one, other] } })
 }
@@ -622,6 +648,15 @@ mod tests {
             (
                 "rule/first",
                 rule("fault = 'close', attempts = { first = N }"),
+            ),
+            (
+                "rule/from",
+                rule("fault = 'close', attempts = { from = N }"),
+            ),
+            ("rule/to", rule("fault = 'close', attempts = { to = N }")),
+            (
+                "rule/every",
+                rule("fault = 'close', attempts = { every = N }"),
             ),
             ("rule/hops", rule("fault = 'redirect', hops = N")),
             ("rule/status", rule("fault = 'status', status = N")),

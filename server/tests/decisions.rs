@@ -92,9 +92,47 @@ fn the_golden_vectors_of_every_kind_and_distribution_hold() {
     }
 }
 
+/// Rules that fire or not by the coins of their groups.
+#[test]
+fn the_golden_vectors_of_groups_hold() {
+    let vectors: Vectors =
+        serde_json::from_str(include_str!("../../docs/golden-vectors.json")).unwrap();
+    assert!(vectors.groups.len() >= 20);
+    for vector in vectors.groups {
+        let scenario = Scenario::from_toml(&format!("rule = {}", toml_of(&vector.rules)));
+        let planner = Planner::new(&scenario.unwrap().with_seed(vector.seed));
+        let plan = planner.plan(&RequestKey {
+            run: &vector.run,
+            method: &vector.method,
+            path: &vector.path,
+            attempt: vector.attempt,
+        });
+        let fired = plan.rules.iter().map(|rule| rule.as_str().to_owned());
+        let mut fired: Vec<String> = fired.collect();
+        fired.sort();
+        let expected: Vec<String> = vector.decisions.keys().cloned().collect();
+        assert_eq!(fired, expected, "{vector:?}");
+        let delays = vector.decisions.values();
+        let delay: u64 = delays.map(|one| one["delay_ns"].as_u64().unwrap()).sum();
+        assert_eq!(plan.delay, Duration::from_nanos(delay), "{vector:?}");
+    }
+}
+
 #[derive(serde::Deserialize)]
 struct Vectors {
     decisions: Vec<Vector>,
+    groups: Vec<GroupVector>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct GroupVector {
+    rules: Value,
+    seed: u64,
+    run: String,
+    method: String,
+    path: String,
+    attempt: u32,
+    decisions: std::collections::BTreeMap<String, Value>,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -237,6 +275,84 @@ fn raising_a_probability_adds_firings_and_changes_no_delay() {
         }
     }
     assert!((150..=250).contains(&fired), "{fired} of 1000 at 20 %");
+}
+
+/// Rules of one group, with these probabilities.
+fn group(probabilities: &[f64], more: &str) -> Planner {
+    let rules = probabilities.iter().enumerate().map(|(place, probability)| {
+        format!("{{ fault = 'latency', name = 'r{place}', group = 'g', probability = {probability}, distribution = {{ fixed = '1ms' }} }}")
+    });
+    let rules: Vec<String> = rules.collect();
+    let text = format!("rule = [{}{more}]", rules.join(", "));
+    Planner::new(&Scenario::from_toml(&text).unwrap())
+}
+
+#[test]
+fn of_a_group_exactly_one_rule_fires_if_their_probabilities_add_up_to_1() {
+    let planner = group(&[0.1, 0.2, 0.7], "");
+    let mut counts = std::collections::BTreeMap::new();
+    for attempt in 1..=20_000 {
+        let plan = planner.plan(&get("", "/flags/br/br.gif", attempt));
+        let [rule] = &plan.rules[..] else {
+            panic!("{attempt}: {:?}", plan.rules);
+        };
+        *counts.entry(rule.as_str().to_owned()).or_insert(0) += 1;
+    }
+    // Binomial(20000, 0.1): sd 42.4; with 0.2: sd 56.6.
+    assert!((1830..=2170).contains(&counts["r0"]), "{counts:?}");
+    assert!((3773..=4227).contains(&counts["r1"]), "{counts:?}");
+}
+
+#[test]
+fn a_rule_of_a_group_that_is_not_about_a_request_leaves_its_interval_empty() {
+    let all = group(&[0.5, 0.5], "");
+    let rule = |attempts: &str| {
+        let rules = ["r0", "r1"].map(|name| {
+            let attempts = if name == "r0" { attempts } else { "" };
+            format!("{{ fault = 'latency', name = '{name}', group = 'g', probability = 0.5, distribution = {{ fixed = '1ms' }}{attempts} }}")
+        });
+        Planner::new(&Scenario::from_toml(&format!("rule = [{}]", rules.join(", "))).unwrap())
+    };
+    let some = rule(", attempts = { every = 2 }");
+    let mut empty = 0;
+    for attempt in 1..=1000 {
+        let request = get("", "/flags/br/br.gif", attempt);
+        let (all, some) = (all.plan(&request), some.plan(&request));
+        if attempt % 2 == 1 && all.rules[0].as_str() == "r0" {
+            assert_eq!(some.rules, [], "{attempt}");
+            empty += 1;
+        } else {
+            assert_eq!(some, all, "{attempt}");
+        }
+    }
+    assert!(empty > 200, "{empty}");
+}
+
+/// What vaurien did for the book's first edition: an error, or half a second, or neither.
+#[test]
+fn of_the_first_editions_error_server_no_error_is_late() {
+    let profile = flag_server::scenario::profiles::Profile::find("error-1e").unwrap();
+    let planner = Planner::new(&Scenario::from_toml(profile.toml).unwrap());
+    let mut counts = std::collections::BTreeMap::new();
+    for attempt in 1..=20_000 {
+        let plan = planner.plan(&get("", "/flags/br/br.gif", attempt));
+        let status = match plan.ending {
+            None => None,
+            Some(Ending::Status { status, .. }) => Some(status.get()),
+            other => panic!("{other:?}"),
+        };
+        *counts.entry((status, plan.delay.as_millis())).or_insert(0) += 1;
+    }
+    // Binomial(20000, 1/16): sd 34.2; with 1/2: 70.7; with 1/4: 61.2.
+    for status in [500, 501, 502, 503] {
+        let count = counts.remove(&(Some(status), 0)).unwrap();
+        assert!((1113..=1387).contains(&count), "{status}: {count}");
+    }
+    let late = counts.remove(&(None, 500)).unwrap();
+    assert!((9717..=10_283).contains(&late), "{late}");
+    let rest = counts.remove(&(None, 0)).unwrap();
+    assert!((4755..=5245).contains(&rest), "{rest}");
+    assert!(counts.is_empty(), "{counts:?}");
 }
 
 /// 5,000 draws of a fixed seed: the numbers are always the same, so this cannot fail by chance.

@@ -76,10 +76,16 @@ fn a_range_applies_only_if_its_condition_is_exactly_the_file() {
 
 #[test]
 fn a_planned_status_has_the_headers_that_it_cannot_do_without() {
+    const FIRST_HOP: &str = "/flags/br/br.gif?flag-hop=1&flag-attempt=1";
     let len = brazil().len();
     for (planned, name, expected) in [
         (206, "content-range", "bytes 0-4/5".to_owned()),
         (401, "www-authenticate", "Basic realm=\"flags\"".to_owned()),
+        (301, "location", FIRST_HOP.to_owned()),
+        (302, "location", FIRST_HOP.to_owned()),
+        (303, "location", FIRST_HOP.to_owned()),
+        (307, "location", FIRST_HOP.to_owned()),
+        (308, "location", FIRST_HOP.to_owned()),
         (405, "allow", "GET,HEAD".to_owned()),
         (
             407,
@@ -100,8 +106,9 @@ fn a_planned_status_has_the_headers_that_it_cannot_do_without() {
             "rule = [{{ fault = \"status\", status = {planned}{body} }}]"
         ));
         for lane in [&[][..], &[UNUSUAL]] {
+            let lane = [lane, &["flag-attempt: 1"]].concat();
             for method in ["GET", "HEAD"] {
-                let head = get(&server, method, lane);
+                let head = get(&server, method, &lane);
                 assert_eq!(status(&head), planned.to_string(), "{lane:?}");
                 let found = head.get(name);
                 assert_eq!(found, Some(&*expected), "{planned} {method} {lane:?}");
@@ -120,11 +127,33 @@ fn every_planned_status_is_sent_in_the_same_way_by_both_encoders() {
             "rule = [{{ fault = \"status\", status = {planned}, body = \"short\" }}]"
         ));
         let [fast, slow] = [&[][..], &[UNUSUAL]].map(|lane| {
-            let mut head = get(&server, "GET", lane);
+            let lane = [lane, &["flag-attempt: 1"]].concat();
+            let mut head = get(&server, "GET", &lane);
             head.headers.remove("date");
             head
         });
         assert_eq!(fast.headers, slow.headers, "{planned}");
+    }
+}
+
+#[test]
+fn a_status_has_the_headers_of_its_rule_in_the_place_of_the_servers() {
+    let server = Server::with(
+        "rule = [{ fault = 'status', status = 302, body = '{}', retry_after = '1s', \
+         headers = { Content-Type = 'application/problem+json', retry-after = 'soon', location = '/elsewhere', x-reason = 'busy' } }]",
+    );
+    for lane in [&[][..], &[UNUSUAL]] {
+        let head = get(&server, "GET", lane);
+        assert_eq!(status(&head), "302");
+        for (name, value) in [
+            ("content-type", "application/problem+json"),
+            ("retry-after", "soon"),
+            ("location", "/elsewhere"),
+            ("x-reason", "busy"),
+            ("content-length", "2"),
+        ] {
+            assert_eq!(head.get(name), Some(value), "{lane:?}");
+        }
     }
 }
 

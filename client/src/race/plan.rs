@@ -138,10 +138,7 @@ struct PlannedEnd {
 
 impl PlannedEnd {
     fn of(plan: &Plan, outlook: Outlook, service: Option<Duration>, timeout: Duration) -> Self {
-        let hops = match plan.ending {
-            Some(Ending::Redirect { hops }) => hops,
-            _ => 0,
-        };
+        let hops = plan.ending.as_ref().map_or(0, Ending::hops);
         let requests = hops + 1; // every library follows as many as a scenario can plan
         let service = service.unwrap_or_default().saturating_mul(requests);
         let time = outlook.time.unwrap_or(Duration::MAX);
@@ -163,7 +160,7 @@ impl PlannedEnd {
             _ => Outcome::HttpError,
         };
         let retry_after = match &plan.ending {
-            Some(Ending::Status { retry_after, .. }) => *retry_after,
+            Some(Ending::Status { retry_after, .. }) if hops == 0 => *retry_after,
             _ => None,
         };
         if time.saturating_add(service) >= timeout {
@@ -230,11 +227,8 @@ mod tests {
     fn failing(failures: u32, status: i64) -> impl Fn(u32) -> Plan {
         move |attempt| Plan {
             delay: Duration::from_secs(attempt.into()),
-            ending: (attempt <= failures).then(|| Ending::Status {
-                status: StatusNumber::try_new(status).unwrap(),
-                retry_after: None,
-                body: None,
-            }),
+            ending: (attempt <= failures)
+                .then(|| Ending::status(StatusNumber::try_new(status).unwrap())),
             ..Plan::default()
         }
     }

@@ -321,6 +321,11 @@ pub fn texts(value: &Value<'_>) -> Result<Vec<String>, String> {
         .ok_or(remedy.to_owned())
 }
 
+pub(super) fn boolean(value: &Value<'_>) -> Result<bool, String> {
+    let found = value.get_ref().as_bool();
+    found.ok_or("give true or false, without quotes".to_owned())
+}
+
 pub(super) fn integer(value: &Value<'_>) -> Result<i64, String> {
     let found = value.get_ref().as_integer();
     found

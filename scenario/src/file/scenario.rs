@@ -3,17 +3,18 @@
 //! The types that the values become ([`Rule`], [`Distribution`], …) define which are allowed.
 
 use std::fmt;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use flags_data::{CountryCode, did_you_mean};
 use thiserror::Error;
 
 use super::reader::{
-    Problem, Section, count, duration, number, read_text, size, text, texts, unsigned,
+    Problem, Section, boolean, count, duration, number, read_text, size, text, texts, unsigned,
 };
+use crate::scenario::check_behind;
 use crate::{
-    Capacity, Conditions, Cut, Distribution, Dribble, Fault, InvalidRule, Pattern, Probability,
-    Rule, RuleName, Scenario, StatusFault, StatusNumber, Window,
+    Attempts, Capacity, Conditions, Cut, Distribution, Dribble, Fault, InvalidRule, Pattern,
+    Probability, ResponseHeader, Rule, RuleName, Scenario, StatusFault, StatusNumber, Window,
 };
 
 /// The kinds of fault that a rule may name.
@@ -80,24 +81,27 @@ pub fn read_scenario(file: &mut Section<'_, '_, '_>) -> Option<Scenario> {
     let seed = file
         .optional("seed", unsigned)
         .unwrap_or(Scenario::DEFAULT_SEED);
+    let counts_attempts = file.optional("count_attempts", boolean).unwrap_or(true);
     let capacity = file.table("capacity", read_capacity);
-    let mut names: Vec<RuleName> = Vec::new();
+    let mut earlier: Vec<Rule> = Vec::new();
     let rules = file.tables(
         "rule",
         "write each rule as a table that starts with [[rule]]",
         |rule, index| {
             let read = read_rule(rule, index)?;
-            if names.contains(read.name()) {
-                rule.refuse(
-                    "name",
-                    &InvalidRule::NameTaken(read.name().to_string()).to_string(),
-                );
+            if let Err(problem) = check_behind(&earlier, &read) {
+                let key = match problem {
+                    InvalidRule::GroupTooWide { .. } => "group",
+                    _ => "name",
+                };
+                rule.refuse(key, &problem.to_string());
             }
-            names.push(read.name().clone());
+            earlier.push(read.clone());
             Some(read)
         },
     );
     let scenario = Scenario::try_new(seed, rules).ok()?;
+    let scenario = scenario.with_counted_attempts(counts_attempts);
     Some(match capacity {
         Some(capacity) => scenario.with_capacity(capacity),
         None => scenario,
@@ -132,12 +136,14 @@ fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
     let probability = section
         .optional("probability", probability)
         .unwrap_or(Probability::ALWAYS);
+    let group = section.optional("group", |value| checked(RuleName::try_new(&text(value)?)));
     let conditions = read_conditions(section);
     let fault = read_fault(section, kind)?;
 
     let name = name.unwrap_or_else(|| RuleName::of_place(&fault, index + 1));
     Some(
         Rule::new(name, fault)
+            .with_group(group)
             .with_probability(probability)
             .with_conditions(conditions),
     )
@@ -185,13 +191,33 @@ fn read_conditions(section: &mut Section<'_, '_, '_>) -> Conditions {
             })
         })
         .unwrap_or_default();
-    conditions.first_attempts = section
-        .table("attempts", |table| {
-            table.required("first", |value| count(value, u32::MAX))
-        })
-        .map(Into::into);
+    conditions.attempts = section.table("attempts", read_attempts);
     conditions.window = section.table("window", read_window).unwrap_or_default();
     conditions
+}
+
+fn read_attempts(section: &mut Section<'_, '_, '_>) -> Option<Attempts> {
+    let [first, from, to, every] = ["first", "from", "to", "every"]
+        .map(|key| section.optional(key, |value| count(value, u32::MAX)));
+    let is_range = section.has("from") || section.has("to");
+    let ways = [section.has("first"), is_range, section.has("every")];
+    if ways.into_iter().filter(|is_there| *is_there).count() != 1 {
+        section.refuse_table("give exactly one of first, every, or a range of from and to");
+        return None;
+    }
+    let from_or_first = from.unwrap_or(NonZeroU32::MIN);
+    if to.is_some_and(|to| to < from_or_first) {
+        section.refuse("to", "is below `from`: no attempt is in such a range");
+        return None;
+    }
+    match (first, every) {
+        (Some(first), _) => Some(Attempts::first(first)),
+        (None, Some(every)) => Some(Attempts::Every(every)),
+        (None, None) => Some(Attempts::Range {
+            from: from_or_first,
+            to,
+        }),
+    }
 }
 
 fn read_window(section: &mut Section<'_, '_, '_>) -> Option<Window> {
@@ -248,13 +274,13 @@ fn read_fault(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<Fault> {
         "corrupt" => {
             let bits = section.optional("bits", |value| count(value, Fault::MAX_BITS));
             Fault::Corrupt {
-                bits: bits.unwrap_or(std::num::NonZeroU32::MIN),
+                bits: bits.unwrap_or(NonZeroU32::MIN),
             }
         }
         "redirect" => {
             let hops = section.optional("hops", |value| count(value, Fault::MAX_HOPS));
             Fault::Redirect {
-                hops: hops.unwrap_or(std::num::NonZeroU32::MIN),
+                hops: hops.unwrap_or(NonZeroU32::MIN),
             }
         }
         _ => return unknown_kind(section, kind),
@@ -264,6 +290,7 @@ fn read_fault(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<Fault> {
 fn read_status(section: &mut Section<'_, '_, '_>) -> Option<StatusFault> {
     let retry_after = section.optional("retry_after", duration);
     let body = section.optional("body", text);
+    let headers = section.table("headers", read_headers);
     let status = section.optional("status", status);
     let remedy = "write it as [{ status = 503, weight = 1 }, …]";
     let mut is_empty = section.is_array("one_of");
@@ -286,7 +313,18 @@ fn read_status(section: &mut Section<'_, '_, '_>) -> Option<StatusFault> {
     };
     fault.retry_after = retry_after;
     fault.body = body.map(Into::into);
-    Some(fault)
+    section.built(fault.with_headers(headers.unwrap_or_default()))
+}
+
+fn read_headers(section: &mut Section<'_, '_, '_>) -> Option<Vec<ResponseHeader>> {
+    let mut headers = Vec::new();
+    for (name, value) in section.texts() {
+        match ResponseHeader::try_new(name, &value) {
+            Ok(header) => headers.push(header),
+            Err(problem) => section.refuse(name, &problem.to_string()),
+        }
+    }
+    Some(headers)
 }
 
 fn read_distribution(section: &mut Section<'_, '_, '_>) -> Option<Distribution> {
@@ -439,11 +477,11 @@ mod tests {
         "#;
         insta::assert_snapshot!(problems_of(text), @r#"
         line 2: seed: give a whole number that is not negative
-        line 3: sede: unknown key (did you mean seed?): remove it, or use one of seed, capacity, rule
+        line 3: sede: unknown key (did you mean seed?): remove it, or use one of seed, count_attempts, capacity, rule
         line 7: rule[1].probability: 1.5 is not between 0 and 1: give a number from 0 to 1
         line 8: rule[1].distribution: lower (2s) is above upper (1s): swap them
         line 12: rule[2].status: invalid status 99: give one from 200 to 599
-        line 13: rule[2].colour: unknown key: remove it, or use one of fault, name, probability, match, attempts, window, retry_after, body, status, one_of
+        line 13: rule[2].colour: unknown key: remove it, or use one of fault, name, probability, group, match, attempts, window, retry_after, body, headers, status, one_of
         line 15: rule[3].fault: unknown kind "teapot": use one of latency, status, reset, close, truncate, stall, bandwidth, dribble, garbage, corrupt, redirect
         line 18: rule[4].distribution.fixed: give a duration with its unit in quotes, like "250ms" or "1.5s"
         line 21: rule[5].distribution: give exactly one of fixed, uniform, normal, lognormal, exponential, pareto

@@ -196,7 +196,9 @@ impl FaultInjector {
     pub(crate) fn decide(&self, head: &RequestHead<'_>) -> Result<Decision, Box<Complete>> {
         let current = self.current();
         let received = clock::now();
-        let identity = Identity::of(head, self.attempts.as_ref())?;
+        let counters = self.attempts.as_ref();
+        let counters = counters.filter(|_| current.scenario.counts_attempts());
+        let identity = Identity::of(head, counters)?;
         let circumstances = Circumstances {
             since_start: received.saturating_duration_since(current.start),
             headers: &head.headers,

@@ -6,7 +6,7 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, LOCATION,
     PROXY_AUTHENTICATE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
 };
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 
 use super::request_head::{Identity, RequestHead};
@@ -41,6 +41,11 @@ pub(super) fn respond(
         let location = HeaderValue::try_from(location);
         let location = location.expect("a target without control characters");
         headers.insert(LOCATION, location);
+    }
+    for header in own.headers {
+        let name = HeaderName::from_bytes(header.name().as_bytes()).expect("a token is a name");
+        let value = HeaderValue::try_from(header.value()).expect("visible ASCII is a value");
+        headers.insert(name, value);
     }
     response
 }

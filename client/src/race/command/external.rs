@@ -97,7 +97,9 @@ impl ExternalCommand {
     /// them, so with a fresh one the count begins at 1.
     fn server(&self) -> Result<BlockingFlagServer, CommandError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.unwrap_or(0)));
-        let server = FlagServer::builder().scenario(self.scenario.clone());
+        // Also where the scenario does not count: our own strategies number theirs.
+        let scenario = self.scenario.clone().with_counted_attempts(true);
+        let server = FlagServer::builder().scenario(scenario);
         // A program that has given up is to be known at once: its record is waited for.
         let server = server.without_half_closed_clients();
         let started = server.address(address).start_blocking();
