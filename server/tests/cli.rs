@@ -295,7 +295,7 @@ fn every_problem_of_a_configuration_file_is_reported_at_once() {
         "line 9: listener[2].profile: --profile teapot: there is no such profile; take one of local, delay,",
         "line 10: listener[3].name: is missing: add it",
         "listener[3]: give a profile, a scenario or rules, and not two of them",
-        "line 17: listener[4].colour: unknown key: remove it, or use one of name, port, profile, scenario, seed, capacity, rule",
+        "line 17: listener[4].colour: unknown key: remove it, or use one of name, port, profile, scenario, seed, count_attempts, capacity, rule",
         "listener[5].name: two listeners are named \"y\": rename one",
     ] {
         assert!(message.contains(expected), "{expected}\n{message}");
