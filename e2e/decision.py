@@ -8,6 +8,7 @@ import math
 import re
 import string
 import struct
+import urllib.parse
 from fractions import Fraction
 from statistics import NormalDist
 
@@ -34,8 +35,22 @@ def canonical(target: str) -> str:
     path = re.split("[?#]", target)[0]
     path = re.sub("%[0-9A-Fa-f]{2}", lambda escape: decoded(escape[0]), path)
     path = re.sub("/+", "/", without_dot_segments(path))
+    path = re.sub("^/run/[^/]*(?=/)", "", path)
     path = re.sub("^/data(?=/(?i:flags)(/|$))", "", path)
-    return "".join(letter.lower() if letter in string.ascii_uppercase else letter for letter in path)
+    upload = re.match("(?i:/uploads/)", path)
+    return lower(path[: upload.end()]) + path[upload.end() :] if upload else lower(path)
+
+
+def lower(text: str) -> str:
+    return "".join(letter.lower() if letter in string.ascii_uppercase else letter for letter in text)
+
+
+def run_in(target: str) -> str | None:
+    """The run that a request target names, if it does."""
+    path = re.split("[?#]", re.sub(r"^[^/]*://[^/?#]*", "", target))[0]
+    path = re.sub("%[0-9A-Fa-f]{2}", lambda escape: decoded(escape[0]), path)
+    named = re.match("/run/([^/]*)/", re.sub("/+", "/", without_dot_segments(path)))
+    return named and urllib.parse.unquote(named[1])
 
 
 def decoded(escape: str) -> str:

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from conftest import ROOT
-from decision import canonical, country, decide, decide_all, flip, teapot_and_delay, words
+from decision import canonical, country, decide, decide_all, flip, run_in, teapot_and_delay, words
 
 GOLDEN = json.loads((ROOT / "docs" / "golden-vectors.json").read_text())
 VECTORS = GOLDEN["decisions"]
@@ -63,6 +63,7 @@ def test_the_vectors_of_spellings_are_those_of_the_second_implementation():
     for vector in SPELLINGS:
         path = canonical(vector["target"])
         assert (path, country(path)) == (vector["path"], vector["cc"]), vector
+        assert run_in(vector["target"]) == vector.get("run"), vector
 
 
 def test_the_server_decides_about_the_canonical_path_of_every_spelling(server, tmp_path):
@@ -75,7 +76,8 @@ def test_the_server_decides_about_the_canonical_path_of_every_spelling(server, t
     with server("--scenario", str(scenario), "--port", "0", "--decision-log", str(log)) as running:
         connection = http.client.HTTPConnection(running.flags().removeprefix("http://").removesuffix("/flags"))
         for number, vector in enumerate(SPELLINGS):
-            connection.request("GET", vector["target"], headers={"flag-run": f"spelling-{number}"})
+            headers = {} if "run" in vector else {"flag-run": f"spelling-{number}"}
+            connection.request("GET", vector["target"], headers=headers)
             response = connection.getresponse()
             response.read()
             assert (response.status == 418) == bool(vector["cc"]), vector
@@ -83,8 +85,8 @@ def test_the_server_decides_about_the_canonical_path_of_every_spelling(server, t
         running.stop()
     lines = {line["run"]: line for line in map(json.loads, log.read_text().splitlines())}
     for number, vector in enumerate(SPELLINGS):
-        line = lines.pop(f"spelling-{number}", None)
-        if not re.match("/flags/.", vector["path"]):
+        line = lines.pop(vector.get("run", f"spelling-{number}"), None)
+        if not re.match("/(flags|uploads)/.", vector["path"]):
             assert line is None, "there are no decisions about other paths"
             continue
         assert line["path"] == vector["path"], vector

@@ -6,6 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error, Parser};
 use flags_data::closest;
 
+use crate::environment::with_variables_that_count;
 use crate::text::printable;
 
 /// The arguments of this program.
@@ -14,12 +15,23 @@ use crate::text::printable;
 /// Clap's own, with what was probably meant where a sub-command is misspelt.
 pub fn parse<A: Parser>() -> Result<A, Error> {
     let words: Vec<OsString> = std::env::args_os().collect();
-    A::try_parse_from(&words).map_err(|mut error| {
+    parse_words(&words).map_err(|mut error| {
         let first = words.get(1).and_then(|word| word.to_str());
         suggest_command(&mut error, first.unwrap_or_default(), &A::command());
         hide_header(&mut error);
         error
     })
+}
+
+/// The arguments that these words stand for, the name of the program first, with the variables of
+/// the environment that count beside them.
+///
+/// # Errors
+/// Clap's own.
+pub fn parse_words<A: Parser>(words: &[OsString]) -> Result<A, Error> {
+    let mut command = with_variables_that_count(A::command(), words);
+    let mut matches = command.try_get_matches_from_mut(words)?;
+    A::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// The error, with its colours, as it may be printed on a terminal.

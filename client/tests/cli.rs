@@ -906,7 +906,7 @@ fn usage_errors_are_one_clear_message_and_exit_code_2() {
         ),
         (
             &["load", "http://localhost:1/", "--profile", "bench"],
-            "leave out the codes, --limit, --server, --profile and --scenario, or the URL",
+            "leave out the codes, --limit, --server, --profile, --scenario, --delay and --errors, or the URL",
         ),
         (
             &["load", "-r", "0"],

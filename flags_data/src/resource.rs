@@ -10,6 +10,13 @@ use crate::CountryCode;
 /// The prefix of the public site of *Fluent Python*, below which the same tree is found.
 const DATA: &str = "/data";
 
+/// What is in front of the name of an upload.
+const UPLOADS: &str = "/uploads/";
+
+/// What is in front of the name of a run, below which the same tree is found once more: for clients
+/// that cannot send a header.
+const RUN: &str = "/run/";
+
 /// What a request target names. All spellings that name one thing have one canonical path.
 ///
 /// ```
@@ -30,7 +37,8 @@ const DATA: &str = "/data";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource<'t> {
-    prefix: &'static str,
+    run: Option<Cow<'t, str>>,
+    prefix: Cow<'t, str>,
     path: Cow<'t, str>,
     kind: ResourceKind,
 }
@@ -47,6 +55,8 @@ pub enum ResourceKind {
     Metadata(CountryCode),
     /// A path below `/flags/` that no file can have.
     NoFile,
+    /// A place for uploads: `/uploads/report.csv`.
+    Upload,
     /// Everything else.
     Other,
 }
@@ -58,35 +68,53 @@ impl<'t> Resource<'t> {
     /// The steps, in this order: the absolute form is reduced to its path; the query is cut off;
     /// `%XX` of an unreserved character (RFC 3986, section 2.3) is decoded, once, and every other
     /// escape stays as it is; dot segments are removed (section 5.2.4); runs of slashes become one;
-    /// one `/data` before `/flags` is taken off; ASCII letters become lower case. A target that is
-    /// canonical costs no allocation.
+    /// one `/run/{run}` in front of more is taken off, then one `/data` before `/flags`; ASCII
+    /// letters become lower case, except in the names below `/uploads/`. A target that is canonical
+    /// costs no allocation.
     pub fn parse(target: &'t str) -> Self {
         let target = without_query(origin_form(target));
-        let mut path = Cow::Borrowed(target);
-        if needs_cleaning(target) {
-            path = Cow::Owned(cleaned(target));
-        }
-        let prefix = if is_below_data(&path) {
-            path = match path {
-                Cow::Borrowed(path) => Cow::Borrowed(&path[DATA.len()..]),
-                Cow::Owned(path) => Cow::Owned(path[DATA.len()..].to_owned()),
-            };
-            DATA
+        let clean = if needs_cleaning(target) {
+            Cow::Owned(cleaned(target))
         } else {
-            ""
+            Cow::Borrowed(target)
         };
-        if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            path.to_mut().make_ascii_lowercase();
+        let run_len = run_prefix(&clean);
+        let data_len = if is_below_data(&clean[run_len..]) {
+            DATA.len()
+        } else {
+            0
+        };
+        let split = run_len + data_len;
+        let (run, prefix, mut path) = match clean {
+            Cow::Borrowed(clean) => {
+                let run = (run_len > 0).then(|| run_in(&clean[..run_len]));
+                (run, clean[..split].into(), Cow::Borrowed(&clean[split..]))
+            }
+            Cow::Owned(clean) => {
+                let run = (run_len > 0).then(|| run_in(&clean[..run_len]).into_owned().into());
+                let (prefix, path) = clean.split_at(split);
+                (run, prefix.to_owned().into(), Cow::Owned(path.to_owned()))
+            }
+        };
+        let folded = folded_part(&path);
+        if path[..folded].bytes().any(|byte| byte.is_ascii_uppercase()) {
+            path.to_mut()[..folded].make_ascii_lowercase();
         }
         let kind = ResourceKind::of(&path);
-        Self { prefix, path, kind }
+        Self {
+            run,
+            prefix,
+            path,
+            kind,
+        }
     }
 
     /// The picture of a country.
     pub fn image(code: CountryCode) -> Resource<'static> {
         let cc = code.to_lowercase();
         Resource {
-            prefix: "",
+            run: None,
+            prefix: "".into(),
             path: format!("/flags/{cc}/{cc}.gif").into(),
             kind: ResourceKind::Image(code),
         }
@@ -95,7 +123,8 @@ impl<'t> Resource<'t> {
     /// The metadata of a country.
     pub fn metadata(code: CountryCode) -> Resource<'static> {
         Resource {
-            prefix: "",
+            run: None,
+            prefix: "".into(),
             path: format!("/flags/{}/metadata.json", code.to_lowercase()).into(),
             kind: ResourceKind::Metadata(code),
         }
@@ -106,10 +135,16 @@ impl<'t> Resource<'t> {
         &self.path
     }
 
-    /// What the target has in front of the canonical path, as links and redirects keep it: `/data`,
-    /// or nothing.
-    pub fn prefix(&self) -> &'static str {
-        self.prefix
+    /// What the target has in front of the canonical path, as links and redirects keep it:
+    /// `/run/mine/data`, a part of that, or nothing.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The run that the target names, with all escapes decoded once more. It is not checked: the
+    /// name may be of any length, and have any characters.
+    pub fn run(&self) -> Option<&str> {
+        self.run.as_deref()
     }
 
     /// What it is.
@@ -121,14 +156,21 @@ impl<'t> Resource<'t> {
     pub fn code(&self) -> Option<CountryCode> {
         match self.kind {
             ResourceKind::Image(code) | ResourceKind::Metadata(code) => Some(code),
-            ResourceKind::Index | ResourceKind::NoFile | ResourceKind::Other => None,
+            ResourceKind::Index
+            | ResourceKind::NoFile
+            | ResourceKind::Upload
+            | ResourceKind::Other => None,
         }
     }
 
-    /// Whether faults apply: to everything below `/flags/`, and not to the list itself.
+    /// Whether faults apply: to everything below `/flags/`, and not to the list itself, and to
+    /// uploads.
     pub fn has_faults(&self) -> bool {
         match self.kind {
-            ResourceKind::Image(_) | ResourceKind::Metadata(_) | ResourceKind::NoFile => true,
+            ResourceKind::Image(_)
+            | ResourceKind::Metadata(_)
+            | ResourceKind::NoFile
+            | ResourceKind::Upload => true,
             ResourceKind::Index | ResourceKind::Other => false,
         }
     }
@@ -136,6 +178,13 @@ impl<'t> Resource<'t> {
     /// Whether the target was the canonical path, letter by letter.
     pub fn is_canonical(&self, target: &str) -> bool {
         self.prefix.is_empty() && self.path == target
+    }
+
+    /// Whether the target was the canonical path, letter by letter, behind a prefix that needs no
+    /// escapes.
+    pub fn is_canonical_below_prefix(&self, target: &str) -> bool {
+        let is_plain = |byte: u8| byte == b'/' || is_unreserved(char::from(byte));
+        target.strip_suffix(&*self.path) == Some(&*self.prefix) && self.prefix.bytes().all(is_plain)
     }
 }
 
@@ -150,7 +199,12 @@ impl ResourceKind {
     /// The kind of a canonical path.
     fn of(path: &str) -> Self {
         let Some(below) = path.strip_prefix("/flags/") else {
-            return Self::Other;
+            let name = path.strip_prefix(UPLOADS).unwrap_or_default();
+            return if name.is_empty() {
+                Self::Other
+            } else {
+                Self::Upload
+            };
         };
         if below.is_empty() {
             return Self::Index;
@@ -183,6 +237,51 @@ fn origin_form(target: &str) -> &str {
 /// No target has a fragment, but some clients send one.
 fn without_query(target: &str) -> &str {
     target.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// The length of `/run/{run}` at the beginning, if more follows.
+fn run_prefix(path: &str) -> usize {
+    let Some(rest) = path.strip_prefix(RUN) else {
+        return 0;
+    };
+    rest.find('/').map_or(0, |len| RUN.len() + len)
+}
+
+/// The name of the run in such a prefix.
+fn run_in(prefix: &str) -> Cow<'_, str> {
+    percent_decoded(&prefix[RUN.len()..])
+}
+
+/// Every `%XX` becomes its byte. What is not UTF-8 then becomes U+FFFD.
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return text.into();
+    }
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let escaped = (*byte == b'%').then(|| escaped_byte(&text[at + 1..]));
+        match escaped.flatten() {
+            Some(escaped) => {
+                decoded.push(escaped);
+                at += 3;
+            }
+            None => {
+                decoded.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned().into()
+}
+
+/// How much of a path becomes lower case: all of it, but for the names below `/uploads/`.
+fn folded_part(path: &str) -> usize {
+    match path.get(..UPLOADS.len()) {
+        Some(folder) if folder.eq_ignore_ascii_case(UPLOADS) => UPLOADS.len(),
+        _ => path.len(),
+    }
 }
 
 /// Whether the path is `/data/flags` or below it. Nothing else is found there.
@@ -249,12 +348,22 @@ fn decoded(path: &str) -> String {
 
 /// The unreserved character that the two hexadecimal digits at the start stand for.
 fn unreserved(digits: &str) -> Option<char> {
+    let character = escaped_byte(digits).map(char::from)?;
+    is_unreserved(character).then_some(character)
+}
+
+/// RFC 3986, section 2.3.
+fn is_unreserved(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "-._~".contains(character)
+}
+
+/// The byte that the two hexadecimal digits at the start stand for.
+fn escaped_byte(digits: &str) -> Option<u8> {
     let &[high, low, ..] = digits.as_bytes() else {
         return None;
     };
     let digit = |byte: u8| char::from(byte).to_digit(16);
-    let character = char::from_u32(digit(high)? * 16 + digit(low)?)?;
-    (character.is_ascii_alphanumeric() || "-._~".contains(character)).then_some(character)
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
 #[cfg(test)]
@@ -303,8 +412,66 @@ mod tests {
             ("/flags/br/br.gif/", "/flags/br/br.gif/"),
             ("*", "*"),
             ("", ""),
+            ("/run/mine/flags/br/br.gif", "/flags/br/br.gif"),
+            ("/run/mine/data/FLAGS/BR/br.gif", "/flags/br/br.gif"),
+            ("/run/mine/healthz", "/healthz"),
+            ("/run/mine/", "/"),
+            ("/run/mine", "/run/mine"),
+            ("/run//flags/br/br.gif", "/br/br.gif"),
+            ("/run/a/run/b/flags/br/br.gif", "/run/b/flags/br/br.gif"),
+            ("/data/run/a/flags/br/br.gif", "/data/run/a/flags/br/br.gif"),
+            ("/RUN/a/flags/br/br.gif", "/run/a/flags/br/br.gif"),
+            ("/uploads/Report.CSV", "/uploads/Report.CSV"),
+            ("/UPLOADS/Report.CSV", "/uploads/Report.CSV"),
+            ("/run/X/uploads/A%42/c", "/uploads/AB/c"),
         ] {
             assert_eq!(Resource::parse(target).path(), path, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_run_in_the_path_is_decoded_and_nothing_else_is_done_to_it() {
+        for (target, run, prefix) in [
+            ("/flags/br/br.gif", None, ""),
+            ("/run/Mine-7/flags/br/br.gif", Some("Mine-7"), "/run/Mine-7"),
+            ("/run/a/data/flags/", Some("a"), "/run/a/data"),
+            (
+                "/run/two%20words/flags/",
+                Some("two words"),
+                "/run/two%20words",
+            ),
+            ("/run/%41%2fb/flags/", Some("A/b"), "/run/A%2fb"),
+            ("/run/%2541/flags/", Some("%41"), "/run/%2541"),
+            ("/run/%c3%a9/flags/", Some("é"), "/run/%c3%a9"),
+            ("/run/%ff/flags/", Some("\u{fffd}"), "/run/%ff"),
+            ("/run/100%/flags/", Some("100%"), "/run/100%"),
+            ("/run/é%/flags/", Some("é%"), "/run/é%"),
+            ("/run/mine", None, ""),
+        ] {
+            let resource = Resource::parse(target);
+            assert_eq!(
+                (resource.run(), resource.prefix()),
+                (run, prefix),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plain_prefix_may_be_in_front_of_a_canonical_path() {
+        let is_plain = |target| Resource::parse(target).is_canonical_below_prefix(target);
+        assert!(is_plain("/flags/br/br.gif"));
+        assert!(is_plain("/run/Mine.7/flags/br/br.gif"));
+        assert!(is_plain("/run/a/data/flags/br/br.gif"));
+        for target in [
+            "/run/a%20b/flags/br/br.gif",
+            "/run/a/flags/BR/br.gif",
+            "/run/a/flags/br/br.gif?x",
+            "//run/a/flags/br/br.gif",
+            "/run/é/flags/br/br.gif",
+            "http://x/run/a/flags/br/br.gif",
+        ] {
+            assert!(!is_plain(target), "{target}");
         }
     }
 
@@ -325,6 +492,11 @@ mod tests {
             ("/healthz", ResourceKind::Other),
             ("/data/healthz", ResourceKind::Other),
             ("/data/data/flags/br/br.gif", ResourceKind::Other),
+            ("/uploads/a", ResourceKind::Upload),
+            ("/uploads/a/b", ResourceKind::Upload),
+            ("/uploads/", ResourceKind::Other),
+            ("/uploads", ResourceKind::Other),
+            ("/run/a/uploads/b", ResourceKind::Upload),
         ] {
             let resource = Resource::parse(target);
             assert_eq!(resource.kind(), kind, "{target}");
@@ -356,7 +528,8 @@ mod tests {
         #[test]
         fn any_text_can_be_parsed(target in "\\PC*") {
             let resource = Resource::parse(&target);
-            prop_assert!(resource.path().bytes().all(|byte| !byte.is_ascii_uppercase()));
+            let is_lower = resource.path().bytes().all(|byte| !byte.is_ascii_uppercase());
+            prop_assert!(is_lower || resource.kind() == ResourceKind::Upload);
         }
     }
 }

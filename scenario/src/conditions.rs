@@ -107,6 +107,39 @@ impl Pattern {
     pub fn matches(&self, text: &str) -> bool {
         self.0.matches(text)
     }
+
+    /// Whether a text matches that begins with this prefix and goes on.
+    pub(crate) fn matches_below(&self, prefix: &str) -> bool {
+        let pattern: Vec<char> = self.to_string().chars().collect();
+        // The places in the pattern that may be reached: a star is stayed at, or passed by.
+        let passed = |places: Vec<usize>| {
+            let mut all = places;
+            let mut next = 0;
+            while let Some(place) = all.get(next).copied() {
+                if pattern.get(place) == Some(&'*') && !all.contains(&(place + 1)) {
+                    all.push(place + 1);
+                }
+                next += 1;
+            }
+            all
+        };
+        let mut places = passed(vec![0]);
+        for character in prefix.chars() {
+            let step = |place: &usize| match pattern.get(*place)? {
+                '*' => Some(*place),
+                '?' => Some(place + 1),
+                own => (*own == character).then_some(place + 1),
+            };
+            places = passed(places.iter().filter_map(step).collect());
+        }
+        places.iter().any(|place| *place < pattern.len())
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// Whether conditions hold for a request that has not been sent.
@@ -204,10 +237,10 @@ impl fmt::Display for Conditions {
             write!(f, ", for {}", listed(codes, "or"))?;
         }
         if let Some(path) = &self.path {
-            write!(f, ", at a path like {}", path.0)?;
+            write!(f, ", at a path like {path}")?;
         }
         for (name, pattern) in &self.headers {
-            write!(f, ", with a header {name} like {}", pattern.0)?;
+            write!(f, ", with a header {name} like {pattern}")?;
         }
         if let Some(attempts) = self.attempts {
             write!(f, ", on {attempts}")?;

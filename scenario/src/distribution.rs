@@ -11,6 +11,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::truncation::Truncated;
@@ -187,6 +188,46 @@ impl Distribution {
     pub fn with_max(self, max: Duration) -> Result<Self, InvalidDistribution> {
         within_limit(max)?;
         Ok(Self { max, ..self })
+    }
+
+    /// The maximum, if it is another than that of every distribution.
+    pub(crate) fn max(&self) -> Option<Duration> {
+        (self.max != MAX_DELAY).then_some(self.max)
+    }
+
+    /// The shape as a file writes it.
+    pub(crate) fn to_json(&self) -> Value {
+        let time = |duration: &Duration| words(*duration).to_string();
+        match &self.shape {
+            Shape::Fixed(delay) => json!({ "fixed": time(delay) }),
+            Shape::Uniform { lower, upper } => {
+                json!({ "uniform": { "lower": time(lower), "upper": time(upper) } })
+            }
+            Shape::Normal { mean, sd } => {
+                json!({ "normal": { "mean": time(mean), "sd": time(sd) } })
+            }
+            Shape::LogNormal { median, sigma } => {
+                json!({ "lognormal": { "median": time(median), "sigma": sigma } })
+            }
+            Shape::Exponential { mean } => json!({ "exponential": { "mean": time(mean) } }),
+            Shape::Pareto { scale, shape } => {
+                json!({ "pareto": { "scale": time(scale), "shape": shape } })
+            }
+        }
+    }
+
+    /// The least delay and the maximum, if the first is above the second: then every delay is the
+    /// maximum.
+    pub(crate) fn always_cut(&self) -> Option<(Duration, Duration)> {
+        let least = match &self.shape {
+            Shape::Fixed(delay) => *delay,
+            Shape::Uniform { lower, .. } => *lower,
+            Shape::Pareto { scale, .. } => *scale,
+            Shape::Normal { .. } | Shape::LogNormal { .. } | Shape::Exponential { .. } => {
+                return None;
+            }
+        };
+        (least > self.max).then_some((least, self.max))
     }
 
     /// The delay that the next words of a stream stand for: mostly one, more where it draws again.

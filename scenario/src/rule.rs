@@ -148,6 +148,11 @@ impl StatusFault {
         }
     }
 
+    /// The statuses, each with its weight; never none.
+    pub(crate) fn choices(&self) -> &[(StatusNumber, u32)] {
+        &self.choices
+    }
+
     /// Headers besides those that the status needs, with different names.
     pub fn headers(&self) -> &Arc<[ResponseHeader]> {
         &self.headers

@@ -1,4 +1,5 @@
-//! Loads a scenario that a command line or a file names: an embedded profile, or another file.
+//! Loads a scenario that a command line or a file names: an embedded profile, another file, or
+//! short options.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use thiserror::Error;
 
 use crate::file::{MAX_TOML, read_limited, remedy};
 use crate::profiles::{PROFILES, Profile};
-use crate::{Scenario, ScenarioError};
+use crate::{Scenario, ScenarioError, ShortScenario};
 
 /// A scenario cannot be loaded.
 #[derive(Debug, Error)]
@@ -33,7 +34,7 @@ pub enum SourceError {
     },
 }
 
-/// The scenario that a client or a server names by profile or by file.
+/// The scenario that a client or a server names.
 ///
 /// # Errors
 /// When there is no such profile, or the file is missing or wrong.
@@ -57,6 +58,9 @@ pub fn scenario_and_text(
                 .scenario()
                 .expect("a test reads every embedded profile");
             Ok(((*name).to_owned(), scenario, profile.toml.to_owned()))
+        }
+        ScenarioSource::Short(short) => {
+            Ok((short.name().to_owned(), short.scenario(), short.toml()))
         }
         ScenarioSource::File(path) => {
             let shown = path.display().to_string();
@@ -83,6 +87,8 @@ pub enum ScenarioSource<'a> {
     Profile(&'a str),
     /// A TOML file.
     File(&'a Path),
+    /// What short options say.
+    Short(ShortScenario),
 }
 
 fn profile_names() -> String {

@@ -10,4 +10,6 @@ use crate::site::Site;
 pub(crate) struct App {
     pub(crate) site: Site,
     pub(crate) injector: Arc<FaultInjector>,
+    /// Whether pages of other sites may read the answers.
+    pub(crate) has_cors: bool,
 }

@@ -116,6 +116,12 @@ impl Builder {
         self
     }
 
+    /// Lets pages of other sites read the answers: see [`Config::cors`].
+    pub fn cors(mut self) -> Self {
+        self.config.cors = true;
+        self
+    }
+
     /// Other limits than the usual ones.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.config.limits = limits;

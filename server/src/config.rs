@@ -32,6 +32,8 @@ pub struct Config {
     /// Without it, a FIN is a departure, which ends a request at once: for a server all of whose
     /// clients are known to close their connections only when they leave.
     pub answers_half_closed: bool,
+    /// Whether pages of other sites may read the answers (CORS), and may send every method.
+    pub cors: bool,
     /// A file that gets one JSON line for each request.
     pub decision_log: Option<PathBuf>,
     /// The threads of a server that brings its own.
@@ -84,6 +86,7 @@ impl Config {
             limits: Limits::default(),
             fast_path: true,
             answers_half_closed: true,
+            cors: false,
             decision_log: None,
             threads: Self::one_thread_per_processor(),
             keep_records: false,

@@ -73,6 +73,7 @@
 mod app;
 mod blocking;
 mod builder;
+mod changes;
 mod config;
 mod connection;
 mod fault;
@@ -100,3 +101,4 @@ pub use record::{End, MAX_RECORD_BYTES, MAX_RECORDS_PER_RUN, MAX_RUNS, Record, S
 pub use scenario::MAX_RUN_LEN;
 pub use server::{Endpoint, FlagServer, NoSuchListener, StartError};
 pub use shutdown::Stopped;
+pub use site::MAX_UPLOAD;

@@ -16,6 +16,7 @@ use lru::LruCache;
 use serde::Serialize;
 use tracing::warn;
 
+use crate::changes::Changes;
 use crate::json_lines::LineSender;
 use crate::scenario::{ConnectionFaultKind, Ending, Plan, RequestKey};
 
@@ -103,6 +104,8 @@ pub(crate) struct RecordLog {
     unrecorded: AtomicU64,
     kept: Option<Mutex<Kept>>,
     file: Option<LineSender<Record>>,
+    /// Told of each record, and of each request that has none.
+    changes: Arc<Changes>,
 }
 
 /// The records in memory.
@@ -208,13 +211,14 @@ impl Record {
 
 impl RecordLog {
     /// A log that keeps its records if `keep`, and sends them to `file` if there is one.
-    pub(crate) fn new(keep: bool, file: Option<LineSender<Record>>) -> Self {
+    pub(crate) fn new(keep: bool, file: Option<LineSender<Record>>, changes: Arc<Changes>) -> Self {
         Self {
             received: AtomicU64::new(0),
             written: AtomicU64::new(0),
             unrecorded: AtomicU64::new(0),
             kept: keep.then(|| Mutex::new(Kept::new(MAX_RECORD_BYTES))),
             file,
+            changes,
         }
     }
 
@@ -259,7 +263,7 @@ impl RecordLog {
 
     /// Whether every request that was counted has its record.
     pub(crate) fn is_settled(&self) -> bool {
-        !self.is_kept() || self.written.load(Ordering::Acquire) >= self.received()
+        !self.is_kept() || self.written.load(Ordering::SeqCst) >= self.received()
     }
 
     /// The records of all runs that are remembered.
@@ -271,6 +275,15 @@ impl RecordLog {
         let runs = kept.runs.iter();
         runs.flat_map(|(_, run)| run.records.iter().cloned())
             .collect()
+    }
+
+    /// How many records there are of a run.
+    pub(crate) fn count_of(&self, run: &str) -> usize {
+        let Some(kept) = &self.kept else {
+            return 0;
+        };
+        let kept = lock(kept);
+        kept.runs.peek(run).map_or(0, |run| run.records.len())
     }
 
     /// The records of a run, oldest first.
@@ -295,7 +308,8 @@ impl RecordLog {
                 );
             }
         }
-        self.written.fetch_add(1, Ordering::Release);
+        self.written.fetch_add(1, Ordering::SeqCst);
+        self.changes.tell();
         if let Some(file) = &self.file {
             let bytes = record.bytes();
             file.send(record, bytes);

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::changes::Changes;
 #[cfg(feature = "tls")]
 use crate::connection::TlsError;
 use crate::connection::{self, NotListening, Options, Security, Sockets};
@@ -26,9 +27,6 @@ use crate::shutdown::{LOG_GRACE, Shutdown, Stopped, Unfinished};
 use crate::site::Site;
 use crate::{Config, Listener, reachable};
 
-/// How often [`FlagServer::wait_for_records`] checks.
-const RECORD_POLL_INTERVAL: Duration = Duration::from_millis(1);
-
 /// A running server. It stops when it is dropped; [`shutdown`](Self::shutdown) lets its clients
 /// finish.
 #[derive(Debug)]
@@ -36,6 +34,8 @@ const RECORD_POLL_INTERVAL: Duration = Duration::from_millis(1);
 pub struct FlagServer {
     endpoints: Vec<Endpoint>,
     records: Vec<Arc<RecordLog>>,
+    /// Of all of them.
+    changes: Arc<Changes>,
     /// With the name of the listener.
     injectors: Vec<(String, Arc<FaultInjector>)>,
     shutdown: Arc<Shutdown>,
@@ -183,12 +183,14 @@ impl FlagServer {
             Some(path) => Some(JsonLines::create(path).map_err(log_error(path))?),
         };
         let site = Site::new(&config.catalogue);
+        let changes = Arc::new(Changes::default());
         let shutdown = Arc::new(Shutdown::new());
         let (mut tasks, mut records, mut injectors) = (JoinSet::new(), Vec::new(), Vec::new());
         for (name, sockets, scenario) in listeners {
             let record_log = Arc::new(RecordLog::new(
                 config.keep_records,
                 log.as_ref().map(JsonLines::sender),
+                Arc::clone(&changes),
             ));
             let injector = Arc::new(FaultInjector::new(
                 scenario,
@@ -199,6 +201,7 @@ impl FlagServer {
             let app = App {
                 site: site.clone(),
                 injector: Arc::clone(&injector),
+                has_cors: config.cors,
             };
             records.push(record_log);
             injectors.push((name.clone(), injector));
@@ -218,6 +221,7 @@ impl FlagServer {
         Ok(Self {
             endpoints,
             records,
+            changes,
             injectors,
             shutdown,
             grace: config.limits.grace,
@@ -310,11 +314,8 @@ impl FlagServer {
     /// [records](Self::records) of all runs. Those that are under way after it, or that the limits
     /// made the server forget, are missing: [`received`](Self::received) counts them.
     pub async fn settled_records(&self, timeout: Duration) -> Vec<Record> {
-        let start = clock::now();
         let is_settled = || self.records.iter().all(|log| log.is_settled());
-        while !is_settled() && clock::now().saturating_duration_since(start) < timeout {
-            clock::sleep_until(clock::now() + RECORD_POLL_INTERVAL).await;
-        }
+        self.changes.wait_until(timeout, is_settled).await;
         let logs = self.records.iter();
         logs.flat_map(|log| log.all_records()).collect()
     }
@@ -329,14 +330,14 @@ impl FlagServer {
         count: usize,
         timeout: Duration,
     ) -> Vec<Record> {
-        let start = clock::now();
-        loop {
-            let records = self.records(run);
-            if records.len() >= count || clock::now().saturating_duration_since(start) >= timeout {
-                return records;
-            }
-            clock::sleep_until(clock::now() + RECORD_POLL_INTERVAL).await;
-        }
+        let there = || {
+            self.records
+                .iter()
+                .map(|log| log.count_of(run))
+                .sum::<usize>()
+        };
+        self.changes.wait_until(timeout, || there() >= count).await;
+        self.records(run)
     }
 
     /// Refuses newcomers, lets the requests in flight finish for as long as the

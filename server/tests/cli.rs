@@ -190,6 +190,143 @@ fn environment_variables_replace_options() {
     }
 }
 
+fn with_variables(args: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = flag_server(args);
+    command.envs(variables.iter().copied());
+    command
+}
+
+#[test]
+fn what_is_typed_beats_variables_also_where_one_excludes_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("own.toml");
+    std::fs::write(&scenario, "seed = 1").unwrap();
+    let own = ["--scenario", scenario.to_str().unwrap(), "--port", "0"];
+    let profile = ["--profile", "wan", "--port", "0"];
+    let short = ["--delay", "1ms", "--port", "0"];
+    let edition = ["--edition", "1", "--port", "0"];
+    let missing = [("FLAG_SERVER_CONFIG", "/nowhere/servers.toml")];
+    let several = [
+        ("FLAG_SERVER_CONFIG", "/nowhere/servers.toml"),
+        ("FLAG_SERVER_PROFILE", "local"),
+        ("FLAG_SERVER_DELAY", "1s"),
+    ];
+    for (args, name, listeners) in [
+        (own, "own", 1),
+        (profile, "wan", 1),
+        (short, "delay", 1),
+        (edition, "local", 3),
+    ] {
+        for variables in [&missing[..], &several] {
+            let command = with_variables(&args, variables);
+            let running = Running::start(command, listeners);
+            assert_eq!(running.announced[0].0, name, "{args:?} {variables:?}");
+        }
+    }
+    let plan = ["plan", own[0], own[1], "BR"];
+    let planned = with_variables(&plan, &several).output().unwrap();
+    let planned = String::from_utf8(planned.stdout).unwrap();
+    assert!(planned.starts_with("scenario own, seed 1"), "{planned}");
+    // Of two variables neither was typed.
+    let refused = with_variables(&["--port", "0"], &several[1..])
+        .output()
+        .unwrap();
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{message}");
+    assert!(message.contains("cannot be used with"), "{message}");
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset_and_so_does_the_address_of_a_service() {
+    for value in ["", "tcp://10.0.0.7:8000"] {
+        let variables = [
+            ("FLAG_SERVER_PROFILE", ""),
+            ("FLAG_SERVER_SEED", ""),
+            ("FLAG_SERVER_TLS", ""),
+            ("FLAG_SERVER_BIND", ""),
+            ("FLAG_SERVER_PORT", value),
+            ("FLAG_SERVER_SCENARIO", ""),
+        ];
+        let running = Running::start(
+            with_variables(&["--profile", "local", "--port", "0"], &variables),
+            1,
+        );
+        assert!(running.announced[0].1.starts_with("http://127.0.0.1:"));
+        let checked = with_variables(&["check", "/nowhere"], &variables)
+            .output()
+            .unwrap();
+        let message = String::from_utf8(checked.stderr).unwrap();
+        assert!(message.contains("/nowhere: cannot be read"), "{message}");
+    }
+}
+
+#[test]
+fn a_switch_is_a_variable_that_says_yes_or_no() {
+    let start = |value| {
+        let args = ["--profile", "local", "--port", "0"];
+        with_variables(&args, &[("FLAG_SERVER_TLS", value)])
+    };
+    for (value, scheme) in [
+        ("1", "https:"),
+        ("true", "https:"),
+        ("0", "http:"),
+        ("no", "http:"),
+    ] {
+        let running = Running::start(start(value), 1);
+        assert!(running.announced[0].1.starts_with(scheme), "{value}");
+    }
+    let refused = start("perhaps").output().unwrap();
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{message}");
+    assert!(message.contains("--tls"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_stands_for_no_option_is_warned_about() {
+    let variables = [
+        ("FLAG_SERVER_PROFLE", "wan"),
+        ("FLAG_SERVER_EMPTY", ""),
+        ("FLAG_SERVER_SERVICE_HOST", "10.0.0.7"),
+        ("FLAG_SERVER_PORT_8000_TCP_PORT", "8000"),
+        ("FLAG_SERVER_HEALTHCHECK_URL", "http://127.0.0.1:1"),
+    ];
+    let command = with_variables(&["--profile", "local", "--port", "0"], &variables);
+    let running = Running::start(command, 1);
+    running.signal("TERM");
+    let (code, log) = running.wait();
+    assert_eq!(code, Some(0), "{log}");
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    let expected =
+        "FLAG_SERVER_PROFLE: no option has this variable (did you mean FLAG_SERVER_PROFILE?)";
+    assert!(warnings[0].contains(expected), "{log}");
+}
+
+#[test]
+fn short_options_are_a_scenario() {
+    let served = ["--delay", "1ms..2ms", "--errors", "100%:429", "--port", "0"];
+    let running = Running::start(flag_server(&served), 1);
+    assert_eq!(running.announced[0].0, "errors-delay");
+    assert_eq!(running.get(0, "/flags/br/br.gif"), 429);
+    let planned = printed(&["plan", "--delay", "200ms", "BR", "--format", "json"]);
+    let planned: serde_json::Value = serde_json::from_str(&planned).unwrap();
+    assert_eq!(planned["entries"][0]["plan"]["delay_ms"], 200.0);
+    for (args, expected) in [
+        (&["--delay", "200"][..], "--delay"),
+        (&["--errors", "25"], "as in 25% or 25%:429"),
+        (
+            &["--errors", "25%", "--profile", "local"],
+            "cannot be used with",
+        ),
+        (&["--delay", "1s", "--edition", "1"], "cannot be used with"),
+    ] {
+        let (code, message) = refusal(args);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
 #[test]
 fn another_folder_of_flags_can_be_served() {
     let folder = tempfile::tempdir().unwrap();

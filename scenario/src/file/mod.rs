@@ -3,6 +3,7 @@
 mod limited;
 mod reader;
 mod scenario;
+mod writer;
 
 pub use limited::{MAX_TOML, read_bytes_limited, read_limited, remedy};
 pub use reader::{

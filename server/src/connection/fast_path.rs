@@ -26,7 +26,7 @@ use httparse::{Header, ParserConfig, Status};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep;
 
-use super::host;
+use super::{cors, host};
 use crate::app::App;
 use crate::fault::{
     Decision, FaultInjector, FaultyStream, Injection, Reply, RequestHead, RequestHeaders, Respond,
@@ -111,7 +111,7 @@ pub(super) async fn drive(
                 return Ok(Some(stream));
             }
             Parsed::Flag(file, decision) => {
-                if !answer(&mut stream, &app.injector, file, *decision).await? {
+                if !answer(&mut stream, app, file, *decision).await? {
                     return Ok(None);
                 }
             }
@@ -162,7 +162,7 @@ fn parse<'a>(app: &'a App, data: &[u8]) -> Parsed<'a> {
     let resource = Resource::parse(target);
     // hyper is stricter about the characters of a target. All those of a file's canonical path are
     // allowed.
-    let file = (app.site.file(&resource)).filter(|_| resource.is_canonical(target));
+    let file = (app.site.file(&resource)).filter(|_| resource.is_canonical_below_prefix(target));
     let Some(file) = file.filter(|_| request.headers.iter().all(is_usual)) else {
         return other();
     };
@@ -197,10 +197,11 @@ fn is_usual(header: &Header<'_>) -> bool {
 /// Applies the decision; false when no more requests are to be answered on this connection.
 async fn answer(
     stream: &mut FaultyStream,
-    injector: &FaultInjector,
+    app: &App,
     file: &ServedFile,
     decision: Decision,
 ) -> io::Result<bool> {
+    let injector = &app.injector;
     let reply = tokio::select! {
         biased;
         reply = injector.apply(decision) => reply,
@@ -213,7 +214,7 @@ async fn answer(
             write_head(&mut head, &refusal);
             write_length(&mut head, &refusal);
             let is_last = refusal.headers().contains_key("connection");
-            finish_head(&mut head, false);
+            finish_head(&mut head, app, false);
             send(stream, &head, refusal.body(), record).await?;
             Ok(!is_last)
         }
@@ -244,7 +245,7 @@ async fn answer(
             if let Some(response) = &own {
                 write_length(&mut head, response);
             }
-            finish_head(&mut head, is_last);
+            finish_head(&mut head, app, is_last);
             if respond.is_complete() || body.is_empty() {
                 send(stream, &head, body, respond.record).await?;
                 return Ok(!is_last);
@@ -377,7 +378,10 @@ fn write_length(head: &mut Vec<u8>, response: &Complete) {
 }
 
 /// The end of a head.
-fn finish_head(head: &mut Vec<u8>, is_last: bool) {
+fn finish_head(head: &mut Vec<u8>, app: &App, is_last: bool) {
+    if app.has_cors {
+        cors::write_lines(head);
+    }
     if is_last {
         head.extend(b"connection: close\r\n");
     }
@@ -437,6 +441,7 @@ mod tests {
         let app = App {
             site: Site::new(&Catalogue::embedded()),
             injector: Arc::new(injector),
+            has_cors: false,
         };
         let head = format!("{first}\r\nHost: x\r\n{lines}\r\n");
         matches!(parse(&app, head.as_bytes()), Parsed::Flag(..))

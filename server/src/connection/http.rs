@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use axum::response::IntoResponse;
 use flags_data::Resource;
@@ -15,16 +16,16 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::Service;
 
-use super::host;
 #[cfg(feature = "http2")]
 use super::untaken::{Untaken, WatchedBody};
+use super::{cors, host};
 use crate::app::App;
 use crate::fault::{
     Broken, ConnectionHandle, Decision, Injection, PacedBody, Reply, RequestHead, Respond,
 };
 use crate::record::RecordGuard;
 use crate::response::Complete;
-use crate::site::{ServedFile, describe_corrupted};
+use crate::site::{ServedFile, Unread, Upload, describe_corrupted, is_upload};
 
 /// An app as one connection sees it.
 #[derive(Debug)]
@@ -46,9 +47,18 @@ impl Service<Request<Incoming>> for AppService {
         if self.connection.is_ending() {
             return Box::pin(std::future::pending());
         }
+        let has_cors = self.app.has_cors;
+        if has_cors && cors::is_preflight(&request) {
+            self.app.injector.count_undecided();
+            return Box::pin(std::future::ready(Ok(cors::preflight())));
+        }
         if let Some(remedy) = remedy(&request) {
             self.app.injector.count_undecided();
-            return Box::pin(std::future::ready(Ok(refuse_request(&request, remedy))));
+            let mut refusal = refuse_request(&request, remedy);
+            if has_cors {
+                cors::allow(refusal.headers_mut());
+            }
+            return Box::pin(std::future::ready(Ok(refusal)));
         }
         let (app, connection) = (self.app.clone(), self.connection.clone());
         let answer = answer(app, request.map(Body::new), connection);
@@ -72,11 +82,30 @@ async fn answer(
     connection: ConnectionHandle,
 ) -> Result<Response<Body>, Broken> {
     let method = request.method().clone();
-    // A request's body is unread until its response begins.
+    // The body of a request that is no upload is unread until its response begins.
     let (head, body) = request.into_parts();
-    let response = match decide(&app, Request::from_parts(head, Body::empty())).await {
-        (None, response) => response,
-        (Some(decision), file) => match connection.watch(app.injector.apply(decision)).await {
+    let uploaded_to = uploaded_to(&head);
+    let (decision, content) = decide(&app, Request::from_parts(head, Body::empty())).await;
+    let (decision, content, body) = match (decision, uploaded_to) {
+        (Some(mut decision), Some(path)) => {
+            match app.injector.shutdown().wait_for(Upload::read(body)).await {
+                Ok(Ok(upload)) => {
+                    decision.body_has_come();
+                    let receipt = upload.receipt(&method, &path, decision.attempt());
+                    (Some(decision), receipt, Body::empty())
+                }
+                Ok(Err(Unread::Refused(refusal))) | Err(refusal) => {
+                    let refused = refuse(refusal, decision.abandon(), &method, &connection);
+                    (None, refused, Body::empty())
+                }
+                Ok(Err(Unread::Left)) => return Err(Broken),
+            }
+        }
+        (decision, _) => (decision, content, body),
+    };
+    let response = match decision {
+        None => content,
+        Some(decision) => match connection.watch(app.injector.apply(decision)).await {
             Reply::Refuse(refusal, record) => refuse(refusal, record, &method, &connection),
             Reply::Break(fault, record) => {
                 connection.inject(Injection { fault, record }).await;
@@ -84,7 +113,7 @@ async fn answer(
             }
             Reply::Respond(mut respond) => {
                 let own = respond.response.take();
-                let response = own.map_or(file, |own| own.map(Body::from));
+                let response = own.map_or(content, |own| own.map(Body::from));
                 apply_to_body(&app, response, respond, &method, connection).await
             }
         },
@@ -95,7 +124,17 @@ async fn answer(
     } else {
         response
     };
-    Ok(with_length_where_it_belongs(response))
+    let mut response = with_length_where_it_belongs(response);
+    if app.has_cors {
+        cors::allow(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// The canonical path of an upload; none if the request is something else.
+fn uploaded_to(head: &Parts) -> Option<String> {
+    let resource = Resource::parse(head.uri.path());
+    is_upload(&head.method, &resource).then(|| resource.to_string())
 }
 
 /// What is decided about a request, and the response without it. The request is gone then: while it
@@ -195,8 +234,9 @@ fn with_length_where_it_belongs(mut response: Response<Body>) -> Response<Body> 
 /// What is wrong with a request whatever it asks for. A client and a server that read it in
 /// different ways are how smuggling begins.
 fn remedy<B>(request: &Request<B>) -> Option<&'static str> {
-    if request.headers().contains_key(TRANSFER_ENCODING) {
-        return Some("transfer-encoding: requests have no body here; leave it out\n");
+    let is_upload = || is_upload(request.method(), &Resource::parse(request.uri().path()));
+    if request.headers().contains_key(TRANSFER_ENCODING) && !is_upload() {
+        return Some("transfer-encoding: only uploads have a body here; leave it out\n");
     }
     let hosts = request.headers().get_all(HOST);
     let hosts = hosts.iter().map(HeaderValue::as_bytes);

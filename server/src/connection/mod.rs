@@ -1,5 +1,6 @@
 //! Connections: listeners, TLS, limits, and the two encoders, hyper's and the fast path's.
 
+mod cors;
 mod fast_path;
 mod host;
 mod http;

@@ -64,6 +64,7 @@ impl Current {
 pub(crate) struct Decision {
     /// When the request was there.
     received: Instant,
+    attempt: u32,
     /// Who works on it, and how long.
     workers: Option<Arc<Workers>>,
     service_time: Duration,
@@ -76,6 +77,23 @@ pub(crate) struct Decision {
     response: Option<Complete>,
     rules: Vec<RuleName>,
     record: RecordGuard,
+}
+
+impl Decision {
+    /// Which attempt the request is.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The request is there only now: its body took its time.
+    pub(crate) fn body_has_come(&mut self) {
+        self.received = clock::now();
+    }
+
+    /// Only the record is left of it.
+    pub(crate) fn abandon(self) -> RecordGuard {
+        self.record
+    }
 }
 
 /// What is to be sent, when all waiting before it is over.
@@ -201,7 +219,7 @@ impl FaultInjector {
         let identity = Identity::of(head, counters)?;
         let circumstances = Circumstances {
             since_start: received.saturating_duration_since(current.start),
-            headers: &head.headers,
+            headers: head,
         };
         let plan = current.planner.plan_under(&identity.key, &circumstances);
         self.records.count();
@@ -217,6 +235,7 @@ impl FaultInjector {
         } = plan;
         Ok(Decision {
             received,
+            attempt: identity.key.attempt,
             workers: current.workers.clone(),
             service_time: current.planner.service_time(&identity.key),
             delay: if identity.hop == 0 {
@@ -236,6 +255,7 @@ impl FaultInjector {
     pub(crate) async fn apply(&self, decision: Decision) -> Reply {
         let Decision {
             received,
+            attempt: _,
             workers,
             service_time,
             delay,

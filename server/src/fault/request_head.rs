@@ -70,10 +70,14 @@ impl<'r> RequestHeaders<'r> {
 #[derive(Debug, Clone, Copy)]
 struct Invalid;
 
-impl Headers for RequestHeaders<'_> {
+impl Headers for RequestHead<'_> {
+    /// A run in the path counts as one in the header.
     fn value(&self, name: &str) -> Option<&str> {
-        let (first, _) = self.find(name)?;
-        visible_ascii(first)
+        match self.headers.find(name) {
+            Some((first, _)) => visible_ascii(first),
+            None if name == FLAG_RUN.as_str() => self.resource.run(),
+            None => None,
+        }
     }
 }
 
@@ -112,7 +116,7 @@ impl<'r> Identity<'r> {
         head: &RequestHead<'r>,
         attempts: Option<&Attempts>,
     ) -> Result<Self, Box<Complete>> {
-        let run = run_of(head.headers.only(FLAG_RUN.as_str()))?;
+        let run = run_of(head)?;
         let numbered = attempt_of(head.headers.only(FLAG_ATTEMPT.as_str()))?;
         let (method, path) = (head.method, head.resource.path());
         let (hop, attempt) = match (head.query.and_then(hop_of), numbered) {
@@ -140,17 +144,27 @@ impl<'r> Identity<'r> {
     }
 }
 
-fn run_of(value: Result<Option<&str>, Invalid>) -> Result<&str, Box<Complete>> {
-    match value {
-        Ok(None) => Ok(""),
-        Ok(Some(run)) if run.len() <= MAX_RUN_LEN => Ok(run),
-        _ => {
-            let remedy = format!(
-                "{FLAG_RUN}: name the run once, with at most {MAX_RUN_LEN} ASCII characters\n"
-            );
-            Err(Box::new(text_response(StatusCode::BAD_REQUEST, remedy)))
+/// The run that the header names, or the path.
+fn run_of<'r>(head: &RequestHead<'r>) -> Result<&'r str, Box<Complete>> {
+    let in_header = head.headers.only(FLAG_RUN.as_str());
+    let in_path = head.resource.run();
+    let in_path = in_path.map(|run| visible_ascii(run.as_bytes()).ok_or(Invalid));
+    let remedy = match (in_header, in_path.transpose()) {
+        (Ok(Some(header)), Ok(Some(path))) if header != path => {
+            "the header names another run than the path; leave one of them out".to_owned()
         }
-    }
+        (Ok(header), Ok(path)) => match header.or(path).unwrap_or_default() {
+            run if run.len() <= MAX_RUN_LEN => return Ok(run),
+            _ => one_run(),
+        },
+        (Err(Invalid), _) | (_, Err(Invalid)) => one_run(),
+    };
+    let text = format!("{FLAG_RUN}: {remedy}\n");
+    Err(Box::new(text_response(StatusCode::BAD_REQUEST, text)))
+}
+
+fn one_run() -> String {
+    format!("name the run once, with at most {MAX_RUN_LEN} ASCII characters")
 }
 
 fn attempt_of(value: Result<Option<&str>, Invalid>) -> Result<Option<u32>, Box<Complete>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, SERVER, VARY};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, SERVER, VARY};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -14,6 +14,7 @@ use tower_service::Service as _;
 
 use super::file::ServedFile;
 use super::index::List;
+use super::upload::ALLOWED;
 use crate::scenario::NOT_FOUND;
 
 /// All that is served, in memory and ready to send. Listeners share it.
@@ -38,8 +39,8 @@ struct FlagFiles {
 }
 
 /// What the target of a request has in front of its canonical path.
-#[derive(Clone, Copy)]
-struct Prefix(&'static str);
+#[derive(Clone)]
+struct Prefix(String);
 
 impl Site {
     pub(crate) fn new(catalogue: &Catalogue) -> Self {
@@ -59,7 +60,7 @@ impl Site {
             .route("/flags", get(slash))
             .route("/flags/", get(list))
             .route("/flags/{folder}/{name}", get(file))
-            .fallback(async || not_found())
+            .fallback(other)
             .with_state(Arc::clone(&files));
         Self { files, router }
     }
@@ -76,7 +77,9 @@ impl Site {
         {
             *request.uri_mut() = uri;
         }
-        request.extensions_mut().insert(Prefix(resource.prefix()));
+        request
+            .extensions_mut()
+            .insert(Prefix(resource.prefix().to_owned()));
         let response = self.router.clone().call(request).await;
         response.unwrap_or_else(|never| match never {})
     }
@@ -95,6 +98,16 @@ impl Files {
 
 fn not_found() -> Response<Body> {
     (StatusCode::NOT_FOUND, NOT_FOUND).into_response()
+}
+
+/// A resource that there is, by another method, or none.
+async fn other(uri: Uri) -> Response {
+    match Resource::parse(uri.path()).kind() {
+        ResourceKind::Upload => {
+            (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, ALLOWED)]).into_response()
+        }
+        _ => not_found(),
+    }
 }
 
 /// The header is how a client recognises a Flagbench server.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use flag_cli::DocsCommand;
 use flag_cli::{ForecastArgs, SelectionArgs, whole_number};
-use flag_scenario::{parse_duration, parse_size};
+use flag_scenario::{Delay, Errors, parse_duration, parse_size};
 use flags_data::CountryCode;
 use flags_data::selection::{CodeArg, Selection, select};
 use hyper::header::{HeaderName, HeaderValue};
@@ -615,6 +615,16 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Option<PathBuf>,
 
+    /// Delay each response of the embedded server by this, or by a time from this range: 200ms,
+    /// 100ms..1s. A scenario without a file.
+    #[arg(long, value_name = "DURATION[..DURATION]", conflicts_with_all = ["profile", "scenario"])]
+    pub(crate) delay: Option<Delay>,
+
+    /// Answer this share of the requests to the embedded server with status 503, or with another
+    /// one from 400 to 599: 25%, 25%:429. A scenario without a file.
+    #[arg(long, value_name = "PERCENT[:STATUS]", conflicts_with_all = ["profile", "scenario"])]
+    pub(crate) errors: Option<Errors>,
+
     /// The seed of the embedded server, instead of its scenario's own.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = flag_cli::seed)]
     pub(crate) seed: Option<u64>,
@@ -646,6 +656,16 @@ pub(crate) struct ServerArgs {
     /// reports something else, that is an error.
     #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Option<PathBuf>,
+
+    /// Delay each response of the embedded server by this, or by a time from this range: 200ms,
+    /// 100ms..1s. A scenario without a file.
+    #[arg(long, value_name = "DURATION[..DURATION]", conflicts_with_all = ["profile", "scenario"])]
+    pub(crate) delay: Option<Delay>,
+
+    /// Answer this share of the requests to the embedded server with status 503, or with another
+    /// one from 400 to 599: 25%, 25%:429. A scenario without a file.
+    #[arg(long, value_name = "PERCENT[:STATUS]", conflicts_with_all = ["profile", "scenario"])]
+    pub(crate) errors: Option<Errors>,
 }
 
 /// Where to download from, in one race after another.
@@ -671,6 +691,16 @@ pub(crate) struct ServersArgs {
     /// server reports something else, that is an error.
     #[arg(long = "scenario", value_name = "FILE")]
     pub(crate) scenarios: Vec<PathBuf>,
+
+    /// Delay each response of the embedded server by this, or by a time from this range: 200ms,
+    /// 100ms..1s. A scenario without a file.
+    #[arg(long, value_name = "DURATION[..DURATION]", conflicts_with_all = ["profiles", "scenarios"])]
+    pub(crate) delay: Option<Delay>,
+
+    /// Answer this share of the requests to the embedded server with status 503, or with another
+    /// one from 400 to 599: 25%, 25%:429. A scenario without a file.
+    #[arg(long, value_name = "PERCENT[:STATUS]", conflicts_with_all = ["profiles", "scenarios"])]
+    pub(crate) errors: Option<Errors>,
 }
 
 /// Options of every sub-command that downloads: the book's letters, and ours.

@@ -2,16 +2,18 @@
 
 use flag_client::download::sent_headers;
 use flag_client::race::TargetError;
-use flag_scenario::{ScenarioSource, named_scenario};
+use flag_scenario::{ScenarioSource, ShortScenario, named_scenario};
 
 use crate::args::PlanArgs;
 use crate::terminal::say;
 
 /// Prints it.
 pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
-    let source = match &args.scenario {
-        Some(file) => ScenarioSource::File(file),
-        None => ScenarioSource::Profile(args.profile.as_deref().unwrap_or("bench")),
+    let short = ShortScenario::of(args.delay, args.errors);
+    let source = match (&args.scenario, short) {
+        (Some(file), _) => ScenarioSource::File(file),
+        (None, Some(short)) => ScenarioSource::Short(short),
+        (None, None) => ScenarioSource::Profile(args.profile.as_deref().unwrap_or("bench")),
     };
     let (name, scenario) = named_scenario(&source).map_err(TargetError::from)?;
     let seed = args.seed.unwrap_or(scenario.seed());

@@ -17,7 +17,7 @@ use flag_client::race::{Rounds, ServerPlan, Target, TargetError};
 use flag_client::result::interval::FEWEST;
 use flag_client::result::threshold::{self, Threshold};
 use flag_scenario::Scenario;
-use flag_scenario::ScenarioSource;
+use flag_scenario::{ScenarioSource, ShortScenario};
 use flags_data::CountryCode;
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
@@ -64,6 +64,8 @@ enum Source {
     Profile(String),
     /// A file.
     File(PathBuf),
+    /// Short options.
+    Short(ShortScenario),
 }
 
 impl Source {
@@ -71,6 +73,7 @@ impl Source {
         match self {
             Self::Profile(name) => ScenarioSource::Profile(name),
             Self::File(file) => ScenarioSource::File(file),
+            Self::Short(short) => ScenarioSource::Short(*short),
         }
     }
 }
@@ -78,7 +81,8 @@ impl Source {
 impl ServerSpec {
     fn new(args: ServerArgs, seed: Option<u64>, default_profile: &str) -> Self {
         let file = args.scenario.map(Source::File);
-        let source = file.or(args.profile.map(Source::Profile));
+        let short = ShortScenario::of(args.delay, args.errors).map(Source::Short);
+        let source = file.or(args.profile.map(Source::Profile)).or(short);
         let place = match args.server {
             Some(server) => Place::Named(server, source),
             None => {
@@ -96,7 +100,8 @@ impl ServerSpec {
     fn each(args: ServersArgs, seed: Option<u64>) -> Result<Vec<Self>, Usage> {
         let profiles = args.profiles.into_iter().map(Source::Profile);
         let scenarios = args.scenarios.into_iter().map(Source::File);
-        let mut sources: Vec<Source> = profiles.chain(scenarios).collect();
+        let short = ShortScenario::of(args.delay, args.errors).map(Source::Short);
+        let mut sources: Vec<Source> = profiles.chain(scenarios).chain(short).collect();
         let places: Vec<Place> = if args.servers.is_empty() {
             if sources.is_empty() {
                 sources.push(Source::Profile("bench".to_owned()));
@@ -545,10 +550,13 @@ fn check_url(args: &LoadArgs, url: &Url) -> anyhow::Result<()> {
         server,
         profile,
         scenario,
+        delay,
+        errors,
     } = &args.server;
-    if !is_alone || server.is_some() || profile.is_some() || scenario.is_some() {
+    let has_plan = profile.is_some() || scenario.is_some() || delay.is_some() || errors.is_some();
+    if !is_alone || server.is_some() || has_plan {
         bail!(Usage(format!(
-            "{url}: is all that would be asked for; leave out the codes, --limit, --server, --profile and --scenario, or the URL"
+            "{url}: is all that would be asked for; leave out the codes, --limit, --server, --profile, --scenario, --delay and --errors, or the URL"
         )));
     }
     Ok(())

@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use flag_cli::{DocsCommand, ForecastArgs, SelectionArgs, at_least_one, whole_number};
-use flag_scenario::parse_duration;
+use flag_scenario::{Delay, Errors, parse_duration};
 
 /// A local HTTP server of flags with reproducible latency and faults.
 ///
@@ -77,6 +78,26 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_SCENARIO")]
     pub(crate) scenario: Option<PathBuf>,
 
+    /// Answer this much later, or later by a time from this range, each as likely: a scenario
+    /// without a file, with a rule of the name delay.
+    #[arg(
+        long,
+        value_name = "DURATION[..DURATION]",
+        env = "FLAG_SERVER_DELAY",
+        conflicts_with_all = ["profile", "scenario"]
+    )]
+    pub(crate) delay: Option<Delay>,
+
+    /// Answer this share of the requests with status 503, or with another one from 400 to 599: a
+    /// scenario without a file, with a rule of the name errors.
+    #[arg(
+        long,
+        value_name = "PERCENT[:STATUS]",
+        env = "FLAG_SERVER_ERRORS",
+        conflicts_with_all = ["profile", "scenario"]
+    )]
+    pub(crate) errors: Option<Errors>,
+
     /// Use this seed instead of the scenario's own.
     #[arg(
         long,
@@ -120,6 +141,26 @@ pub(crate) struct ServeArgs {
     /// Open one server with the scenario of this TOML file. SIGHUP reads it again.
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_SCENARIO")]
     pub(crate) scenario: Option<PathBuf>,
+
+    /// Open one server that answers this much later, or later by a time from this range, each as likely: a scenario
+    /// without a file, with a rule of the name delay.
+    #[arg(
+        long,
+        value_name = "DURATION[..DURATION]",
+        env = "FLAG_SERVER_DELAY",
+        conflicts_with_all = ["edition", "profile", "scenario", "config"]
+    )]
+    pub(crate) delay: Option<Delay>,
+
+    /// Open one server that answers this share of the requests with status 503, or with another one from 400 to 599: a
+    /// scenario without a file, with a rule of the name errors.
+    #[arg(
+        long,
+        value_name = "PERCENT[:STATUS]",
+        env = "FLAG_SERVER_ERRORS",
+        conflicts_with_all = ["edition", "profile", "scenario", "config"]
+    )]
+    pub(crate) errors: Option<Errors>,
 
     /// Open the servers that this TOML file describes, each with a name, a port and a scenario of
     /// its own. SIGHUP reads the scenarios again.
@@ -173,8 +214,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_DECISION_LOG")]
     pub(crate) decision_log: Option<PathBuf>,
 
+    /// Let pages of other sites read the answers, their headers and their times (CORS), and send
+    /// every method.
+    #[arg(long, env = "FLAG_SERVER_CORS", value_parser = BoolishValueParser::new())]
+    pub(crate) cors: bool,
+
     /// Serve HTTPS (HTTP/2 and HTTP/1.1), with a certificate that is made at the start.
-    #[arg(long, env = "FLAG_SERVER_TLS")]
+    #[arg(long, env = "FLAG_SERVER_TLS", value_parser = BoolishValueParser::new())]
     pub(crate) tls: bool,
 
     /// Serve HTTPS with this chain of certificates, in PEM form.

@@ -103,7 +103,10 @@ impl fmt::Display for Meaning {
     }
 }
 
+/// Its meaning, and what can never happen.
 fn indented(f: &mut fmt::Formatter<'_>, scenario: &Scenario) -> fmt::Result {
     let text = scenario.to_string();
-    text.lines().try_for_each(|line| writeln!(f, "  {line}"))
+    text.lines().try_for_each(|line| writeln!(f, "  {line}"))?;
+    let mut findings = scenario.findings().into_iter();
+    findings.try_for_each(|finding| writeln!(f, "  warning: {finding}"))
 }

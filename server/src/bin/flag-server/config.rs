@@ -8,7 +8,7 @@ use flag_scenario::file::{
     MAX_TOML, Problem, Section, read_capacity, read_limited, read_scenario, read_text, remedy,
     text, unsigned,
 };
-use flag_scenario::{Scenario, ScenarioSource, SourceError, named_scenario};
+use flag_scenario::{Scenario, ScenarioSource, ShortScenario, SourceError, named_scenario};
 use flag_server::{Config, Limits, Listener, Tls};
 use flags_data::{Catalogue, LoadError};
 use thiserror::Error;
@@ -109,6 +109,7 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
             limits,
             fast_path: true,
             answers_half_closed: true,
+            cors: args.cors,
             decision_log: args.decision_log.clone(),
             threads: args
                 .threads
@@ -156,6 +157,8 @@ fn described_listeners(args: &ServeArgs, bind: &Bind) -> Result<Vec<Listener>, V
 
     let one = args.profile.as_deref().map(ScenarioSource::Profile);
     let one = one.or(args.scenario.as_deref().map(ScenarioSource::File));
+    let short = ShortScenario::of(args.delay, args.errors);
+    let one = one.or(short.map(ScenarioSource::Short));
     let (named, default_port) = match (one, args.edition) {
         (Some(source), _) => (vec![named_scenario(&source)], 8000),
         (None, Edition::First) => (book(FIRST_EDITION), 8001),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use flag_cli::{
     DocsCommand, ExitStatus, Program, Request, Requests, Signal, Signals, complain, printable,
 };
@@ -16,7 +16,7 @@ use flag_host::terminal::{has_terminal, is_screen};
 use flag_host::{PROGRAM_FILES, RUNTIME_FILES, TooFewFiles, is_standard_output, require_files};
 use flag_scenario::profiles::{PROFILES, Profile};
 use flag_scenario::wording::counted;
-use flag_scenario::{ClientHeaders, ScenarioSource, named_scenario, schema};
+use flag_scenario::{ClientHeaders, ScenarioSource, ShortScenario, named_scenario, schema};
 use flag_server::{BlockingFlagServer, Config, StartError, Stopped, reachable};
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -24,7 +24,6 @@ use tracing::{info, warn};
 
 use crate::args::{Args, Command, LogFormat, PlanArgs, ServeArgs};
 use crate::check::check;
-use crate::config::ConfigError;
 use crate::ready::ReadyFile;
 
 mod any_certificate;
@@ -141,7 +140,10 @@ fn healthcheck(url: Option<&str>) -> ExitCode {
         Some(url) => url.to_owned(),
         None => match here() {
             Ok(url) => url,
-            Err(error) => return fail(USAGE, &error),
+            Err(problem) => {
+                complain(&problem);
+                return ExitCode::from(USAGE);
+            }
         },
     };
     match health::check(&url) {
@@ -153,9 +155,11 @@ fn healthcheck(url: Option<&str>) -> ExitCode {
 
 /// The server that was started in this environment, which is how a container tells its port to its
 /// health check.
-fn here() -> Result<String, ConfigError> {
-    let args = Args::parse_from(["flag-server"]);
-    let config = config::from_args(&args.serve)?;
+fn here() -> Result<String, String> {
+    let args = flag_cli::parse_words::<Args>(&["flag-server".into()]);
+    let args = args.map_err(|error| flag_cli::shown(&error))?;
+    let config = config::from_args(&args.serve);
+    let config = config.map_err(|problems| format!("error: {problems}\n"))?;
     let scheme = if config.tls.is_some() {
         "https"
     } else {
@@ -166,9 +170,11 @@ fn here() -> Result<String, ConfigError> {
 }
 
 fn plan(args: &PlanArgs) -> ExitCode {
-    let source = match &args.scenario {
-        Some(file) => ScenarioSource::File(file),
-        None => ScenarioSource::Profile(args.profile.as_deref().unwrap_or("error")),
+    let short = ShortScenario::of(args.delay, args.errors);
+    let source = match (&args.scenario, short) {
+        (Some(file), _) => ScenarioSource::File(file),
+        (None, Some(short)) => ScenarioSource::Short(short),
+        (None, None) => ScenarioSource::Profile(args.profile.as_deref().unwrap_or("error")),
     };
     match named_scenario(&source) {
         Ok((name, scenario)) => {
@@ -258,6 +264,9 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 /// This thread waits for signals; the server brings its own.
 fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow::Result<()> {
     trace_to_stderr(args.log);
+    for sentence in flag_cli::unknown_variables(&Args::command(), "FLAG_SERVER_") {
+        warn!("{sentence}");
+    }
     allow_connections(config, args.max_connections.is_some()).context("the server")?;
     let waiting = runtime::Builder::new_current_thread()
         .enable_all()
