@@ -7,7 +7,16 @@ import urllib.request
 
 import pytest
 from conftest import ROOT
-from decision import canonical, country, decide, decide_all, flip, run_in, teapot_and_delay, words
+from decision import (
+    canonical,
+    country,
+    decide,
+    decide_all,
+    flip,
+    run_in,
+    teapot_and_delay,
+    words,
+)
 
 GOLDEN = json.loads((ROOT / "docs" / "golden-vectors.json").read_text())
 VECTORS = GOLDEN["decisions"]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::connection::Threads;
 use crate::scenario::Scenario;
-use crate::{Config, Endpoint, FlagServer, NoSuchListener, Record, StartError, Stopped};
+use crate::{
+    Config, Endpoint, FlagServer, NoSuchListener, Record, StartError, Stopped, TooManyScenarios,
+};
 
 /// A [`FlagServer`] on [threads of its own](Config::threads). It stops when it is dropped.
 ///
@@ -57,6 +59,62 @@ impl BlockingFlagServer {
         scenario: &Scenario,
     ) -> Result<bool, NoSuchListener> {
         self.server.set_scenario(listener, scenario)
+    }
+
+    /// As [`FlagServer::set_scenario_for`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn set_scenario_for(
+        &self,
+        listener: &str,
+        scenario: &Scenario,
+        lasts: Duration,
+    ) -> Result<bool, NoSuchListener> {
+        self.server.set_scenario_for(listener, scenario, lasts)
+    }
+
+    /// As [`FlagServer::scenario`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn scenario(&self, listener: &str) -> Result<(Scenario, Option<Duration>), NoSuchListener> {
+        self.server.scenario(listener)
+    }
+
+    /// As [`FlagServer::set_run_scenario`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn set_run_scenario(
+        &self,
+        run: &str,
+        scenario: &Scenario,
+        lasts: Duration,
+    ) -> Result<(), TooManyScenarios> {
+        self.server.set_run_scenario(run, scenario, lasts)
+    }
+
+    /// As [`FlagServer::run_scenario`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn run_scenario(
+        &self,
+        listener: &str,
+        run: &str,
+    ) -> Result<Option<(Scenario, Option<Duration>)>, NoSuchListener> {
+        self.server.run_scenario(listener, run)
+    }
+
+    /// As [`FlagServer::remove_run_scenario`].
+    pub fn remove_run_scenario(&self, run: &str) -> bool {
+        self.server.remove_run_scenario(run)
+    }
+
+    /// As [`FlagServer::forget_run`].
+    pub fn forget_run(&self, run: &str) {
+        self.server.forget_run(run);
     }
 
     /// As [`FlagServer::received`].

@@ -95,7 +95,8 @@ pub use connection::{Limits, OtherAddress};
 #[cfg(feature = "tls")]
 pub use connection::{Tls, TlsError};
 pub use fault::{
-    FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_ATTEMPT_COUNTERS, MAX_PATHS_PER_RUN, SERVER_TIMING,
+    FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_ATTEMPT_COUNTERS, MAX_PATHS_PER_RUN,
+    MAX_RUN_SCENARIO_BYTES, MAX_RUN_SCENARIOS, SERVER_TIMING, TooManyScenarios,
 };
 pub use record::{End, MAX_RECORD_BYTES, MAX_RECORDS_PER_RUN, MAX_RUNS, Record, Sent, Times};
 pub use scenario::MAX_RUN_LEN;

@@ -163,6 +163,13 @@ impl Kept {
     }
 }
 
+impl Kept {
+    fn forget(&mut self, run: &str) {
+        let records = self.runs.pop(run);
+        self.bytes -= records.map_or(0, |records| records.bytes);
+    }
+}
+
 impl RunRecords {
     /// Forgets the oldest record, and returns its size.
     fn pop(&mut self) -> usize {
@@ -295,6 +302,13 @@ impl RecordLog {
         let run = kept.runs.get(run);
         run.map(|run| run.records.iter().cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// Forgets the records of a run.
+    pub(crate) fn forget(&self, run: &str) {
+        if let Some(kept) = &self.kept {
+            lock(kept).forget(run);
+        }
     }
 
     fn write(&self, record: Record) {

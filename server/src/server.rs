@@ -19,7 +19,7 @@ use crate::changes::Changes;
 #[cfg(feature = "tls")]
 use crate::connection::TlsError;
 use crate::connection::{self, NotListening, Options, Security, Sockets};
-use crate::fault::FaultInjector;
+use crate::fault::{FaultInjector, TooManyScenarios};
 use crate::json_lines::JsonLines;
 use crate::record::{Record, RecordLog};
 use crate::scenario::Scenario;
@@ -266,11 +266,101 @@ impl FlagServer {
         listener: &str,
         scenario: &Scenario,
     ) -> Result<bool, NoSuchListener> {
+        Ok(self.injector(listener)?.replace(scenario, None))
+    }
+
+    /// The same for a limited time: then the scenario before it comes back, with its windows
+    /// counted anew. Whatever changes the scenario before that cancels it.
+    ///
+    /// # Errors
+    /// When no listener has this name.
+    pub fn set_scenario_for(
+        &self,
+        listener: &str,
+        scenario: &Scenario,
+        lasts: Duration,
+    ) -> Result<bool, NoSuchListener> {
+        Ok(self.injector(listener)?.replace(scenario, Some(lasts)))
+    }
+
+    /// The scenario of a listener, and for how long it is still in effect, if that is limited.
+    ///
+    /// # Errors
+    /// When no listener has this name.
+    pub fn scenario(&self, listener: &str) -> Result<(Scenario, Option<Duration>), NoSuchListener> {
+        Ok(self.injector(listener)?.scenario())
+    }
+
+    fn injector(&self, listener: &str) -> Result<&FaultInjector, NoSuchListener> {
         let mut injectors = self.injectors.iter();
-        let (_, injector) = injectors
-            .find(|(name, _)| name == listener)
-            .ok_or_else(|| NoSuchListener(listener.to_owned()))?;
-        Ok(injector.replace(scenario))
+        let found = injectors.find(|(name, _)| name == listener);
+        let (_, injector) = found.ok_or_else(|| NoSuchListener(listener.to_owned()))?;
+        Ok(injector)
+    }
+
+    /// Applies a scenario to the requests of one run only, on all listeners, for this time: so tests
+    /// that run at once on one server each meet what they ask for. It has the seed, the windows and
+    /// the capacity of its own; attempts and records go on.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use flag_server::{FlagServer, scenario::{Rule, Scenario}};
+    ///
+    /// let server = FlagServer::builder().start_blocking()?;
+    /// let broken = Scenario::of([Rule::status(503).first(2)])?;
+    /// server.set_run_scenario("this test", &broken, Duration::from_secs(60))?;
+    /// // … the client under test sends `flag-run: this test`, or fetches {url} …
+    /// let url = format!("{}/run/this%20test/flags/br/br.gif", server.endpoints()[0].url);
+    /// # assert!(url.starts_with("http://127.0.0.1:"));
+    /// server.forget_run("this test");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When too many runs have a scenario; then this run has none.
+    pub fn set_run_scenario(
+        &self,
+        run: &str,
+        scenario: &Scenario,
+        lasts: Duration,
+    ) -> Result<(), TooManyScenarios> {
+        let mut injectors = self.injectors.iter();
+        let set = injectors
+            .try_for_each(|(_, injector)| injector.set_scenario_of_run(run, scenario, lasts));
+        if set.is_err() {
+            self.remove_run_scenario(run);
+        }
+        set
+    }
+
+    /// The scenario of a run on this listener, and for how long it is still in effect; none if the
+    /// run meets the listener's own.
+    ///
+    /// # Errors
+    /// When no listener has this name.
+    pub fn run_scenario(
+        &self,
+        listener: &str,
+        run: &str,
+    ) -> Result<Option<(Scenario, Option<Duration>)>, NoSuchListener> {
+        Ok(self.injector(listener)?.scenario_of_run(run))
+    }
+
+    /// Takes the scenario of a run away, from all listeners: its requests meet the listener's own
+    /// again. False if it had none.
+    pub fn remove_run_scenario(&self, run: &str) -> bool {
+        let injectors = self.injectors.iter();
+        injectors.fold(false, |had_one, (_, injector)| {
+            injector.remove_scenario_of_run(run) || had_one
+        })
+    }
+
+    /// Forgets the scenario, the attempts and the records of a run, on all listeners. Requests under
+    /// way keep their decision, and get a record.
+    pub fn forget_run(&self, run: &str) {
+        for (_, injector) in &self.injectors {
+            injector.forget(run);
+        }
     }
 
     /// How many requests have come for what is below `/flags/`, on all listeners.

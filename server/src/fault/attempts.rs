@@ -68,9 +68,19 @@ impl Attempts {
         }
         attempt
     }
+
+    /// Starts again at attempt 1 for this run.
+    pub(crate) fn forget(&self, run: &str) {
+        lock(&self.0).forget(run);
+    }
 }
 
 impl Counters {
+    fn forget(&mut self, run: &str) {
+        let paths = self.runs.pop(run);
+        self.count -= paths.map_or(0, |paths| paths.len());
+    }
+
     /// The number of the next attempt, and a run that had to be forgotten for it, if it is the
     /// first one.
     fn next(&mut self, run: &str, digest: &Digest) -> (u32, Option<String>) {

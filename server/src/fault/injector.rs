@@ -4,7 +4,7 @@
 //! It decides nothing itself, and writes nothing to a connection: that is for the two encoders,
 //! hyper's and the fast path's.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderName, HeaderValue};
@@ -13,11 +13,12 @@ use flag_host::clock;
 use super::attempts::Attempts;
 use super::capacity::Workers;
 use super::request_head::{Identity, RequestHead};
+use super::scenarios::{Active, Remaining, Scenarios, TooManyScenarios};
 use super::status;
 use crate::record::{RecordGuard, RecordLog};
 use crate::response::Complete;
 use crate::scenario::{
-    Circumstances, ConnectionFault, Content, Ending, Pace, Plan, Planner, RuleName, Scenario,
+    Circumstances, ConnectionFault, Content, Ending, Pace, Plan, RuleName, Scenario,
 };
 use crate::shutdown::Shutdown;
 
@@ -27,36 +28,14 @@ pub const FLAG_PLAN: HeaderName = HeaderName::from_static("flag-plan");
 /// time of a body that is paced or stalls.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Applies the scenario of one listener.
+/// Applies the scenarios of one listener.
 #[derive(Debug)]
 pub(crate) struct FaultInjector {
-    /// Changed between two decisions only.
-    current: RwLock<Current>,
+    scenarios: Scenarios,
     /// None where no decision and no record will depend on the attempt.
     attempts: Option<Attempts>,
     records: Arc<RecordLog>,
     shutdown: Arc<Shutdown>,
-}
-
-/// The scenario that is applied now.
-#[derive(Debug)]
-struct Current {
-    scenario: Scenario,
-    planner: Planner,
-    workers: Option<Arc<Workers>>,
-    /// When it took effect: its windows count from then.
-    start: Instant,
-}
-
-impl Current {
-    fn new(scenario: &Scenario) -> Self {
-        Self {
-            scenario: scenario.clone(),
-            planner: Planner::new(scenario),
-            workers: scenario.capacity().map(Workers::new).map(Arc::new),
-            start: clock::now(),
-        }
-    }
 }
 
 /// What is to happen to one request.
@@ -167,33 +146,55 @@ impl FaultInjector {
         let decides = !scenario.rules().is_empty() || scenario.capacity().is_some();
         let is_counted = decides || may_change || records.is_kept();
         Self {
-            current: RwLock::new(Current::new(scenario)),
+            scenarios: Scenarios::new(scenario),
             attempts: is_counted.then(Attempts::new),
             records,
             shutdown,
         }
     }
 
-    /// Applies another scenario to the requests that come from now on; false if it is the same.
-    /// Attempts and records go on, and so do the workers of a capacity that stays.
-    pub(crate) fn replace(&self, scenario: &Scenario) -> bool {
-        let current = self.current();
-        if current.scenario == *scenario {
-            return false;
-        }
-        let mut next = Current::new(scenario);
-        if current.scenario.capacity() == scenario.capacity() {
-            next.workers.clone_from(&current.workers);
-        }
-        drop(current);
-        let mut current = (self.current.write()).unwrap_or_else(PoisonError::into_inner);
-        *current = next;
-        true
+    /// The scenario of the listener.
+    pub(crate) fn scenario(&self) -> Remaining {
+        self.scenarios.own(clock::now())
     }
 
-    /// A panic cannot leave a scenario half replaced, so a poisoned lock is still good.
-    fn current(&self) -> RwLockReadGuard<'_, Current> {
-        (self.current.read()).unwrap_or_else(PoisonError::into_inner)
+    /// Applies another scenario to the requests that come from now on; false if it is the same.
+    /// With `lasts`, the one before comes back then. Attempts and records go on.
+    pub(crate) fn replace(&self, scenario: &Scenario, lasts: Option<Duration>) -> bool {
+        self.scenarios.replace(scenario, lasts)
+    }
+
+    /// The scenario that a run has for itself.
+    pub(crate) fn scenario_of_run(&self, run: &str) -> Option<Remaining> {
+        self.scenarios.of_run(run, clock::now())
+    }
+
+    /// Applies a scenario to the requests of this run that come in this time.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub(crate) fn set_scenario_of_run(
+        &self,
+        run: &str,
+        scenario: &Scenario,
+        lasts: Duration,
+    ) -> Result<(), TooManyScenarios> {
+        self.scenarios.set_of_run(run, scenario, lasts)
+    }
+
+    /// Applies the listener's scenario to the requests of this run again; false if that is so
+    /// already.
+    pub(crate) fn remove_scenario_of_run(&self, run: &str) -> bool {
+        self.scenarios.remove_of_run(run)
+    }
+
+    /// Forgets the scenario, the attempts and the records of a run.
+    pub(crate) fn forget(&self, run: &str) {
+        self.scenarios.remove_of_run(run);
+        if let Some(attempts) = &self.attempts {
+            attempts.forget(run);
+        }
+        self.records.forget(run);
     }
 
     /// What all requests of the server watch while they wait.
@@ -212,16 +213,27 @@ impl FaultInjector {
     /// # Errors
     /// With the answer to a request whose headers are invalid. It is neither counted nor recorded.
     pub(crate) fn decide(&self, head: &RequestHead<'_>) -> Result<Decision, Box<Complete>> {
-        let current = self.current();
         let received = clock::now();
+        let run = head.run()?;
+        let decide = |active: &Active| self.decide_under(active, head, run, received);
+        self.scenarios.with(run, received, decide)
+    }
+
+    fn decide_under(
+        &self,
+        active: &Active,
+        head: &RequestHead<'_>,
+        run: &str,
+        received: Instant,
+    ) -> Result<Decision, Box<Complete>> {
         let counters = self.attempts.as_ref();
-        let counters = counters.filter(|_| current.scenario.counts_attempts());
-        let identity = Identity::of(head, counters)?;
+        let counters = counters.filter(|_| active.scenario.counts_attempts());
+        let identity = Identity::of(head, run, counters)?;
         let circumstances = Circumstances {
-            since_start: received.saturating_duration_since(current.start),
+            since_start: received.saturating_duration_since(active.start),
             headers: head,
         };
-        let plan = current.planner.plan_under(&identity.key, &circumstances);
+        let plan = active.planner.plan_under(&identity.key, &circumstances);
         self.records.count();
         let record = self.records.begin(&identity.key, identity.hop, &plan);
         let own = plan.ending.as_ref();
@@ -236,8 +248,8 @@ impl FaultInjector {
         Ok(Decision {
             received,
             attempt: identity.key.attempt,
-            workers: current.workers.clone(),
-            service_time: current.planner.service_time(&identity.key),
+            workers: active.workers.clone(),
+            service_time: active.planner.service_time(&identity.key),
             delay: if identity.hop == 0 {
                 delay
             } else {
@@ -350,25 +362,6 @@ fn header_value(text: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_capacity_that_stays_keeps_its_workers() {
-        let scenario = |text: &str| Scenario::from_toml(text).unwrap();
-        let capacity = "capacity = { workers = 1, service_time = { fixed = '1s' } }";
-        let injector = FaultInjector::new(
-            &scenario(capacity),
-            true,
-            Arc::default(),
-            Arc::new(Shutdown::new()),
-        );
-        let workers = || injector.current().workers.clone().unwrap();
-        let first = workers();
-        assert!(!injector.replace(&scenario(capacity)));
-        assert!(injector.replace(&scenario(&format!("seed = 7\n{capacity}"))));
-        assert!(Arc::ptr_eq(&first, &workers()));
-        assert!(injector.replace(&scenario(&capacity.replace('1', "2"))));
-        assert!(!Arc::ptr_eq(&first, &workers()));
-    }
 
     #[test]
     fn milliseconds_are_cut_off_after_the_microsecond() {

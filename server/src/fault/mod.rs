@@ -6,6 +6,7 @@ mod capacity;
 mod connection;
 mod injector;
 mod request_head;
+mod scenarios;
 mod status;
 
 pub(crate) use body::{PacedBody, shape};
@@ -16,3 +17,4 @@ pub(crate) use request_head::{RequestHead, RequestHeaders};
 pub use attempts::{MAX_ATTEMPT_COUNTERS, MAX_PATHS_PER_RUN};
 pub use injector::{FLAG_PLAN, SERVER_TIMING};
 pub use request_head::{FLAG_ATTEMPT, FLAG_RUN};
+pub use scenarios::{MAX_RUN_SCENARIO_BYTES, MAX_RUN_SCENARIOS, TooManyScenarios};

@@ -96,6 +96,28 @@ impl<'r> RequestHead<'r> {
             file,
         }
     }
+
+    /// The run that the header names, or the path.
+    ///
+    /// # Errors
+    /// With the answer to a request whose run is invalid.
+    pub(super) fn run(&self) -> Result<&'r str, Box<Complete>> {
+        let in_header = self.headers.only(FLAG_RUN.as_str());
+        let in_path = self.resource.run();
+        let in_path = in_path.map(|run| visible_ascii(run.as_bytes()).ok_or(Invalid));
+        let remedy = match (in_header, in_path.transpose()) {
+            (Ok(Some(header)), Ok(Some(path))) if header != path => {
+                "the header names another run than the path; leave one of them out".to_owned()
+            }
+            (Ok(header), Ok(path)) => match header.or(path).unwrap_or_default() {
+                run if run.len() <= MAX_RUN_LEN => return Ok(run),
+                _ => one_run(),
+            },
+            (Err(Invalid), _) | (_, Err(Invalid)) => one_run(),
+        };
+        let text = format!("{FLAG_RUN}: {remedy}\n");
+        Err(Box::new(text_response(StatusCode::BAD_REQUEST, text)))
+    }
 }
 
 /// What the planner knows a request by, and the hop of a chain of redirects.
@@ -107,16 +129,16 @@ pub(super) struct Identity<'r> {
 }
 
 impl<'r> Identity<'r> {
-    /// The identity of a request. Counts the attempt if the client does not; without counters it is
+    /// The identity of a request of this run. Counts the attempt if the client does not; without counters it is
     /// the first.
     ///
     /// # Errors
     /// With the answer to a request whose headers are invalid. It is not counted.
     pub(super) fn of(
         head: &RequestHead<'r>,
+        run: &'r str,
         attempts: Option<&Attempts>,
     ) -> Result<Self, Box<Complete>> {
-        let run = run_of(head)?;
         let numbered = attempt_of(head.headers.only(FLAG_ATTEMPT.as_str()))?;
         let (method, path) = (head.method, head.resource.path());
         let (hop, attempt) = match (head.query.and_then(hop_of), numbered) {
@@ -142,25 +164,6 @@ impl<'r> Identity<'r> {
     pub(super) fn next_hop(&self) -> String {
         format!("{HOP}={}&{HOP_ATTEMPT}={}", self.hop + 1, self.key.attempt)
     }
-}
-
-/// The run that the header names, or the path.
-fn run_of<'r>(head: &RequestHead<'r>) -> Result<&'r str, Box<Complete>> {
-    let in_header = head.headers.only(FLAG_RUN.as_str());
-    let in_path = head.resource.run();
-    let in_path = in_path.map(|run| visible_ascii(run.as_bytes()).ok_or(Invalid));
-    let remedy = match (in_header, in_path.transpose()) {
-        (Ok(Some(header)), Ok(Some(path))) if header != path => {
-            "the header names another run than the path; leave one of them out".to_owned()
-        }
-        (Ok(header), Ok(path)) => match header.or(path).unwrap_or_default() {
-            run if run.len() <= MAX_RUN_LEN => return Ok(run),
-            _ => one_run(),
-        },
-        (Err(Invalid), _) | (_, Err(Invalid)) => one_run(),
-    };
-    let text = format!("{FLAG_RUN}: {remedy}\n");
-    Err(Box::new(text_response(StatusCode::BAD_REQUEST, text)))
 }
 
 fn one_run() -> String {

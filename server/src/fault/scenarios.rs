@@ -1,0 +1,374 @@
+//! Which scenario a request meets: that of its run, if it has one, or else the listener's. Both can
+//! end by themselves, so that a test that dies leaves nothing behind.
+//!
+//! It knows scenarios and times, and nothing of requests but the names of their runs.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use flag_host::clock;
+use thiserror::Error;
+
+use super::capacity::Workers;
+use crate::record::MAX_RUNS;
+use crate::scenario::{Planner, Scenario};
+
+/// The most runs of a listener that have a scenario of their own at one time.
+pub const MAX_RUN_SCENARIOS: usize = MAX_RUNS.get();
+
+/// The most bytes of their scenarios, written as TOML.
+pub const MAX_RUN_SCENARIO_BYTES: usize = 64 * 1024 * 1024;
+
+/// There is no room for the scenario of one more run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "too many runs have a scenario of their own: delete those that are over, or let them end by themselves. A listener \
+     has room for {MAX_RUN_SCENARIOS} of them, in at most {MAX_RUN_SCENARIO_BYTES} bytes of TOML"
+)]
+pub struct TooManyScenarios;
+
+/// A scenario in effect.
+#[derive(Debug, Clone)]
+pub(crate) struct Active {
+    pub(super) scenario: Scenario,
+    pub(super) planner: Planner,
+    pub(super) workers: Option<Arc<Workers>>,
+    /// When it took effect: its windows count from then.
+    pub(super) start: Instant,
+}
+
+/// A scenario, and how long it is still in effect: as long as nobody changes it, if it is not said.
+pub(crate) type Remaining = (Scenario, Option<Duration>);
+
+/// The scenarios of one listener.
+#[derive(Debug)]
+pub(super) struct Scenarios {
+    own: RwLock<Own>,
+    runs: RwLock<Runs>,
+    /// How many runs have one. Mostly none has, and then no request looks for its own.
+    run_count: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Own {
+    active: Active,
+    /// What takes effect then.
+    next: Option<(Instant, Active)>,
+}
+
+#[derive(Debug, Default)]
+struct Runs {
+    by_name: HashMap<String, OfRun>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct OfRun {
+    active: Active,
+    until: Instant,
+    bytes: usize,
+}
+
+impl Active {
+    fn of(scenario: &Scenario, start: Instant) -> Self {
+        Self {
+            scenario: scenario.clone(),
+            planner: Planner::new(scenario),
+            workers: scenario.capacity().map(Workers::new).map(Arc::new),
+            start,
+        }
+    }
+}
+
+impl Own {
+    /// Whether the next scenario should be in effect.
+    fn is_over(&self, now: Instant) -> bool {
+        self.next.as_ref().is_some_and(|(start, _)| *start <= now)
+    }
+
+    /// Lets the next one take effect if it is its time.
+    fn go_on(&mut self, now: Instant) {
+        if self.is_over(now)
+            && let Some((start, active)) = self.next.take()
+        {
+            self.active = Active { start, ..active };
+        }
+    }
+}
+
+impl Runs {
+    fn remove(&mut self, run: &str) -> bool {
+        let removed = self.by_name.remove(run);
+        self.bytes -= removed.as_ref().map_or(0, |removed| removed.bytes);
+        removed.is_some()
+    }
+
+    fn remove_those_that_are_over(&mut self, now: Instant) {
+        let bytes = &mut self.bytes;
+        self.by_name.retain(|_, of_run| {
+            let stays = now < of_run.until;
+            if !stays {
+                *bytes -= of_run.bytes;
+            }
+            stays
+        });
+    }
+}
+
+impl Scenarios {
+    pub(super) fn new(own: &Scenario) -> Self {
+        Self {
+            own: RwLock::new(Own {
+                active: Active::of(own, clock::now()),
+                next: None,
+            }),
+            runs: RwLock::default(),
+            run_count: AtomicUsize::new(0),
+        }
+    }
+
+    /// What `see` makes of the scenario of a request of this run. It is not changed meanwhile.
+    pub(super) fn with<T>(&self, run: &str, now: Instant, see: impl FnOnce(&Active) -> T) -> T {
+        if self.run_count.load(Ordering::Acquire) > 0 {
+            let runs = read(&self.runs);
+            let of_run = runs.by_name.get(run).filter(|of_run| now < of_run.until);
+            if let Some(of_run) = of_run {
+                return see(&of_run.active);
+            }
+        }
+        let mut own = read(&self.own);
+        if own.is_over(now) {
+            drop(own);
+            write(&self.own).go_on(now);
+            own = read(&self.own);
+        }
+        see(&own.active)
+    }
+
+    /// The listener's own.
+    pub(super) fn own(&self, now: Instant) -> Remaining {
+        let mut own = write(&self.own);
+        own.go_on(now);
+        let remaining = own.next.as_ref().map(|(start, _)| *start - now);
+        (own.active.scenario.clone(), remaining)
+    }
+
+    /// Changes the listener's own, and what is pending is forgotten; false if it is the same. With
+    /// `lasts`, the one before comes back then. The workers of a capacity that stays go on.
+    pub(super) fn replace(&self, scenario: &Scenario, lasts: Option<Duration>) -> bool {
+        let now = clock::now();
+        let mut own = write(&self.own);
+        own.go_on(now);
+        let until = lasts.and_then(|lasts| now.checked_add(lasts));
+        if own.active.scenario == *scenario && until.is_none() {
+            return own.next.take().is_some();
+        }
+        let mut active = Active::of(scenario, now);
+        if own.active.scenario.capacity() == scenario.capacity() {
+            active.workers.clone_from(&own.active.workers);
+        }
+        let before = std::mem::replace(&mut own.active, active);
+        // What comes back is what was there without a limit.
+        let lasting = own.next.take().map_or(before, |(_, lasting)| lasting);
+        own.next = until.map(|until| (until, lasting));
+        true
+    }
+
+    /// That of a run, if it has one of its own.
+    pub(super) fn of_run(&self, run: &str, now: Instant) -> Option<Remaining> {
+        let runs = read(&self.runs);
+        let of_run = runs.by_name.get(run).filter(|of_run| now < of_run.until)?;
+        Some((of_run.active.scenario.clone(), Some(of_run.until - now)))
+    }
+
+    /// Gives a run one of its own for this time.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub(super) fn set_of_run(
+        &self,
+        run: &str,
+        scenario: &Scenario,
+        lasts: Duration,
+    ) -> Result<(), TooManyScenarios> {
+        let now = clock::now();
+        let bytes = scenario.to_toml().len() + run.len();
+        let active = Active::of(scenario, now);
+        let mut runs = write(&self.runs);
+        runs.remove(run);
+        let is_full = |runs: &Runs| {
+            runs.by_name.len() >= MAX_RUN_SCENARIOS || runs.bytes + bytes > MAX_RUN_SCENARIO_BYTES
+        };
+        if is_full(&runs) {
+            runs.remove_those_that_are_over(now);
+        }
+        let fits = !is_full(&runs);
+        if fits {
+            let until = now.checked_add(lasts).unwrap_or(now);
+            let of_run = OfRun {
+                active,
+                until,
+                bytes,
+            };
+            runs.by_name.insert(run.to_owned(), of_run);
+            runs.bytes += bytes;
+        }
+        self.run_count.store(runs.by_name.len(), Ordering::Release);
+        if fits { Ok(()) } else { Err(TooManyScenarios) }
+    }
+
+    /// Takes that of a run away; false if it had none.
+    pub(super) fn remove_of_run(&self, run: &str) -> bool {
+        let now = clock::now();
+        let mut runs = write(&self.runs);
+        let was_there = runs
+            .by_name
+            .get(run)
+            .is_some_and(|of_run| now < of_run.until);
+        runs.remove(run);
+        self.run_count.store(runs.by_name.len(), Ordering::Release);
+        was_there
+    }
+}
+
+/// A panic cannot leave a scenario half replaced, so a poisoned lock is still good.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn scenario(seed: u64) -> Scenario {
+        Scenario::faultless().with_seed(seed)
+    }
+
+    fn seed(scenarios: &Scenarios, run: &str, now: Instant) -> u64 {
+        scenarios.with(run, now, |active| active.scenario.seed())
+    }
+
+    #[test]
+    fn a_capacity_that_stays_keeps_its_workers() {
+        let capacity = |workers: u32| {
+            let text =
+                format!("capacity = {{ workers = {workers}, service_time = {{ fixed = '1s' }} }}");
+            Scenario::from_toml(&text).unwrap()
+        };
+        let scenarios = Scenarios::new(&capacity(1));
+        let workers = || {
+            let now = clock::now();
+            scenarios.with("", now, |active| active.workers.clone().unwrap())
+        };
+        let first = workers();
+        assert!(!scenarios.replace(&capacity(1), None));
+        assert!(scenarios.replace(&capacity(1).with_seed(7), None));
+        assert!(Arc::ptr_eq(&first, &workers()));
+        assert!(scenarios.replace(&capacity(2), None));
+        assert!(!Arc::ptr_eq(&first, &workers()));
+    }
+
+    #[test]
+    fn a_scenario_for_a_time_gives_way_to_the_one_before() {
+        let scenarios = Scenarios::new(&scenario(1));
+        let now = clock::now();
+        assert!(scenarios.replace(&scenario(2), Some(SECOND)));
+        assert_eq!(seed(&scenarios, "", now), 2);
+        let (_, remaining) = scenarios.own(now);
+        assert!(remaining.is_some_and(|remaining| remaining >= SECOND));
+        // Another one for a time does not make the first one come back.
+        assert!(scenarios.replace(&scenario(3), Some(SECOND)));
+        let later = clock::now() + 2 * SECOND;
+        let start = scenarios.with("", later, |active| active.start);
+        assert_eq!(seed(&scenarios, "", later), 1);
+        assert!(
+            now + SECOND <= start && start < later,
+            "its windows count from its return"
+        );
+        assert_eq!(scenarios.own(later), (scenario(1), None));
+    }
+
+    #[test]
+    fn a_later_change_cancels_what_is_pending() {
+        let scenarios = Scenarios::new(&scenario(1));
+        scenarios.replace(&scenario(2), Some(SECOND));
+        assert!(scenarios.replace(&scenario(2), None));
+        let later = clock::now() + 2 * SECOND;
+        assert_eq!(scenarios.own(later), (scenario(2), None));
+    }
+
+    #[test]
+    fn a_run_has_its_own_for_a_time_and_others_do_not_notice() {
+        let scenarios = Scenarios::new(&scenario(1));
+        scenarios.set_of_run("a", &scenario(2), SECOND).unwrap();
+        scenarios.set_of_run("b", &scenario(3), 9 * SECOND).unwrap();
+        let now = clock::now();
+        let seeds = |now| ["a", "b", "c", ""].map(|run| seed(&scenarios, run, now));
+        assert_eq!(seeds(now), [2, 3, 1, 1]);
+        assert_eq!(seeds(now + 2 * SECOND), [1, 3, 1, 1]);
+        assert_eq!(scenarios.of_run("a", now + 2 * SECOND), None);
+        assert_eq!(
+            scenarios.of_run("b", now).map(|(own, _)| own),
+            Some(scenario(3))
+        );
+        assert!(scenarios.remove_of_run("b"));
+        assert!(!scenarios.remove_of_run("b"));
+        assert_eq!(seeds(now), [2, 1, 1, 1]);
+    }
+
+    #[test]
+    fn one_run_too_many_is_refused_until_others_are_over() {
+        let scenarios = Scenarios::new(&scenario(1));
+        for run in 0..MAX_RUN_SCENARIOS {
+            let lasts = if run == 0 {
+                Duration::ZERO
+            } else {
+                SECOND * 3600
+            };
+            scenarios
+                .set_of_run(&run.to_string(), &scenario(2), lasts)
+                .unwrap();
+        }
+        scenarios
+            .set_of_run("one more", &scenario(2), SECOND)
+            .unwrap();
+        let refused = scenarios.set_of_run("too many", &scenario(2), SECOND);
+        assert_eq!(refused, Err(TooManyScenarios));
+        // One that is there can be changed, and one that leaves makes room.
+        scenarios.set_of_run("7", &scenario(3), SECOND).unwrap();
+        scenarios.remove_of_run("8");
+        scenarios
+            .set_of_run("too many", &scenario(2), SECOND)
+            .unwrap();
+    }
+
+    #[test]
+    fn the_bytes_of_the_scenarios_of_runs_are_bounded() {
+        let scenarios = Scenarios::new(&scenario(1));
+        let body = "x".repeat(1024 * 1024 - 1024);
+        let text = format!("rule = [{{ fault = 'status', status = 503, body = '{body}' }}]");
+        let large = Scenario::from_toml(&text).unwrap();
+        let fit = (0..100).take_while(|run| {
+            let set = scenarios.set_of_run(&run.to_string(), &large, 3600 * SECOND);
+            set.is_ok()
+        });
+        let fit = fit.count();
+        assert!((64..66).contains(&fit), "{fit}");
+        let runs = read(&scenarios.runs);
+        assert_eq!(
+            runs.bytes,
+            runs.by_name
+                .values()
+                .map(|of_run| of_run.bytes)
+                .sum::<usize>()
+        );
+    }
+}
