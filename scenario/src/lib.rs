@@ -40,7 +40,7 @@ pub use millis::{Millis, OptionalMillis};
 pub use plan::{Ending, Pace, Plan};
 pub use planner::{Doubt, Planner, Prospect};
 pub use request::{Circumstances, Headers, MAX_RUN_LEN, RequestKey};
-pub use response_header::ResponseHeader;
+pub use response_header::{InvalidHeader, ResponseHeader};
 pub use rule::{
     Cut, Dribble, Fault, InvalidRule, Probability, Rule, RuleName, StatusFault, StatusNumber,
 };

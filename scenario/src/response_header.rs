@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::InvalidRule;
+use thiserror::Error;
 
 /// A header that a rule adds to its response: its name in lower case, and its value. It takes the
 /// place of the server's own of that name.
@@ -10,6 +10,34 @@ use crate::InvalidRule;
 pub struct ResponseHeader {
     name: String,
     value: String,
+}
+
+/// Why a rule cannot add this header.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidHeader {
+    /// Not a name.
+    #[error(
+        "{0:?} is no name of a header: use letters, digits and '-', at most {max} characters",
+        max = ResponseHeader::MAX_NAME_LEN
+    )]
+    Name(String),
+    /// A header that the server sends itself.
+    #[error("{0}: is a header of the server's own: leave it out")]
+    OfTheServer(String),
+    /// Not a value.
+    #[error(
+        "{0}: is no value of a header: use visible ASCII characters without spaces at the ends, \
+         at most {max} of them",
+        max = ResponseHeader::MAX_VALUE_LEN
+    )]
+    Value(String),
+    /// A second header of that name.
+    #[error("{0}: there are two headers of this name: give one value")]
+    Twice(String),
+    /// Too many headers.
+    #[error("{0} headers are too many: give at most {max}", max = ResponseHeader::MAX_COUNT)]
+    TooMany(usize),
 }
 
 /// Headers that frame a response or say how it was planned. With other values, clients would not
@@ -41,18 +69,18 @@ impl ResponseHeader {
     /// # Errors
     /// When the name is no token (RFC 9110, section 5.6.2), the value has other characters than
     /// visible ASCII, spaces and tabs, one of them is too long, or the header is the server's own.
-    pub fn try_new(name: &str, value: &str) -> Result<Self, InvalidRule> {
+    pub fn try_new(name: &str, value: &str) -> Result<Self, InvalidHeader> {
         let name = name.to_ascii_lowercase();
         if !is_token(&name) || name.len() > Self::MAX_NAME_LEN {
-            return Err(InvalidRule::HeaderName(name));
+            return Err(InvalidHeader::Name(name));
         }
         if OF_THE_SERVER.contains(&&*name) {
-            return Err(InvalidRule::HeaderOfTheServer(name));
+            return Err(InvalidHeader::OfTheServer(name));
         }
         let is_text = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
         if !value.bytes().all(is_text) || value.trim() != value || value.len() > Self::MAX_VALUE_LEN
         {
-            return Err(InvalidRule::HeaderValue(name));
+            return Err(InvalidHeader::Value(name));
         }
         Ok(Self {
             name,

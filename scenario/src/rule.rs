@@ -15,7 +15,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::wording::{bytes, counted, listed, words};
-use crate::{Conditions, Distribution, InvalidDistribution, Millis, ResponseHeader};
+use crate::{Conditions, Distribution, InvalidDistribution, InvalidHeader, Millis, ResponseHeader};
 
 /// One rule: under some conditions, with some probability, one fault.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,14 +162,14 @@ impl StatusFault {
     ///
     /// # Errors
     /// When there are too many, or two of one name.
-    pub fn with_headers(self, headers: Vec<ResponseHeader>) -> Result<Self, InvalidRule> {
+    pub fn with_headers(self, headers: Vec<ResponseHeader>) -> Result<Self, InvalidHeader> {
         if headers.len() > ResponseHeader::MAX_COUNT {
-            return Err(InvalidRule::TooManyHeaders(headers.len()));
+            return Err(InvalidHeader::TooMany(headers.len()));
         }
         for (index, header) in headers.iter().enumerate() {
             let mut earlier = headers[..index].iter();
             if earlier.any(|earlier| earlier.name() == header.name()) {
-                return Err(InvalidRule::HeaderTwice(header.name().to_owned()));
+                return Err(InvalidHeader::Twice(header.name().to_owned()));
             }
         }
         let headers = headers.into();
@@ -266,28 +266,9 @@ pub enum InvalidRule {
     /// No status can be chosen.
     #[error("the weights are all zero: give at least one status a weight above it")]
     NoWeight,
-    /// Not the name of a header.
-    #[error(
-        "{0:?} is no name of a header: use letters, digits and '-', at most {max} characters",
-        max = ResponseHeader::MAX_NAME_LEN
-    )]
-    HeaderName(String),
-    /// A header that the server sends itself.
-    #[error("{0}: is a header of the server's own: leave it out")]
-    HeaderOfTheServer(String),
-    /// Not a value of a header.
-    #[error(
-        "{0}: is no value of a header: use visible ASCII characters without spaces at the ends, \
-         at most {max} of them",
-        max = ResponseHeader::MAX_VALUE_LEN
-    )]
-    HeaderValue(String),
-    /// A second header of that name.
-    #[error("{0}: there are two headers of this name: give one value")]
-    HeaderTwice(String),
-    /// Too many headers.
-    #[error("{0} headers are too many: give at most {max}", max = ResponseHeader::MAX_COUNT)]
-    TooManyHeaders(usize),
+    /// Not a header that a response can have.
+    #[error(transparent)]
+    Header(#[from] InvalidHeader),
     /// Not a distribution.
     #[error(transparent)]
     Distribution(#[from] InvalidDistribution),

@@ -298,9 +298,9 @@ impl FlagServer {
         Ok(injector)
     }
 
-    /// Applies a scenario to the requests of one run only, on all listeners, for this time: so tests
-    /// that run at once on one server each meet what they ask for. It has the seed, the windows and
-    /// the capacity of its own; attempts and records go on.
+    /// Applies a scenario to the requests of one run only, on all listeners, for this time: so
+    /// tests that run at once on one server each meet what they ask for. It has the seed, the
+    /// windows and the capacity of its own; attempts and records go on.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -355,8 +355,8 @@ impl FlagServer {
         })
     }
 
-    /// Forgets the scenario, the attempts and the records of a run, on all listeners. Requests under
-    /// way keep their decision, and get a record.
+    /// Forgets the scenario, the attempts and the records of a run, on all listeners. Requests
+    /// under way keep their decision, and get a record.
     pub fn forget_run(&self, run: &str) {
         for (_, injector) in &self.injectors {
             injector.forget(run);

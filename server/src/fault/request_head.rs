@@ -129,8 +129,8 @@ pub(super) struct Identity<'r> {
 }
 
 impl<'r> Identity<'r> {
-    /// The identity of a request of this run. Counts the attempt if the client does not; without counters it is
-    /// the first.
+    /// The identity of a request of this run. Counts the attempt if the client does not; without
+    /// counters it is the first.
     ///
     /// # Errors
     /// With the answer to a request whose headers are invalid. It is not counted.

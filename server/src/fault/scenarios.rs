@@ -337,10 +337,11 @@ mod tests {
                 .set_of_run(&run.to_string(), &scenario(2), lasts)
                 .unwrap();
         }
+        let hour = SECOND * 3600;
         scenarios
-            .set_of_run("one more", &scenario(2), SECOND)
+            .set_of_run("one more", &scenario(2), hour)
             .unwrap();
-        let refused = scenarios.set_of_run("too many", &scenario(2), SECOND);
+        let refused = scenarios.set_of_run("too many", &scenario(2), hour);
         assert_eq!(refused, Err(TooManyScenarios));
         // One that is there can be changed, and one that leaves makes room.
         scenarios.set_of_run("7", &scenario(3), SECOND).unwrap();

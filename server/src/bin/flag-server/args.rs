@@ -142,8 +142,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_SCENARIO")]
     pub(crate) scenario: Option<PathBuf>,
 
-    /// Open one server that answers this much later, or later by a time from this range, each as likely: a scenario
-    /// without a file, with a rule of the name delay.
+    /// Open one server that answers this much later, or later by a time from this range, each as
+    /// likely: a scenario without a file, with a rule of the name delay.
     #[arg(
         long,
         value_name = "DURATION[..DURATION]",
@@ -152,8 +152,8 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) delay: Option<Delay>,
 
-    /// Open one server that answers this share of the requests with status 503, or with another one from 400 to 599: a
-    /// scenario without a file, with a rule of the name errors.
+    /// Open one server that answers this share of the requests with status 503, or with another one
+    /// from 400 to 599: a scenario without a file, with a rule of the name errors.
     #[arg(
         long,
         value_name = "PERCENT[:STATUS]",
