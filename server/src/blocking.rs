@@ -44,6 +44,11 @@ impl BlockingFlagServer {
         self.server.endpoints()
     }
 
+    /// As [`FlagServer::control_url`].
+    pub fn control_url(&self) -> Option<&str> {
+        self.server.control_url()
+    }
+
     /// As [`FlagServer::flags_url`].
     pub fn flags_url(&self) -> String {
         self.server.flags_url()

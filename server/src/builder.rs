@@ -116,6 +116,18 @@ impl Builder {
         self
     }
 
+    /// Opens the control plane on a free port of 127.0.0.1: see
+    /// [`FlagServer::control_url`].
+    #[cfg(feature = "control")]
+    pub fn control(mut self) -> Self {
+        self.config.scenarios_change = true;
+        self.config.control = Some(crate::Control {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            token: None,
+        });
+        self
+    }
+
     /// Lets pages of other sites read the answers: see [`Config::cors`].
     pub fn cors(mut self) -> Self {
         self.config.cors = true;

@@ -10,6 +10,8 @@ use flags_data::Catalogue;
 #[cfg(feature = "tls")]
 use crate::connection::Tls;
 use crate::connection::{Limits, OtherAddress};
+#[cfg(feature = "control")]
+use crate::control::Control;
 use crate::scenario::Scenario;
 
 /// All that a [`FlagServer`](crate::FlagServer) needs to know.
@@ -34,6 +36,9 @@ pub struct Config {
     pub answers_half_closed: bool,
     /// Whether pages of other sites may read the answers (CORS), and may send every method.
     pub cors: bool,
+    /// The control plane: one more listener, with an API to change and ask the others.
+    #[cfg(feature = "control")]
+    pub control: Option<Control>,
     /// A file that gets one JSON line for each request.
     pub decision_log: Option<PathBuf>,
     /// The threads of a server that brings its own.
@@ -87,6 +92,8 @@ impl Config {
             fast_path: true,
             answers_half_closed: true,
             cors: false,
+            #[cfg(feature = "control")]
+            control: None,
             decision_log: None,
             threads: Self::one_thread_per_processor(),
             keep_records: false,

@@ -76,8 +76,11 @@ mod builder;
 mod changes;
 mod config;
 mod connection;
+#[cfg(feature = "control")]
+mod control;
 mod fault;
 mod json_lines;
+mod listeners;
 mod record;
 mod response;
 mod server;
@@ -94,12 +97,15 @@ pub use config::{Config, Listener, reachable};
 pub use connection::{Limits, OtherAddress};
 #[cfg(feature = "tls")]
 pub use connection::{Tls, TlsError};
+#[cfg(feature = "control")]
+pub use control::Control;
 pub use fault::{
     FLAG_ATTEMPT, FLAG_PLAN, FLAG_RUN, MAX_ATTEMPT_COUNTERS, MAX_PATHS_PER_RUN,
     MAX_RUN_SCENARIO_BYTES, MAX_RUN_SCENARIOS, SERVER_TIMING, TooManyScenarios,
 };
+pub use listeners::{Endpoint, NoSuchListener};
 pub use record::{End, MAX_RECORD_BYTES, MAX_RECORDS_PER_RUN, MAX_RUNS, Record, Sent, Times};
 pub use scenario::MAX_RUN_LEN;
-pub use server::{Endpoint, FlagServer, NoSuchListener, StartError};
+pub use server::{FlagServer, StartError};
 pub use shutdown::Stopped;
 pub use site::MAX_UPLOAD;

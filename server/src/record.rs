@@ -4,7 +4,7 @@
 //! All that a request does is hand its record over. A record is written when its response is over,
 //! also when the client has left before that. How lines get into a file is decided in `json_lines`.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -112,6 +112,8 @@ pub(crate) struct RecordLog {
 #[derive(Debug)]
 struct Kept {
     runs: LruCache<String, RunRecords>,
+    /// How many responses of a run are under way, where there are any.
+    under_way: HashMap<String, usize>,
     /// Of all runs.
     bytes: usize,
     max_bytes: usize,
@@ -129,14 +131,28 @@ impl Kept {
     fn new(max_bytes: usize) -> Self {
         Self {
             runs: LruCache::unbounded(),
+            under_way: HashMap::new(),
             bytes: 0,
             max_bytes,
             has_warned: false,
         }
     }
 
+    fn begin(&mut self, run: &str) {
+        match self.under_way.get_mut(run) {
+            Some(under_way) => *under_way += 1,
+            None => drop(self.under_way.insert(run.to_owned(), 1)),
+        }
+    }
+
     /// Keeps a record, and returns a run that had to be forgotten for it, if it is the first one.
     fn push(&mut self, record: Record) -> Option<String> {
+        if let Some(under_way) = self.under_way.get_mut(&record.run) {
+            *under_way -= 1;
+            if *under_way == 0 {
+                self.under_way.remove(&record.run);
+            }
+        }
         let bytes = record.bytes();
         let run = self
             .runs
@@ -254,6 +270,9 @@ impl RecordLog {
         if !self.is_kept() {
             return RecordGuard(None);
         }
+        if let Some(kept) = &self.kept {
+            lock(kept).begin(request.run);
+        }
         let record = Record::begun(request, hop, plan.clone());
         RecordGuard(Some(Box::new((record, Arc::clone(self)))))
     }
@@ -282,6 +301,13 @@ impl RecordLog {
         let runs = kept.runs.iter();
         runs.flat_map(|(_, run)| run.records.iter().cloned())
             .collect()
+    }
+
+    /// Whether no response of this run is under way.
+    #[cfg(feature = "control")]
+    pub(crate) fn is_settled_for(&self, run: &str) -> bool {
+        let kept = self.kept.as_ref();
+        kept.is_none_or(|kept| !lock(kept).under_way.contains_key(run))
     }
 
     /// How many records there are of a run.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use flag_host::clock;
-use serde::Serialize;
 use thiserror::Error;
+#[cfg(feature = "control")]
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -19,8 +20,11 @@ use crate::changes::Changes;
 #[cfg(feature = "tls")]
 use crate::connection::TlsError;
 use crate::connection::{self, NotListening, Options, Security, Sockets};
+#[cfg(feature = "control")]
+use crate::control::{self, Control};
 use crate::fault::{FaultInjector, TooManyScenarios};
 use crate::json_lines::JsonLines;
+use crate::listeners::{Endpoint, Listeners, NoSuchListener};
 use crate::record::{Record, RecordLog};
 use crate::scenario::Scenario;
 use crate::shutdown::{LOG_GRACE, Shutdown, Stopped, Unfinished};
@@ -32,38 +36,15 @@ use crate::{Config, Listener, reachable};
 #[derive(Debug)]
 #[must_use = "it stops when it is dropped"]
 pub struct FlagServer {
-    endpoints: Vec<Endpoint>,
-    records: Vec<Arc<RecordLog>>,
-    /// Of all of them.
-    changes: Arc<Changes>,
-    /// With the name of the listener.
-    injectors: Vec<(String, Arc<FaultInjector>)>,
+    listeners: Arc<Listeners>,
     shutdown: Arc<Shutdown>,
     grace: Duration,
     /// One per listener; each ends with the connections that it cut off.
     tasks: JoinSet<Unfinished>,
     log: Option<JsonLines<Record>>,
-}
-
-/// No listener has this name.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("no listener is named {0:?}")]
-pub struct NoSuchListener(pub String);
-
-/// Where one listener can be reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Endpoint {
-    /// The name of the listener.
-    pub name: String,
-    /// Its root, without a slash at the end: `http://127.0.0.1:8001`.
-    pub url: String,
-}
-
-impl Endpoint {
-    /// The base of its flags, as the book's programs want it: `http://127.0.0.1:8001/flags`.
-    pub fn flags_url(&self) -> String {
-        format!("{}/flags", self.url)
-    }
+    /// That of the control plane, if there is one.
+    control: JoinSet<()>,
+    control_url: Option<String>,
 }
 
 /// Why a server did not start.
@@ -115,6 +96,13 @@ fn bind_remedy(error: &io::Error) -> &'static str {
 fn log_error(path: &Path) -> impl FnOnce(io::Error) -> StartError {
     let path = path.display().to_string();
     |reason| StartError::Log { path, reason }
+}
+
+#[cfg(feature = "control")]
+async fn open_control(control: &Control) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = control::open(control).await?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
 }
 
 impl FlagServer {
@@ -175,9 +163,21 @@ impl FlagServer {
                 name: name.clone(),
                 url: format!("{scheme}://{real}"),
             });
-            listeners.push((name, sockets, scenario));
+            listeners.push((sockets, scenario));
         }
 
+        #[cfg(feature = "control")]
+        let control_socket = match &config.control {
+            None => None,
+            Some(control) => {
+                let opened = open_control(control).await;
+                Some(opened.map_err(|reason| StartError::Bind {
+                    name: "control".to_owned(),
+                    address: control.address,
+                    reason,
+                })?)
+            }
+        };
         let log = match &config.decision_log {
             None => None,
             Some(path) => Some(JsonLines::create(path).map_err(log_error(path))?),
@@ -186,7 +186,7 @@ impl FlagServer {
         let changes = Arc::new(Changes::default());
         let shutdown = Arc::new(Shutdown::new());
         let (mut tasks, mut records, mut injectors) = (JoinSet::new(), Vec::new(), Vec::new());
-        for (name, sockets, scenario) in listeners {
+        for (sockets, scenario) in listeners {
             let record_log = Arc::new(RecordLog::new(
                 config.keep_records,
                 log.as_ref().map(JsonLines::sender),
@@ -204,7 +204,7 @@ impl FlagServer {
                 has_cors: config.cors,
             };
             records.push(record_log);
-            injectors.push((name.clone(), injector));
+            injectors.push(injector);
             tasks.spawn(connection::serve(
                 sockets,
                 app,
@@ -218,11 +218,17 @@ impl FlagServer {
                 runtimes.clone(),
             ));
         }
+        let listeners = Arc::new(Listeners::new(endpoints, records, injectors, changes));
+        let (mut control, mut control_url) = (JoinSet::new(), None);
+        #[cfg(feature = "control")]
+        if let (Some(config), Some((socket, address))) = (&config.control, control_socket) {
+            control_url = Some(format!("http://{}", reachable(address)));
+            control.spawn(config.clone().serve(socket, Arc::clone(&listeners)));
+        }
         Ok(Self {
-            endpoints,
-            records,
-            changes,
-            injectors,
+            listeners,
+            control,
+            control_url,
             shutdown,
             grace: config.limits.grace,
             tasks,
@@ -232,12 +238,17 @@ impl FlagServer {
 
     /// The real addresses, in the order of the configuration.
     pub fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+        self.listeners.endpoints()
+    }
+
+    /// The root of the control plane, if there is one: `http://127.0.0.1:40124`.
+    pub fn control_url(&self) -> Option<&str> {
+        self.control_url.as_deref()
     }
 
     /// The base of the flags of the first listener: `http://127.0.0.1:40123/flags`.
     pub fn flags_url(&self) -> String {
-        self.endpoints
+        self.endpoints()
             .first()
             .map(Endpoint::flags_url)
             .unwrap_or_default()
@@ -266,7 +277,7 @@ impl FlagServer {
         listener: &str,
         scenario: &Scenario,
     ) -> Result<bool, NoSuchListener> {
-        Ok(self.injector(listener)?.replace(scenario, None))
+        self.listeners.set_scenario(listener, scenario, None)
     }
 
     /// The same for a limited time: then the scenario before it comes back, with its windows
@@ -280,7 +291,7 @@ impl FlagServer {
         scenario: &Scenario,
         lasts: Duration,
     ) -> Result<bool, NoSuchListener> {
-        Ok(self.injector(listener)?.replace(scenario, Some(lasts)))
+        self.listeners.set_scenario(listener, scenario, Some(lasts))
     }
 
     /// The scenario of a listener, and for how long it is still in effect, if that is limited.
@@ -288,14 +299,7 @@ impl FlagServer {
     /// # Errors
     /// When no listener has this name.
     pub fn scenario(&self, listener: &str) -> Result<(Scenario, Option<Duration>), NoSuchListener> {
-        Ok(self.injector(listener)?.scenario())
-    }
-
-    fn injector(&self, listener: &str) -> Result<&FaultInjector, NoSuchListener> {
-        let mut injectors = self.injectors.iter();
-        let found = injectors.find(|(name, _)| name == listener);
-        let (_, injector) = found.ok_or_else(|| NoSuchListener(listener.to_owned()))?;
-        Ok(injector)
+        self.listeners.scenario(listener)
     }
 
     /// Applies a scenario to the requests of one run only, on all listeners, for this time: so
@@ -324,13 +328,7 @@ impl FlagServer {
         scenario: &Scenario,
         lasts: Duration,
     ) -> Result<(), TooManyScenarios> {
-        let mut injectors = self.injectors.iter();
-        let set = injectors
-            .try_for_each(|(_, injector)| injector.set_scenario_of_run(run, scenario, lasts));
-        if set.is_err() {
-            self.remove_run_scenario(run);
-        }
-        set
+        self.listeners.set_run_scenario(run, scenario, lasts)
     }
 
     /// The scenario of a run on this listener, and for how long it is still in effect; none if the
@@ -343,29 +341,24 @@ impl FlagServer {
         listener: &str,
         run: &str,
     ) -> Result<Option<(Scenario, Option<Duration>)>, NoSuchListener> {
-        Ok(self.injector(listener)?.scenario_of_run(run))
+        self.listeners.run_scenario(listener, run)
     }
 
     /// Takes the scenario of a run away, from all listeners: its requests meet the listener's own
     /// again. False if it had none.
     pub fn remove_run_scenario(&self, run: &str) -> bool {
-        let injectors = self.injectors.iter();
-        injectors.fold(false, |had_one, (_, injector)| {
-            injector.remove_scenario_of_run(run) || had_one
-        })
+        self.listeners.remove_run_scenario(run)
     }
 
     /// Forgets the scenario, the attempts and the records of a run, on all listeners. Requests
     /// under way keep their decision, and get a record.
     pub fn forget_run(&self, run: &str) {
-        for (_, injector) in &self.injectors {
-            injector.forget(run);
-        }
+        self.listeners.forget_run(run);
     }
 
     /// How many requests have come for what is below `/flags/`, on all listeners.
     pub fn received(&self) -> u64 {
-        self.records.iter().map(|log| log.received()).sum()
+        self.listeners.received()
     }
 
     /// What was decided and sent in this run (`""`: requests without the header `flag-run`), in the
@@ -375,16 +368,16 @@ impl FlagServer {
     /// [`MAX_RUNS`](crate::MAX_RUNS) runs are kept, in at most
     /// [`MAX_RECORD_BYTES`](crate::MAX_RECORD_BYTES).
     pub fn records(&self, run: &str) -> Vec<Record> {
-        self.records
-            .iter()
-            .flat_map(|log| log.records(run))
+        self.listeners
+            .records_by_listener(run)
+            .map(|(_, record)| record)
             .collect()
     }
 
     /// How many requests have come that have no record: for anything that is not below `/flags/`,
     /// for the list of the flags, or with an invalid `flag-run` or `flag-attempt`.
     pub fn unrecorded(&self) -> u64 {
-        self.records.iter().map(|log| log.unrecorded()).sum()
+        self.listeners.unrecorded()
     }
 
     /// Opens the decision log anew, after somebody has renamed it: the records of responses that
@@ -404,10 +397,9 @@ impl FlagServer {
     /// [records](Self::records) of all runs. Those that are under way after it, or that the limits
     /// made the server forget, are missing: [`received`](Self::received) counts them.
     pub async fn settled_records(&self, timeout: Duration) -> Vec<Record> {
-        let is_settled = || self.records.iter().all(|log| log.is_settled());
-        self.changes.wait_until(timeout, is_settled).await;
-        let logs = self.records.iter();
-        logs.flat_map(|log| log.all_records()).collect()
+        let is_settled = || self.listeners.is_settled();
+        self.listeners.wait_until(timeout, is_settled).await;
+        self.listeners.all_records()
     }
 
     /// Waits until there are `count` [records](Self::records) of this run, and returns them. If
@@ -420,13 +412,8 @@ impl FlagServer {
         count: usize,
         timeout: Duration,
     ) -> Vec<Record> {
-        let there = || {
-            self.records
-                .iter()
-                .map(|log| log.count_of(run))
-                .sum::<usize>()
-        };
-        self.changes.wait_until(timeout, || there() >= count).await;
+        let are_there = || self.listeners.count_of(run) >= count;
+        self.listeners.wait_until(timeout, are_there).await;
         self.records(run)
     }
 
@@ -460,14 +447,14 @@ impl FlagServer {
             all.cut_off += cut_off;
             all.silent += silent;
         }
+        self.control.shutdown().await;
         let lost_records = self.finish_log(deadline);
         self.shutdown.stopped(all, lost_records)
     }
 
     /// Waits until the decision log is written, and returns how many records are missing.
     fn finish_log(&mut self, deadline: Instant) -> u64 {
-        self.records.clear();
-        self.injectors.clear();
+        self.listeners = Arc::default(); // the senders of records go with it
         let timeout = deadline.saturating_duration_since(clock::now());
         let log = self.log.take();
         log.map_or(0, |log| log.finish(timeout.max(LOG_GRACE)))

@@ -304,6 +304,58 @@ fn a_variable_that_stands_for_no_option_is_warned_about() {
 }
 
 #[test]
+fn the_control_plane_is_printed_last_and_in_the_ready_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = folder.path().join("ready.json");
+    let args = [
+        "--port",
+        "0",
+        "--control",
+        "127.0.0.1:0",
+        "--ready-file",
+        ready.to_str().unwrap(),
+    ];
+    let running = Running::start(flag_server(&args), 4);
+    let (name, url) = &running.announced[3];
+    assert_eq!(name, "control");
+    let ready: serde_json::Value = serde_json::from_slice(&wait_for_file(&ready)).unwrap();
+    assert_eq!(ready["control"], **url);
+    assert_eq!(ready["listeners"].as_array().unwrap().len(), 3);
+    assert_eq!(running.get(3, "/api/listeners"), 403); // its host is x
+    let one = ["--profile", "local", "--port", "0"];
+    let token = [
+        &one[..],
+        &["--control", "[::1]:0", "--control-token", "secret"],
+    ]
+    .concat();
+    if let Ok(socket) = TcpListener::bind("[::1]:0") {
+        drop(socket);
+        let running = Running::start(flag_server(&token), 2);
+        assert_eq!(running.get(1, "/api/listeners"), 401);
+    }
+    for (more, expected) in [
+        (
+            &["--control", "0.0.0.0:0"][..],
+            "give a --control-token too",
+        ),
+        (&["--control", "9000"], "give an IP address and a port"),
+        (&["--control-token", "secret"], "--control"),
+        (
+            &["--control", "127.0.0.1:0", "--control-token", "two words"],
+            "without spaces",
+        ),
+        (
+            &["--control", "127.0.0.1:0", "--control-records", "maybe"],
+            "on, off",
+        ),
+    ] {
+        let (code, message) = refusal(&[&one, more].concat());
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
 fn short_options_are_a_scenario() {
     let served = ["--delay", "1ms..2ms", "--errors", "100%:429", "--port", "0"];
     let running = Running::start(flag_server(&served), 1);

@@ -1,6 +1,7 @@
 //! The command line: exactly what was typed, and what `--help` says about it. `config` decides
 //! what it means.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -214,6 +215,33 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_DECISION_LOG")]
     pub(crate) decision_log: Option<PathBuf>,
 
+    /// Open the control plane here too: an HTTP API that changes scenarios while the server runs,
+    /// for all requests or for one run, and returns what was received and sent. Port 0: any free
+    /// one.
+    #[arg(long, value_name = "IP:PORT", env = "FLAG_SERVER_CONTROL", value_parser = socket_address)]
+    pub(crate) control: Option<SocketAddr>,
+
+    /// The bearer token that every request to --control has to have. Without one, --control is on a
+    /// loopback address, and answers programs of this machine only.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "FLAG_SERVER_CONTROL_TOKEN",
+        hide_env_values = true,
+        requires = "control",
+        value_parser = token
+    )]
+    pub(crate) control_token: Option<String>,
+
+    /// Whether records are kept for --control; without them, a request costs less.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "on",
+        env = "FLAG_SERVER_CONTROL_RECORDS"
+    )]
+    pub(crate) control_records: Switch,
+
     /// Let pages of other sites read the answers, their headers and their times (CORS), and send
     /// every method.
     #[arg(long, env = "FLAG_SERVER_CORS", value_parser = BoolishValueParser::new())]
@@ -302,6 +330,33 @@ pub(crate) enum Edition {
     /// 2022: LOCAL 8000, DELAY 8001, ERROR 8002.
     #[value(name = "2")]
     Second,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let named = text.strip_prefix("localhost:");
+    let address = named.map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    address
+        .parse()
+        .map_err(|_| "give an IP address and a port, as in 127.0.0.1:9000 or [::1]:0".to_owned())
+}
+
+/// What a header can carry.
+fn token(text: &str) -> Result<String, String> {
+    let is_visible = |byte: u8| byte.is_ascii_graphic();
+    if (1..=256).contains(&text.len()) && text.bytes().all(is_visible) {
+        Ok(text.to_owned())
+    } else {
+        Err("give 1 to 256 visible ASCII characters without spaces".to_owned())
+    }
 }
 
 /// How to write the log.

@@ -9,11 +9,11 @@ use flag_scenario::file::{
     text, unsigned,
 };
 use flag_scenario::{Scenario, ScenarioSource, ShortScenario, SourceError, named_scenario};
-use flag_server::{Config, Limits, Listener, Tls};
+use flag_server::{Config, Control, Limits, Listener, Tls};
 use flags_data::{Catalogue, LoadError};
 use thiserror::Error;
 
-use crate::args::{Edition, ServeArgs};
+use crate::args::{Edition, ServeArgs, Switch};
 use crate::bind::Bind;
 
 /// Everything that is wrong with the configuration; never empty.
@@ -60,6 +60,14 @@ pub(crate) enum ConfigProblem {
     /// No addresses to listen on.
     #[error("--bind: {0}")]
     Bind(String),
+    /// An address that others can reach, and no token.
+    #[error(
+        "--control: others can reach this address; give a --control-token too, or a loopback address"
+    )]
+    NoToken,
+    /// Two things of one name.
+    #[error("--config: no listener may be named control beside --control; rename it")]
+    NamedControl,
     /// The folder of flags cannot be served.
     #[error("--flags: {0}")]
     Flags(LoadError),
@@ -101,6 +109,19 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
         grace: args.grace,
     };
 
+    let control = args.control.map(|address| Control {
+        address,
+        token: args.control_token.clone(),
+    });
+    let has_control = control.is_some();
+    let keeps_records = has_control && args.control_records == Switch::On;
+    if control.as_ref().is_some_and(Control::needs_token) {
+        problems.push(ConfigProblem::NoToken);
+    }
+    if has_control && listeners.iter().any(|listener| listener.name == "control") {
+        problems.push(ConfigProblem::NamedControl);
+    }
+
     match catalogue {
         Ok(catalogue) if problems.is_empty() => Ok(Config {
             listeners,
@@ -110,12 +131,13 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
             fast_path: true,
             answers_half_closed: true,
             cors: args.cors,
+            control,
             decision_log: args.decision_log.clone(),
             threads: args
                 .threads
                 .unwrap_or_else(Config::one_thread_per_processor),
-            keep_records: false,
-            scenarios_change: args.scenario.is_some() || args.config.is_some(),
+            keep_records: keeps_records,
+            scenarios_change: has_control || args.scenario.is_some() || args.config.is_some(),
         }),
         _ => Err(ConfigError { problems }),
     }

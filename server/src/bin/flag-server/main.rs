@@ -286,7 +286,7 @@ fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow
     }
     if let (Some(ready), Some(path)) = (ready, &args.ready_file) {
         ready
-            .write(server.endpoints())
+            .write(server.endpoints(), server.control_url())
             .with_context(|| format!("--ready-file {}: cannot be written", path.display()))?;
     }
 
@@ -397,7 +397,8 @@ fn check_stopped(stopped: Stopped, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One line for each listener, its name and its URL: easy to cut for a program. A reader that has
+/// One line for each listener, its name and its URL: easy to cut for a program. The control plane
+/// comes last. A reader that has
 /// closed its end does not stop the server.
 fn announce(server: &BlockingFlagServer, out: &mut dyn Write) -> io::Result<()> {
     for endpoint in server.endpoints() {
@@ -406,7 +407,13 @@ fn announce(server: &BlockingFlagServer, out: &mut dyn Write) -> io::Result<()> 
             _ => {}
         }
     }
-    Ok(())
+    match server
+        .control_url()
+        .map(|url| writeln!(out, "control {url}"))
+    {
+        Some(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn list_profiles() -> ExitCode {

@@ -10,6 +10,8 @@ use serde::Serialize;
 #[derive(Serialize)]
 struct Ready<'a> {
     listeners: &'a [Endpoint],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control: Option<&'a str>,
 }
 
 /// The file that says where the server listens, once it does.
@@ -34,13 +36,15 @@ impl ReadyFile {
         self.0.is_standard_output()
     }
 
-    /// Writes `{"listeners": [{"name": …, "url": …}]}`; a file appears whole or not at all.
+    /// Writes `{"listeners": [{"name": …, "url": …}]}`, and the URL of the control plane as `control`
+    /// if there is one; a file appears whole or not at all.
     ///
     /// # Errors
     /// When it can no longer be written.
-    pub(crate) fn write(&self, endpoints: &[Endpoint]) -> io::Result<()> {
+    pub(crate) fn write(&self, endpoints: &[Endpoint], control: Option<&str>) -> io::Result<()> {
         let ready = Ready {
             listeners: endpoints,
+            control,
         };
         let json = serde_json::to_string(&ready).expect("names and URLs are JSON") + "\n";
         self.0.write(json.as_bytes())

@@ -1,0 +1,122 @@
+//! What the control plane shows: of listeners and of records.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::record::Record;
+use crate::scenario::Scenario;
+
+/// A listener.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ListenerView {
+    /// Its name.
+    #[schema(example = "local")]
+    pub(super) name: String,
+    /// Its root, without a slash at the end.
+    #[schema(example = "http://127.0.0.1:8000")]
+    pub(super) url: String,
+    /// The seed of its scenario.
+    pub(super) seed: u64,
+    /// Its scenario, with the keys of a scenario file.
+    #[schema(value_type = Object)]
+    pub(super) scenario: Value,
+    /// In how many milliseconds the scenario before it comes back; null if it stays.
+    #[schema(required = true)]
+    pub(super) ends_in_ms: Option<f64>,
+}
+
+/// All listeners.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ListenersView {
+    /// In the order of the configuration.
+    pub(super) listeners: Vec<ListenerView>,
+}
+
+/// The records of a run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RecordsView {
+    /// Whether there was what was waited for.
+    pub(super) complete: bool,
+    /// By listener, and on each in the order in which the responses ended.
+    pub(super) records: Vec<RecordView>,
+}
+
+/// One request: what was decided, and what came of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RecordView {
+    /// The name of the listener.
+    #[schema(example = "local")]
+    pub(super) listener: String,
+    /// The run, the method, the canonical path, the attempt, the hop of a chain of redirects, the
+    /// plan, what was sent, and how much later than planned: as in the decision log.
+    #[serde(flatten)]
+    #[schema(value_type = RecordFields)]
+    pub(super) record: Record,
+}
+
+/// The fields of a record, as the decision log has them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RecordFields {
+    /// The run.
+    run: String,
+    /// The method.
+    #[schema(example = "GET")]
+    method: String,
+    /// The canonical path.
+    #[schema(example = "/flags/br/br.gif")]
+    path: String,
+    /// The attempt, as the client or the server counted it.
+    attempt: u32,
+    /// 0, or the place in a chain of redirects.
+    hop: u32,
+    /// What was decided.
+    #[schema(value_type = Object)]
+    plan: Value,
+    /// What was sent.
+    sent: SentFields,
+    /// How much later than planned the response began, in milliseconds; null if it never began.
+    #[schema(required = true)]
+    late_ms: Option<f64>,
+}
+
+/// What was sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SentFields {
+    /// The status, if there was a head.
+    #[schema(required = true)]
+    status: Option<u16>,
+    /// The bytes of the body that were handed to the connection.
+    bytes: u64,
+    /// How it ended.
+    end: EndName,
+}
+
+/// How a response ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
+pub(super) enum EndName {
+    /// All of it was handed to the connection.
+    Whole,
+    /// With a TCP RST.
+    Reset,
+    /// With a FIN.
+    Closed,
+    /// With bytes that are not HTTP.
+    Garbage,
+    /// The client left before that, or the server stopped.
+    Left,
+}
+
+impl ListenerView {
+    pub(super) fn of(name: &str, url: &str, scenario: &Scenario, ends_in_ms: Option<f64>) -> Self {
+        Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            seed: scenario.seed(),
+            scenario: scenario.to_json(),
+            ends_in_ms,
+        }
+    }
+}
