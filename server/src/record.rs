@@ -197,8 +197,7 @@ impl RunRecords {
 
 impl Record {
     /// That of a request of which nothing has been sent.
-    fn begun(request: &RequestKey<'_>, hop: u32, plan: Plan) -> Self {
-        let now = clock::now();
+    fn begun(request: &RequestKey<'_>, hop: u32, plan: Plan, received: Instant) -> Self {
         Self {
             run: request.run.to_owned(),
             method: request.method.to_owned(),
@@ -213,9 +212,9 @@ impl Record {
             },
             late_ms: None,
             times: Times {
-                received: now,
+                received,
                 begun: None,
-                ended: now,
+                ended: received,
             },
         }
     }
@@ -260,12 +259,13 @@ impl RecordLog {
         self.kept.is_some() || self.file.is_some()
     }
 
-    /// Opens the record of a request.
+    /// Opens the record of a request that was there at this moment.
     pub(crate) fn begin(
         self: &Arc<Self>,
         request: &RequestKey<'_>,
         hop: u32,
         plan: &Plan,
+        received: Instant,
     ) -> RecordGuard {
         if !self.is_kept() {
             return RecordGuard(None);
@@ -273,7 +273,7 @@ impl RecordLog {
         if let Some(kept) = &self.kept {
             lock(kept).begin(request.run);
         }
-        let record = Record::begun(request, hop, plan.clone());
+        let record = Record::begun(request, hop, plan.clone(), received);
         RecordGuard(Some(Box::new((record, Arc::clone(self)))))
     }
 
@@ -427,7 +427,7 @@ mod tests {
             path,
             attempt: 1,
         };
-        Record::begun(&request, 0, Plan::default())
+        Record::begun(&request, 0, Plan::default(), clock::now())
     }
 
     fn counts(kept: &Kept) -> Vec<(&str, usize)> {

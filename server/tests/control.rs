@@ -218,7 +218,7 @@ fn what_is_wrong_is_a_problem_with_the_key_and_the_remedy() {
             "/api/listeners/test/scenario?for=25h",
             "",
             400,
-            "for: 25h is more than a day",
+            "for: give a time with one unit",
         ),
         (
             "PUT",
@@ -227,6 +227,14 @@ fn what_is_wrong_is_a_problem_with_the_key_and_the_remedy() {
             400,
             "seed",
         ),
+        (
+            "PUT",
+            "/api/listeners/test/scenario?for=1h%2030m",
+            "",
+            400,
+            "for: give a time",
+        ),
+        ("PUT", scenario, "", 400, "the body is empty"),
         ("GET", "/api/records?count=-1", "", 400, "count: "),
         (
             "GET",
@@ -330,4 +338,56 @@ fn the_description_names_every_request() {
         }
     }
     assert_eq!(operations, 9);
+}
+
+#[test]
+fn a_thousand_tests_in_rust_meet_exactly_their_own_scenarios() {
+    const TESTS: usize = 1000;
+    const AT_ONCE: usize = 50;
+    let (server, control) = start();
+    let test = |number: usize| {
+        let run = format!("rust-{number}");
+        let delay = 20 + number % 30;
+        let own = format!("/api/runs/{run}");
+        let text = format!(
+            "rule = [{{ name = 'busy', fault = 'status', status = 503, attempts = {{ first = 2 }} }}, \
+                     {{ name = 'late', fault = 'latency', distribution = {{ fixed = '{delay}ms' }}, attempts = {{ from = 3 }} }}]"
+        );
+        let put = ask(
+            &control,
+            "PUT",
+            &format!("{own}/scenario?for=1m"),
+            &[],
+            &text,
+        );
+        assert_eq!(put.status, 204, "{}", put.body);
+        let line = format!("flag-run: {run}");
+        let seen: Vec<String> = (0..3).map(|_| status(&server, &[&line])).collect();
+        assert_eq!(seen, ["503", "503", "200"], "{run}");
+        let path = format!("{own}/records?count=3&wait=1m&settled=true");
+        let found = get(&control, &path).json();
+        assert_eq!(found["complete"], true, "{run}");
+        let records = found["records"].as_array().unwrap();
+        let rules: Vec<&Value> = records
+            .iter()
+            .map(|record| &record["plan"]["rules"])
+            .collect();
+        assert_eq!(
+            rules,
+            [&json!(["busy"]), &json!(["busy"]), &json!(["late"])],
+            "{run}"
+        );
+        assert!(
+            records[2]["took_ms"].as_f64().unwrap() >= delay as f64,
+            "{run}"
+        );
+        assert_eq!(ask(&control, "DELETE", &own, &[], "").status, 204);
+    };
+    thread::scope(|scope| {
+        for worker in 0..AT_ONCE {
+            let test = &test;
+            scope.spawn(move || (worker..TESTS).step_by(AT_ONCE).for_each(test));
+        }
+    });
+    assert_eq!(get(&control, "/api/records").json()["records"], json!([]));
 }

@@ -1,6 +1,7 @@
 //! The requests that the control plane answers.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::Body;
@@ -9,6 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use flag_host::clock;
 
 use super::problem::Problem;
 use super::queries::{
@@ -66,7 +68,7 @@ pub(super) async fn listener_scenario(
     put,
     path = "/api/listeners/{listener}/scenario",
     params(("listener" = String, Path, description = "The name of a listener."), ForQuery),
-    request_body(content((String = "application/toml"), (Object = "application/json"))),
+    request_body(content((String = "application/toml"), (ref("#/components/schemas/scenario") = "application/json"))),
     responses(Done, Refusals, NotFound, BadScenario)
 )]
 pub(super) async fn put_listener_scenario(
@@ -89,7 +91,7 @@ pub(super) async fn put_listener_scenario(
 #[utoipa::path(
     get,
     path = "/api/runs/{run}/scenario",
-    params(("run" = String, Path, description = "The name of a run."), ListenerQuery),
+    params(("run" = String, Path, description = "The name of a run.", pattern = r"^[\t -~]{1,128}$"), ListenerQuery),
     responses(ScenarioText, Refusals, NotFound)
 )]
 pub(super) async fn run_scenario(
@@ -120,8 +122,8 @@ pub(super) async fn run_scenario(
 #[utoipa::path(
     put,
     path = "/api/runs/{run}/scenario",
-    params(("run" = String, Path, description = "The name of a run."), RunQuery),
-    request_body(content((String = "application/toml"), (Object = "application/json"))),
+    params(("run" = String, Path, description = "The name of a run.", pattern = r"^[\t -~]{1,128}$"), RunQuery),
+    request_body(content((String = "application/toml"), (ref("#/components/schemas/scenario") = "application/json"))),
     responses(Done, Refusals, NotFound, BadScenario, TooMany)
 )]
 pub(super) async fn put_run_scenario(
@@ -151,7 +153,7 @@ pub(super) async fn put_run_scenario(
 #[utoipa::path(
     delete,
     path = "/api/runs/{run}/scenario",
-    params(("run" = String, Path, description = "The name of a run.")),
+    params(("run" = String, Path, description = "The name of a run.", pattern = r"^[\t -~]{1,128}$")),
     responses(Done, Refusals)
 )]
 pub(super) async fn delete_run_scenario(
@@ -168,7 +170,7 @@ pub(super) async fn delete_run_scenario(
 #[utoipa::path(
     delete,
     path = "/api/runs/{run}",
-    params(("run" = String, Path, description = "The name of a run.")),
+    params(("run" = String, Path, description = "The name of a run.", pattern = r"^[\t -~]{1,128}$")),
     responses(Done, Refusals)
 )]
 pub(super) async fn delete_run(State(listeners): Of, run: PathOf) -> Result<StatusCode, Problem> {
@@ -182,7 +184,7 @@ pub(super) async fn delete_run(State(listeners): Of, run: PathOf) -> Result<Stat
 #[utoipa::path(
     get,
     path = "/api/runs/{run}/records",
-    params(("run" = String, Path, description = "The name of a run."), WaitQuery),
+    params(("run" = String, Path, description = "The name of a run.", pattern = r"^[\t -~]{1,128}$"), WaitQuery),
     responses((status = 200, body = RecordsView), Refusals)
 )]
 pub(super) async fn run_records(
@@ -222,12 +224,9 @@ async fn found(
         listeners.count_of(run) >= wish.count && (!wish.settled || listeners.is_settled_for(run))
     };
     let complete = listeners.wait_until(wish.wait, holds).await;
-    let records = listeners
-        .records_by_listener(run)
-        .map(|(listener, record)| RecordView {
-            listener: listener.to_owned(),
-            record,
-        });
+    let now = (SystemTime::now(), clock::now());
+    let records = listeners.records_by_listener(run);
+    let records = records.map(|(listener, record)| RecordView::of(listener, record, now));
     Ok(Json(RecordsView {
         complete,
         records: records.collect(),

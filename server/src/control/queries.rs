@@ -34,7 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct ForQuery {
     /// For how long, as `30s`, `10m` or `1h`; at most a day. Then the scenario before it comes back.
     #[serde(rename = "for")]
-    #[param(rename = "for", example = "30s", pattern = "^[0-9]+(ms|s|m|h)$")]
+    #[param(
+        rename = "for",
+        example = "30s",
+        pattern = r"^([0-9]{1,6}ms|[0-9]{1,4}(\.[0-9]{1,3})?s|[0-9]{1,3}m|(1?[0-9]|2[0-4])h)$"
+    )]
     lasts: Option<String>,
 }
 
@@ -45,7 +49,11 @@ pub(super) struct ForQuery {
 pub(super) struct RunQuery {
     /// For how long, as `30s`, `10m` or `1h`; at most a day, and an hour if it is not told.
     #[serde(rename = "for")]
-    #[param(rename = "for", example = "30s", pattern = "^[0-9]+(ms|s|m|h)$")]
+    #[param(
+        rename = "for",
+        example = "30s",
+        pattern = r"^([0-9]{1,6}ms|[0-9]{1,4}(\.[0-9]{1,3})?s|[0-9]{1,3}m|(1?[0-9]|2[0-4])h)$"
+    )]
     lasts: Option<String>,
     /// The name of a listener; without it, all of them.
     pub(super) listener: Option<String>,
@@ -66,12 +74,16 @@ pub(super) struct ListenerQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct WaitQuery {
     /// Waits until there are as many records.
-    #[param(minimum = 0, maximum = 10_000)]
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 10_000)]
     count: Option<String>,
     /// How long to wait at most, as `5s`; a minute at most.
-    #[param(example = "5s", pattern = "^[0-9]+(ms|s|m)$")]
+    #[param(
+        example = "5s",
+        pattern = r"^([0-9]{1,4}ms|[0-5]?[0-9](\.[0-9]{1,3})?s|60s|1m)$"
+    )]
     wait: Option<String>,
     /// Waits until no response of the run is under way.
+    #[param(value_type = Option<bool>)]
     settled: Option<String>,
 }
 
@@ -81,14 +93,19 @@ pub(super) struct WaitQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct RecordsQuery {
     /// The run; without it, the requests that name none.
+    #[param(pattern = r"^[\t -~]{0,128}$")]
     pub(super) run: Option<String>,
     /// Waits until there are as many records.
-    #[param(minimum = 0, maximum = 10_000)]
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 10_000)]
     count: Option<String>,
     /// How long to wait at most, as `5s`; a minute at most.
-    #[param(example = "5s", pattern = "^[0-9]+(ms|s|m)$")]
+    #[param(
+        example = "5s",
+        pattern = r"^([0-9]{1,4}ms|[0-5]?[0-9](\.[0-9]{1,3})?s|60s|1m)$"
+    )]
     wait: Option<String>,
     /// Waits until no response of the run is under way.
+    #[param(value_type = Option<bool>)]
     settled: Option<String>,
 }
 
@@ -145,7 +162,7 @@ impl WaitQuery {
             .wait
             .as_deref()
             .map(|text| match duration("wait", text)? {
-                wait if wait <= LONGEST_WAIT => Ok(wait),
+                wait if wait <= LONGEST_WAIT && !text.contains('h') => Ok(wait),
                 _ => Err(Problem::bad_request("wait: give at most 1m")),
             });
         Ok(Wish {
@@ -166,9 +183,33 @@ fn time(text: Option<&str>) -> Result<Option<Duration>, Problem> {
     text.map(|text| duration("for", text)).transpose()
 }
 
-/// A duration is at most a day.
+/// A duration with one unit, as the description has it.
 fn duration(key: &str, text: &str) -> Result<Duration, Problem> {
-    parse_duration(text).map_err(|problem| Problem::bad_request(format!("{key}: {problem}")))
+    let number_len = text
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b'.');
+    let (number, unit) = text.split_at(number_len.count());
+    let (whole, fraction) = match number.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (number, None),
+    };
+    let longest = match unit {
+        "ms" => 6,
+        "s" => 4,
+        "m" => 3,
+        _ => 2,
+    };
+    let is_fraction =
+        |digits: &str| unit == "s" && (1..=3).contains(&digits.len()) && !digits.contains('.');
+    let is_plain = matches!(unit, "ms" | "s" | "m" | "h")
+        && (1..=longest).contains(&whole.len())
+        && fraction.is_none_or(is_fraction);
+    let parsed = parse_duration(text).ok().filter(|_| is_plain);
+    parsed.ok_or_else(|| {
+        Problem::bad_request(format!(
+            "{key}: give a time with one unit, as in 500ms, 2.5s, 10m or 1h, at most a day"
+        ))
+    })
 }
 
 /// The name of a run, as the header `flag-run` may have it.
@@ -186,6 +227,11 @@ pub(super) fn checked_run(run: &str) -> Result<(), Problem> {
 /// The scenario in a body: JSON if it says so, or else TOML.
 pub(super) async fn scenario(headers: &HeaderMap, body: Body) -> Result<Scenario, Problem> {
     let text = text(body).await?;
+    if text.is_empty() {
+        return Err(Problem::bad_request(
+            "the body is empty: send a scenario; one without faults is `rule = []`",
+        ));
+    }
     let kind = headers
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());

@@ -1,5 +1,7 @@
 //! What the control plane shows: of listeners and of records.
 
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -48,6 +50,10 @@ pub(super) struct RecordView {
     /// The name of the listener.
     #[schema(example = "local")]
     pub(super) listener: String,
+    /// When its head had arrived, in milliseconds since 1970.
+    pub(super) received_unix_ms: f64,
+    /// From then until all was over, in milliseconds.
+    pub(super) took_ms: f64,
     /// The run, the method, the canonical path, the attempt, the hop of a chain of redirects, the
     /// plan, what was sent, and how much later than planned: as in the decision log.
     #[serde(flatten)]
@@ -107,6 +113,23 @@ pub(super) enum EndName {
     Garbage,
     /// The client left before that, or the server stopped.
     Left,
+}
+
+impl RecordView {
+    /// `now` by both clocks.
+    pub(super) fn of(listener: &str, record: Record, now: (SystemTime, Instant)) -> Self {
+        let (time, instant) = now;
+        let ago = instant.saturating_duration_since(record.times.received);
+        let received = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let received = received.saturating_sub(ago);
+        let took = (record.times.ended).saturating_duration_since(record.times.received);
+        Self {
+            listener: listener.to_owned(),
+            received_unix_ms: received.as_secs_f64() * 1e3,
+            took_ms: took.as_secs_f64() * 1e3,
+            record,
+        }
+    }
 }
 
 impl ListenerView {

@@ -235,7 +235,7 @@ impl FaultInjector {
         };
         let plan = active.planner.plan_under(&identity.key, &circumstances);
         self.records.count();
-        let record = self.records.begin(&identity.key, identity.hop, &plan);
+        let record = (self.records).begin(&identity.key, identity.hop, &plan, received);
         let own = plan.ending.as_ref();
         let own = own.and_then(|ending| ending.response(&identity.key, identity.hop));
         let response = own.map(|own| status::respond(own, head, &identity));
