@@ -27,6 +27,7 @@
 //! * `site` has the routes and the files.
 //! * `connection` owns listeners, TLS and limits, and has the two encoders of replies: `http` for
 //!   hyper, and `fast_path` for the usual request on plain HTTP/1.1.
+//! * `control` (a feature) is the control plane: an HTTP API to ask and change the listeners.
 //! * `record` keeps what was decided and what was sent, and `json_lines` writes it; `shutdown` has
 //!   the deadline that all waits observe.
 //! * `server` ties them together, `builder` is for tests, `blocking` for callers without a runtime.
@@ -39,6 +40,7 @@
 //! All are on by default. A test needs none of them, unless it speaks HTTPS or HTTP/2.
 //!
 //! * `cli`: the program.
+//! * `control`: the control plane.
 //! * `http2`: HTTP/2.
 //! * `schema`: the JSON Schema of scenario files.
 //! * `tls`: HTTPS.
