@@ -32,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ForQuery {
-    /// For how long, as `30s`, `10m` or `1h`; at most a day. Then the scenario before it comes back.
+    /// For how long, as `30s`, `10m` or `1h`; at most a day. Then the scenario before it comes
+    /// back.
     #[serde(rename = "for")]
     #[param(
         rename = "for",

@@ -36,8 +36,8 @@ impl ReadyFile {
         self.0.is_standard_output()
     }
 
-    /// Writes `{"listeners": [{"name": …, "url": …}]}`, and the URL of the control plane as `control`
-    /// if there is one; a file appears whole or not at all.
+    /// Writes `{"listeners": [{"name": …, "url": …}]}`, and the URL of the control plane as
+    /// `control` if there is one; a file appears whole or not at all.
     ///
     /// # Errors
     /// When it can no longer be written.
