@@ -12,7 +12,7 @@ import httpx
 import pytest
 from conftest import HERE, SERVER, run
 
-TESTS, AT_ONCE = 1000, 50
+AT_ONCE = 50
 # Two failures, and then an answer that takes its time.
 SCENARIO = """
 [[rule]]
@@ -27,6 +27,12 @@ fault = "latency"
 distribution = { fixed = "DELAY" }
 attempts = { from = 3 }
 """
+
+
+@pytest.fixture
+def tests(pytestconfig) -> int:
+    """How many tests share a server: a thousand in the long form."""
+    return 1000 if pytestconfig.getoption("--long") else 200
 
 
 @contextmanager
@@ -69,7 +75,7 @@ async def one_test(client: httpx.AsyncClient, flags: str, control: str, number: 
     assert (await client.delete(own)).status_code == 204
 
 
-def test_a_thousand_tests_in_python_meet_exactly_their_own_scenarios(tmp_path):
+def test_many_tests_in_python_meet_exactly_their_own_scenarios(tmp_path, tests):
     async def all_of_them(flags: str, control: str) -> None:
         limits = httpx.Limits(max_connections=2 * AT_ONCE)
         async with httpx.AsyncClient(timeout=60, limits=limits) as client:
@@ -79,7 +85,7 @@ def test_a_thousand_tests_in_python_meet_exactly_their_own_scenarios(tmp_path):
                 async with turns:
                     await one_test(client, flags, control, number)
 
-            await asyncio.gather(*map(in_turn, range(TESTS)))
+            await asyncio.gather(*map(in_turn, range(tests)))
 
     with controlled(tmp_path) as (flags, control):
         asyncio.run(all_of_them(flags, control))
@@ -87,17 +93,17 @@ def test_a_thousand_tests_in_python_meet_exactly_their_own_scenarios(tmp_path):
         assert left == {"complete": True, "records": []}
 
 
-def test_a_thousand_tests_in_node_meet_exactly_their_own_scenarios(tmp_path):
+def test_many_tests_in_node_meet_exactly_their_own_scenarios(tmp_path, tests):
     with controlled(tmp_path) as (flags, control):
-        result = run("node", HERE / "clients" / "control.mjs", flags, control, TESTS, AT_ONCE)
+        result = run("node", HERE / "clients" / "control.mjs", flags, control, tests, AT_ONCE)
         assert result.returncode == 0, result.stderr
-        assert result.stdout == f"{TESTS} tests passed\n"
+        assert result.stdout == f"{tests} tests passed\n"
 
 
 def test_the_api_is_what_its_description_says(tmp_path):
     """Requests of every kind, valid and not, made from the OpenAPI document."""
     program = Path(sys.executable).with_name("schemathesis")
-    options = ["--config-file", HERE / "schemathesis.toml", "run", "--max-examples", 20, "--seed", 1]
+    options = ["--config-file", HERE / "schemathesis.toml", "run", "--max-examples", 5, "--seed", 1]
     with controlled(tmp_path) as (_flags, control):
         result = run(program, *options, f"{control}/openapi.json", cwd=tmp_path, timeout=300)
         assert result.returncode == 0, result.stdout
