@@ -42,12 +42,8 @@ fn beaten_by_words(mut command: Command, bare: &Command, matches: &ArgMatches) -
     // A sub-command has options of its own.
     let has_command =
         matches.subcommand().is_some() && bare.is_args_conflicts_with_subcommands_set();
-    command = command.mut_args(|option| {
-        if has_command || beaten.contains(option.get_id()) {
-            option.env(Resettable::Reset)
-        } else {
-            option
-        }
+    command = without_own_variables(command, &|option| {
+        has_command || beaten.contains(option.get_id())
     });
     match matches.subcommand() {
         Some((name, matches)) => {
@@ -61,14 +57,19 @@ fn beaten_by_words(mut command: Command, bare: &Command, matches: &ArgMatches) -
 
 /// The command and its sub-commands without the variables of these options.
 fn without_variables(command: Command, of: &dyn Fn(&Arg) -> bool) -> Command {
-    let command = command.mut_args(|option| {
+    let command = without_own_variables(command, of);
+    command.mut_subcommands(|command| without_variables(command, of))
+}
+
+/// The same for the command alone.
+fn without_own_variables(command: Command, of: &dyn Fn(&Arg) -> bool) -> Command {
+    command.mut_args(|option| {
         if of(&option) {
             option.env(Resettable::Reset)
         } else {
             option
         }
-    });
-    command.mut_subcommands(|command| without_variables(command, of))
+    })
 }
 
 /// Whether the option's variable is set and says nothing about it.

@@ -105,6 +105,22 @@ async fn open_control(control: &Control) -> io::Result<(TcpListener, SocketAddr)
     Ok((socket, address))
 }
 
+/// Serves it, and returns its URL.
+#[cfg(feature = "control")]
+fn serve_control(
+    config: &Config,
+    socket: Option<(TcpListener, SocketAddr)>,
+    listeners: &Arc<Listeners>,
+) -> (JoinSet<()>, Option<String>) {
+    let mut tasks = JoinSet::new();
+    let url = config.control.clone().zip(socket);
+    let url = url.map(|(control, (socket, address))| {
+        tasks.spawn(control.serve(socket, Arc::clone(listeners)));
+        format!("http://{}", reachable(address))
+    });
+    (tasks, url)
+}
+
 impl FlagServer {
     /// Opens all listeners, or none, and serves on the current runtime. When it returns, every
     /// listener accepts connections.
@@ -219,12 +235,10 @@ impl FlagServer {
             ));
         }
         let listeners = Arc::new(Listeners::new(endpoints, records, injectors, changes));
-        let (mut control, mut control_url) = (JoinSet::new(), None);
         #[cfg(feature = "control")]
-        if let (Some(config), Some((socket, address))) = (&config.control, control_socket) {
-            control_url = Some(format!("http://{}", reachable(address)));
-            control.spawn(config.clone().serve(socket, Arc::clone(&listeners)));
-        }
+        let (control, control_url) = serve_control(config, control_socket, &listeners);
+        #[cfg(not(feature = "control"))]
+        let (control, control_url) = (JoinSet::new(), None);
         Ok(Self {
             listeners,
             control,

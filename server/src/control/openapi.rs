@@ -40,12 +40,9 @@ pub(super) async fn document() -> Json<&'static Value> {
 
 /// With the schema of scenario files, which comes from their own types.
 fn described() -> Value {
-    let text = Description::openapi().to_json();
-    let mut document: Value = text
-        .ok()
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default();
-    let files: Value = serde_json::from_str(&scenario::schema()).unwrap_or_default();
+    let document = serde_json::to_value(Description::openapi());
+    let mut document = document.expect("a description is JSON");
+    let files: Value = serde_json::from_str(&scenario::schema()).expect("a schema is JSON");
     let definitions = files["$defs"].as_object().cloned().unwrap_or_default();
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.extend(used_by_scenarios(definitions));

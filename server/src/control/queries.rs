@@ -12,6 +12,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::problem::Problem;
+use crate::fault::is_run;
 use crate::scenario::file::MAX_TOML;
 use crate::scenario::{MAX_RUN_LEN, Scenario, parse_duration};
 
@@ -215,8 +216,7 @@ fn duration(key: &str, text: &str) -> Result<Duration, Problem> {
 
 /// The name of a run, as the header `flag-run` may have it.
 pub(super) fn checked_run(run: &str) -> Result<(), Problem> {
-    let is_visible = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
-    if run.len() <= MAX_RUN_LEN && run.bytes().all(is_visible) {
+    if is_run(run) {
         Ok(())
     } else {
         Err(Problem::bad_request(format!(

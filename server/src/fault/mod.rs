@@ -12,6 +12,8 @@ mod status;
 pub(crate) use body::{PacedBody, shape};
 pub(crate) use connection::{Broken, ConnectionHandle, FaultyStream, Injection};
 pub(crate) use injector::{Decision, FaultInjector, Reply, Respond};
+#[cfg(feature = "control")]
+pub(crate) use request_head::is_run;
 pub(crate) use request_head::{RequestHead, RequestHeaders};
 
 pub use attempts::{MAX_ATTEMPT_COUNTERS, MAX_PATHS_PER_RUN};

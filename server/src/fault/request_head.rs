@@ -103,17 +103,15 @@ impl<'r> RequestHead<'r> {
     /// With the answer to a request whose run is invalid.
     pub(super) fn run(&self) -> Result<&'r str, Box<Complete>> {
         let in_header = self.headers.only(FLAG_RUN.as_str());
-        let in_path = self.resource.run();
-        let in_path = in_path.map(|run| visible_ascii(run.as_bytes()).ok_or(Invalid));
-        let remedy = match (in_header, in_path.transpose()) {
-            (Ok(Some(header)), Ok(Some(path))) if header != path => {
+        let remedy = match (in_header, self.resource.run()) {
+            (Ok(Some(header)), Some(path)) if header != path => {
                 "the header names another run than the path; leave one of them out".to_owned()
             }
-            (Ok(header), Ok(path)) => match header.or(path).unwrap_or_default() {
-                run if run.len() <= MAX_RUN_LEN => return Ok(run),
+            (Ok(header), path) => match header.or(path).unwrap_or_default() {
+                run if is_run(run) => return Ok(run),
                 _ => one_run(),
             },
-            (Err(Invalid), _) | (_, Err(Invalid)) => one_run(),
+            (Err(Invalid), _) => one_run(),
         };
         let text = format!("{FLAG_RUN}: {remedy}\n");
         Err(Box::new(text_response(StatusCode::BAD_REQUEST, text)))
@@ -164,6 +162,11 @@ impl<'r> Identity<'r> {
     pub(super) fn next_hop(&self) -> String {
         format!("{HOP}={}&{HOP_ATTEMPT}={}", self.hop + 1, self.key.attempt)
     }
+}
+
+/// Whether this can be the name of a run. The empty one is that of requests that name none.
+pub(crate) fn is_run(name: &str) -> bool {
+    name.len() <= MAX_RUN_LEN && visible_ascii(name.as_bytes()).is_some()
 }
 
 fn one_run() -> String {
