@@ -29,8 +29,9 @@ CODES = sorted(folder.name.upper() for folder in (ROOT / "flags_data" / "flags")
 BOOK_PORTS = (
     "test_book.py",
     "test_compose.py",
-    "test_docs.py::test_the_commands_of_a_document_print_what_it_says[README.md]",
+    "test_docs.py::test_the_commands_of_a_document_print_its_output[README.md]",
 )
+BOOK_GROUP = "the ports of the book"
 # Tests of these files may run in any process. Those of any other file share its fixtures.
 SPREAD = (
     "test_ci.py",
@@ -63,11 +64,16 @@ def cells(matrix, short):
     return [pytest.param(*value, marks=mark) for value, mark in zip(values, marks)]
 
 
+for named in (*BOOK_PORTS, *SPREAD):
+    file, _, test = named.partition("::")
+    assert f"def {test.partition('[')[0]}" in (HERE / file).read_text(), f"conftest.py names {named}, which does not exist"
+
+
 def group(nodeid: str) -> str:
     """Tests of one group run one after another, in one process."""
     name = nodeid.removeprefix("e2e/")
     if name.startswith(BOOK_PORTS):
-        return "the ports of the book"
+        return BOOK_GROUP
     return name if name.startswith(SPREAD) else name.partition("::")[0]
 
 
@@ -78,6 +84,12 @@ def pytest_xdist_make_scheduler(config, log):
     class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             return group(nodeid)
+
+        def _assign_work_unit(self, node):
+            # The longest first, so that it does not end long after all others.
+            if BOOK_GROUP in self.workqueue:
+                self.workqueue.move_to_end(BOOK_GROUP, last=False)
+            super()._assign_work_unit(node)
 
     return ByGroup(config, log)
 
