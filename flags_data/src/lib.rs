@@ -61,5 +61,5 @@ pub use catalogue::{Asset, Catalogue, Flag};
 pub use code::{CountryCode, LowerCode, POP20, ParseCodeError};
 pub use digest::Digest;
 pub use folder::{LoadError, Problem, is_gif};
-pub use resource::{Resource, ResourceKind};
+pub use resource::{HEALTH_CHECK, Resource, ResourceKind};
 pub use suggestion::{closest, did_you_mean};

@@ -7,6 +7,9 @@ use std::fmt;
 
 use crate::CountryCode;
 
+/// The path of what says that a server is alive.
+pub const HEALTH_CHECK: &str = "/healthz";
+
 /// The prefix of the public site of *Fluent Python*, below which the same tree is found.
 const DATA: &str = "/data";
 
@@ -173,6 +176,11 @@ impl<'t> Resource<'t> {
             | ResourceKind::Upload => true,
             ResourceKind::Index | ResourceKind::Other => false,
         }
+    }
+
+    /// Whether it says that the server is alive, and nothing else.
+    pub fn is_health_check(&self) -> bool {
+        self.path == HEALTH_CHECK
     }
 
     /// Whether the target was the canonical path, letter by letter.

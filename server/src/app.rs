@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::counts::Counts;
 use crate::fault::FaultInjector;
 use crate::site::Site;
 
@@ -10,6 +11,7 @@ use crate::site::Site;
 pub(crate) struct App {
     pub(crate) site: Site,
     pub(crate) injector: Arc<FaultInjector>,
+    pub(crate) counts: Arc<Counts>,
     /// Whether pages of other sites may read the answers.
     pub(crate) has_cors: bool,
 }

@@ -101,6 +101,14 @@ impl Config {
         }
     }
 
+    /// Whether there is a control plane.
+    pub(crate) fn has_control(&self) -> bool {
+        #[cfg(feature = "control")]
+        return self.control.is_some();
+        #[cfg(not(feature = "control"))]
+        false
+    }
+
     /// How many threads there are by default.
     pub fn one_thread_per_processor() -> NonZeroUsize {
         std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)

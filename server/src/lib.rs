@@ -80,10 +80,12 @@ mod config;
 mod connection;
 #[cfg(feature = "control")]
 mod control;
+mod counts;
 mod fault;
 mod json_lines;
 mod listeners;
 mod record;
+mod record_log;
 mod response;
 mod server;
 mod shutdown;
@@ -106,7 +108,10 @@ pub use fault::{
     MAX_RUN_SCENARIO_BYTES, MAX_RUN_SCENARIOS, SERVER_TIMING, TooManyScenarios,
 };
 pub use listeners::{Endpoint, NoSuchListener};
-pub use record::{End, MAX_RECORD_BYTES, MAX_RECORDS_PER_RUN, MAX_RUNS, Record, Sent, Times};
+pub use record::{
+    AttemptFrom, End, Protocol, ReceivedBody, ReceivedHeaders, ReceivedRequest, Record, Sent, Times,
+};
+pub use record_log::{MAX_RECORD_BYTES, MAX_RECORDS_PER_RUN, MAX_RUNS};
 pub use scenario::MAX_RUN_LEN;
 pub use server::{FlagServer, StartError};
 pub use shutdown::Stopped;

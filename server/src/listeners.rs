@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use crate::changes::Changes;
 use crate::fault::{FaultInjector, TooManyScenarios};
-use crate::record::{Record, RecordLog};
+use crate::record::Record;
+use crate::record_log::RecordLog;
 use crate::scenario::Scenario;
 
 /// No listener has this name.
@@ -149,6 +150,13 @@ impl Listeners {
 
     pub(crate) fn unrecorded(&self) -> u64 {
         self.records.iter().map(|log| log.unrecorded()).sum()
+    }
+
+    /// What each listener has counted, beside its name.
+    #[cfg(feature = "control")]
+    pub(crate) fn logs(&self) -> impl Iterator<Item = (&str, &RecordLog)> {
+        let logs = self.endpoints.iter().zip(&self.records);
+        logs.map(|(endpoint, log)| (endpoint.name.as_str(), &**log))
     }
 
     /// How many records there are of a run.

@@ -22,10 +22,12 @@ use crate::connection::TlsError;
 use crate::connection::{self, NotListening, Options, Security, Sockets};
 #[cfg(feature = "control")]
 use crate::control::{self, Control};
+use crate::counts::Counts;
 use crate::fault::{FaultInjector, TooManyScenarios};
 use crate::json_lines::JsonLines;
 use crate::listeners::{Endpoint, Listeners, NoSuchListener};
-use crate::record::{Record, RecordLog};
+use crate::record::Record;
+use crate::record_log::RecordLog;
 use crate::scenario::Scenario;
 use crate::shutdown::{LOG_GRACE, Shutdown, Stopped, Unfinished};
 use crate::site::Site;
@@ -203,9 +205,11 @@ impl FlagServer {
         let shutdown = Arc::new(Shutdown::new());
         let (mut tasks, mut records, mut injectors) = (JoinSet::new(), Vec::new(), Vec::new());
         for (sockets, scenario) in listeners {
+            let counts = Arc::new(Counts::new(config.has_control()));
             let record_log = Arc::new(RecordLog::new(
                 config.keep_records,
                 log.as_ref().map(JsonLines::sender),
+                Arc::clone(&counts),
                 Arc::clone(&changes),
             ));
             let injector = Arc::new(FaultInjector::new(
@@ -217,6 +221,7 @@ impl FlagServer {
             let app = App {
                 site: site.clone(),
                 injector: Arc::clone(&injector),
+                counts,
                 has_cors: config.cors,
             };
             records.push(record_log);
@@ -370,13 +375,14 @@ impl FlagServer {
         self.listeners.forget_run(run);
     }
 
-    /// How many requests have come for what is below `/flags/`, on all listeners.
+    /// How many requests have come that meet faults, on all listeners: for what is below `/flags/`,
+    /// and uploads.
     pub fn received(&self) -> u64 {
         self.listeners.received()
     }
 
-    /// What was decided and sent in this run (`""`: requests without the header `flag-run`), in the
-    /// order in which the responses ended. Empty unless [`Config::keep_records`] says so, as a
+    /// What was received, decided and sent in this run (`""`: requests that name none), in the order
+    /// in which the responses ended. Empty unless [`Config::keep_records`] says so, as a
     /// [builder](Self::builder)'s does. The last
     /// [`MAX_RECORDS_PER_RUN`](crate::MAX_RECORDS_PER_RUN) of the last
     /// [`MAX_RUNS`](crate::MAX_RUNS) runs are kept, in at most
@@ -388,8 +394,8 @@ impl FlagServer {
             .collect()
     }
 
-    /// How many requests have come that have no record: for anything that is not below `/flags/`,
-    /// for the list of the flags, or with an invalid `flag-run` or `flag-attempt`.
+    /// How many other requests have come that have no record: health checks that name no run, and
+    /// where records are not kept in memory, all that meet no faults.
     pub fn unrecorded(&self) -> u64 {
         self.listeners.unrecorded()
     }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flag_server::{BlockingFlagServer, FlagServer};
+use flags_data::Digest;
 use serde_json::{Value, json};
 use support::{BRAZIL, Client, SAFETY, authority};
 
@@ -321,6 +322,86 @@ fn pages_of_other_sites_and_other_names_are_refused() {
 }
 
 #[test]
+fn a_record_has_what_a_test_can_assert_on() {
+    let (server, control) = start();
+    let mut client = Client::connect(&authority(server.endpoints()));
+    let lines = ["content-length: 3", "x-test: 1", "authorization: Bearer x"];
+    client.send_request("POST", "/run/mine/uploads/a?part=1", &lines);
+    client.send("abc");
+    client.reply();
+    client.send_request("GET", "/run/mine/flags/", &[]);
+    client.reply();
+    let records = get(&control, "/api/runs/mine/records?count=2&wait=60s").json();
+    let records = &records["records"];
+    let digest = Digest::of(b"abc").to_string();
+    assert_eq!(records[0]["body"], json!({ "bytes": 3, "sha256": digest }));
+    assert_eq!(records[0]["query"], "part=1");
+    let headers = records[0]["headers"].as_array().unwrap();
+    assert!(headers.contains(&json!(["x-test", "1"])));
+    assert!(headers.contains(&json!(["authorization", "(8 bytes)"])));
+    assert_eq!(records[1]["body"], Value::Null);
+    let fields = |record: &Value| {
+        let field = |key: &str| record[key].clone();
+        [
+            "protocol",
+            "connection",
+            "number",
+            "attempt_from",
+            "attempt",
+        ]
+        .map(field)
+    };
+    let of = |number: u32, from: &str, attempt: u32| {
+        [
+            json!("HTTP/1.1"),
+            json!(1),
+            json!(number),
+            json!(from),
+            json!(attempt),
+        ]
+    };
+    assert_eq!(fields(&records[0]), of(1, "counted", 1));
+    assert_eq!(fields(&records[1]), of(2, "none", 0));
+}
+
+#[test]
+fn metrics_count_requests_by_listener_rule_and_end() {
+    let (server, control) = start();
+    let text = "rule = [{ name = 'busy', fault = 'status', status = 503, match = { cc = ['BR'] } }, \
+                        { name = 'gone', fault = 'reset', match = { cc = ['JP'] } }]";
+    ask(&control, "PUT", "/api/runs/mine/scenario", &[], text);
+    assert_eq!(status(&server, &[]), "200");
+    assert_eq!(status(&server, &["flag-run: mine"]), "503");
+    let mut client = Client::connect(&authority(server.endpoints()));
+    client.send_request("GET", "/run/mine/flags/jp/jp.gif", &[]);
+    client.rest();
+    get(
+        &control,
+        "/api/runs/mine/records?count=2&wait=60s&settled=true",
+    );
+    let metrics = get(&control, "/metrics");
+    assert_eq!(metrics.kind, "text/plain; version=0.0.4; charset=utf-8");
+    let lines: Vec<&str> = metrics.body.lines().collect();
+    for line in [
+        "# TYPE flag_server_requests_total counter",
+        r#"flag_server_requests_total{listener="test",rule="",end="whole"} 1"#,
+        r#"flag_server_requests_total{listener="test",rule="busy",end="whole"} 1"#,
+        r#"flag_server_requests_total{listener="test",rule="gone",end="reset"} 1"#,
+        "# TYPE flag_server_lateness_seconds histogram",
+        r#"flag_server_lateness_seconds_bucket{listener="test",le="+Inf"} 3"#,
+        r#"flag_server_lateness_seconds_count{listener="test"} 3"#,
+        r#"flag_server_requests_without_record_total{listener="test"} 0"#,
+        r#"flag_server_connections_total{listener="test"} 3"#,
+        r#"flag_server_runs_forgotten_total{listener="test",what="attempts"} 0"#,
+        r#"flag_server_runs_forgotten_total{listener="test",what="records"} 0"#,
+    ] {
+        assert!(lines.contains(&line), "{line}\n{}", metrics.body);
+    }
+    let open = r#"flag_server_connections_open{listener="test"} 0"#;
+    support::eventually(|| get(&control, "/metrics").body.contains(open).then_some(()));
+}
+
+#[test]
 fn the_description_names_every_request() {
     let (_server, control) = start();
     let document = get(&control, "/openapi.json").json();
@@ -337,7 +418,7 @@ fn the_description_names_every_request() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 9);
+    assert_eq!(operations, 10);
 }
 
 #[test]

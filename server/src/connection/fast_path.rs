@@ -29,10 +29,11 @@ use tokio::time::sleep;
 use super::{cors, host};
 use crate::app::App;
 use crate::fault::{
-    Decision, FaultInjector, FaultyStream, Injection, Reply, RequestHead, RequestHeaders, Respond,
-    shape,
+    ConnectionHandle, Decision, FaultInjector, FaultyStream, Injection, Reply, RequestHead,
+    RequestHeaders, Respond, shape,
 };
-use crate::record::RecordGuard;
+use crate::record::Protocol;
+use crate::record_log::RecordGuard;
 use crate::response::Complete;
 use crate::scenario::ConnectionFault;
 use crate::site::{ServedFile, write_header};
@@ -133,18 +134,18 @@ fn poll_request<'a>(
     READ.with_borrow_mut(|buffer| {
         let mut read = ReadBuf::new(buffer);
         read.put_slice(partial);
-        ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
         let is_closed = read.filled().len() == partial.len();
         Poll::Ready(Ok(if is_closed {
             Parsed::Closed
         } else {
-            parse(app, read.filled())
+            parse(app, stream.handle(), read.filled())
         }))
     })
 }
 
 /// What these bytes are. A request that is answered here has been decided then.
-fn parse<'a>(app: &'a App, data: &[u8]) -> Parsed<'a> {
+fn parse<'a>(app: &'a App, connection: &ConnectionHandle, data: &[u8]) -> Parsed<'a> {
     let other = || Parsed::Other(Bytes::copy_from_slice(data));
     let mut headers = [MaybeUninit::uninit(); MAX_HEADERS];
     let mut request = httparse::Request::new(&mut []);
@@ -172,6 +173,8 @@ fn parse<'a>(app: &'a App, data: &[u8]) -> Parsed<'a> {
         return other();
     }
     let decided = app.injector.decide(&RequestHead {
+        connection,
+        protocol: Protocol::Http11,
         method: "GET",
         resource: &resource,
         query: None,
@@ -441,10 +444,12 @@ mod tests {
         let app = App {
             site: Site::new(&Catalogue::embedded()),
             injector: Arc::new(injector),
+            counts: Arc::default(),
             has_cors: false,
         };
         let head = format!("{first}\r\nHost: x\r\n{lines}\r\n");
-        matches!(parse(&app, head.as_bytes()), Parsed::Flag(..))
+        let connection = ConnectionHandle::new(1);
+        matches!(parse(&app, &connection, head.as_bytes()), Parsed::Flag(..))
     }
 
     const GET: &str = "GET /flags/br/br.gif HTTP/1.1";

@@ -23,8 +23,7 @@ use crate::app::App;
 use crate::fault::{
     Broken, ConnectionHandle, Decision, Injection, PacedBody, Reply, RequestHead, Respond,
 };
-use crate::record::RecordGuard;
-use crate::response::Complete;
+use crate::record_log::RecordGuard;
 use crate::site::{ServedFile, Unread, Upload, describe_corrupted, is_upload};
 
 /// An app as one connection sees it.
@@ -49,12 +48,11 @@ impl Service<Request<Incoming>> for AppService {
         }
         let has_cors = self.app.has_cors;
         if has_cors && cors::is_preflight(&request) {
-            self.app.injector.count_undecided();
-            return Box::pin(std::future::ready(Ok(cors::preflight())));
+            let preflight = self.pass(&request, cors::preflight());
+            return Box::pin(std::future::ready(Ok(preflight)));
         }
         if let Some(remedy) = remedy(&request) {
-            self.app.injector.count_undecided();
-            let mut refusal = refuse_request(&request, remedy);
+            let mut refusal = self.pass(&request, refuse_request(&request, remedy));
             if has_cors {
                 cors::allow(refusal.headers_mut());
             }
@@ -74,6 +72,16 @@ impl Service<Request<Incoming>> for AppService {
     }
 }
 
+impl AppService {
+    /// Records a response whatever was asked for.
+    fn pass(&self, request: &Request<Incoming>, response: Response<Body>) -> Response<Body> {
+        let resource = Resource::parse(request.uri().path());
+        let head = RequestHead::of(&self.connection, request, &resource, None);
+        let record = self.app.injector.pass(&head);
+        complete(response, record, request.method(), &self.connection)
+    }
+}
+
 /// # Errors
 /// When the connection, or on HTTP/2 the stream, is to break now.
 async fn answer(
@@ -85,28 +93,32 @@ async fn answer(
     // The body of a request that is no upload is unread until its response begins.
     let (head, body) = request.into_parts();
     let uploaded_to = uploaded_to(&head);
-    let (decision, content) = decide(&app, Request::from_parts(head, Body::empty())).await;
+    let head = Request::from_parts(head, Body::empty());
+    let (decision, content) = decide(&app, head, &connection).await;
     let (decision, content, body) = match (decision, uploaded_to) {
-        (Some(mut decision), Some(path)) => {
+        (Ok(mut decision), Some(path)) => {
             match app.injector.shutdown().wait_for(Upload::read(body)).await {
                 Ok(Ok(upload)) => {
-                    decision.body_has_come();
+                    decision.body_has_come(upload.0);
                     let receipt = upload.receipt(&method, &path, decision.attempt());
-                    (Some(decision), receipt, Body::empty())
+                    (Ok(decision), receipt, Body::empty())
                 }
-                Ok(Err(Unread::Refused(refusal))) | Err(refusal) => {
-                    let refused = refuse(refusal, decision.abandon(), &method, &connection);
-                    (None, refused, Body::empty())
-                }
+                Ok(Err(Unread::Refused(refusal))) | Err(refusal) => (
+                    Err(decision.abandon()),
+                    refusal.map(Body::from),
+                    Body::empty(),
+                ),
                 Ok(Err(Unread::Left)) => return Err(Broken),
             }
         }
         (decision, _) => (decision, content, body),
     };
     let response = match decision {
-        None => content,
-        Some(decision) => match connection.watch(app.injector.apply(decision)).await {
-            Reply::Refuse(refusal, record) => refuse(refusal, record, &method, &connection),
+        Err(record) => complete(content, record, &method, &connection),
+        Ok(decision) => match connection.watch(app.injector.apply(decision)).await {
+            Reply::Refuse(refusal, record) => {
+                complete(refusal.map(Body::from), record, &method, &connection)
+            }
             Reply::Break(fault, record) => {
                 connection.inject(Injection { fault, record }).await;
                 return Err(Broken);
@@ -137,38 +149,42 @@ fn uploaded_to(head: &Parts) -> Option<String> {
     is_upload(&head.method, &resource).then(|| resource.to_string())
 }
 
-/// What is decided about a request, and the response without it. The request is gone then: while it
-/// waits, nobody has to keep the many bytes that its head may have.
-async fn decide(app: &App, request: Request<Body>) -> (Option<Decision>, Response<Body>) {
+/// What is decided about a request, or else its record, and the response without a fault. The
+/// request is gone then: while it waits, nobody has to keep the many bytes that its head may have.
+async fn decide(
+    app: &App,
+    request: Request<Body>,
+    connection: &ConnectionHandle,
+) -> (Result<Decision, RecordGuard>, Response<Body>) {
     let path = request.uri().path().to_owned();
     let resource = Resource::parse(&path);
-    if !resource.has_faults() {
-        app.injector.count_undecided();
-        return (None, app.site.answer(request, &resource).await);
-    }
     let file = app.site.file(&resource).map(ServedFile::headers);
-    let head = RequestHead::of(&request, &resource, file);
-    match app.injector.decide(&head) {
-        Err(refusal) => {
-            app.injector.count_undecided();
-            (None, (*refusal).map(Body::from))
+    let head = RequestHead::of(connection, &request, &resource, file);
+    let decided = if resource.has_faults() {
+        match app.injector.decide(&head) {
+            Err(refusal) => return (Err(app.injector.pass(&head)), (*refusal).map(Body::from)),
+            Ok(decision) => Ok(decision),
         }
-        Ok(decision) => (Some(decision), app.site.answer(request, &resource).await),
-    }
+    } else {
+        Err(app.injector.pass(&head))
+    };
+    (decided, app.site.answer(request, &resource).await)
 }
 
-fn refuse(
-    refusal: Complete,
+/// Completes the record of a response that is sent whole and as it is.
+fn complete(
+    response: Response<Body>,
     mut record: RecordGuard,
     method: &Method,
     connection: &ConnectionHandle,
 ) -> Response<Body> {
-    record.status(refusal.status());
+    record.status(response.status());
     if *method != Method::HEAD {
-        record.sent(refusal.body().len());
+        let len = response.body().size_hint().lower(); // it is in memory
+        record.sent(usize::try_from(len).unwrap_or(usize::MAX));
     }
     connection.complete(record);
-    refusal.map(Body::from)
+    response
 }
 
 /// The response with its body as planned, and the report. A response without a body is left alone:

@@ -120,7 +120,8 @@ pub(crate) async fn serve(
             accepted = accept(&sockets, &places) => match accepted {
                 Ok((stream, place)) => {
                     let (app, security, watcher) = (app.clone(), security.clone(), connections.watcher());
-                    let (stop, handle) = (shutdown.requested(), ConnectionHandle::default());
+                    let counted = app.counts.accept();
+                    let (stop, handle) = (shutdown.requested(), ConnectionHandle::new(counted.number));
                     let shared = handle.clone();
                     let connection = async move {
                         // The client's mistakes and departures are its own affair, and so are
@@ -128,7 +129,7 @@ pub(crate) async fn serve(
                         if let Err(error) = connection(stream, handle, app, security, watcher, stop, options).await {
                             debug!(%error, "connection ended");
                         }
-                        drop(place);
+                        drop((place, counted));
                     };
                     let task = match runtimes.next() {
                         Some(runtime) => tasks.spawn_on(connection, runtime),

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use flag_host::clock;
 
+use super::metrics;
 use super::problem::Problem;
 use super::queries::{
     ForQuery, ListenerQuery, RecordsQuery, RunQuery, WaitQuery, checked_run, scenario,
@@ -233,6 +234,15 @@ async fn found(
     }))
 }
 
+/// What the listeners have counted since the start, as Prometheus reads it.
+#[utoipa::path(get, path = "/metrics", responses(MetricsText, Refusals))]
+pub(super) async fn metrics(State(listeners): Of) -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, metrics::CONTENT_TYPE)],
+        metrics::text(&listeners),
+    )
+}
+
 /// What is nothing of the above.
 pub(super) async fn unknown(uri: Uri) -> Problem {
     Problem::not_found(format!(
@@ -273,6 +283,12 @@ struct Done;
 #[response(status = 200, content_type = "application/toml")]
 #[expect(dead_code, reason = "only its shape is used")]
 struct ScenarioText(String);
+
+/// Counts.
+#[derive(utoipa::IntoResponses)]
+#[response(status = 200, content_type = "text/plain")]
+#[expect(dead_code, reason = "only its shape is used")]
+struct MetricsText(String);
 
 /// Requests that are refused.
 #[derive(utoipa::IntoResponses)]

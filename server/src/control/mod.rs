@@ -3,6 +3,7 @@
 
 mod api;
 mod guard;
+mod metrics;
 mod openapi;
 mod problem;
 mod queries;

@@ -27,6 +27,7 @@ use crate::scenario;
         api::delete_run,
         api::run_records,
         api::records,
+        api::metrics,
     ),
     components(schemas(Problem, KeyProblem))
 )]

@@ -23,7 +23,7 @@ pub(super) const USUAL_TIME: Duration = Duration::from_secs(60 * 60);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The most records that are waited for: as many as are kept of a run.
-const MOST_RECORDS: usize = crate::record::MAX_RECORDS_PER_RUN;
+const MOST_RECORDS: usize = crate::record_log::MAX_RECORDS_PER_RUN;
 
 /// How long the body of a request may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);

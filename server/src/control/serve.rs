@@ -109,6 +109,7 @@ impl Control {
             .route("/api/runs/{run}/scenario", run)
             .route("/api/runs/{run}/records", get(api::run_records))
             .route("/api/records", get(api::records))
+            .route("/metrics", get(api::metrics))
             .route("/openapi.json", get(openapi::document))
             .fallback(api::unknown)
             .method_not_allowed_fallback(api::unsupported)

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::record::Record;
+use crate::record::{AttemptFrom, Protocol, ReceivedRequest, Record};
 use crate::scenario::Scenario;
 
 /// A listener.
@@ -54,11 +54,73 @@ pub(super) struct RecordView {
     pub(super) received_unix_ms: f64,
     /// From then until all was over, in milliseconds.
     pub(super) took_ms: f64,
+    /// The version of HTTP.
+    #[schema(value_type = ProtocolName)]
+    pub(super) protocol: Protocol,
+    /// The number of its connection, from 1, in the order in which the listener accepted them.
+    pub(super) connection: u64,
+    /// Its number on that connection, from 1.
+    pub(super) number: u32,
+    /// Who numbered the attempt.
+    #[schema(value_type = NumberedBy)]
+    pub(super) attempt_from: AttemptFrom,
+    /// What follows the `?` of the target; null if it has none.
+    #[schema(required = true)]
+    pub(super) query: Option<Box<str>>,
+    /// Name and value of each header. Names are in lower case; the values of `authorization`,
+    /// `cookie` and `proxy-authorization` are replaced by their length.
+    #[schema(example = json!([["user-agent", "curl/8.0"], ["authorization", "(10 bytes)"]]))]
+    pub(super) headers: Vec<(String, String)>,
+    /// The body of an upload; null for other requests, whose bodies are not read.
+    #[schema(required = true)]
+    pub(super) body: Option<BodyView>,
     /// The run, the method, the canonical path, the attempt, the hop of a chain of redirects, the
     /// plan, what was sent, and how much later than planned: as in the decision log.
     #[serde(flatten)]
     #[schema(value_type = RecordFields)]
     pub(super) record: Record,
+}
+
+/// A body that was read.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BodyView {
+    /// Its length.
+    bytes: u64,
+    /// Its SHA-256, in hexadecimal digits.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    sha256: String,
+}
+
+/// A version of HTTP.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(dead_code, reason = "only its shape is used")]
+pub(super) enum ProtocolName {
+    /// HTTP/1.0.
+    #[serde(rename = "HTTP/1.0")]
+    Http10,
+    /// HTTP/1.1.
+    #[serde(rename = "HTTP/1.1")]
+    Http11,
+    /// HTTP/2.
+    #[serde(rename = "HTTP/2")]
+    Http2,
+}
+
+/// Who numbered an attempt.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
+pub(super) enum NumberedBy {
+    /// Nobody: the request meets no faults, or was refused.
+    None,
+    /// The client, with the header `flag-attempt`.
+    Header,
+    /// The server counted.
+    Counted,
+    /// The scenario: every attempt is the first.
+    Fixed,
+    /// The redirect that led to the request.
+    Redirect,
 }
 
 /// The fields of a record, as the decision log has them.
@@ -72,7 +134,7 @@ pub(super) struct RecordFields {
     /// The canonical path.
     #[schema(example = "/flags/br/br.gif")]
     path: String,
-    /// The attempt, as the client or the server counted it.
+    /// The attempt; 0 for a request that meets no faults, or was refused.
     attempt: u32,
     /// 0, or the place in a chain of redirects.
     hop: u32,
@@ -117,16 +179,37 @@ pub(super) enum EndName {
 
 impl RecordView {
     /// `now` by both clocks.
-    pub(super) fn of(listener: &str, record: Record, now: (SystemTime, Instant)) -> Self {
+    pub(super) fn of(listener: &str, mut record: Record, now: (SystemTime, Instant)) -> Self {
         let (time, instant) = now;
         let ago = instant.saturating_duration_since(record.times.received);
         let received = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let received = received.saturating_sub(ago);
+        let ReceivedRequest {
+            protocol,
+            connection,
+            number,
+            attempt_from,
+            query,
+            headers,
+            body,
+        } = std::mem::take(&mut record.request);
         let took = (record.times.ended).saturating_duration_since(record.times.received);
         Self {
             listener: listener.to_owned(),
             received_unix_ms: received.as_secs_f64() * 1e3,
             took_ms: took.as_secs_f64() * 1e3,
+            protocol,
+            connection,
+            number,
+            attempt_from,
+            query,
+            headers: (headers.iter())
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            body: body.map(|body| BodyView {
+                bytes: body.bytes,
+                sha256: body.sha256.to_string(),
+            }),
             record,
         }
     }

@@ -8,14 +8,16 @@
 //! bytes: at most 40 MiB for the counters of a listener and the names of their runs.
 
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use blake3::Hasher;
 use flag_host::lock;
 use lru::LruCache;
 use tracing::warn;
 
-use crate::record::MAX_RUNS;
+use crate::counts::Counts;
+use crate::record_log::{MAX_RUNS, pop_least_needed};
 
 /// The most (method, path) pairs that are remembered of one run: enough for the image and the
 /// metadata of every code from `AA` to `ZZ`, under `GET` and `HEAD`. Beyond it the least recently
@@ -28,7 +30,10 @@ pub const MAX_ATTEMPT_COUNTERS: usize = 256 * 1024;
 
 /// The attempt counters of one listener.
 #[derive(Debug)]
-pub(crate) struct Attempts(Mutex<Counters>);
+pub(crate) struct Attempts {
+    counters: Mutex<Counters>,
+    counts: Arc<Counts>,
+}
 
 /// A method and a path, short and of one length. Of two that are the same, one would get the
 /// attempts of the other; with 96 bits of BLAKE3 nobody finds them by chance.
@@ -38,53 +43,85 @@ type Digest = [u8; 12];
 type Paths = LruCache<Digest, u32>;
 
 #[derive(Debug)]
+struct OfRun {
+    paths: Paths,
+    /// Until then the run has a scenario of its own.
+    needed_until: Option<Instant>,
+}
+
+#[derive(Debug)]
 struct Counters {
-    runs: LruCache<String, Paths>,
+    runs: LruCache<String, OfRun>,
     /// Of all runs.
     count: usize,
-    has_warned: bool,
 }
 
 impl Attempts {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Counters {
-            runs: LruCache::unbounded(),
-            count: 0,
-            has_warned: false,
-        }))
+    pub(crate) fn new(counts: Arc<Counts>) -> Self {
+        Self {
+            counters: Mutex::new(Counters::new()),
+            counts,
+        }
     }
 
-    /// The number of the next attempt of this run at this path: 1, 2, …
-    pub(crate) fn next(&self, run: &str, method: &str, path: &str) -> u32 {
+    /// The number of the next attempt of this run at this path: 1, 2, … `needed_until`: until then
+    /// the run has a scenario of its own.
+    pub(crate) fn next(
+        &self,
+        run: &str,
+        method: &str,
+        path: &str,
+        needed_until: Option<Instant>,
+    ) -> u32 {
         let digest = digest(method, path);
-        let (attempt, forgotten) = lock(&self.0).next(run, &digest);
-        if let Some(run) = forgotten {
-            warn!(
-                %run,
-                "too many runs at one time: the one used last longest ago starts again at attempt 1, and so will others. A listener \
-                 counts the attempts of {MAX_RUNS} runs and of {MAX_ATTEMPT_COUNTERS} paths in them; to number them in the client, \
-                 send the header flag-attempt"
-            );
+        let (attempt, forgotten) = lock(&self.counters).next(run, &digest, needed_until);
+        for run in forgotten {
+            if self.counts.forget_attempts() {
+                warn!(
+                    %run,
+                    "too many runs at one time: the one used last longest ago starts again at attempt 1, and so will others. A \
+                     listener counts the attempts of {MAX_RUNS} runs and of {MAX_ATTEMPT_COUNTERS} paths in them; to number them in \
+                     the client, send the header flag-attempt"
+                );
+            }
         }
         attempt
     }
 
     /// Starts again at attempt 1 for this run.
     pub(crate) fn forget(&self, run: &str) {
-        lock(&self.0).forget(run);
+        lock(&self.counters).forget(run);
     }
 }
 
 impl Counters {
-    fn forget(&mut self, run: &str) {
-        let paths = self.runs.pop(run);
-        self.count -= paths.map_or(0, |paths| paths.len());
+    fn new() -> Self {
+        Self {
+            runs: LruCache::unbounded(),
+            count: 0,
+        }
     }
 
-    /// The number of the next attempt, and a run that had to be forgotten for it, if it is the
-    /// first one.
-    fn next(&mut self, run: &str, digest: &Digest) -> (u32, Option<String>) {
-        let paths = self.runs.get_or_insert_mut_ref(run, Paths::unbounded);
+    fn forget(&mut self, run: &str) {
+        let of_run = self.runs.pop(run);
+        self.count -= of_run.map_or(0, |of_run| of_run.paths.len());
+    }
+
+    /// The number of the next attempt, and the runs that had to be forgotten for it.
+    fn next(
+        &mut self,
+        run: &str,
+        digest: &Digest,
+        needed_until: Option<Instant>,
+    ) -> (u32, Vec<String>) {
+        let OfRun {
+            paths,
+            needed_until: until,
+        } = self.runs.get_or_insert_mut_ref(run, || OfRun {
+            paths: Paths::unbounded(),
+            needed_until,
+        });
+        *until = needed_until;
         let before = paths.len();
         let count = paths.get_or_insert_mut(*digest, || 0);
         *count = count.saturating_add(1);
@@ -93,18 +130,16 @@ impl Counters {
             paths.pop_lru();
         }
         self.count += paths.len() - before;
-        let mut first = None;
-        // This run is the one that was used last, and has fewer counters than there may be.
+        let mut forgotten = Vec::new();
         while self.runs.len() > MAX_RUNS.get() || self.count > MAX_ATTEMPT_COUNTERS {
-            let Some((run, paths)) = self.runs.pop_lru() else {
+            let popped = pop_least_needed(&mut self.runs, |of_run| of_run.needed_until);
+            let Some((run, of_run)) = popped else {
                 break;
             };
-            self.count -= paths.len();
-            if !std::mem::replace(&mut self.has_warned, true) {
-                first = Some(run);
-            }
+            self.count -= of_run.paths.len();
+            forgotten.push(run);
         }
-        (attempt, first)
+        (attempt, forgotten)
     }
 }
 
@@ -125,30 +160,34 @@ mod tests {
 
     #[test]
     fn each_run_method_and_path_has_its_own_count() {
-        let attempts = Attempts::new();
-        assert_eq!(attempts.next("", "GET", "/flags/br/br.gif"), 1);
-        assert_eq!(attempts.next("", "GET", "/flags/br/br.gif"), 2);
-        assert_eq!(attempts.next("", "GET", "/flags/jp/jp.gif"), 1);
-        assert_eq!(attempts.next("", "HEAD", "/flags/br/br.gif"), 1);
-        assert_eq!(attempts.next("suite-7", "GET", "/flags/br/br.gif"), 1);
-        assert_eq!(attempts.next("", "GET", "/flags/br/br.gif"), 3);
+        let attempts = Attempts::new(Arc::default());
+        let next = |run, method, path| attempts.next(run, method, path, None);
+        assert_eq!(next("", "GET", "/flags/br/br.gif"), 1);
+        assert_eq!(next("", "GET", "/flags/br/br.gif"), 2);
+        assert_eq!(next("", "GET", "/flags/jp/jp.gif"), 1);
+        assert_eq!(next("", "HEAD", "/flags/br/br.gif"), 1);
+        assert_eq!(next("suite-7", "GET", "/flags/br/br.gif"), 1);
+        assert_eq!(next("", "GET", "/flags/br/br.gif"), 3);
+    }
+
+    fn forgets(run: &str) -> (u32, Vec<String>) {
+        (1, vec![run.to_owned()])
     }
 
     #[test]
-    fn the_least_recently_used_run_is_forgotten_once_there_are_too_many_and_the_first_is_reported()
-    {
-        let mut counters = Attempts::new().0.into_inner().unwrap();
+    fn the_least_recently_used_run_is_forgotten_once_there_are_too_many() {
+        let mut counters = Counters::new();
         let path = digest("GET", "/p");
-        counters.next("old", &path);
-        counters.next("kept", &path);
+        let mut next = |run: &str| counters.next(run, &path, None);
+        next("old");
+        next("kept");
         for run in 0..MAX_RUNS.get() - 2 {
-            assert_eq!(counters.next(&run.to_string(), &path), (1, None));
+            assert_eq!(next(&run.to_string()), (1, Vec::new()));
         }
-        assert_eq!(counters.next("kept", &path), (2, None));
-        let forgotten = Some("old".to_owned());
-        assert_eq!(counters.next("one too many", &path), (1, forgotten));
-        assert_eq!(counters.next("kept", &path), (3, None));
-        assert_eq!(counters.next("old", &path), (1, None)); // one more is forgotten, and not reported
+        assert_eq!(next("kept"), (2, Vec::new()));
+        assert_eq!(next("one too many"), forgets("old"));
+        assert_eq!(next("kept"), (3, Vec::new()));
+        assert_eq!(next("old"), forgets("0"));
         assert_eq!(
             (counters.runs.len(), counters.count),
             (MAX_RUNS.get(), MAX_RUNS.get())
@@ -156,20 +195,36 @@ mod tests {
     }
 
     #[test]
+    fn a_run_with_a_scenario_is_forgotten_last() {
+        let mut counters = Counters::new();
+        let path = digest("GET", "/p");
+        let later = flag_host::clock::now() + std::time::Duration::from_secs(3600);
+        for run in 0..MAX_RUNS.get() {
+            counters.next(&run.to_string(), &path, (run < 1000).then_some(later));
+        }
+        let mut next = |run| counters.next(run, &path, None);
+        assert_eq!(next("one too many"), forgets("1000"));
+        assert_eq!(next("two too many"), forgets("1001"));
+        assert_eq!(next("0"), (2, Vec::new()));
+    }
+
+    #[test]
     fn the_paths_of_a_run_and_those_of_all_runs_are_bounded() {
-        let mut counters = Attempts::new().0.into_inner().unwrap();
+        let mut counters = Counters::new();
         let paths: Vec<Digest> = (0..=MAX_PATHS_PER_RUN.get())
             .map(|path| digest("GET", &path.to_string()))
             .collect();
         let runs = MAX_ATTEMPT_COUNTERS / MAX_PATHS_PER_RUN;
         for run in 0..=runs {
             for path in &paths {
-                counters.next(&run.to_string(), path);
+                counters.next(&run.to_string(), path, None);
             }
-            let kept = counters.runs.peek(&run.to_string()).unwrap().len();
-            assert_eq!(kept, MAX_PATHS_PER_RUN.get());
+            let of_run = counters.runs.peek(&run.to_string()).unwrap();
+            assert_eq!(of_run.paths.len(), MAX_PATHS_PER_RUN.get());
         }
-        let sum: usize = counters.runs.iter().map(|(_, paths)| paths.len()).sum();
+        let sum: usize = (counters.runs.iter())
+            .map(|(_, of_run)| of_run.paths.len())
+            .sum();
         assert_eq!((counters.count, sum), (MAX_ATTEMPT_COUNTERS, sum));
         assert_eq!((sum, counters.runs.len()), (MAX_ATTEMPT_COUNTERS, runs));
         assert!(!counters.runs.contains("0"));

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::connection::{Broken, ConnectionHandle, Injection, Pulse};
 use super::injector::Respond;
-use crate::record::RecordGuard;
+use crate::record_log::RecordGuard;
 use crate::scenario::{ConnectionFault, Content, Ending, Pace};
 use crate::shutdown::{Deadline, Shutdown};
 
@@ -313,7 +313,7 @@ mod tests {
         };
         let shutdown = Arc::new(Shutdown::new());
         let bytes = Bytes::from_static(b"flag");
-        let mut body = PacedBody::new(&bytes, respond, ConnectionHandle::default(), &shutdown);
+        let mut body = PacedBody::new(&bytes, respond, ConnectionHandle::new(1), &shutdown);
         let first = Pin::new(&mut body).poll_frame(cx);
         assert!(first.is_ready(), "the first piece is due at once");
         assert!(Pin::new(&mut body).poll_frame(cx).is_pending());

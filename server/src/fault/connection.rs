@@ -14,7 +14,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready};
 use tokio::net::TcpStream;
 
-use crate::record::RecordGuard;
+use crate::record_log::RecordGuard;
 use crate::scenario::{ConnectionFault, ConnectionFaultKind};
 use crate::socket;
 
@@ -61,8 +61,18 @@ pub(crate) struct Broken;
 pub(crate) struct ConnectionHandle {
     /// None on HTTP/2, where many requests share one connection, and none may end it.
     socket: Option<Arc<Shared>>,
-    /// How many of its requests are in a planned silence.
-    silences: Arc<AtomicUsize>,
+    /// From 1, in the order in which its listener accepted connections.
+    number: u64,
+    requests: Arc<Requests>,
+}
+
+/// The requests of a connection.
+#[derive(Debug, Default)]
+struct Requests {
+    /// How many have a record.
+    recorded: AtomicU32,
+    /// How many are in a planned silence.
+    silent: AtomicUsize,
 }
 
 /// What both sides of a connection share.
@@ -87,43 +97,54 @@ struct State {
 
 /// A planned silence, as long as it lives.
 #[derive(Debug)]
-struct Silence(Arc<AtomicUsize>);
+struct Silence(Arc<Requests>);
 
 impl Silence {
     fn of(connection: &ConnectionHandle) -> Self {
-        connection.silences.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(&connection.silences))
+        connection.requests.silent.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&connection.requests))
     }
 }
 
 impl Drop for Silence {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Default for ConnectionHandle {
-    fn default() -> Self {
-        Self {
-            socket: Some(Arc::default()),
-            silences: Arc::default(),
-        }
+        self.0.silent.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl ConnectionHandle {
+    pub(crate) fn new(number: u64) -> Self {
+        Self {
+            socket: Some(Arc::default()),
+            number,
+            requests: Arc::default(),
+        }
+    }
+
+    /// From 1, in the order in which its listener accepted connections.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Counts a request that has a record, and returns its number, from 1. Where records are kept,
+    /// every request has one but health checks.
+    pub(super) fn count_request(&self) -> u32 {
+        self.requests.recorded.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// The same connection for requests that share it: none of them may end it.
     #[cfg(feature = "http2")]
     pub(crate) fn shared(&self) -> Self {
         Self {
             socket: None,
-            silences: Arc::clone(&self.silences),
+            number: self.number,
+            requests: Arc::clone(&self.requests),
         }
     }
 
     /// Whether a request is in a planned silence.
     pub(crate) fn is_silent(&self) -> bool {
-        self.silences.load(Ordering::Relaxed) > 0
+        self.requests.silent.load(Ordering::Relaxed) > 0
     }
 
     fn state(&self) -> Option<MutexGuard<'_, State>> {
@@ -280,8 +301,8 @@ impl FaultyStream {
         }
     }
 
-    pub(crate) fn handle(&self) -> ConnectionHandle {
-        self.handle.clone()
+    pub(crate) fn handle(&self) -> &ConnectionHandle {
+        &self.handle
     }
 
     /// The unread bytes of the client, from the first one. They stay unread.

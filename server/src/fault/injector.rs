@@ -15,10 +15,11 @@ use super::capacity::Workers;
 use super::request_head::{Identity, RequestHead};
 use super::scenarios::{Active, Remaining, Scenarios, TooManyScenarios};
 use super::status;
-use crate::record::{RecordGuard, RecordLog};
+use crate::record::{AttemptFrom, ReceivedBody};
+use crate::record_log::{RecordGuard, RecordLog};
 use crate::response::Complete;
 use crate::scenario::{
-    Circumstances, ConnectionFault, Content, Ending, Pace, Plan, RuleName, Scenario,
+    Circumstances, ConnectionFault, Content, Ending, Pace, Plan, RequestKey, RuleName, Scenario,
 };
 use crate::shutdown::Shutdown;
 
@@ -65,8 +66,9 @@ impl Decision {
     }
 
     /// The request is there only now: its body took its time.
-    pub(crate) fn body_has_come(&mut self) {
+    pub(crate) fn body_has_come(&mut self, body: ReceivedBody) {
         self.received = clock::now();
+        self.record.read(body);
     }
 
     /// Only the record is left of it.
@@ -147,7 +149,7 @@ impl FaultInjector {
         let is_counted = decides || may_change || records.is_kept();
         Self {
             scenarios: Scenarios::new(scenario),
-            attempts: is_counted.then(Attempts::new),
+            attempts: is_counted.then(|| Attempts::new(Arc::clone(records.counts()))),
             records,
             shutdown,
         }
@@ -202,9 +204,22 @@ impl FaultInjector {
         &self.shutdown
     }
 
-    /// Counts a request that it does not decide about.
-    pub(crate) fn count_undecided(&self) {
-        self.records.count_unrecorded();
+    /// Opens the record of a request that it does not decide about.
+    pub(crate) fn pass(&self, head: &RequestHead<'_>) -> RecordGuard {
+        let run = head.run().unwrap_or_default();
+        if head.resource.is_health_check() && run.is_empty() {
+            // They come every few seconds, and no test asks for them.
+            self.records.count_unrecorded();
+            return RecordGuard::default();
+        }
+        let key = RequestKey {
+            run,
+            method: head.method,
+            path: head.resource.path(),
+            attempt: 0,
+        };
+        let request = || head.received(AttemptFrom::None);
+        self.records.begin_undecided(&key, clock::now(), request)
     }
 
     /// Decides what is to happen to a request for a resource that [has
@@ -228,14 +243,15 @@ impl FaultInjector {
     ) -> Result<Decision, Box<Complete>> {
         let counters = self.attempts.as_ref();
         let counters = counters.filter(|_| active.scenario.counts_attempts());
-        let identity = Identity::of(head, run, counters)?;
+        let identity = Identity::of(head, run, counters, active.ends)?;
         let circumstances = Circumstances {
             since_start: received.saturating_duration_since(active.start),
             headers: head,
         };
         let plan = active.planner.plan_under(&identity.key, &circumstances);
-        self.records.count();
-        let record = (self.records).begin(&identity.key, identity.hop, &plan, received);
+        let Identity { key, hop, .. } = &identity;
+        let request = || head.received(identity.attempt_from);
+        let record = (self.records).begin(key, *hop, &plan, received, active.ends, request);
         let own = plan.ending.as_ref();
         let own = own.and_then(|ending| ending.response(&identity.key, identity.hop));
         let response = own.map(|own| status::respond(own, head, &identity));

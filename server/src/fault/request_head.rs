@@ -1,10 +1,14 @@
 //! Reads what a request says about itself, as far as decisions depend on it: run, method, resource,
 //! attempt, and hop.
 
-use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
+use std::time::Instant;
+
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode, Version};
 use flags_data::Resource;
 
 use super::attempts::Attempts;
+use super::connection::ConnectionHandle;
+use crate::record::{AttemptFrom, Protocol, ReceivedHeaders, ReceivedRequest};
 use crate::response::{Complete, text_response};
 use crate::scenario::{Headers, MAX_RUN_LEN, RequestKey};
 
@@ -19,6 +23,8 @@ const HOP_ATTEMPT: &str = "flag-attempt";
 
 /// The head of a request, from either parser.
 pub(crate) struct RequestHead<'r> {
+    pub(crate) connection: &'r ConnectionHandle,
+    pub(crate) protocol: Protocol,
     pub(crate) method: &'r str,
     pub(crate) resource: &'r Resource<'r>,
     pub(crate) query: Option<&'r str>,
@@ -84,16 +90,44 @@ impl Headers for RequestHead<'_> {
 impl<'r> RequestHead<'r> {
     /// The head of a request that hyper has parsed.
     pub(crate) fn of<B>(
+        connection: &'r ConnectionHandle,
         request: &'r Request<B>,
         resource: &'r Resource<'r>,
         file: Option<&'r HeaderMap>,
     ) -> Self {
         Self {
+            connection,
+            protocol: match request.version() {
+                Version::HTTP_2 => Protocol::Http2,
+                Version::HTTP_10 => Protocol::Http10,
+                _ => Protocol::Http11,
+            },
             method: request.method().as_str(),
             resource,
             query: request.uri().query(),
             headers: RequestHeaders::Map(request.headers()),
             file,
+        }
+    }
+
+    /// All that is known of the request, for its record. It has the next number of its connection.
+    pub(super) fn received(&self, attempt_from: AttemptFrom) -> ReceivedRequest {
+        let headers = match self.headers {
+            RequestHeaders::Map(headers) => ReceivedHeaders::of(
+                (headers.iter()).map(|(name, value)| (name.as_str(), value.as_bytes())),
+            ),
+            RequestHeaders::Parsed(headers) => {
+                ReceivedHeaders::of(headers.iter().map(|header| (header.name, header.value)))
+            }
+        };
+        ReceivedRequest {
+            protocol: self.protocol,
+            connection: self.connection.number(),
+            number: self.connection.count_request(),
+            attempt_from,
+            query: self.query.map(Into::into),
+            headers,
+            body: None,
         }
     }
 
@@ -124,11 +158,12 @@ pub(super) struct Identity<'r> {
     pub(super) key: RequestKey<'r>,
     /// 0 for a request that no redirect led to.
     pub(super) hop: u32,
+    pub(super) attempt_from: AttemptFrom,
 }
 
 impl<'r> Identity<'r> {
     /// The identity of a request of this run. Counts the attempt if the client does not; without
-    /// counters it is the first.
+    /// counters it is the first. `needed_until`: until then the run has a scenario of its own.
     ///
     /// # Errors
     /// With the answer to a request whose headers are invalid. It is not counted.
@@ -136,16 +171,19 @@ impl<'r> Identity<'r> {
         head: &RequestHead<'r>,
         run: &'r str,
         attempts: Option<&Attempts>,
+        needed_until: Option<Instant>,
     ) -> Result<Self, Box<Complete>> {
         let numbered = attempt_of(head.headers.only(FLAG_ATTEMPT.as_str()))?;
         let (method, path) = (head.method, head.resource.path());
-        let (hop, attempt) = match (head.query.and_then(hop_of), numbered) {
-            (Some((hop, attempt)), _) => (hop, attempt),
-            (None, Some(attempt)) => (0, attempt),
-            (None, None) => (
-                0,
-                attempts.map_or(1, |attempts| attempts.next(run, method, path)),
-            ),
+        let led_here = head.query.and_then(hop_of);
+        let (hop, attempt, attempt_from) = match (led_here, numbered, attempts) {
+            (Some((hop, attempt)), _, _) => (hop, attempt, AttemptFrom::Redirect),
+            (None, Some(attempt), _) => (0, attempt, AttemptFrom::Header),
+            (None, None, None) => (0, 1, AttemptFrom::Fixed),
+            (None, None, Some(attempts)) => {
+                let attempt = attempts.next(run, method, path, needed_until);
+                (0, attempt, AttemptFrom::Counted)
+            }
         };
         Ok(Self {
             key: RequestKey {
@@ -155,6 +193,7 @@ impl<'r> Identity<'r> {
                 attempt,
             },
             hop,
+            attempt_from,
         })
     }
 
@@ -223,6 +262,7 @@ mod tests {
                 attempt: 7,
             },
             hop: 2,
+            attempt_from: AttemptFrom::Header,
         };
         assert_eq!(hop_of(&identity.next_hop()), Some((3, 7)));
         for query in [

@@ -12,7 +12,7 @@ use flag_host::clock;
 use thiserror::Error;
 
 use super::capacity::Workers;
-use crate::record::MAX_RUNS;
+use crate::record_log::MAX_RUNS;
 use crate::scenario::{Planner, Scenario};
 
 /// The most runs of a listener that have a scenario of their own at one time.
@@ -37,6 +37,8 @@ pub(crate) struct Active {
     pub(super) workers: Option<Arc<Workers>>,
     /// When it took effect: its windows count from then.
     pub(super) start: Instant,
+    /// When it ends, if it is that of a run.
+    pub(super) ends: Option<Instant>,
 }
 
 /// A scenario, and how long it is still in effect: as long as nobody changes it, if it is not said.
@@ -67,7 +69,7 @@ struct Runs {
 #[derive(Debug)]
 struct OfRun {
     active: Active,
-    until: Instant,
+    ends: Instant,
     bytes: usize,
 }
 
@@ -78,6 +80,7 @@ impl Active {
             planner: Planner::new(scenario),
             workers: scenario.capacity().map(Workers::new).map(Arc::new),
             start,
+            ends: None,
         }
     }
 }
@@ -108,7 +111,7 @@ impl Runs {
     fn remove_those_that_are_over(&mut self, now: Instant) {
         let bytes = &mut self.bytes;
         self.by_name.retain(|_, of_run| {
-            let stays = now < of_run.until;
+            let stays = now < of_run.ends;
             if !stays {
                 *bytes -= of_run.bytes;
             }
@@ -133,7 +136,7 @@ impl Scenarios {
     pub(super) fn with<T>(&self, run: &str, now: Instant, see: impl FnOnce(&Active) -> T) -> T {
         if self.run_count.load(Ordering::Acquire) > 0 {
             let runs = read(&self.runs);
-            let of_run = runs.by_name.get(run).filter(|of_run| now < of_run.until);
+            let of_run = runs.by_name.get(run).filter(|of_run| now < of_run.ends);
             if let Some(of_run) = of_run {
                 return see(&of_run.active);
             }
@@ -179,8 +182,8 @@ impl Scenarios {
     /// That of a run, if it has one of its own.
     pub(super) fn of_run(&self, run: &str, now: Instant) -> Option<Remaining> {
         let runs = read(&self.runs);
-        let of_run = runs.by_name.get(run).filter(|of_run| now < of_run.until)?;
-        Some((of_run.active.scenario.clone(), Some(of_run.until - now)))
+        let of_run = runs.by_name.get(run).filter(|of_run| now < of_run.ends)?;
+        Some((of_run.active.scenario.clone(), Some(of_run.ends - now)))
     }
 
     /// Gives a run one of its own for this time.
@@ -195,7 +198,7 @@ impl Scenarios {
     ) -> Result<(), TooManyScenarios> {
         let now = clock::now();
         let bytes = scenario.to_toml().len() + run.len();
-        let active = Active::of(scenario, now);
+        let mut active = Active::of(scenario, now);
         let mut runs = write(&self.runs);
         runs.remove(run);
         let is_full = |runs: &Runs| {
@@ -206,10 +209,11 @@ impl Scenarios {
         }
         let fits = !is_full(&runs);
         if fits {
-            let until = now.checked_add(lasts).unwrap_or(now);
+            let ends = now.checked_add(lasts).unwrap_or(now);
+            active.ends = Some(ends);
             let of_run = OfRun {
                 active,
-                until,
+                ends,
                 bytes,
             };
             runs.by_name.insert(run.to_owned(), of_run);
@@ -226,7 +230,7 @@ impl Scenarios {
         let was_there = runs
             .by_name
             .get(run)
-            .is_some_and(|of_run| now < of_run.until);
+            .is_some_and(|of_run| now < of_run.ends);
         runs.remove(run);
         self.run_count.store(runs.by_name.len(), Ordering::Release);
         was_there

@@ -9,7 +9,7 @@ use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, SERVER, VARY};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use flags_data::{Catalogue, CountryCode, Resource, ResourceKind};
+use flags_data::{Catalogue, CountryCode, HEALTH_CHECK, Resource, ResourceKind};
 use tower_service::Service as _;
 
 use super::file::ServedFile;
@@ -56,7 +56,7 @@ impl Site {
             list: List::new(catalogue),
         });
         let router = Router::new()
-            .route("/healthz", get(healthy))
+            .route(HEALTH_CHECK, get(healthy))
             .route("/flags", get(slash))
             .route("/flags/", get(list))
             .route("/flags/{folder}/{name}", get(file))

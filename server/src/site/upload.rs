@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::record::ReceivedBody;
 use crate::response::{Complete, text_response};
 
 /// The longest upload that is read, in bytes.
@@ -20,13 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The methods of an upload, as `allow` lists them.
 pub(super) const ALLOWED: HeaderValue = HeaderValue::from_static("POST,PUT,PATCH,DELETE");
-
-/// A body that was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Upload {
-    bytes: u64,
-    digest: Digest,
-}
 
 /// Why a body was not read to its end.
 #[derive(Debug)]
@@ -51,6 +45,10 @@ pub(crate) fn is_upload(method: &Method, resource: &Resource<'_>) -> bool {
     let methods = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     resource.kind() == ResourceKind::Upload && methods.contains(method)
 }
+
+/// An upload whose body was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upload(pub(crate) ReceivedBody);
 
 impl Upload {
     /// Reads a body to its end. It costs the memory of one piece of it.
@@ -84,8 +82,8 @@ impl Upload {
                 }
             }
         }
-        let digest = Digest::from_bytes(digest.finalize().into());
-        Ok(Self { bytes, digest })
+        let sha256 = Digest::from_bytes(digest.finalize().into());
+        Ok(Self(ReceivedBody { bytes, sha256 }))
     }
 
     /// What the client gets for it.
@@ -93,8 +91,8 @@ impl Upload {
         let receipt = Receipt {
             method: method.as_str(),
             path,
-            bytes: self.bytes,
-            sha256: self.digest.to_string(),
+            bytes: self.0.bytes,
+            sha256: self.0.sha256.to_string(),
             attempt,
         };
         let json = serde_json::to_string(&receipt).expect("texts and numbers are JSON");

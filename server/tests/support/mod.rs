@@ -1,4 +1,4 @@
-//! A real server, and a client that reads its answers byte by byte.
+//! A real server, and a client that sees every byte of its answers.
 //!
 //! How a connection ends matters, so it is a value here: FIN or RST; anything else panics.
 
@@ -8,7 +8,7 @@
 )]
 
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -173,13 +173,23 @@ impl Client {
 
     /// The head of the next response.
     pub(crate) fn head(&mut self) -> Head {
-        let mut raw = Vec::new();
-        while !raw.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            self.0.read_exact(&mut byte).unwrap_or_else(|error| {
+        const END: &[u8] = b"\r\n\r\n";
+        let (mut raw, mut peeked) = (Vec::new(), [0; 4096]);
+        while !raw.ends_with(END) {
+            let fail = |error: io::Error| -> usize {
                 panic!("{error} after {:?}", String::from_utf8_lossy(&raw))
-            });
-            raw.extend(byte);
+            };
+            let len = self.0.peek(&mut peeked).unwrap_or_else(fail);
+            assert!(len > 0, "a FIN after {:?}", String::from_utf8_lossy(&raw));
+            // Up to the end of the head, if it is there, and no further.
+            let before = raw.len();
+            raw.extend(&peeked[..len]);
+            let from = before.saturating_sub(END.len() - 1);
+            let end = raw[from..].windows(END.len()).position(|part| part == END);
+            raw.truncate(end.map_or(raw.len(), |end| from + end + END.len()));
+            self.0
+                .read_exact(&mut peeked[..raw.len() - before])
+                .unwrap();
         }
         Head::parse(&raw)
     }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use flag_scenario::{Content, Ending, RequestKey, RuleName};
-use flag_server::{BlockingFlagServer, End, Record};
+use flag_server::{AttemptFrom, BlockingFlagServer, End, Record};
 use flags_data::{CountryCode, Resource, ResourceKind};
 
 use crate::download::http::exchange::http_error;
@@ -36,9 +36,15 @@ impl Seen {
     pub(super) fn by(server: &BlockingFlagServer, start: Instant, end: Instant) -> Self {
         let mut records = server.settled_records(RECORDS_GRACE);
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        let forgotten = count(server.received()).saturating_sub(records.len());
-        let unrecorded = count(server.unrecorded()).saturating_add(forgotten);
+        let decided = records.iter().filter(|record| is_decided(record)).count();
+        let forgotten = count(server.received()).saturating_sub(decided);
         records.retain(|record| record.times.received <= end);
+        // Those that meet no faults are no downloads, and are only counted.
+        let all = records.len();
+        records.retain(is_decided);
+        let others = all - records.len();
+        let unrecorded =
+            (count(server.unrecorded()).saturating_add(forgotten)).saturating_add(others);
         let chains = chains(&records);
         let workers = workers(&chains);
         let (mut samples, mut others) = (Vec::new(), Vec::new());
@@ -61,6 +67,11 @@ impl Seen {
             },
         }
     }
+}
+
+/// Whether the request meets faults.
+fn is_decided(record: &Record) -> bool {
+    record.request.attempt_from != AttemptFrom::None
 }
 
 /// A request, with the redirects that followed from it.
