@@ -96,10 +96,15 @@ RIGHT = [
     rule('fault = "close", match = {}, attempts = { first = 1 }, window = { until = "1s" }'),
     'capacity = { workers = 1, service_time = { fixed = "1s" } }',
     'listener = [{ name = "a", port = 0 }]',
+    'listener = [{ name = "a", port = 0 }]\ncontrol = "127.0.0.1:0"',
+    'listener = [{ name = "a", port = 0 }]\ncontrol = "[::1]:9000"',
     'listener = [{ name = "a", port = 1, profile = "flaky", seed = 1 }]',
     'listener = [{ name = "a", port = 1, rule = [{ fault = "close" }] }]',
 ]
 WRONG = [
+    'listener = [{ name = "a", port = 0 }]\ncontrol = "9000"',
+    'listener = [{ name = "a", port = 0 }]\ncontrol = 9000',
+    'control = "127.0.0.1:0"',
     "seed = -1",
     "seed = 1.5",
     'seed = "1"',

@@ -82,6 +82,9 @@ struct ConfigKeys {
     /// The listeners. Each has a port and a scenario of its own.
     #[schemars(length(min = 1))]
     listener: Vec<ListenerKeys>,
+    /// The address of the control plane, as `127.0.0.1:0`; port 0 is any free one.
+    #[schemars(regex(pattern = r"^(localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"))]
+    control: Option<String>,
 }
 
 /// One port, with a profile, a scenario file, or the keys of a scenario.

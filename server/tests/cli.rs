@@ -356,6 +356,41 @@ fn the_control_plane_is_printed_last_and_in_the_ready_file() {
 }
 
 #[test]
+fn a_configuration_file_can_open_the_control_plane() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("servers.toml");
+    let write = |control: &str, name: &str| {
+        let text = format!("control = {control}\n[[listener]]\nname = '{name}'\nport = 0\n");
+        std::fs::write(&file, text).unwrap();
+    };
+    let path = file.to_str().unwrap();
+    write("'localhost:0'", "one");
+    for more in [&[][..], &["--control", "127.0.0.1:0"]] {
+        let running = Running::start(flag_server(&[&["--config", path], more].concat()), 2);
+        assert_eq!(running.announced[1].0, "control");
+        assert_eq!(running.get(0, "/flags/br/br.gif"), 200);
+    }
+    let token = ["--config", path, "--control-token", "secret"];
+    let running = Running::start(flag_server(&token), 2);
+    assert_eq!(running.get(1, "/api/listeners"), 401);
+    for (control, name, expected) in [
+        ("'9000'", "one", "control: give an IP address and a port"),
+        ("9000", "one", "control: "),
+        (
+            "'127.0.0.1:0'",
+            "control",
+            "the control plane has this name",
+        ),
+        ("'0.0.0.0:0'", "one", "give a --control-token too"),
+    ] {
+        write(control, name);
+        let (code, message) = refusal(&["--config", path]);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
 fn short_options_are_a_scenario() {
     let served = ["--delay", "1ms..2ms", "--errors", "100%:429", "--port", "0"];
     let running = Running::start(flag_server(&served), 1);

@@ -217,7 +217,7 @@ pub(crate) struct ServeArgs {
 
     /// Open the control plane here too: an HTTP API that changes scenarios while the server runs,
     /// for all requests or for one run, and returns what was received and sent. Port 0: any free
-    /// one.
+    /// one. In a file of --config: control = "IP:PORT".
     #[arg(long, value_name = "IP:PORT", env = "FLAG_SERVER_CONTROL", value_parser = socket_address)]
     pub(crate) control: Option<SocketAddr>,
 
@@ -228,7 +228,6 @@ pub(crate) struct ServeArgs {
         value_name = "TOKEN",
         env = "FLAG_SERVER_CONTROL_TOKEN",
         hide_env_values = true,
-        requires = "control",
         value_parser = token
     )]
     pub(crate) control_token: Option<String>,
@@ -341,7 +340,8 @@ pub(crate) enum Switch {
     Off,
 }
 
-fn socket_address(text: &str) -> Result<SocketAddr, String> {
+/// An address of this machine; `localhost` is 127.0.0.1.
+pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     let named = text.strip_prefix("localhost:");
     let address = named.map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     address

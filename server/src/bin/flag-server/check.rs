@@ -6,11 +6,10 @@ use std::path::Path;
 use flag_scenario::Scenario;
 use flag_scenario::file::{MAX_TOML, Problem, has_key, read_limited, remedy};
 use flag_scenario::wording::counted;
-use flag_server::Listener;
 use thiserror::Error;
 
 use crate::bind::Bind;
-use crate::config::read_listeners;
+use crate::config::{ConfigFile, parse_config};
 
 /// Why a file has no meaning.
 #[derive(Debug, Error)]
@@ -53,7 +52,7 @@ pub(crate) enum Meaning {
     /// What `--scenario` reads.
     Scenario(Scenario),
     /// What `--config` reads: it has the key `listener`.
-    Config(Vec<Listener>),
+    Config(ConfigFile),
 }
 
 /// Reads a file as `--config` does if it has the key `listener`, and as `--scenario` does if not.
@@ -68,7 +67,7 @@ pub(crate) fn check(path: &Path) -> Result<Meaning, CheckError> {
     })?;
     let meaning = if has_key(&text, "listener") {
         let folder = path.parent().unwrap_or(Path::new("."));
-        read_listeners(&text, folder, &Bind::default()).map(Meaning::Config)
+        parse_config(&text, folder, &Bind::default()).map(Meaning::Config)
     } else {
         let scenario = Scenario::from_toml(&text).map(Meaning::Scenario);
         scenario.map_err(|error| error.problems)
@@ -86,9 +85,12 @@ impl fmt::Display for Meaning {
                 writeln!(f, "a scenario with seed {}", scenario.seed())?;
                 indented(f, scenario)
             }
-            Self::Config(listeners) => {
+            Self::Config(ConfigFile { listeners, control }) => {
                 let count = counted(listeners.len() as u64, "listener");
                 writeln!(f, "a configuration of {count}")?;
+                if let Some(address) = control {
+                    writeln!(f, "the control plane on {address}")?;
+                }
                 listeners.iter().try_for_each(|listener| {
                     let port = match listener.address.port() {
                         0 => "any free port".to_owned(),

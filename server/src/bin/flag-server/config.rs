@@ -1,6 +1,7 @@
 //! From what was typed to what it means: every value checked, every problem reported at once.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use flag_server::{Config, Control, Limits, Listener, Tls};
 use flags_data::{Catalogue, LoadError};
 use thiserror::Error;
 
-use crate::args::{Edition, ServeArgs, Switch};
+use crate::args::{Edition, ServeArgs, Switch, socket_address};
 use crate::bind::Bind;
 
 /// Everything that is wrong with the configuration; never empty.
@@ -65,8 +66,11 @@ pub(crate) enum ConfigProblem {
         "--control: others can reach this address; give a --control-token too, or a loopback address"
     )]
     NoToken,
+    /// A token, and nothing that needs it.
+    #[error("--control-token: there is no control plane; add --control, or leave it out")]
+    NoControl,
     /// Two things of one name.
-    #[error("--config: no listener may be named control beside --control; rename it")]
+    #[error("--control: a listener is named control too; rename it, or the file of --scenario")]
     NamedControl,
     /// The folder of flags cannot be served.
     #[error("--flags: {0}")]
@@ -85,9 +89,9 @@ impl fmt::Display for ConfigError {
 /// # Errors
 /// With every problem of the arguments and of the files that they name.
 pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
-    let (listeners, mut problems) = match listeners(args) {
-        Ok(listeners) => (listeners, Vec::new()),
-        Err(ConfigError { problems }) => (Vec::new(), problems),
+    let (ConfigFile { listeners, control }, mut problems) = match configured(args) {
+        Ok(configured) => (configured, Vec::new()),
+        Err(ConfigError { problems }) => (ConfigFile::default(), problems),
     };
     let catalogue = match &args.flags {
         Some(dir) => Catalogue::load(dir),
@@ -109,10 +113,13 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
         grace: args.grace,
     };
 
-    let control = args.control.map(|address| Control {
+    let control = args.control.or(control).map(|address| Control {
         address,
         token: args.control_token.clone(),
     });
+    if control.is_none() && args.control_token.is_some() && problems.is_empty() {
+        problems.push(ConfigProblem::NoControl);
+    }
     let has_control = control.is_some();
     let keeps_records = has_control && args.control_records == Switch::On;
     if control.as_ref().is_some_and(Control::needs_token) {
@@ -143,22 +150,39 @@ pub(crate) fn from_args(args: &ServeArgs) -> Result<Config, ConfigError> {
     }
 }
 
+/// What a configuration file says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ConfigFile {
+    pub(crate) listeners: Vec<Listener>,
+    /// The address of the control plane.
+    pub(crate) control: Option<SocketAddr>,
+}
+
+impl From<Vec<Listener>> for ConfigFile {
+    fn from(listeners: Vec<Listener>) -> Self {
+        Self {
+            listeners,
+            control: None,
+        }
+    }
+}
+
 /// The listeners and their scenarios, from the files that are named.
 ///
 /// # Errors
 /// With every problem of them.
-pub(crate) fn listeners(args: &ServeArgs) -> Result<Vec<Listener>, ConfigError> {
+pub(crate) fn configured(args: &ServeArgs) -> Result<ConfigFile, ConfigError> {
     let mut problems = Vec::new();
     let bind = Bind::read(&args.bind).unwrap_or_else(|reason| {
         problems.push(ConfigProblem::Bind(reason));
         Bind::default()
     });
-    let listeners = match &args.config {
-        Some(path) => configured_listeners(path, args, &bind).map_err(|problem| vec![problem]),
-        None => described_listeners(args, &bind),
+    let configured = match &args.config {
+        Some(path) => read_config(path, args, &bind).map_err(|problem| vec![problem]),
+        None => described_listeners(args, &bind).map(ConfigFile::from),
     };
-    match listeners {
-        Ok(listeners) if problems.is_empty() => Ok(listeners),
+    match configured {
+        Ok(configured) if problems.is_empty() => Ok(configured),
         Ok(_) => Err(ConfigError { problems }),
         Err(more) => {
             problems.extend(more);
@@ -218,41 +242,36 @@ fn described_listeners(args: &ServeArgs, bind: &Bind) -> Result<Vec<Listener>, V
     }
 }
 
-fn configured_listeners(
-    path: &Path,
-    args: &ServeArgs,
-    bind: &Bind,
-) -> Result<Vec<Listener>, ConfigProblem> {
+fn read_config(path: &Path, args: &ServeArgs, bind: &Bind) -> Result<ConfigFile, ConfigProblem> {
     let shown = path.display().to_string();
     let text = read_limited(path, MAX_TOML).map_err(|reason| ConfigProblem::UnreadableConfig {
         path: shown.clone(),
         reason,
     })?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let listeners =
-        read_listeners(&text, folder, bind).map_err(|problems| ConfigProblem::InvalidConfig {
+    let mut config =
+        parse_config(&text, folder, bind).map_err(|problems| ConfigProblem::InvalidConfig {
             path: shown,
             problems,
         })?;
-    let seeded = listeners.into_iter().map(|listener| match args.seed {
-        None => listener,
-        Some(seed) => Listener {
-            scenario: listener.scenario.with_seed(seed),
-            ..listener
-        },
-    });
-    Ok(seeded.collect())
+    if let Some(seed) = args.seed {
+        for listener in &mut config.listeners {
+            listener.scenario = listener.scenario.clone().with_seed(seed);
+        }
+    }
+    Ok(config)
 }
 
-/// The listeners of a configuration file: `[[listener]]` tables with a `name`, a `port`, and either
-/// a `profile`, or a `scenario` (a file, from the folder of this one), or the keys of a scenario
-/// themselves.
-pub(crate) fn read_listeners(
-    text: &str,
+/// What a configuration file says: `[[listener]]` tables with a `name`, a `port`, and either a
+/// `profile`, or a `scenario` (a file, from the folder of this one), or the keys of a scenario
+/// themselves; and the address of the control plane, if there is to be one.
+pub(crate) fn parse_config(
+    toml: &str,
     folder: &Path,
     bind: &Bind,
-) -> Result<Vec<Listener>, Vec<Problem>> {
-    read_text(text, |file| {
+) -> Result<ConfigFile, Vec<Problem>> {
+    read_text(toml, |file| {
+        let control = file.optional("control", |value| socket_address(&text(value)?));
         let remedy = "write each listener as a table that starts with [[listener]]";
         let mut names: Vec<String> = Vec::new();
         let mut is_empty = true;
@@ -265,6 +284,12 @@ pub(crate) fn read_listeners(
                     &format!("two listeners are named {:?}: rename one", listener.name),
                 );
             }
+            if control.is_some() && listener.name == "control" {
+                section.refuse(
+                    "name",
+                    "the control plane has this name: rename the listener",
+                );
+            }
             names.push(listener.name.clone());
             Some(listener)
         });
@@ -275,7 +300,7 @@ pub(crate) fn read_listeners(
                 "there is none: add a table that starts with [[listener]]",
             );
         }
-        Some(listeners)
+        Some(ConfigFile { listeners, control })
     })
 }
 

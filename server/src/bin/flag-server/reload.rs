@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use crate::args::ServeArgs;
+use crate::config::configured;
 
 /// The listeners as the files describe them now, or all that is wrong with them.
 pub(crate) type Described = Result<Vec<Listener>, String>;
@@ -37,7 +38,8 @@ fn described_by(args: &ServeArgs) -> Described {
             ));
         }
     }
-    crate::config::listeners(args).map_err(|error| error.to_string())
+    let configured = configured(args).map_err(|error| error.to_string())?;
+    Ok(configured.listeners) // the control plane stays as it is
 }
 
 /// A pipe would be empty by now, which is a scenario without faults.
