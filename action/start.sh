@@ -126,6 +126,7 @@ until [[ -f $ready ]]; do
   sleep 0.02
 done
 read -r _ url <"$folder/lines" # the first line is the first listener's: NAME URL
+control=$(sed -n 's/^control //p' "$folder/lines")
 
 
 append GITHUB_OUTPUT "url=$url"
@@ -134,6 +135,7 @@ append GITHUB_OUTPUT "pid=$pid"
 append GITHUB_OUTPUT "log=$log"
 append GITHUB_OUTPUT "decision-log=$FLAG_SERVER_DECISION_LOG"
 append GITHUB_ENV "FLAGS_URL=$url/flags"
+[[ -z $control ]] || append GITHUB_ENV "FLAGS_CONTROL_URL=$control"
 append GITHUB_PATH "${binary%/*}" # for `flag-server plan` and `healthcheck`
 echo "flag-server is ready:"
 cat "$folder/lines"

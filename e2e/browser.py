@@ -11,11 +11,11 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="SKIPPED: no Chromiu
 
 
 @contextmanager
-def browser_page(width: int, height: int, scheme: str, **options):
+def browser_page(width: int, height: int, scheme: str, *, arguments=(), **options):
     """An empty page that records its requests and its errors."""
     from playwright.sync_api import sync_playwright
 
-    flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", *arguments]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, **options)

@@ -126,6 +126,7 @@ def pytest_terminal_summary(terminalreporter, config):
 class Server:
     process: subprocess.Popen
     urls: dict[str, str]
+    control: str | None = None
 
     def flags(self, name: str | None = None) -> str:
         """The base URL of the listener of this name, or of the only one."""
@@ -148,8 +149,8 @@ def running(folder: Path, *args: str):
             assert process.poll() is None, f"the server ended with {process.returncode}"
             assert time.monotonic() < deadline, "the server is not ready"
             time.sleep(0.005)
-        listeners = json.loads(ready.read_text())["listeners"]
-        yield Server(process, {listener["name"]: listener["url"] for listener in listeners})
+        said = json.loads(ready.read_text())
+        yield Server(process, {listener["name"]: listener["url"] for listener in said["listeners"]}, said.get("control"))
     finally:
         process.kill()
         process.wait()

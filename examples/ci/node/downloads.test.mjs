@@ -1,27 +1,33 @@
-// One flag-server for this file, and a run of its own for each test.
+// One flag-server for this file. Each test has a run on it, with a scenario and records of its own.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { setTimeout as pause } from "node:timers/promises";
 
-const scenario = fileURLToPath(new URL("../retry.toml", import.meta.url));
+const retry = await readFile(new URL("../retry.toml", import.meta.url), "utf8");
 let server;
 let exited;
-let flags;
+let root;
+let control;
 
 before(async () => {
-  const options = ["--scenario", scenario, "--port", "0"];
+  const options = ["--profile", "local", "--port", "0", "--control", "127.0.0.1:0"];
   server = spawn("flag-server", options, { stdio: ["ignore", "pipe", "inherit"] });
   exited = once(server, "exit");
-  // One line for each listener, NAME URL, as soon as all of them accept. This server has one.
+  // One line for each listener, NAME URL, as soon as all of them accept. The control plane's is the last.
   for await (const line of createInterface({ input: server.stdout })) {
-    flags = `${line.split(" ")[1]}/flags`;
-    break;
+    const [name, url] = line.split(" ");
+    if (name === "control") {
+      control = url;
+      break;
+    }
+    root = url;
   }
-  assert.ok(flags, "flag-server did not start; see its message above");
+  assert.ok(control, "flag-server did not start; see its message above");
 });
 
 after(async () => {
@@ -29,29 +35,64 @@ after(async () => {
   await exited;
 });
 
-/** The code under test: an image, and every status on the way to it. */
-async function download(url, { run, attempts }) {
-  const statuses = [];
-  while (statuses.length < attempts) {
-    const response = await fetch(url, { headers: { "flag-run": run } });
-    const body = Buffer.from(await response.arrayBuffer());
-    statuses.push(response.status);
-    if (response.ok) return { image: body, statuses };
+/** What one test says to the server, and asks it. No other test notices. */
+class Flags {
+  constructor(run) {
+    this.run = encodeURIComponent(run);
+    this.url = `${root}/run/${this.run}/flags`;
   }
-  throw Object.assign(new Error("gave up"), { statuses });
+
+  async #ask(method, path, body) {
+    const response = await fetch(`${control}/api/runs/${this.run}${path}`, { method, body });
+    assert.ok(response.ok, await response.clone().text());
+    return response;
+  }
+
+  /** What goes wrong from now on. It ends by itself, should the test die. */
+  scenario(toml) {
+    return this.#ask("PUT", "/scenario?for=1m", toml);
+  }
+
+  /** What the server received and sent, as soon as these requests are over. */
+  async records(count) {
+    const found = await (await this.#ask("GET", `/records?count=${count}&settled=true&wait=5s`)).json();
+    assert.ok(found.complete, JSON.stringify(found.records));
+    return found.records;
+  }
 }
+
+/** The code under test. */
+async function download(url, { attempts, ms = 0 }) {
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    const response = await fetch(url, { headers: { "user-agent": "downloads/1" } });
+    const body = Buffer.from(await response.arrayBuffer());
+    if (response.ok) return body;
+    if (attempt < attempts) await pause(ms);
+  }
+  throw new Error("gave up");
+}
+
+const statuses = (records) => records.map((record) => record.sent.status);
 
 describe("a download", { concurrency: true }, () => {
   for (const cc of ["br", "jp", "us"]) {
     test(`of ${cc} survives two failures`, async (t) => {
-      const { image, statuses } = await download(`${flags}/${cc}/${cc}.gif`, { run: t.name, attempts: 3 });
+      const flags = new Flags(t.name);
+      await flags.scenario(retry);
+      const image = await download(`${flags.url}/${cc}/${cc}.gif`, { attempts: 3, ms: 100 });
       assert.equal(image.toString("latin1", 0, 6), "GIF89a");
-      assert.deepEqual(statuses, [503, 503, 200]);
+      const records = await flags.records(3);
+      assert.deepEqual(statuses(records), [503, 503, 200]);
+      const received = records.map((record) => record.received_unix_ms);
+      assert.ok(received[1] - received[0] >= 99 && received[2] - received[1] >= 99, "it paused"); // timers of Node round
+      for (const { headers } of records) assert.equal(Object.fromEntries(headers)["user-agent"], "downloads/1");
     });
 
     test(`of ${cc} gives up after its last attempt`, async (t) => {
-      const hasty = download(`${flags}/${cc}/${cc}.gif`, { run: t.name, attempts: 2 });
-      await assert.rejects(hasty, { message: "gave up", statuses: [503, 503] });
+      const flags = new Flags(t.name);
+      await flags.scenario(retry);
+      await assert.rejects(download(`${flags.url}/${cc}/${cc}.gif`, { attempts: 2 }), { message: "gave up" });
+      assert.deepEqual(statuses(await flags.records(2)), [503, 503]);
     });
   }
 });

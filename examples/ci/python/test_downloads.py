@@ -1,43 +1,65 @@
-"""A client that retries, against a server that fails twice."""
+"""A client that retries, and what the server saw of it."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+
+RETRY = Path(__file__).parent.parent.joinpath("retry.toml").read_text()
+CODES = ["br", "jp", "us"]
 
 
 class GaveUp(Exception):
     pass
 
 
-def download(url: str, headers: dict[str, str], attempts: int) -> tuple[bytes, list[int]]:
-    """The code under test: an image, and every status on the way to it."""
-    statuses = []
-    while len(statuses) < attempts:
+def download(url: str, attempts: int, pause: float = 0.0) -> bytes:
+    """The code under test."""
+    for attempt in range(1, attempts + 1):
         try:
-            with urlopen(Request(url, headers=headers), timeout=5) as response:
-                return response.read(), [*statuses, response.status]
-        except HTTPError as error:
-            statuses.append(error.code)
-    raise GaveUp(statuses)
+            with urlopen(Request(url, headers={"user-agent": "downloads/1"}), timeout=5) as response:
+                return response.read()
+        except HTTPError:
+            if attempt < attempts:
+                time.sleep(pause)
+    raise GaveUp(url)
 
 
-@pytest.mark.parametrize("cc", ["br", "jp", "us"])
+@pytest.mark.parametrize("cc", CODES)
 def test_a_download_survives_two_failures(flags, cc):
-    image, statuses = download(flags.image_url(cc), flags.headers, attempts=3)
-    assert image.startswith(b"GIF89a")
-    assert statuses == [503, 503, 200]
+    flags.scenario(RETRY)
+    assert download(f"{flags.url}/{cc}/{cc}.gif", attempts=3, pause=0.1).startswith(b"GIF89a")
+    records = flags.records(count=3)
+    assert [record["sent"]["status"] for record in records] == [503, 503, 200]
+    assert {dict(record["headers"])["user-agent"] for record in records} == {"downloads/1"}
+    received = [record["received_unix_ms"] for record in records]
+    assert all(later - earlier >= 100 for earlier, later in zip(received, received[1:])), "it paused"
 
 
-@pytest.mark.parametrize("cc", ["br", "jp", "us"])
+@pytest.mark.parametrize("cc", CODES)
 def test_a_download_gives_up_after_its_last_attempt(flags, cc):
-    with pytest.raises(GaveUp) as gave_up:
-        download(flags.image_url(cc), flags.headers, attempts=2)
-    assert gave_up.value.args == ([503, 503],)
+    flags.scenario(RETRY)
+    with pytest.raises(GaveUp):
+        download(f"{flags.url}/{cc}/{cc}.gif", attempts=2)
+    assert [record["sent"]["status"] for record in flags.records(count=2)] == [503, 503]
 
 
 def test_each_flag_has_attempts_of_its_own(flags):
+    flags.scenario(RETRY)
     with ThreadPoolExecutor() as pool:
-        downloads = pool.map(lambda cc: download(flags.image_url(cc), flags.headers, attempts=3), ["br", "jp", "us"])
-        assert [statuses for _, statuses in downloads] == [[503, 503, 200]] * 3
+        images = list(pool.map(lambda cc: download(f"{flags.url}/{cc}/{cc}.gif", attempts=3), CODES))
+    assert all(image.startswith(b"GIF89a") for image in images)
+    attempts = [(record["path"], record["attempt"]) for record in flags.records(count=9)]
+    assert sorted(attempts) == [(f"/flags/{cc}/{cc}.gif", attempt) for cc in CODES for attempt in (1, 2, 3)]
+
+
+def test_a_scenario_changes_in_the_middle_of_a_test(flags):
+    image = f"{flags.url}/br/br.gif"
+    download(image, attempts=1)
+    flags.scenario('rule = [{ fault = "status", status = 429, retry_after = "1s" }]')
+    with pytest.raises(GaveUp):
+        download(image, attempts=1)
+    assert [record["sent"]["status"] for record in flags.records(count=2)] == [200, 429]
