@@ -378,7 +378,15 @@ def main() -> None:
     local = peers.flag_server("--profile", "local")
     if "server" in wanted:
         planning = peers.flag_server("--scenario", peers.scenario("idle", "0ms"))
-        servers = {"floor": peers.floor_server, "nginx": peers.nginx_server, "flag-server": local, "flag-server, planning": planning}
+        control = ["--profile", "local", "--control", "127.0.0.1:0"]
+        servers = {
+            "floor": peers.floor_server,
+            "nginx": peers.nginx_server,
+            "flag-server": local,
+            "flag-server, planning": planning,
+            "with --control, no records": peers.flag_server(*control, "--control-records", "off"),
+            "with --control": peers.flag_server(*control),
+        }
         found = in_turns(servers, args.rounds, lambda server: server_cost(peers, server, args.seconds, first, last))
         bases = ["nginx", "floor", "flag-server"]
         result["server"] = compared(found, bases)

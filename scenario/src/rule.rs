@@ -252,6 +252,9 @@ pub enum InvalidRule {
     /// A second rule of that name.
     #[error("two rules are named {0:?}: each name is a stream of chance of its own, so rename one")]
     NameTaken(String),
+    /// One more rule than a scenario has.
+    #[error("a scenario has at most {max} rules: leave some out", max = Rule::MAX_IN_SCENARIO)]
+    TooMany,
     /// The rules of a group, more than one of which would have to fire for some requests.
     #[error(
         "the probabilities of the group {group} add up to {sum}, with this rule: at most one of \
@@ -310,6 +313,9 @@ pub enum InvalidRule {
 }
 
 impl Rule {
+    /// The most rules that a scenario has.
+    pub const MAX_IN_SCENARIO: usize = 1000;
+
     /// A rule that fires for every request.
     pub(crate) fn new(name: RuleName, fault: Fault) -> Self {
         Self {

@@ -135,6 +135,9 @@ const ROUNDING: f64 = 1e-9;
 
 /// Checks a rule behind those before it: its name, and the room that is left in its group.
 pub(crate) fn check_behind(earlier: &[Rule], rule: &Rule) -> Result<(), InvalidRule> {
+    if earlier.len() >= Rule::MAX_IN_SCENARIO {
+        return Err(InvalidRule::TooMany);
+    }
     if earlier.iter().any(|earlier| earlier.name() == rule.name()) {
         return Err(InvalidRule::NameTaken(rule.name().to_string()));
     }

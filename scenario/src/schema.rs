@@ -14,6 +14,7 @@ use schemars::transform::transform_subschemas;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use crate::Rule;
 use crate::file::{ALIASES, MALFORMED, MAX_WORKERS};
 use crate::profiles::PROFILES;
 use crate::{Distribution, Fault, RuleName, Scenario, StatusNumber};
@@ -124,6 +125,7 @@ struct ScenarioKeys {
     /// How many requests the server works on at a time, and for how long.
     capacity: Option<CapacityKeys>,
     /// The rules, in the order in which they are tried.
+    #[schemars(length(max = Rule::MAX_IN_SCENARIO))]
     rule: Option<Vec<RuleKeys>>,
 }
 

@@ -6,11 +6,12 @@
 mod http2;
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use http2::Connection;
-use support::{BRAZIL, Client, request};
+use support::{BRAZIL, Client, SAFETY, request};
 
 struct Running {
     child: Child,
@@ -20,25 +21,32 @@ struct Running {
 
 impl Running {
     fn start(scenario: &str) -> Self {
+        Self::start_with(scenario, &[]).0
+    }
+
+    /// The same with more options, and the authorities that are printed after the first.
+    fn start_with(scenario: &str, more: &[&str]) -> (Self, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("scenario.toml");
         std::fs::write(&file, scenario).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_flag-server"))
             .args(["--port", "0", "--threads", "1", "--scenario"])
             .arg(&file)
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        out.read_line(&mut line).unwrap();
-        let (_, authority) = line.trim_end().split_once("://").unwrap();
-        Self {
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let lines = out.lines().take(1 + usize::from(!more.is_empty()));
+        let mut authorities =
+            lines.map(|line| line.unwrap().split_once("://").unwrap().1.to_owned());
+        let running = Self {
+            authority: authorities.next().unwrap(),
             child,
-            authority: authority.to_owned(),
             _folder: folder,
-        }
+        };
+        (running, authorities.collect())
     }
 
     /// What it takes, in bytes.
@@ -113,4 +121,78 @@ fn a_request_that_waits_does_not_keep_its_headers() {
     // Half of what keeping them would take; buffers have room in it.
     let kept = ((STREAMS - 20) * LENGTH) as u64;
     assert!(grown < kept / 2, "{grown} of {kept} bytes");
+}
+
+/// Each with a scenario, attempts at two paths and three records, none of which is forgotten.
+#[test]
+fn ten_thousand_runs_with_scenarios_and_records_stay_within_the_bound() {
+    const RUNS: usize = 10_000;
+    // What docs/control.md says of a run like these, in bytes.
+    const OF_ONE: u64 = 8 * 1024;
+    let (server, more) = Running::start_with("", &["--control", "127.0.0.1:0"]);
+    let mut control = Control::connect(&more[0]);
+    let mut client = Client::connect(&server.authority);
+    let mut run = |number: usize| {
+        let name = format!("a test with a name of a usual length [{number}]");
+        let escaped = name.replace(' ', "%20");
+        let text =
+            "rule = [{ name = 'busy', fault = 'status', status = 503, attempts = { first = 1 } }]";
+        let put = control.ask("PUT", &format!("/api/runs/{escaped}/scenario"), text);
+        assert_eq!(put, 204);
+        for (path, status) in [
+            (BRAZIL, "503"),
+            (BRAZIL, "200"),
+            ("/flags/jp/jp.gif", "503"),
+        ] {
+            let lines = [
+                &*format!("flag-run: {name}"),
+                "user-agent: a client",
+                "accept: */*",
+            ];
+            client.send_request("GET", path, &lines);
+            assert_eq!(client.reply().0.status_line[9..12], *status);
+        }
+    };
+    (0..100).for_each(&mut run);
+    let before = server.memory();
+    (100..RUNS).for_each(&mut run);
+    let grown = server.memory().saturating_sub(before);
+    let each = grown / (RUNS - 100) as u64;
+    assert!(each < OF_ONE, "{each} bytes for each run");
+    // The first is still there, and goes on where it was.
+    client.send_request(
+        "GET",
+        "/run/a%20test%20with%20a%20name%20of%20a%20usual%20length%20[0]/flags/jp/jp.gif",
+        &[],
+    );
+    assert_eq!(client.reply().0.status_line[9..12], *"200");
+}
+
+/// A connection to the control plane.
+struct Control(TcpStream);
+
+impl Control {
+    fn connect(authority: &str) -> Self {
+        let stream = TcpStream::connect(authority).unwrap();
+        stream.set_read_timeout(Some(SAFETY)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(stream)
+    }
+
+    /// The status of an answer without a body.
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> u16 {
+        let host = self.0.peer_addr().unwrap();
+        let length = body.len();
+        let text = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        self.0.write_all(text.as_bytes()).unwrap();
+        let (mut head, mut piece) = (Vec::new(), [0; 1024]);
+        while !head.ends_with(b"\r\n\r\n") {
+            let len = self.0.read(&mut piece).unwrap();
+            assert!(len > 0, "{:?}", String::from_utf8_lossy(&head));
+            head.extend(&piece[..len]);
+        }
+        String::from_utf8_lossy(&head)[9..12].parse().unwrap()
+    }
 }

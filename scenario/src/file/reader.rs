@@ -16,6 +16,9 @@ use crate::Fault;
 /// A value of the text, with its place.
 pub type Value<'v> = Spanned<DeValue<'v>>;
 
+/// The most problems of a text that are listed.
+const MAX_PROBLEMS: usize = 1000;
+
 /// One problem of a text, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -39,10 +42,10 @@ impl fmt::Display for Problem {
 /// Reads a whole text with `read`, which returns `None` only where it noted a problem.
 pub fn read_text<T>(
     text: &str,
-    read: impl FnOnce(&mut Section<'_, '_, '_>) -> Option<T>,
+    read: impl FnOnce(&mut Section<'_, '_>) -> Option<T>,
 ) -> Result<T, Vec<Problem>> {
     let mut problems = Problems {
-        text,
+        line_ends: text.match_indices('\n').map(|(end, _)| end).collect(),
         found: Vec::new(),
     };
     let (root, syntax) = DeTable::parse_recoverable(text);
@@ -80,15 +83,23 @@ pub fn has_key(text: &str, key: &str) -> bool {
 }
 
 /// The problems found so far in one text.
-struct Problems<'t> {
-    text: &'t str,
+struct Problems {
+    /// The places of the line ends of the text.
+    line_ends: Vec<usize>,
     found: Vec<Problem>,
 }
 
-impl Problems<'_> {
+impl Problems {
     fn add(&mut self, at: usize, key: &str, message: &str) {
-        let before = &self.text.as_bytes()[..at.min(self.text.len())];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        if self.found.len() > MAX_PROBLEMS {
+            return;
+        }
+        let is_last = self.found.len() == MAX_PROBLEMS;
+        let (key, message) = match is_last {
+            true => ("", "there are more problems: correct these first"),
+            false => (key, message),
+        };
+        let line = 1 + self.line_ends.partition_point(|end| *end < at);
         self.found.push(Problem {
             line,
             key: key.to_owned(),
@@ -98,7 +109,7 @@ impl Problems<'_> {
 }
 
 /// One table of the file, read key by key; keys that were not read are refused at the end.
-pub struct Section<'v, 't, 'p> {
+pub struct Section<'v, 'p> {
     table: &'v DeTable<'v>,
     /// Where the table starts, for what is missing from it.
     at: usize,
@@ -107,16 +118,11 @@ pub struct Section<'v, 't, 'p> {
     known: Vec<&'static str>,
     /// Whether its keys are free, or mean nothing.
     accepts_the_rest: bool,
-    problems: &'p mut Problems<'t>,
+    problems: &'p mut Problems,
 }
 
-impl<'v, 't, 'p> Section<'v, 't, 'p> {
-    fn new(
-        table: &'v DeTable<'v>,
-        at: usize,
-        path: String,
-        problems: &'p mut Problems<'t>,
-    ) -> Self {
+impl<'v, 'p> Section<'v, 'p> {
+    fn new(table: &'v DeTable<'v>, at: usize, path: String, problems: &'p mut Problems) -> Self {
         Self {
             table,
             at,
@@ -170,7 +176,7 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
     pub fn table<T>(
         &mut self,
         key: &'static str,
-        read: impl FnOnce(&mut Section<'v, 't, '_>) -> Option<T>,
+        read: impl FnOnce(&mut Section<'v, '_>) -> Option<T>,
     ) -> Option<T> {
         let (table, at) = self.optional(key, inline_table)?;
         let path = format!("{}{key}.", self.path);
@@ -184,7 +190,7 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
     pub fn required_table<T>(
         &mut self,
         key: &'static str,
-        read: impl FnOnce(&mut Section<'v, 't, '_>) -> Option<T>,
+        read: impl FnOnce(&mut Section<'v, '_>) -> Option<T>,
     ) -> Option<T> {
         if !self.has(key) {
             self.known.push(key);
@@ -200,7 +206,7 @@ impl<'v, 't, 'p> Section<'v, 't, 'p> {
         &mut self,
         key: &'static str,
         remedy: &str,
-        mut read: impl FnMut(&mut Section<'v, 't, '_>, usize) -> Option<T>,
+        mut read: impl FnMut(&mut Section<'v, '_>, usize) -> Option<T>,
     ) -> Vec<T> {
         let tables = self.optional(key, |value| {
             let array = value.get_ref().as_array().ok_or(remedy)?;

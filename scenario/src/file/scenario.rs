@@ -77,7 +77,7 @@ impl Scenario {
 }
 
 /// The keys of a scenario, wherever it is written. `None` only where a problem was noted.
-pub fn read_scenario(file: &mut Section<'_, '_, '_>) -> Option<Scenario> {
+pub fn read_scenario(file: &mut Section<'_, '_>) -> Option<Scenario> {
     let seed = file
         .optional("seed", unsigned)
         .unwrap_or(Scenario::DEFAULT_SEED);
@@ -88,6 +88,13 @@ pub fn read_scenario(file: &mut Section<'_, '_, '_>) -> Option<Scenario> {
         "rule",
         "write each rule as a table that starts with [[rule]]",
         |rule, index| {
+            if index >= Rule::MAX_IN_SCENARIO {
+                if index == Rule::MAX_IN_SCENARIO {
+                    rule.refuse_table(&InvalidRule::TooMany.to_string());
+                }
+                rule.accept_the_rest();
+                return None;
+            }
             let read = read_rule(rule, index)?;
             if let Err(problem) = check_behind(&earlier, &read) {
                 let key = match problem {
@@ -109,7 +116,7 @@ pub fn read_scenario(file: &mut Section<'_, '_, '_>) -> Option<Scenario> {
 }
 
 /// The keys of a capacity.
-pub fn read_capacity(section: &mut Section<'_, '_, '_>) -> Option<Capacity> {
+pub fn read_capacity(section: &mut Section<'_, '_>) -> Option<Capacity> {
     let workers = section.required("workers", |value| count(value, MAX_WORKERS));
     let service_time = section.required_table("service_time", read_distribution);
     let queue = section.optional("queue", |value| {
@@ -122,7 +129,7 @@ pub fn read_capacity(section: &mut Section<'_, '_, '_>) -> Option<Capacity> {
     })
 }
 
-fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
+fn read_rule(section: &mut Section<'_, '_>, index: usize) -> Option<Rule> {
     let Some(kind) = section.required("fault", text) else {
         section.accept_the_rest(); // which keys there are depends on the kind
         return None;
@@ -149,7 +156,7 @@ fn read_rule(section: &mut Section<'_, '_, '_>, index: usize) -> Option<Rule> {
     )
 }
 
-fn unknown_kind<T>(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<T> {
+fn unknown_kind<T>(section: &mut Section<'_, '_>, kind: &str) -> Option<T> {
     let kinds = KINDS.join(", ");
     let hint = did_you_mean(kind, KINDS.iter().copied());
     section.refuse(
@@ -160,7 +167,7 @@ fn unknown_kind<T>(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<T> {
     None
 }
 
-fn read_conditions(section: &mut Section<'_, '_, '_>) -> Conditions {
+fn read_conditions(section: &mut Section<'_, '_>) -> Conditions {
     let mut conditions = section
         .table("match", |table| {
             let codes = table.optional("cc", |value| {
@@ -196,7 +203,7 @@ fn read_conditions(section: &mut Section<'_, '_, '_>) -> Conditions {
     conditions
 }
 
-fn read_attempts(section: &mut Section<'_, '_, '_>) -> Option<Attempts> {
+fn read_attempts(section: &mut Section<'_, '_>) -> Option<Attempts> {
     let [first, from, to, every] = ["first", "from", "to", "every"]
         .map(|key| section.optional(key, |value| count(value, u32::MAX)));
     let is_range = section.has("from") || section.has("to");
@@ -220,7 +227,7 @@ fn read_attempts(section: &mut Section<'_, '_, '_>) -> Option<Attempts> {
     }
 }
 
-fn read_window(section: &mut Section<'_, '_, '_>) -> Option<Window> {
+fn read_window(section: &mut Section<'_, '_>) -> Option<Window> {
     let from = section.optional("from", duration).unwrap_or_default();
     let until = section.optional("until", duration);
     if until.is_some_and(|until| until <= from) {
@@ -230,7 +237,7 @@ fn read_window(section: &mut Section<'_, '_, '_>) -> Option<Window> {
     Some(Window { from, until })
 }
 
-fn read_fault(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<Fault> {
+fn read_fault(section: &mut Section<'_, '_>, kind: &str) -> Option<Fault> {
     Some(match kind {
         "latency" => {
             let max = section.optional("max", duration);
@@ -287,7 +294,7 @@ fn read_fault(section: &mut Section<'_, '_, '_>, kind: &str) -> Option<Fault> {
     })
 }
 
-fn read_status(section: &mut Section<'_, '_, '_>) -> Option<StatusFault> {
+fn read_status(section: &mut Section<'_, '_>) -> Option<StatusFault> {
     let retry_after = section.optional("retry_after", duration);
     let body = section.optional("body", text);
     let headers = section.table("headers", read_headers);
@@ -316,7 +323,7 @@ fn read_status(section: &mut Section<'_, '_, '_>) -> Option<StatusFault> {
     section.built(fault.with_headers(headers.unwrap_or_default()))
 }
 
-fn read_headers(section: &mut Section<'_, '_, '_>) -> Option<Vec<ResponseHeader>> {
+fn read_headers(section: &mut Section<'_, '_>) -> Option<Vec<ResponseHeader>> {
     let mut headers = Vec::new();
     for (name, value) in section.texts() {
         match ResponseHeader::try_new(name, &value) {
@@ -327,7 +334,7 @@ fn read_headers(section: &mut Section<'_, '_, '_>) -> Option<Vec<ResponseHeader>
     Some(headers)
 }
 
-fn read_distribution(section: &mut Section<'_, '_, '_>) -> Option<Distribution> {
+fn read_distribution(section: &mut Section<'_, '_>) -> Option<Distribution> {
     let fixed = section.optional("fixed", duration).map(Distribution::fixed);
     let uniform = section.table("uniform", |table| {
         let (lower, upper) = (
@@ -399,6 +406,31 @@ mod tests {
         Scenario::from_toml(text)
             .expect_err("the text has a problem")
             .to_string()
+    }
+
+    #[test]
+    fn one_rule_too_many_is_refused_once_and_quickly() {
+        let rules = |count| "[[rule]]\nfault = 'close'\n".repeat(count);
+        let most = Rule::MAX_IN_SCENARIO;
+        assert_eq!(
+            Scenario::from_toml(&rules(most)).unwrap().rules().len(),
+            most
+        );
+        let problems = Scenario::from_toml(&rules(40 * most)).unwrap_err().problems;
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let expected = "line 2001: rule[1001]: a scenario has at most 1000 rules: leave some out";
+        assert_eq!(problems, [expected]);
+        let built = Scenario::of(std::iter::repeat_with(|| Rule::status(503)).take(most + 1));
+        assert_eq!(built.unwrap_err().reason, InvalidRule::TooMany);
+    }
+
+    #[test]
+    fn a_thousand_problems_are_listed_and_the_rest_is_mentioned() {
+        let keys: String = (0..50_000).map(|key| format!("x{key} = 1\n")).collect();
+        let problems = Scenario::from_toml(&keys).unwrap_err().problems;
+        assert_eq!(problems.len(), 1001);
+        let last = problems.iter().find(|problem| problem.key.is_empty());
+        assert!(last.unwrap().message.starts_with("there are more problems"));
     }
 
     #[test]

@@ -18,14 +18,18 @@ use crate::scenario::{Planner, Scenario};
 /// The most runs of a listener that have a scenario of their own at one time.
 pub const MAX_RUN_SCENARIOS: usize = MAX_RUNS.get();
 
-/// The most bytes of their scenarios, written as TOML.
-pub const MAX_RUN_SCENARIO_BYTES: usize = 64 * 1024 * 1024;
+/// The most bytes of their scenarios, each of which counts as its TOML and [`RULE_BYTES`] for each
+/// rule.
+pub const MAX_RUN_SCENARIO_BYTES: usize = 256 * 1024 * 1024;
+
+/// What a rule takes in memory, without its texts, in bytes: rounded up.
+const RULE_BYTES: usize = 1024;
 
 /// There is no room for the scenario of one more run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "too many runs have a scenario of their own: delete those that are over, or let them end by themselves. A listener \
-     has room for {MAX_RUN_SCENARIOS} of them, in at most {MAX_RUN_SCENARIO_BYTES} bytes of TOML"
+     has room for {MAX_RUN_SCENARIOS} of them, in at most {MAX_RUN_SCENARIO_BYTES} bytes"
 )]
 pub struct TooManyScenarios;
 
@@ -197,7 +201,8 @@ impl Scenarios {
         lasts: Duration,
     ) -> Result<(), TooManyScenarios> {
         let now = clock::now();
-        let bytes = scenario.to_toml().len() + run.len();
+        let rules = scenario.rules().len() * RULE_BYTES;
+        let bytes = scenario.to_toml().len() + rules + run.len();
         let mut active = Active::of(scenario, now);
         let mut runs = write(&self.runs);
         runs.remove(run);

@@ -305,7 +305,7 @@ pub(crate) fn parse_config(
 }
 
 fn configured_listener(
-    section: &mut Section<'_, '_, '_>,
+    section: &mut Section<'_, '_>,
     folder: &Path,
     bind: &Bind,
 ) -> Option<Listener> {
