@@ -180,6 +180,28 @@ def test_up_keeps_the_servers_running_and_every_command_accepts_their_labels(com
     assert "ERROR site: http://server:8002/flags" in result.stdout
 
 
+def test_an_option_beats_the_variable_of_the_service(compose):
+    """The service sets FLAG_SERVER_CONFIG; `--profile` is what was typed."""
+    words = "run", "--rm", "--detach", "--publish", "127.0.0.1:8000:8000", "server", "--profile", "local"
+    result = compose(*words)
+    assert result.returncode == 0, result.stderr
+    container = result.stdout.strip().splitlines()[-1]
+    try:
+        deadline = time.monotonic() + 30
+        while "local http://" not in (log := docker_logs(container)):
+            assert time.monotonic() < deadline, log
+            time.sleep(0.05)
+        assert "delay" not in log, log
+        assert httpx.get("http://127.0.0.1:8000/flags/br/br.gif").headers["server-timing"].startswith("plan;dur=0.000")
+    finally:
+        containers.docker("rm", "--force", container)
+
+
+def docker_logs(container: str) -> str:
+    result = run("docker", "logs", container)
+    return result.stdout + result.stderr
+
+
 def test_the_containers_have_no_needless_privileges(compose):
     assert compose("up", "--no-build", "--detach").returncode == 0
     for service in ("server", "client"):
