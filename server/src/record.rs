@@ -114,7 +114,8 @@ const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 impl ReceivedHeaders {
     /// What is not UTF-8 in a value is replaced.
     pub(crate) fn of<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> Self {
-        let mut lines = String::new();
+        // As much as most clients send.
+        let mut lines = String::with_capacity(256);
         for (name, value) in headers {
             let start = lines.len();
             lines.push_str(name);

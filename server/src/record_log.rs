@@ -18,7 +18,7 @@ use crate::changes::Changes;
 use crate::counts::Counts;
 use crate::json_lines::LineSender;
 use crate::record::{End, ReceivedBody, ReceivedRequest, Record};
-use crate::scenario::{ConnectionFaultKind, Plan, RequestKey};
+use crate::scenario::{ConnectionFaultKind, Plan, RequestKey, RuleName};
 
 /// The most runs that are remembered, with their records and their attempts. The least recently
 /// used one is forgotten, and starts again at attempt 1.
@@ -197,17 +197,23 @@ impl RecordLog {
         request: impl FnOnce() -> ReceivedRequest,
     ) -> RecordGuard {
         self.received.fetch_add(1, Ordering::Relaxed);
-        if !self.is_kept() && !self.counts.has_requests() {
-            return RecordGuard(None);
+        if self.is_kept() {
+            let request = match &self.kept {
+                Some(_) => request(),
+                None => ReceivedRequest::default(),
+            };
+            let record = Record::begun(key, hop, plan.clone(), received, request);
+            self.open(record, needed_until, true)
+        } else if self.counts.has_requests() {
+            RecordGuard(Watched::Counted(Box::new(Counted {
+                rules: plan.rules.clone(),
+                end: End::Left,
+                late: None,
+                counts: Arc::clone(&self.counts),
+            })))
+        } else {
+            RecordGuard::default()
         }
-        let request = match &self.kept {
-            Some(_) => request(),
-            None => ReceivedRequest::default(),
-        };
-        // What is only counted needs no texts.
-        let key = if self.is_kept() { key } else { &NOTHING };
-        let record = Record::begun(key, hop, plan.clone(), received, request);
-        self.open(record, needed_until, true)
     }
 
     /// Opens the record of a request that meets no faults.
@@ -219,7 +225,7 @@ impl RecordLog {
     ) -> RecordGuard {
         if self.kept.is_none() {
             self.count_unrecorded();
-            return RecordGuard(None);
+            return RecordGuard::default();
         }
         let record = Record::begun(key, 0, Plan::default(), received, request());
         self.open(record, None, false)
@@ -235,7 +241,7 @@ impl RecordLog {
             lock(kept).begin(&record.run);
         }
         self.begun.fetch_add(1, Ordering::SeqCst);
-        RecordGuard(Some(Box::new(Open {
+        RecordGuard(Watched::Open(Box::new(Open {
             record,
             needed_until,
             is_decided,
@@ -310,8 +316,11 @@ impl RecordLog {
             is_decided,
             ..
         } = open;
+        // In the file, only what is the same in every run.
+        let file = self.file.as_ref().filter(|_| is_decided);
+        let for_file = file.map(|file| (file, record.clone()));
         if let Some(kept) = &self.kept {
-            let forgotten = lock(kept).push(record.clone(), needed_until);
+            let forgotten = lock(kept).push(record, needed_until);
             for run in forgotten {
                 if self.counts.forget_records() {
                     warn!(
@@ -324,21 +333,12 @@ impl RecordLog {
         }
         self.written.fetch_add(1, Ordering::SeqCst);
         self.changes.tell();
-        // In the file, only what is the same in every run.
-        if let Some(file) = self.file.as_ref().filter(|_| is_decided) {
+        if let Some((file, record)) = for_file {
             let bytes = record.bytes();
             file.send(record, bytes);
         }
     }
 }
-
-/// Stands for a request of which nobody needs to know what it was.
-const NOTHING: RequestKey<'_> = RequestKey {
-    run: "",
-    method: "",
-    path: "",
-    attempt: 0,
-};
 
 /// A record that is not yet complete.
 #[derive(Debug)]
@@ -349,40 +349,71 @@ struct Open {
     log: Arc<RecordLog>,
 }
 
-/// One request's record, written when it is dropped. Until somebody says otherwise the client has
-/// left.
+/// A request that is only counted.
+#[derive(Debug)]
+struct Counted {
+    rules: Vec<RuleName>,
+    end: End,
+    late: Option<Duration>,
+    counts: Arc<Counts>,
+}
+
+/// What becomes of one request, written when it is dropped. Until somebody says otherwise the client
+/// has left.
 #[derive(Debug, Default)]
-pub(crate) struct RecordGuard(Option<Box<Open>>);
+pub(crate) struct RecordGuard(Watched);
+
+#[derive(Debug, Default)]
+enum Watched {
+    /// Nobody wants to know.
+    #[default]
+    None,
+    /// It is counted.
+    Counted(Box<Counted>),
+    /// It has a record, and is counted too.
+    Open(Box<Open>),
+}
 
 impl RecordGuard {
     /// Whether anybody wants to know what becomes of the request.
     pub(crate) fn is_kept(&self) -> bool {
-        self.0.is_some()
+        !matches!(self.0, Watched::None)
+    }
+
+    fn record(&mut self) -> Option<&mut Record> {
+        match &mut self.0 {
+            Watched::Open(open) => Some(&mut open.record),
+            Watched::None | Watched::Counted(_) => None,
+        }
     }
 
     /// The body has been read.
     pub(crate) fn read(&mut self, body: ReceivedBody) {
-        if let Some(open) = &mut self.0 {
-            open.record.request.body = Some(Box::new(body));
+        if let Some(record) = self.record() {
+            record.request.body = Some(Box::new(body));
         }
     }
 
     pub(crate) fn begun(&mut self, late: Duration) {
-        if let Some(open) = &mut self.0 {
-            open.record.late_ms = Some(late.as_micros() as f64 / 1e3);
-            open.record.times.begun = Some(clock::now());
+        match &mut self.0 {
+            Watched::None => {}
+            Watched::Counted(counted) => counted.late = Some(late),
+            Watched::Open(open) => {
+                open.record.late_ms = Some(late.as_micros() as f64 / 1e3);
+                open.record.times.begun = Some(clock::now());
+            }
         }
     }
 
     pub(crate) fn status(&mut self, status: StatusCode) {
-        if let Some(open) = &mut self.0 {
-            open.record.sent.status = Some(status.as_u16());
+        if let Some(record) = self.record() {
+            record.sent.status = Some(status.as_u16());
         }
     }
 
     pub(crate) fn sent(&mut self, bytes: usize) {
-        if let Some(open) = &mut self.0 {
-            open.record.sent.bytes += bytes as u64;
+        if let Some(record) = self.record() {
+            record.sent.bytes += bytes as u64;
         }
     }
 
@@ -399,30 +430,39 @@ impl RecordGuard {
     }
 
     fn end(&mut self, end: End) {
-        if let Some(open) = &mut self.0 {
-            open.record.sent.end = end;
+        match &mut self.0 {
+            Watched::None => {}
+            Watched::Counted(counted) => counted.end = end,
+            Watched::Open(open) => open.record.sent.end = end,
         }
     }
 }
 
 impl Drop for RecordGuard {
     fn drop(&mut self) {
-        let Some(mut open) = self.0.take() else {
-            return;
-        };
-        let record = &mut open.record;
-        record.times.ended = clock::now();
-        let log = Arc::clone(&open.log);
-        if open.is_decided {
-            let late = record
-                .late_ms
-                .map(|late| Duration::from_secs_f64(late / 1e3));
-            log.counts.end(&record.plan.rules, record.sent.end, late);
-        }
-        if log.is_kept() {
-            log.write(*open);
-        } else {
-            log.written.fetch_add(1, Ordering::SeqCst);
+        match std::mem::take(&mut self.0) {
+            Watched::None => {}
+            Watched::Counted(counted) => {
+                let Counted {
+                    rules,
+                    end,
+                    late,
+                    counts,
+                } = *counted;
+                counts.end(&rules, end, late);
+            }
+            Watched::Open(mut open) => {
+                let record = &mut open.record;
+                record.times.ended = clock::now();
+                let log = Arc::clone(&open.log);
+                if open.is_decided {
+                    let late = record
+                        .late_ms
+                        .map(|late| Duration::from_secs_f64(late / 1e3));
+                    log.counts.end(&record.plan.rules, record.sent.end, late);
+                }
+                log.write(*open);
+            }
         }
     }
 }

@@ -7,11 +7,11 @@
 //! A counter takes the same memory however long its path is, so that their number bounds their
 //! bytes: at most 40 MiB for the counters of a listener and the names of their runs.
 
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use blake3::Hasher;
 use flag_host::lock;
 use lru::LruCache;
 use tracing::warn;
@@ -32,12 +32,13 @@ pub const MAX_ATTEMPT_COUNTERS: usize = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct Attempts {
     counters: Mutex<Counters>,
+    hashers: [RandomState; 2],
     counts: Arc<Counts>,
 }
 
 /// A method and a path, short and of one length. Of two that are the same, one would get the
-/// attempts of the other; with 96 bits of BLAKE3 nobody finds them by chance.
-type Digest = [u8; 12];
+/// attempts of the other; in 128 bits, with keys that are made at the start, nobody finds them.
+type Digest = [u64; 2];
 
 /// For each method and path, the last attempt.
 type Paths = LruCache<Digest, u32>;
@@ -60,6 +61,7 @@ impl Attempts {
     pub(crate) fn new(counts: Arc<Counts>) -> Self {
         Self {
             counters: Mutex::new(Counters::new()),
+            hashers: [RandomState::new(), RandomState::new()],
             counts,
         }
     }
@@ -73,7 +75,7 @@ impl Attempts {
         path: &str,
         needed_until: Option<Instant>,
     ) -> u32 {
-        let digest = digest(method, path);
+        let digest = (self.hashers.each_ref()).map(|hasher| hasher.hash_one((method, path)));
         let (attempt, forgotten) = lock(&self.counters).next(run, &digest, needed_until);
         for run in forgotten {
             if self.counts.forget_attempts() {
@@ -143,17 +145,6 @@ impl Counters {
     }
 }
 
-fn digest(method: &str, path: &str) -> Digest {
-    let mut hasher = Hasher::new();
-    // No method contains a space.
-    for part in [method, " ", path] {
-        hasher.update(part.as_bytes());
-    }
-    let mut digest = Digest::default();
-    hasher.finalize_xof().fill(&mut digest);
-    digest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +161,10 @@ mod tests {
         assert_eq!(next("", "GET", "/flags/br/br.gif"), 3);
     }
 
+    fn digest(path: usize) -> Digest {
+        [path as u64, 0]
+    }
+
     fn forgets(run: &str) -> (u32, Vec<String>) {
         (1, vec![run.to_owned()])
     }
@@ -177,7 +172,7 @@ mod tests {
     #[test]
     fn the_least_recently_used_run_is_forgotten_once_there_are_too_many() {
         let mut counters = Counters::new();
-        let path = digest("GET", "/p");
+        let path = digest(0);
         let mut next = |run: &str| counters.next(run, &path, None);
         next("old");
         next("kept");
@@ -197,7 +192,7 @@ mod tests {
     #[test]
     fn a_run_with_a_scenario_is_forgotten_last() {
         let mut counters = Counters::new();
-        let path = digest("GET", "/p");
+        let path = digest(0);
         let later = flag_host::clock::now() + std::time::Duration::from_secs(3600);
         for run in 0..MAX_RUNS.get() {
             counters.next(&run.to_string(), &path, (run < 1000).then_some(later));
@@ -211,9 +206,7 @@ mod tests {
     #[test]
     fn the_paths_of_a_run_and_those_of_all_runs_are_bounded() {
         let mut counters = Counters::new();
-        let paths: Vec<Digest> = (0..=MAX_PATHS_PER_RUN.get())
-            .map(|path| digest("GET", &path.to_string()))
-            .collect();
+        let paths: Vec<Digest> = (0..=MAX_PATHS_PER_RUN.get()).map(digest).collect();
         let runs = MAX_ATTEMPT_COUNTERS / MAX_PATHS_PER_RUN;
         for run in 0..=runs {
             for path in &paths {
