@@ -6,6 +6,10 @@
 //!
 //! A counter takes the same memory however long its path is, so that their number bounds their
 //! bytes: at most 40 MiB for the counters of a listener and the names of their runs.
+#![expect(
+    clippy::disallowed_types,
+    reason = "of a digest only matters whether it is equal to another one"
+)]
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
