@@ -35,7 +35,9 @@ impl BlockingFlagServer {
     /// As [`FlagServer::start`], and when the system gives no threads.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let threads = Threads::start(config.threads).map_err(StartError::Runtime)?;
-        let server = threads.block_on(FlagServer::start_on(config, threads.runtimes()))?;
+        let server = threads
+            .first()
+            .block_on(FlagServer::start_on(config, threads.runtimes()))?;
         Ok(Self { server, threads })
     }
 
@@ -139,13 +141,15 @@ impl BlockingFlagServer {
 
     /// As [`FlagServer::settled_records`].
     pub fn settled_records(&self, timeout: Duration) -> Vec<Record> {
-        self.threads.block_on(self.server.settled_records(timeout))
+        self.threads
+            .first()
+            .block_on(self.server.settled_records(timeout))
     }
 
     /// As [`FlagServer::wait_for_records`].
     pub fn wait_for_records(&self, run: &str, count: usize, timeout: Duration) -> Vec<Record> {
         let waiting = self.server.wait_for_records(run, count, timeout);
-        self.threads.block_on(waiting)
+        self.threads.first().block_on(waiting)
     }
 
     /// As [`FlagServer::reopen_log`].
@@ -158,11 +162,13 @@ impl BlockingFlagServer {
 
     /// As [`FlagServer::shutdown`].
     pub fn shutdown(self) -> Stopped {
-        self.threads.block_on(self.server.shutdown())
+        self.threads.first().block_on(self.server.shutdown())
     }
 
     /// As [`FlagServer::shutdown_until`].
     pub fn shutdown_until(self, hurry: impl Future<Output = ()>) -> Stopped {
-        self.threads.block_on(self.server.shutdown_until(hurry))
+        self.threads
+            .first()
+            .block_on(self.server.shutdown_until(hurry))
     }
 }

@@ -168,7 +168,7 @@ impl Listeners {
     pub(crate) fn records_by_listener<'l>(
         &'l self,
         run: &'l str,
-    ) -> impl Iterator<Item = (&'l str, Record)> {
+    ) -> impl Iterator<Item = (&'l str, Arc<Record>)> {
         let logs = self.endpoints.iter().zip(&self.records);
         logs.flat_map(move |(endpoint, log)| {
             let records = log.records(run).into_iter();
@@ -193,9 +193,14 @@ impl Listeners {
         self.records.iter().all(|log| log.is_settled_for(run))
     }
 
-    /// Waits until something holds that depends on records, at most for `timeout`, and returns
-    /// whether it does.
-    pub(crate) async fn wait_until(&self, timeout: Duration, holds: impl FnMut() -> bool) -> bool {
-        self.changes.wait_until(timeout, holds).await
+    /// Waits until something holds that depends on the records of a run, or of any, at most for
+    /// `timeout`, and returns whether it does.
+    pub(crate) async fn wait_until(
+        &self,
+        run: Option<&str>,
+        timeout: Duration,
+        holds: impl FnMut() -> bool,
+    ) -> bool {
+        self.changes.wait_until(run, timeout, holds).await
     }
 }

@@ -31,6 +31,9 @@ pub const MAX_RECORDS_PER_RUN: usize = 10_000;
 /// forgotten, and of a run that is alone, its oldest records.
 pub const MAX_RECORD_BYTES: usize = 256 * 1024 * 1024;
 
+/// How many records are copied while a request that ends may have to wait.
+const AT_A_TIME: usize = 32;
+
 /// Where the records of one listener go.
 #[derive(Debug, Default)]
 pub(crate) struct RecordLog {
@@ -60,7 +63,9 @@ struct Kept {
 /// Those of one run.
 #[derive(Debug, Default)]
 struct RunRecords {
-    records: VecDeque<Record>,
+    records: VecDeque<Arc<Record>>,
+    /// How many are forgotten; those that are left have the numbers from there.
+    forgotten: u64,
     bytes: usize,
     /// Until then the run has a scenario of its own.
     needed_until: Option<Instant>,
@@ -84,7 +89,7 @@ impl Kept {
     }
 
     /// Keeps a record, and returns the runs that had to be forgotten for it.
-    fn push(&mut self, record: Record, needed_until: Option<Instant>) -> Vec<String> {
+    fn push(&mut self, record: Arc<Record>, needed_until: Option<Instant>) -> Vec<String> {
         if let Some(under_way) = self.under_way.get_mut(&record.run) {
             *under_way -= 1;
             if *under_way == 0 {
@@ -117,9 +122,10 @@ impl Kept {
         forgotten
     }
 
-    fn forget(&mut self, run: &str) {
-        let records = self.runs.pop(run);
-        self.bytes -= records.map_or(0, |records| records.bytes);
+    fn forget(&mut self, run: &str) -> Option<RunRecords> {
+        let records = self.runs.pop(run)?;
+        self.bytes -= records.bytes;
+        Some(records)
     }
 }
 
@@ -144,6 +150,7 @@ pub(crate) fn pop_least_needed<T>(
 impl RunRecords {
     /// Forgets the oldest record, and returns its size.
     fn pop(&mut self) -> usize {
+        self.forgotten += 1;
         let bytes = self.records.pop_front().map_or(0, |record| record.bytes());
         self.bytes -= bytes;
         bytes
@@ -271,8 +278,10 @@ impl RecordLog {
         };
         let kept = lock(kept);
         let runs = kept.runs.iter();
-        runs.flat_map(|(_, run)| run.records.iter().cloned())
-            .collect()
+        let records = runs.flat_map(|(_, run)| run.records.iter().cloned());
+        let records: Vec<Arc<Record>> = records.collect();
+        drop(kept);
+        records.into_iter().map(Arc::unwrap_or_clone).collect()
     }
 
     /// Whether no response of this run is under way.
@@ -291,21 +300,37 @@ impl RecordLog {
         kept.runs.peek(run).map_or(0, |run| run.records.len())
     }
 
-    /// The records of a run, oldest first.
-    pub(crate) fn records(&self, run: &str) -> Vec<Record> {
+    /// The records of a run, oldest first. They are looked up a few at a time, so that no request
+    /// waits for this.
+    pub(crate) fn records(&self, run: &str) -> Vec<Arc<Record>> {
+        let mut records = Vec::new();
         let Some(kept) = &self.kept else {
-            return Vec::new();
+            return records;
         };
-        let mut kept = lock(kept);
-        let run = kept.runs.get(run);
-        run.map(|run| run.records.iter().cloned().collect())
-            .unwrap_or_default()
+        let mut next = 0_u64;
+        loop {
+            let mut kept = lock(kept);
+            let Some(of_run) = kept.runs.get(run) else {
+                return records;
+            };
+            // Those that were forgotten meanwhile are missing.
+            let start =
+                usize::try_from(next.saturating_sub(of_run.forgotten)).unwrap_or(usize::MAX);
+            let start = start.min(of_run.records.len());
+            let end = (start + AT_A_TIME).min(of_run.records.len());
+            records.extend(of_run.records.range(start..end).cloned());
+            if end == of_run.records.len() {
+                return records;
+            }
+            next = of_run.forgotten + end as u64;
+        }
     }
 
     /// Forgets the records of a run.
     pub(crate) fn forget(&self, run: &str) {
         if let Some(kept) = &self.kept {
-            lock(kept).forget(run);
+            let forgotten = lock(kept).forget(run);
+            drop(forgotten); // when requests need not wait for it
         }
     }
 
@@ -316,11 +341,9 @@ impl RecordLog {
             is_decided,
             ..
         } = open;
-        // In the file, only what is the same in every run.
-        let file = self.file.as_ref().filter(|_| is_decided);
-        let for_file = file.map(|file| (file, record.clone()));
+        let record = Arc::new(record);
         if let Some(kept) = &self.kept {
-            let forgotten = lock(kept).push(record, needed_until);
+            let forgotten = lock(kept).push(Arc::clone(&record), needed_until);
             for run in forgotten {
                 if self.counts.forget_records() {
                     warn!(
@@ -332,10 +355,11 @@ impl RecordLog {
             }
         }
         self.written.fetch_add(1, Ordering::SeqCst);
-        self.changes.tell();
-        if let Some((file, record)) = for_file {
+        self.changes.tell(&record.run);
+        // In the file, only what is the same in every run.
+        if let Some(file) = self.file.as_ref().filter(|_| is_decided) {
             let bytes = record.bytes();
-            file.send(record, bytes);
+            file.send(Arc::unwrap_or_clone(record), bytes);
         }
     }
 }
@@ -471,7 +495,7 @@ impl Drop for RecordGuard {
 mod tests {
     use super::*;
 
-    fn record(run: &str, path: &str) -> Record {
+    fn record(run: &str, path: &str) -> Arc<Record> {
         let request = RequestKey {
             run,
             method: "GET",
@@ -479,13 +503,8 @@ mod tests {
             attempt: 1,
         };
         let now = clock::now();
-        Record::begun(
-            &request,
-            0,
-            Plan::default(),
-            now,
-            ReceivedRequest::default(),
-        )
+        let received = ReceivedRequest::default();
+        Record::begun(&request, 0, Plan::default(), now, received).into()
     }
 
     fn counts(kept: &Kept) -> Vec<(&str, usize)> {

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use flag_host::clock;
 use thiserror::Error;
-#[cfg(feature = "control")]
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -21,7 +19,7 @@ use crate::changes::Changes;
 use crate::connection::TlsError;
 use crate::connection::{self, NotListening, Options, Security, Sockets};
 #[cfg(feature = "control")]
-use crate::control::{self, Control};
+use crate::control::Served;
 use crate::counts::Counts;
 use crate::fault::{FaultInjector, TooManyScenarios};
 use crate::json_lines::JsonLines;
@@ -44,9 +42,8 @@ pub struct FlagServer {
     /// One per listener; each ends with the connections that it cut off.
     tasks: JoinSet<Unfinished>,
     log: Option<JsonLines<Record>>,
-    /// That of the control plane, if there is one.
-    control: JoinSet<()>,
-    control_url: Option<String>,
+    #[cfg(feature = "control")]
+    control: Option<Served>,
 }
 
 /// Why a server did not start.
@@ -98,29 +95,6 @@ fn bind_remedy(error: &io::Error) -> &'static str {
 fn log_error(path: &Path) -> impl FnOnce(io::Error) -> StartError {
     let path = path.display().to_string();
     |reason| StartError::Log { path, reason }
-}
-
-#[cfg(feature = "control")]
-async fn open_control(control: &Control) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = control::open(control).await?;
-    let address = socket.local_addr()?;
-    Ok((socket, address))
-}
-
-/// Serves it, and returns its URL.
-#[cfg(feature = "control")]
-fn serve_control(
-    config: &Config,
-    socket: Option<(TcpListener, SocketAddr)>,
-    listeners: &Arc<Listeners>,
-) -> (JoinSet<()>, Option<String>) {
-    let mut tasks = JoinSet::new();
-    let url = config.control.clone().zip(socket);
-    let url = url.map(|(control, (socket, address))| {
-        tasks.spawn(control.serve(socket, Arc::clone(listeners)));
-        format!("http://{}", reachable(address))
-    });
-    (tasks, url)
 }
 
 impl FlagServer {
@@ -185,10 +159,10 @@ impl FlagServer {
         }
 
         #[cfg(feature = "control")]
-        let control_socket = match &config.control {
+        let control = match &config.control {
             None => None,
             Some(control) => {
-                let opened = open_control(control).await;
+                let opened = control.open().await;
                 Some(opened.map_err(|reason| StartError::Bind {
                     name: "control".to_owned(),
                     address: control.address,
@@ -241,13 +215,14 @@ impl FlagServer {
         }
         let listeners = Arc::new(Listeners::new(endpoints, records, injectors, changes));
         #[cfg(feature = "control")]
-        let (control, control_url) = serve_control(config, control_socket, &listeners);
-        #[cfg(not(feature = "control"))]
-        let (control, control_url) = (JoinSet::new(), None);
+        let control = control
+            .map(|opened| opened.serve(Arc::clone(&listeners)))
+            .transpose()
+            .map_err(StartError::Runtime)?;
         Ok(Self {
             listeners,
+            #[cfg(feature = "control")]
             control,
-            control_url,
             shutdown,
             grace: config.limits.grace,
             tasks,
@@ -262,7 +237,10 @@ impl FlagServer {
 
     /// The root of the control plane, if there is one: `http://127.0.0.1:40124`.
     pub fn control_url(&self) -> Option<&str> {
-        self.control_url.as_deref()
+        #[cfg(feature = "control")]
+        return self.control.as_ref().map(|control| &*control.url);
+        #[cfg(not(feature = "control"))]
+        None
     }
 
     /// The base of the flags of the first listener: `http://127.0.0.1:40123/flags`.
@@ -390,7 +368,7 @@ impl FlagServer {
     pub fn records(&self, run: &str) -> Vec<Record> {
         self.listeners
             .records_by_listener(run)
-            .map(|(_, record)| record)
+            .map(|(_, record)| Arc::unwrap_or_clone(record))
             .collect()
     }
 
@@ -418,7 +396,7 @@ impl FlagServer {
     /// made the server forget, are missing: [`received`](Self::received) counts them.
     pub async fn settled_records(&self, timeout: Duration) -> Vec<Record> {
         let is_settled = || self.listeners.is_settled();
-        self.listeners.wait_until(timeout, is_settled).await;
+        self.listeners.wait_until(None, timeout, is_settled).await;
         self.listeners.all_records()
     }
 
@@ -433,7 +411,7 @@ impl FlagServer {
         timeout: Duration,
     ) -> Vec<Record> {
         let are_there = || self.listeners.count_of(run) >= count;
-        self.listeners.wait_until(timeout, are_there).await;
+        (self.listeners.wait_until(Some(run), timeout, are_there)).await;
         self.records(run)
     }
 
@@ -467,7 +445,10 @@ impl FlagServer {
             all.cut_off += cut_off;
             all.silent += silent;
         }
-        self.control.shutdown().await;
+        #[cfg(feature = "control")]
+        if let Some(control) = self.control.take() {
+            control.stop().await;
+        }
         let lost_records = self.finish_log(deadline);
         self.shutdown.stopped(all, lost_records)
     }

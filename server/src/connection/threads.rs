@@ -3,7 +3,6 @@
 //!
 //! What runs on them is the business of others.
 
-use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::thread::{self, JoinHandle};
@@ -39,9 +38,9 @@ impl Threads {
         self.0.iter().map(|thread| thread.runtime.clone()).collect()
     }
 
-    /// Runs this to its end, in the context of the first.
-    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0[0].runtime.block_on(future)
+    /// The runtime of the first.
+    pub(crate) fn first(&self) -> &Handle {
+        &self.0[0].runtime
     }
 }
 

@@ -224,7 +224,7 @@ async fn found(
     let holds = || {
         listeners.count_of(run) >= wish.count && (!wish.settled || listeners.is_settled_for(run))
     };
-    let complete = listeners.wait_until(wish.wait, holds).await;
+    let complete = listeners.wait_until(Some(run), wish.wait, holds).await;
     let now = (SystemTime::now(), clock::now());
     let records = listeners.records_by_listener(run);
     let records = records.map(|(listener, record)| RecordView::of(listener, record, now));

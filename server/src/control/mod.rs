@@ -11,4 +11,4 @@ mod serve;
 mod views;
 
 pub use serve::Control;
-pub(crate) use serve::open;
+pub(crate) use serve::Served;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::guard::Guard;
 use super::{api, guard, openapi};
+use crate::connection::Threads;
 use crate::listeners::Listeners;
+use crate::reachable;
 
 /// How many connections are served at a time; more wait.
 const MAX_CONNECTIONS: usize = 1024;
@@ -39,28 +42,86 @@ pub struct Control {
     pub token: Option<String>,
 }
 
-/// Opens the listener.
-///
-/// # Errors
-/// When the address cannot be listened on, or needs a token.
-pub(crate) async fn open(control: &Control) -> io::Result<TcpListener> {
-    if control.needs_token() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "an address that others can reach needs a token",
-        ));
+/// A control plane whose address is taken.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    control: Control,
+    socket: std::net::TcpListener,
+    url: String,
+}
+
+/// A control plane that answers, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) url: String,
+    tasks: JoinSet<()>,
+    /// One, for nothing else: what a request makes it compute holds up no flag.
+    _thread: Threads,
+}
+
+impl Opened {
+    /// Answers what concerns these listeners.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn serve(self, listeners: Arc<Listeners>) -> io::Result<Served> {
+        let Self {
+            control,
+            socket,
+            url,
+        } = self;
+        let thread = Threads::start(NonZeroUsize::MIN)?;
+        let mut tasks = JoinSet::new();
+        let served = async move {
+            match TcpListener::from_std(socket) {
+                Ok(socket) => control.serve(socket, listeners).await,
+                Err(error) => warn!(%error, "control plane: its socket cannot be watched"),
+            }
+        };
+        tasks.spawn_on(served, thread.first());
+        Ok(Served {
+            url,
+            tasks,
+            _thread: thread,
+        })
     }
-    TcpListener::bind(control.address).await
+}
+
+impl Served {
+    /// Stops it.
+    pub(crate) async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
 }
 
 impl Control {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// When it cannot be listened on, or needs a token.
+    pub(crate) async fn open(&self) -> io::Result<Opened> {
+        if self.needs_token() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "an address that others can reach needs a token",
+            ));
+        }
+        let socket = TcpListener::bind(self.address).await?;
+        let url = format!("http://{}", reachable(socket.local_addr()?));
+        Ok(Opened {
+            control: self.clone(),
+            socket: socket.into_std()?,
+            url,
+        })
+    }
+
     /// Whether others can reach the address, and there is no token for them.
     pub fn needs_token(&self) -> bool {
         self.token.is_none() && !self.address.ip().is_loopback()
     }
 
     /// Serves what concerns these listeners, until it is dropped.
-    pub(crate) async fn serve(self, socket: TcpListener, listeners: Arc<Listeners>) {
+    async fn serve(self, socket: TcpListener, listeners: Arc<Listeners>) {
         let router = self.router(listeners);
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();

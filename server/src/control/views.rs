@@ -1,5 +1,6 @@
 //! What the control plane shows: of listeners and of records.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -179,7 +180,8 @@ pub(super) enum EndName {
 
 impl RecordView {
     /// `now` by both clocks.
-    pub(super) fn of(listener: &str, mut record: Record, now: (SystemTime, Instant)) -> Self {
+    pub(super) fn of(listener: &str, record: Arc<Record>, now: (SystemTime, Instant)) -> Self {
+        let mut record = Arc::unwrap_or_clone(record);
         let (time, instant) = now;
         let ago = instant.saturating_duration_since(record.times.received);
         let received = time.duration_since(UNIX_EPOCH).unwrap_or_default();

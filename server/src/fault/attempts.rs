@@ -96,7 +96,8 @@ impl Attempts {
 
     /// Starts again at attempt 1 for this run.
     pub(crate) fn forget(&self, run: &str) {
-        lock(&self.counters).forget(run);
+        let forgotten = lock(&self.counters).forget(run);
+        drop(forgotten); // when requests need not wait for it
     }
 }
 
@@ -108,9 +109,10 @@ impl Counters {
         }
     }
 
-    fn forget(&mut self, run: &str) {
-        let of_run = self.runs.pop(run);
-        self.count -= of_run.map_or(0, |of_run| of_run.paths.len());
+    fn forget(&mut self, run: &str) -> Option<OfRun> {
+        let of_run = self.runs.pop(run)?;
+        self.count -= of_run.paths.len();
+        Some(of_run)
     }
 
     /// The number of the next attempt, and the runs that had to be forgotten for it.

@@ -3,12 +3,12 @@
 //!
 //! It knows scenarios and times, and nothing of requests but the names of their runs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use flag_host::clock;
+use flag_host::{clock, lock};
 use thiserror::Error;
 
 use super::capacity::Workers;
@@ -36,7 +36,7 @@ pub struct TooManyScenarios;
 /// A scenario in effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Active {
-    pub(super) scenario: Scenario,
+    pub(super) scenario: Arc<Scenario>,
     pub(super) planner: Planner,
     pub(super) workers: Option<Arc<Workers>>,
     /// When it took effect: its windows count from then.
@@ -52,6 +52,8 @@ pub(crate) type Remaining = (Scenario, Option<Duration>);
 #[derive(Debug)]
 pub(super) struct Scenarios {
     own: RwLock<Own>,
+    /// Held by who changes it: what takes time is done before requests have to wait.
+    changing: Mutex<()>,
     runs: RwLock<Runs>,
     /// How many runs have one. Mostly none has, and then no request looks for its own.
     run_count: AtomicUsize,
@@ -67,6 +69,8 @@ struct Own {
 #[derive(Debug, Default)]
 struct Runs {
     by_name: HashMap<String, OfRun>,
+    /// The end of each, and its run: those that are over come first.
+    ends: BTreeSet<(Instant, String)>,
     bytes: usize,
     max_bytes: usize,
 }
@@ -81,7 +85,7 @@ struct OfRun {
 impl Active {
     fn of(scenario: &Scenario, start: Instant) -> Self {
         Self {
-            scenario: scenario.clone(),
+            scenario: Arc::new(scenario.clone()),
             planner: Planner::new(scenario),
             workers: scenario.capacity().map(Workers::new).map(Arc::new),
             start,
@@ -107,21 +111,31 @@ impl Own {
 }
 
 impl Runs {
-    fn remove(&mut self, run: &str) -> bool {
-        let removed = self.by_name.remove(run);
-        self.bytes -= removed.as_ref().map_or(0, |removed| removed.bytes);
-        removed.is_some()
+    fn remove(&mut self, run: &str) -> Option<OfRun> {
+        let removed = self.by_name.remove(run)?;
+        self.bytes -= removed.bytes;
+        self.ends.remove(&(removed.ends, run.to_owned()));
+        Some(removed)
     }
 
-    fn remove_those_that_are_over(&mut self, now: Instant) {
-        let bytes = &mut self.bytes;
-        self.by_name.retain(|_, of_run| {
-            let stays = now < of_run.ends;
-            if !stays {
-                *bytes -= of_run.bytes;
+    /// Takes some of those out that are over: more than can come meanwhile.
+    fn remove_some_that_are_over(&mut self, now: Instant) -> Vec<OfRun> {
+        let mut removed = Vec::new();
+        while removed.len() < 8 {
+            let Some((ends, run)) = self.ends.first() else {
+                break;
+            };
+            if *ends > now {
+                break;
             }
-            stays
-        });
+            let run = run.clone();
+            removed.extend(self.remove(&run));
+        }
+        removed
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.by_name.len() < MAX_RUN_SCENARIOS && self.bytes + bytes <= self.max_bytes
     }
 }
 
@@ -132,6 +146,7 @@ impl Scenarios {
                 active: Active::of(own, clock::now()),
                 next: None,
             }),
+            changing: Mutex::new(()),
             runs: RwLock::new(Runs {
                 max_bytes: MAX_RUN_SCENARIO_BYTES,
                 ..Runs::default()
@@ -160,38 +175,63 @@ impl Scenarios {
 
     /// The listener's own.
     pub(super) fn own(&self, now: Instant) -> Remaining {
+        let (scenario, remaining) = self.own_shared(now);
+        (Arc::unwrap_or_clone(scenario), remaining)
+    }
+
+    fn own_shared(&self, now: Instant) -> (Arc<Scenario>, Option<Duration>) {
         let mut own = write(&self.own);
         own.go_on(now);
         let remaining = own.next.as_ref().map(|(start, _)| *start - now);
-        (own.active.scenario.clone(), remaining)
+        (Arc::clone(&own.active.scenario), remaining)
     }
 
     /// Changes the listener's own, and what is pending is forgotten; false if it is the same. With
     /// `lasts`, the one before comes back then. The workers of a capacity that stays go on.
     pub(super) fn replace(&self, scenario: &Scenario, lasts: Option<Duration>) -> bool {
+        let _changing = lock(&self.changing);
+        let (current, _) = self.own_shared(clock::now());
+        let is_same = *current == *scenario;
         let now = clock::now();
+        let mut active = Active::of(scenario, now);
+        let until = lasts.and_then(|lasts| now.checked_add(lasts));
         let mut own = write(&self.own);
         own.go_on(now);
-        let until = lasts.and_then(|lasts| now.checked_add(lasts));
-        if own.active.scenario == *scenario && until.is_none() {
-            return own.next.take().is_some();
+        // It may have given way to the one before in between.
+        if is_same && until.is_none() && Arc::ptr_eq(&current, &own.active.scenario) {
+            let pending = own.next.take();
+            drop(own);
+            return pending.is_some();
         }
-        let mut active = Active::of(scenario, now);
         if own.active.scenario.capacity() == scenario.capacity() {
             active.workers.clone_from(&own.active.workers);
         }
         let before = std::mem::replace(&mut own.active, active);
         // What comes back is what was there without a limit.
-        let lasting = own.next.take().map_or(before, |(_, lasting)| lasting);
-        own.next = until.map(|until| (until, lasting));
+        let (lasting, unused) = match own.next.take() {
+            None => (before, None),
+            Some((_, lasting)) => (lasting, Some(before)),
+        };
+        let unused = match until {
+            Some(until) => {
+                own.next = Some((until, lasting));
+                unused
+            }
+            None => Some(lasting),
+        };
+        drop(own);
+        drop(unused); // when requests need not wait for it
         true
     }
 
     /// That of a run, if it has one of its own.
     pub(super) fn of_run(&self, run: &str, now: Instant) -> Option<Remaining> {
-        let runs = read(&self.runs);
-        let of_run = runs.by_name.get(run).filter(|of_run| now < of_run.ends)?;
-        Some((of_run.active.scenario.clone(), Some(of_run.ends - now)))
+        let (scenario, remaining) = {
+            let runs = read(&self.runs);
+            let of_run = runs.by_name.get(run).filter(|of_run| now < of_run.ends)?;
+            (Arc::clone(&of_run.active.scenario), of_run.ends - now)
+        };
+        Some((Arc::unwrap_or_clone(scenario), Some(remaining)))
     }
 
     /// Gives a run one of its own for this time.
@@ -208,27 +248,33 @@ impl Scenarios {
         let rules = scenario.rules().len() * RULE_BYTES;
         let bytes = scenario.to_toml().len() + rules + run.len();
         let mut active = Active::of(scenario, now);
+        let ends = now.checked_add(lasts).unwrap_or(now);
+        active.ends = Some(ends);
+        let mut removed = Vec::new();
         let mut runs = write(&self.runs);
-        runs.remove(run);
-        let is_full = |runs: &Runs| {
-            runs.by_name.len() >= MAX_RUN_SCENARIOS || runs.bytes + bytes > runs.max_bytes
-        };
-        if is_full(&runs) {
-            runs.remove_those_that_are_over(now);
+        removed.extend(runs.remove(run));
+        loop {
+            let over = runs.remove_some_that_are_over(now);
+            let is_last = over.is_empty();
+            removed.extend(over);
+            if is_last || runs.has_room(bytes) {
+                break;
+            }
         }
-        let fits = !is_full(&runs);
+        let fits = runs.has_room(bytes);
         if fits {
-            let ends = now.checked_add(lasts).unwrap_or(now);
-            active.ends = Some(ends);
             let of_run = OfRun {
                 active,
                 ends,
                 bytes,
             };
             runs.by_name.insert(run.to_owned(), of_run);
+            runs.ends.insert((ends, run.to_owned()));
             runs.bytes += bytes;
         }
         self.run_count.store(runs.by_name.len(), Ordering::Release);
+        drop(runs);
+        drop(removed); // when requests need not wait for it
         if fits { Ok(()) } else { Err(TooManyScenarios) }
     }
 
@@ -236,13 +282,10 @@ impl Scenarios {
     pub(super) fn remove_of_run(&self, run: &str) -> bool {
         let now = clock::now();
         let mut runs = write(&self.runs);
-        let was_there = runs
-            .by_name
-            .get(run)
-            .is_some_and(|of_run| now < of_run.ends);
-        runs.remove(run);
+        let removed = runs.remove(run);
         self.run_count.store(runs.by_name.len(), Ordering::Release);
-        was_there
+        drop(runs);
+        removed.is_some_and(|removed| now < removed.ends)
     }
 }
 
