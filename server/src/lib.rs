@@ -97,7 +97,7 @@ pub use flag_scenario as scenario;
 
 pub use blocking::BlockingFlagServer;
 pub use builder::Builder;
-pub use config::{Config, Listener, reachable};
+pub use config::{Config, Listener};
 pub use connection::{Limits, OtherAddress};
 #[cfg(feature = "tls")]
 pub use connection::{Tls, TlsError};
@@ -116,3 +116,4 @@ pub use scenario::MAX_RUN_LEN;
 pub use server::{FlagServer, StartError};
 pub use shutdown::Stopped;
 pub use site::MAX_UPLOAD;
+pub use socket::reachable;

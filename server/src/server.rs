@@ -29,7 +29,8 @@ use crate::record_log::RecordLog;
 use crate::scenario::Scenario;
 use crate::shutdown::{LOG_GRACE, Shutdown, Stopped, Unfinished};
 use crate::site::Site;
-use crate::{Config, Listener, reachable};
+use crate::socket::reachable;
+use crate::{Config, Listener};
 
 /// A running server. It stops when it is dropped; [`shutdown`](Self::shutdown) lets its clients
 /// finish.

@@ -1,7 +1,6 @@
 //! The requests that the control plane answers.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::Body;
@@ -10,7 +9,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use flag_host::clock;
 
 use super::metrics;
 use super::problem::Problem;
@@ -225,9 +223,10 @@ async fn found(
         listeners.count_of(run) >= wish.count && (!wish.settled || listeners.is_settled_for(run))
     };
     let complete = listeners.wait_until(Some(run), wish.wait, holds).await;
-    let now = (SystemTime::now(), clock::now());
-    let records = listeners.records_by_listener(run);
-    let records = records.map(|(listener, record)| RecordView::of(listener, record, now));
+    let records = listeners.records_by_listener(run).map(|(name, record)| {
+        let received = listeners.since_1970(record.times.received);
+        RecordView::of(name, record, received)
+    });
     Ok(Json(RecordsView {
         complete,
         records: records.collect(),

@@ -21,7 +21,7 @@ use super::guard::Guard;
 use super::{api, guard, openapi};
 use crate::connection::Threads;
 use crate::listeners::Listeners;
-use crate::reachable;
+use crate::socket::reachable;
 
 /// How many connections are served at a time; more wait.
 const MAX_CONNECTIONS: usize = 1024;

@@ -1,7 +1,7 @@
 //! What the control plane shows: of listeners and of records.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -179,13 +179,9 @@ pub(super) enum EndName {
 }
 
 impl RecordView {
-    /// `now` by both clocks.
-    pub(super) fn of(listener: &str, record: Arc<Record>, now: (SystemTime, Instant)) -> Self {
+    /// `received`: when, since 1970.
+    pub(super) fn of(listener: &str, record: Arc<Record>, received: Duration) -> Self {
         let mut record = Arc::unwrap_or_clone(record);
-        let (time, instant) = now;
-        let ago = instant.saturating_duration_since(record.times.received);
-        let received = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let received = received.saturating_sub(ago);
         let ReceivedRequest {
             protocol,
             connection,
