@@ -2,9 +2,8 @@
 //! Rust, a signal, the control plane.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use flag_host::clock;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -45,8 +44,6 @@ pub(crate) struct Listeners {
     injectors: Vec<Arc<FaultInjector>>,
     /// Of all records.
     changes: Arc<Changes>,
-    /// One moment by both clocks, so that a moment by one is always the same by the other.
-    start: Option<(SystemTime, Instant)>,
 }
 
 impl Listeners {
@@ -62,18 +59,7 @@ impl Listeners {
             records,
             injectors,
             changes,
-            start: Some((SystemTime::now(), clock::now())),
         }
-    }
-
-    /// This moment by the clock of the system, since 1970.
-    #[cfg(feature = "control")]
-    pub(crate) fn since_1970(&self, moment: Instant) -> Duration {
-        let Some((time, instant)) = self.start else {
-            return Duration::ZERO;
-        };
-        let start = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        start + moment.saturating_duration_since(instant)
     }
 
     pub(crate) fn endpoints(&self) -> &[Endpoint] {

@@ -223,10 +223,8 @@ async fn found(
         listeners.count_of(run) >= wish.count && (!wish.settled || listeners.is_settled_for(run))
     };
     let complete = listeners.wait_until(Some(run), wish.wait, holds).await;
-    let records = listeners.records_by_listener(run).map(|(name, record)| {
-        let received = listeners.since_1970(record.times.received);
-        RecordView::of(name, record, received)
-    });
+    let records = listeners.records_by_listener(run);
+    let records = records.map(|(listener, record)| RecordView::of(listener, record));
     Ok(Json(RecordsView {
         complete,
         records: records.collect(),

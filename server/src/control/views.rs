@@ -1,8 +1,9 @@
 //! What the control plane shows: of listeners and of records.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use flag_host::clock;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -179,8 +180,8 @@ pub(super) enum EndName {
 }
 
 impl RecordView {
-    /// `received`: when, since 1970.
-    pub(super) fn of(listener: &str, record: Arc<Record>, received: Duration) -> Self {
+    pub(super) fn of(listener: &str, record: Arc<Record>) -> Self {
+        let received = since_1970(record.times.received);
         let mut record = Arc::unwrap_or_clone(record);
         let ReceivedRequest {
             protocol,
@@ -211,6 +212,17 @@ impl RecordView {
             record,
         }
     }
+}
+
+/// This moment by the clock of the system: always the same, also if somebody sets that clock.
+fn since_1970(moment: Instant) -> Duration {
+    static SAME_MOMENT: OnceLock<(Duration, Instant)> = OnceLock::new();
+    let (time, instant) = *SAME_MOMENT.get_or_init(|| {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH);
+        (time.unwrap_or_default(), clock::now())
+    });
+    let earlier = instant.saturating_duration_since(moment);
+    (time + moment.saturating_duration_since(instant)).saturating_sub(earlier)
 }
 
 impl ListenerView {
