@@ -129,8 +129,8 @@ impl Kept {
     }
 }
 
-/// Takes the run out that was used last longest ago; one with a scenario of its own only if all have
-/// one.
+/// Takes the run out that was used last longest ago; one with a scenario of its own only if all
+/// have one.
 pub(crate) fn pop_least_needed<T>(
     runs: &mut LruCache<String, T>,
     needed_until: impl Fn(&T) -> Option<Instant>,
@@ -382,8 +382,8 @@ struct Counted {
     counts: Arc<Counts>,
 }
 
-/// What becomes of one request, written when it is dropped. Until somebody says otherwise the client
-/// has left.
+/// What becomes of one request, written when it is dropped. Until somebody says otherwise the
+/// client has left.
 #[derive(Debug, Default)]
 pub(crate) struct RecordGuard(Watched);
 

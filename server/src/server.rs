@@ -360,8 +360,8 @@ impl FlagServer {
         self.listeners.received()
     }
 
-    /// What was received, decided and sent in this run (`""`: requests that name none), in the order
-    /// in which the responses ended. Empty unless [`Config::keep_records`] says so, as a
+    /// What was received, decided and sent in this run (`""`: requests that name none), in the
+    /// order in which the responses ended. Empty unless [`Config::keep_records`] says so, as a
     /// [builder](Self::builder)'s does. The last
     /// [`MAX_RECORDS_PER_RUN`](crate::MAX_RECORDS_PER_RUN) of the last
     /// [`MAX_RUNS`](crate::MAX_RUNS) runs are kept, in at most
