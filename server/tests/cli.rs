@@ -356,6 +356,44 @@ fn the_control_plane_is_printed_last_and_in_the_ready_file() {
 }
 
 #[test]
+fn a_server_ends_with_what_holds_its_standard_input() {
+    // One client waits for ever: it does not keep the server.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("silent.toml");
+    std::fs::write(&file, "rule = [{ fault = 'stall', after = '0B' }]").unwrap();
+    let path = file.to_str().unwrap();
+    let args = [
+        "--scenario",
+        path,
+        "--port",
+        "0",
+        "--grace",
+        "1h",
+        "--until-stdin-closes",
+    ];
+    let mut command = flag_server(&args);
+    command.stdin(Stdio::piped());
+    let mut running = Running::start(command, 1);
+    let mut client = TcpStream::connect(running.authority(0)).unwrap();
+    client
+        .write_all(b"GET /flags/br/br.gif HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    let mut head = [0; 12];
+    client.read_exact(&mut head).unwrap();
+    let mut input = running.child.stdin.take().unwrap();
+    input
+        .write_all(b"what comes before the end is not read\n")
+        .unwrap();
+    assert!(running.child.try_wait().unwrap().is_none());
+    drop(input);
+    assert!(running.child.wait().is_ok());
+    // Without the option, an empty standard input, as containers have it, changes nothing.
+    let mut running = Running::start(flag_server(&["--profile", "local", "--port", "0"]), 1);
+    assert_eq!(running.get(0, "/flags/br/br.gif"), 200);
+    assert!(running.child.try_wait().unwrap().is_none());
+}
+
+#[test]
 fn a_configuration_file_can_open_the_control_plane() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("servers.toml");

@@ -211,6 +211,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "PATH", env = "FLAG_SERVER_READY_FILE")]
     pub(crate) ready_file: Option<PathBuf>,
 
+    /// Stop when standard input is closed: a test runner that starts the server with a pipe there,
+    /// and is killed, leaves none behind. Requests in flight may finish for a moment then.
+    #[arg(
+        long,
+        env = "FLAG_SERVER_UNTIL_STDIN_CLOSES",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub(crate) until_stdin_closes: bool,
+
     /// Write one JSON line to this file for each request: what was decided and what was sent.
     #[arg(long, value_name = "FILE", env = "FLAG_SERVER_DECISION_LOG")]
     pub(crate) decision_log: Option<PathBuf>,

@@ -32,6 +32,7 @@ mod bind;
 mod check;
 mod config;
 mod health;
+mod parent;
 mod ready;
 mod reload;
 
@@ -258,6 +259,10 @@ fn allow_connections(config: &Config, is_asked_for: bool) -> Result<(), TooFewFi
     }
 }
 
+/// How long requests in flight may take when the parent is gone, and how long the decision log may
+/// take after that: who has asked for them is most likely gone too.
+const ORPHAN_GRACE: Duration = Duration::from_millis(300);
+
 /// How long the decision log may take once the server was asked to stop at once.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
@@ -290,7 +295,14 @@ fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow
             .with_context(|| format!("--ready-file {}: cannot be written", path.display()))?;
     }
 
-    waiting.block_on(until_stopped(&mut signals, args, config, &server));
+    let mut parent = args.until_stdin_closes.then(parent::end);
+    waiting.block_on(async {
+        tokio::select! {
+            biased;
+            () = until_stopped(&mut signals, args, config, &server) => {}
+            () = ended(&mut parent) => info!("standard input is closed, as --until-stdin-closes waits for"),
+        }
+    });
     info!(grace = ?config.limits.grace, "stopping: requests in flight may finish");
     let (tell, stopped) = oneshot::channel();
     let (hurry, hurried) = oneshot::channel();
@@ -305,8 +317,8 @@ fn serve(args: &ServeArgs, config: &Config, ready: Option<&ReadyFile>) -> anyhow
         tokio::select! {
             biased;
             stopped = stopped => anyhow::Ok(stopped?),
-            () = at_once(&mut signals, hurry) => bail!(
-                "stopped at once, as the second signal asks: records may be missing in --decision-log, and requests may have been cut off"
+            () = at_once(&mut signals, &mut parent, hurry) => bail!(
+                "stopped at once: records may be missing in --decision-log, and requests may have been cut off"
             )
         }
     })?;
@@ -348,13 +360,36 @@ async fn until_stopped(
     }
 }
 
-/// Waits until a second signal asks to stop at once, hurries the server, and returns when that did
-/// not help either.
-async fn at_once(signals: &mut StopSignals, hurry: oneshot::Sender<()>) {
-    signals.stop_at_once().await;
-    warn!("stopping at once, as the second signal asks");
+/// Waits until a second signal asks to stop at once, or the parent is gone for a while, hurries the
+/// server, and returns when that did not help either.
+async fn at_once(
+    signals: &mut StopSignals,
+    parent: &mut Option<oneshot::Receiver<()>>,
+    hurry: oneshot::Sender<()>,
+) {
+    let orphaned = async {
+        ended(parent).await;
+        tokio::time::sleep(ORPHAN_GRACE).await;
+    };
+    let last_grace = tokio::select! {
+        biased;
+        () = signals.stop_at_once() => {
+            warn!("stopping at once, as the second signal asks");
+            LAST_GRACE
+        }
+        () = orphaned => ORPHAN_GRACE,
+    };
     hurry.send(()).ok();
-    tokio::time::sleep(LAST_GRACE).await;
+    tokio::time::sleep(last_grace).await;
+}
+
+/// Waits for the end of the parent, if that is to end the server.
+async fn ended(parent: &mut Option<oneshot::Receiver<()>>) {
+    match parent {
+        Some(parent) if !parent.is_terminated() => drop(parent.await),
+        Some(_) => {}
+        None => pending().await,
+    }
 }
 
 fn say_farewell(stopped: Stopped) {
