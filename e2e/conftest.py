@@ -6,6 +6,7 @@ the gate when nothing else runs. With `-n`, tests that share something run in th
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -32,6 +33,8 @@ BOOK_PORTS = (
     "test_docs.py::test_the_commands_of_a_document_print_its_output[README.md]",
 )
 BOOK_GROUP = "the ports of the book"
+# These share what `.ci/package` makes, which takes a while.
+PACKAGES = ("test_package.py", "test_python.py", "test_npm.py")
 # Tests of these files may run in any process. Those of any other file share its fixtures.
 SPREAD = (
     "test_ci.py",
@@ -64,7 +67,7 @@ def cells(matrix, short):
     return [pytest.param(*value, marks=mark) for value, mark in zip(values, marks)]
 
 
-for named in (*BOOK_PORTS, *SPREAD):
+for named in (*BOOK_PORTS, *PACKAGES, *SPREAD):
     file, _, test = named.partition("::")
     assert f"def {test.partition('[')[0]}" in (HERE / file).read_text(), f"conftest.py names {named}, which does not exist"
 
@@ -74,6 +77,8 @@ def group(nodeid: str) -> str:
     name = nodeid.removeprefix("e2e/")
     if name.startswith(BOOK_PORTS):
         return BOOK_GROUP
+    if name.startswith(PACKAGES):
+        return "packages"
     return name if name.startswith(SPREAD) else name.partition("::")[0]
 
 
@@ -176,3 +181,26 @@ def client_program(name: str, base_url: str, concurrency: int, codes: list[str])
 def server(tmp_path):
     """Starts servers: `with server("--port", "0") as running: …`."""
     return lambda *args: running(tmp_path, *args)
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory) -> Path:
+    """A folder with all that a release has for this platform, except that the programs are those of this build."""
+    folder = tmp_path_factory.mktemp("packages")
+    result = run(ROOT / ".ci" / "package", f"{platform.machine()}-unknown-linux-gnu", "--from", BIN, "--out", folder, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def packages_of_stand_ins(tmp_path_factory) -> list[Path]:
+    """The same twice, of programs that are small."""
+    programs = tmp_path_factory.mktemp("programs")
+    for program in "flag-server", "flag-client":
+        (programs / program).write_text(f"#!/bin/sh\necho {program}\n")
+    folders = [tmp_path_factory.mktemp("stand-ins") for _ in range(2)]
+    for folder in folders:
+        for kind in "wheel", "npm":
+            words = f"{platform.machine()}-unknown-linux-gnu", "--from", programs, "--out", folder, "--only", kind
+            assert run(ROOT / ".ci" / "package", *words).returncode == 0
+    return folders
