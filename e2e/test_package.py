@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import tarfile
 import tomllib
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 
 import pytest
 from conftest import ROOT, run
@@ -104,3 +106,12 @@ def test_a_release_without_a_changelog_section_is_refused(notes, tag, remedy):
     result = notes(tag, "# Changelog\n\n## Unreleased\n\n- All.\n")
     assert (result.returncode, result.stdout) == (1, "")
     assert remedy in result.stderr
+
+
+@pytest.mark.parametrize(("version", "python"), [("1.2.3", "1.2.3"), ("1.0.0-rc.1", "1.0.0rc1"), ("1.0.0-alpha.2", "1.0.0a2"), ("1.0.0-beta.3", "1.0.0b3")])
+def test_a_version_before_a_release_is_spelled_as_python_does(version, python):
+    loader = SourceFileLoader("package", str(PACKAGE))
+    module = module_from_spec(spec_from_loader("package", loader))
+    loader.exec_module(module)
+    module.version = lambda: version
+    assert module.python_version() == python
