@@ -26,12 +26,14 @@ CLIENT = BIN / "flag-client"
 
 CODES = sorted(folder.name.upper() for folder in (ROOT / "flags_data" / "flags").iterdir() if folder.is_dir())
 
+# Whether a test can have a network of its own.
+HAS_NAMESPACES = subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0
 # These run one after another, because they listen on the ports of the book.
-BOOK_PORTS = (
-    "test_book.py",
-    "test_compose.py",
-    "test_docs.py::test_the_commands_of_a_document_print_its_output[README.md]",
-)
+BOOK_PORTS = ("test_book.py", "test_compose.py")
+# It takes longer than any other, so it begins first.
+README = "test_docs.py::test_the_commands_of_a_document_print_its_output[README.md]"
+if not HAS_NAMESPACES:
+    BOOK_PORTS += (README,)
 BOOK_GROUP = "the ports of the book"
 # These share what `.ci/package` makes, which takes a while.
 PACKAGES = ("test_package.py", "test_python.py", "test_npm.py")
@@ -67,7 +69,7 @@ def cells(matrix, short):
     return [pytest.param(*value, marks=mark) for value, mark in zip(values, marks)]
 
 
-for named in (*BOOK_PORTS, *PACKAGES, *SPREAD):
+for named in (*BOOK_PORTS, README, *PACKAGES, *SPREAD):
     file, _, test = named.partition("::")
     assert f"def {test.partition('[')[0]}" in (HERE / file).read_text(), f"conftest.py names {named}, which does not exist"
 
@@ -91,9 +93,13 @@ def pytest_xdist_make_scheduler(config, log):
             return group(nodeid)
 
         def _assign_work_unit(self, node):
-            # The longest first, so that it does not end long after all others.
-            if BOOK_GROUP in self.workqueue:
-                self.workqueue.move_to_end(BOOK_GROUP, last=False)
+            # The longest first, so that they do not end long after all others.
+            for scope in (BOOK_GROUP, README):
+                if scope in self.workqueue:
+                    self.workqueue.move_to_end(scope, last=False)
+            # A process is always given more than one test, and what waits behind that one should be short.
+            if not all(self.assigned_work.get(node, {}).get(README, {}).values()):
+                self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
             super()._assign_work_unit(node)
 
     return ByGroup(config, log)
@@ -125,6 +131,32 @@ def pytest_terminal_summary(terminalreporter, config):
         for name, count in sorted(left_out.items()):
             terminalreporter.line(f"{count:4} of {name}")
         terminalreporter.line(f"{left_out.total():4} in all: .ci/run long, or pytest --long")
+
+
+# Brings the loopback device of a new network up, and keeps the network until standard input ends.
+KEEP_NETWORK = """
+import fcntl, socket, struct, sys
+up = struct.pack("16sh", b"lo", 1)
+fcntl.ioctl(socket.socket(), 0x8914, up)
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def own_network():
+    """The words before a command that is to run in a network of this test alone; none where that cannot be."""
+    if not HAS_NAMESPACES:
+        yield []
+        return
+    words = ["unshare", "--net", sys.executable, "-c", KEEP_NETWORK]
+    keeper = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert keeper.stdout.readline() == "up\n"
+        yield ["nsenter", f"--net=/proc/{keeper.pid}/ns/net"]
+    finally:
+        keeper.stdin.close()
+        keeper.wait()
 
 
 @dataclass

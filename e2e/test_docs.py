@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BIN, ROOT
+from conftest import BIN, ROOT, own_network
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -36,7 +36,7 @@ def files(document: Path) -> list[tuple[str, str]]:
     return [(name[1], block) for name, block in named if name]
 
 
-def words(text: str) -> str:
+def words_of(text: str) -> str:
     """The text without the parts that may differ."""
     text = re.sub(r"^(?:outlier|warning): .*\n?", "", text, flags=re.M)
     text = re.sub(r"^(?: *\d+\.\d s: .* in flight, .*|warming up)\n?", "", text, flags=re.M)
@@ -70,29 +70,30 @@ def test_the_commands_of_a_document_print_its_output(document, tmp_path, pytestc
     for name, text in files(document):
         (tmp_path / name).write_text(text)
     background = []
-    try:
-        for command, expected in transcripts(document):
-            if not pytestconfig.getoption("--long"):
-                command = command.replace("cargo run --release --bin ", "")
-            # cargo runs in the project; everything else in a separate folder.
-            folder = ROOT if command.startswith("cargo ") else tmp_path
-            options = dict(shell=True, executable="/bin/bash", cwd=folder, env=environment, text=True)
-            if command.endswith("&"):
-                output = tmp_path / "background"
-                with output.open("w") as file:
-                    program = command.removesuffix("&").strip()
-                    background.append(subprocess.Popen(f"exec {program}", stdout=file, stderr=file, **options))
-                found = wait_for_lines(output, expected.count("\n"))
-            else:
-                # The build output of cargo goes to the log of the tests.
-                stderr = None if command.startswith("cargo ") else subprocess.STDOUT
-                result = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, check=False, **options)
-                found = result.stdout
-            assert words(found) == words(expected), command
-    finally:
-        for process in background:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
+    with own_network() as inside:
+        try:
+            for command, expected in transcripts(document):
+                if not pytestconfig.getoption("--long"):
+                    command = command.replace("cargo run --release --bin ", "")
+                # cargo runs in the project; everything else in a separate folder.
+                folder = ROOT if command.startswith("cargo ") else tmp_path
+                options = dict(cwd=folder, env=environment, text=True)
+                if command.endswith("&"):
+                    output = tmp_path / "background"
+                    with output.open("w") as file:
+                        words = [*inside, "bash", "-c", f"exec {command.removesuffix('&').strip()}"]
+                        background.append(subprocess.Popen(words, stdout=file, stderr=file, **options))
+                    found = wait_for_lines(output, expected.count("\n"))
+                else:
+                    # The build output of cargo goes to the log of the tests.
+                    stderr = None if command.startswith("cargo ") else subprocess.STDOUT
+                    result = subprocess.run([*inside, "bash", "-c", command], stdout=subprocess.PIPE, stderr=stderr, check=False, **options)
+                    found = result.stdout
+                assert words_of(found) == words_of(expected), command
+        finally:
+            for process in background:
+                process.send_signal(signal.SIGTERM)
+                process.wait(timeout=20)
 
 
 def test_the_documents_have_commands():

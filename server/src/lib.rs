@@ -72,6 +72,10 @@
 //! share one can name their run with the header `flag-run`; [`FlagServer::records`] separates one
 //! run's requests from another's.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod app;
 mod blocking;
 mod builder;

@@ -271,7 +271,7 @@ mod tests {
     use crate::profiles::PROFILES;
 
     /// Everything that a file can say.
-    const EVERYTHING: &str = include_str!("../../../fuzz/seeds/scenario/every-fault.toml");
+    const EVERYTHING: &str = include_str!("every-fault.toml");
 
     fn texts() -> Vec<String> {
         let profiles = PROFILES.iter().map(|profile| profile.toml.to_owned());
