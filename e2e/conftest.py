@@ -7,6 +7,7 @@ the gate when nothing else runs. With `-n`, tests that share something run in th
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,10 @@ CLIENT = BIN / "flag-client"
 CODES = sorted(folder.name.upper() for folder in (ROOT / "flags_data" / "flags").iterdir() if folder.is_dir())
 
 # Whether a test can have a network of its own.
-HAS_NAMESPACES = subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0
+HAS_NAMESPACES = (
+    all(map(shutil.which, ("nsenter", "unshare")))
+    and subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0
+)
 # These run one after another, because they listen on the ports of the book.
 BOOK_PORTS = ("test_book.py", "test_compose.py")
 # It takes longer than any other, so it begins first.
