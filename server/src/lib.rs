@@ -72,10 +72,6 @@
 //! share one can name their run with the header `flag-run`; [`FlagServer::records`] separates one
 //! run's requests from another's.
 
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
-
 mod app;
 mod blocking;
 mod builder;
@@ -88,6 +84,8 @@ mod counts;
 mod fault;
 mod json_lines;
 mod listeners;
+#[cfg(doctest)]
+mod readme;
 mod record;
 mod record_log;
 mod response;
