@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import time
 from base64 import b64encode
 from contextlib import contextmanager
 from hashlib import sha512
@@ -18,7 +17,7 @@ from threading import Thread
 
 import pytest
 from conftest import ROOT, run
-from test_python import nothing_named, servers  # noqa: F401
+from test_python import assert_leaves_no_server, nothing_named, servers  # noqa: F401
 
 PROCESSOR = {"x86_64": "x64", "aarch64": "arm64"}[platform.machine()]
 
@@ -222,14 +221,4 @@ setInterval(() => {{}}, 1000);
 """
     (project / "hang.mjs").write_text(text)
     process = subprocess.Popen(["node", "hang.mjs"], cwd=project)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "ready").exists():
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.02)
-    assert len(servers() - before) == 1
-    process.send_signal(kill)
-    process.wait(timeout=60)
-    deadline = time.monotonic() + 10
-    while servers() - before:
-        assert time.monotonic() < deadline, "a server is left"
-        time.sleep(0.02)
+    assert_leaves_no_server(process, tmp_path / "ready", kill, before)

@@ -82,6 +82,22 @@ def servers() -> set[int]:
     return found
 
 
+def assert_leaves_no_server(process: subprocess.Popen, ready: Path, kill: signal.Signals, before: set[int]) -> None:
+    """Kills a process that has started one server, once it says that it is ready."""
+    deadline = time.monotonic() + 60
+    while not ready.exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    assert len(servers() - before) == 1
+    process.send_signal(kill)
+    process.wait(timeout=60)
+    # A second, and on a busy machine a while for it to be noticed.
+    deadline = time.monotonic() + 10
+    while servers() - before:
+        assert time.monotonic() < deadline, "a server is left"
+        time.sleep(0.02)
+
+
 @pytest.fixture(autouse=True)
 def nothing_named(monkeypatch):
     """The gate names the programs by this variable, which would be found before those of the package."""
@@ -247,18 +263,7 @@ def test_a_runner_that_is_killed_leaves_no_server(python, tmp_path, kill, worker
     words = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(["-n", str(workers)] if workers else [])]
     process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "ready").exists():
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.02)
-        assert len(servers() - before) == 1
-        process.send_signal(kill)
-        process.wait(timeout=60)
-        # A second, and on a busy machine a while for it to be noticed.
-        deadline = time.monotonic() + 10
-        while servers() - before:
-            assert time.monotonic() < deadline, "a server is left"
-            time.sleep(0.02)
+        assert_leaves_no_server(process, tmp_path / "ready", kill, before)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

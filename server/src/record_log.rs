@@ -45,7 +45,7 @@ pub(crate) struct RecordLog {
     kept: Option<Mutex<Kept>>,
     file: Option<LineSender<Record>>,
     counts: Arc<Counts>,
-    /// Told of each record, and of each request that has none.
+    /// Told of each record.
     changes: Arc<Changes>,
 }
 

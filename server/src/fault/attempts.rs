@@ -122,14 +122,12 @@ impl Counters {
         digest: &Digest,
         needed_until: Option<Instant>,
     ) -> (u32, Vec<String>) {
-        let OfRun {
-            paths,
-            needed_until: until,
-        } = self.runs.get_or_insert_mut_ref(run, || OfRun {
+        let of_run = self.runs.get_or_insert_mut_ref(run, || OfRun {
             paths: Paths::unbounded(),
-            needed_until,
+            needed_until: None,
         });
-        *until = needed_until;
+        of_run.needed_until = needed_until;
+        let paths = &mut of_run.paths;
         let before = paths.len();
         let count = paths.get_or_insert_mut(*digest, || 0);
         *count = count.saturating_add(1);

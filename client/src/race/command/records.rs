@@ -34,17 +34,16 @@ impl Seen {
     /// All that came to the server of a program between its start and its end. The server may take
     /// a moment to notice that the program has disconnected.
     pub(super) fn by(server: &BlockingFlagServer, start: Instant, end: Instant) -> Self {
-        let mut records = server.settled_records(RECORDS_GRACE);
-        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        let decided = records.iter().filter(|record| is_decided(record)).count();
-        let forgotten = count(server.received()).saturating_sub(decided);
-        records.retain(|record| record.times.received <= end);
+        let records = server.settled_records(RECORDS_GRACE).into_iter();
         // Those that meet no faults are no downloads, and are only counted.
-        let all = records.len();
-        records.retain(is_decided);
-        let others = all - records.len();
-        let unrecorded =
-            (count(server.unrecorded()).saturating_add(forgotten)).saturating_add(others);
+        let (mut records, mut faultless): (Vec<_>, Vec<_>) = records.partition(is_decided);
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let forgotten = count(server.received()).saturating_sub(records.len());
+        let is_in_time = |record: &Record| record.times.received <= end;
+        records.retain(is_in_time);
+        faultless.retain(is_in_time);
+        let unrecorded = [count(server.unrecorded()), forgotten, faultless.len()];
+        let unrecorded = unrecorded.into_iter().fold(0, usize::saturating_add);
         let chains = chains(&records);
         let workers = workers(&chains);
         let (mut samples, mut others) = (Vec::new(), Vec::new());
